@@ -1,0 +1,1 @@
+//! Image data sets as verified bytes, and batches drawn from them.

@@ -1,0 +1,1 @@
+//! Learning sparse neural networks through L0 regularisation, on Candle.

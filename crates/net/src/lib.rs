@@ -1,0 +1,1 @@
+//! A network described once: graph, parameters, masked forward, cost.

@@ -1,0 +1,42 @@
+//! Training operations for Candle that are right and fast on a CPU.
+//!
+//! Candle's own forms of some operations are wrong (the gradient of max pooling, ReLU'(0)) or slow on a CPU (convolution
+//! backward); `docs/differences.md` of the workspace lists them. Every operation here takes and returns ordinary Candle
+//! tensors and takes part in Candle's `backward`.
+//!
+//! On the CPU in `f32` an operation runs our kernels; anywhere else it is composed of Candle's own right operations
+//! (module [`portable`]), with the same results. Results do not depend on the number of threads: work is split into
+//! fixed pieces and reduced in a fixed order.
+//!
+//! A [`Selection`] says which units of a dimension take part. [`select`] takes the chosen rows and columns of a weight,
+//! scaled per unit, as one differentiable step: a layer that uses the result computes the sub-block alone, and the
+//! gradients come back scattered to the full weight. This is what makes closed gates save time, exactly.
+
+pub mod portable;
+mod selection;
+
+pub use portable::{
+    avg_pool, batch_norm, batch_norm_train, conv2d, conv2d_epilogue, cross_entropy, dropout,
+    linear, linear_relu, max_pool2d, relu, select, select_vector, take,
+};
+pub use selection::Selection;
+
+/// What follows a convolution at once: fused with it where that pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epilogue {
+    /// Apply max(0, x).
+    pub relu: bool,
+    /// Side and stride of a max pooling window after that; 1 for none.
+    pub max_pool: usize,
+}
+
+/// The result of a batch normalisation that computed the statistics itself.
+#[derive(Debug, Clone)]
+pub struct BatchNormed {
+    /// Normalised, scaled and shifted input, of the input's shape.
+    pub ys: candle_core::Tensor,
+    /// Mean of each channel over the batch, (c,), detached.
+    pub mean: candle_core::Tensor,
+    /// Variance of each channel over the batch without Bessel's correction, (c,), detached.
+    pub var: candle_core::Tensor,
+}

@@ -1,0 +1,196 @@
+//! The operations composed of Candle's own: right on every device, and what other devices than the CPU use.
+
+use candle_core::{D, DType, Result, Tensor, bail};
+
+use crate::{BatchNormed, Epilogue, Selection};
+
+/// `ys = xs W^T + b`: (b, i), (o, i), (o,) -> (b, o).
+pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let ys = xs.matmul(&weight.t()?)?;
+    match bias {
+        Some(bias) => ys.broadcast_add(bias),
+        None => Ok(ys),
+    }
+}
+
+/// `max(0, xs W^T + b)`: (b, i), (o, i), (o,) -> (b, o).
+pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    relu(&linear(xs, weight, bias)?)
+}
+
+/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
+pub fn conv2d(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+) -> Result<Tensor> {
+    let ys = xs.conv2d(weight, padding, stride, 1, 1)?;
+    match bias {
+        Some(bias) => ys.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?),
+        None => Ok(ys),
+    }
+}
+
+/// [`conv2d`], then ReLU and max pooling as `epilogue` says.
+pub fn conv2d_epilogue(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+    epilogue: Epilogue,
+) -> Result<Tensor> {
+    let ys = conv2d(xs, weight, bias, stride, padding)?;
+    let ys = if epilogue.relu { relu(&ys)? } else { ys };
+    if epilogue.max_pool > 1 {
+        max_pool2d(&ys, epilogue.max_pool)
+    } else {
+        Ok(ys)
+    }
+}
+
+/// `max(0, xs)`, with gradient 0 at 0.
+pub fn relu(xs: &Tensor) -> Result<Tensor> {
+    xs * xs.gt(0.0)?.to_dtype(xs.dtype())?
+}
+
+/// Largest value of each `size` x `size` window, windows side by side, an incomplete border left out:
+/// (b, c, h, w) -> (b, c, h / size, w / size). The gradient goes to the first largest value of a window alone.
+pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
+    let (b, c, h, w) = xs.dims4()?;
+    let (oh, ow) = (h / size, w / size);
+    if oh == 0 || ow == 0 {
+        bail!("max_pool2d of size {size} on an image of {h}x{w}")
+    }
+    let xs = xs.narrow(2, 0, oh * size)?.narrow(3, 0, ow * size)?;
+    let xs = xs.reshape((b * c, oh, size, ow, size))?.transpose(2, 3)?; // (b c, oh, ow, size, size)
+    let windows = xs.reshape((b * c, oh, ow, size * size))?;
+    let first = windows.detach().contiguous()?.argmax_keepdim(D::Minus1)?;
+    windows
+        .contiguous()?
+        .gather(&first, D::Minus1)?
+        .reshape((b, c, oh, ow))
+}
+
+/// Mean of each channel: (b, c, h, w) -> (b, c).
+pub fn avg_pool(xs: &Tensor) -> Result<Tensor> {
+    xs.mean((2, 3))
+}
+
+fn per_channel(v: &Tensor, xs: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1; xs.rank()];
+    shape[1] = v.elem_count();
+    v.reshape(shape)
+}
+
+/// Batch normalisation with given statistics, then ReLU if `then_relu`:
+/// `ys = (xs - mean) / sqrt(var + eps) * scale + shift` per channel; (b, c) or (b, c, h, w), statistics (c,).
+pub fn batch_norm(
+    xs: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    eps: f64,
+    then_relu: bool,
+) -> Result<Tensor> {
+    let gain = (scale / (var + eps)?.sqrt()?)?;
+    let offset = (shift - (mean * &gain)?)?;
+    let ys = xs
+        .broadcast_mul(&per_channel(&gain, xs)?)?
+        .broadcast_add(&per_channel(&offset, xs)?)?;
+    if then_relu { relu(&ys) } else { Ok(ys) }
+}
+
+/// Batch normalisation with the statistics of this batch, then ReLU if `then_relu`; shapes as for [`batch_norm`].
+pub fn batch_norm_train(
+    xs: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    eps: f64,
+    then_relu: bool,
+) -> Result<BatchNormed> {
+    let dims: Vec<usize> = (0..xs.rank()).filter(|&d| d != 1).collect();
+    let mean = xs.mean(dims.as_slice())?;
+    let centred = xs.broadcast_sub(&per_channel(&mean, xs)?)?;
+    let var = centred.sqr()?.mean(dims.as_slice())?;
+    let gain = (scale / (&var + eps)?.sqrt()?)?;
+    let ys = centred
+        .broadcast_mul(&per_channel(&gain, xs)?)?
+        .broadcast_add(&per_channel(shift, xs)?)?;
+    let ys = if then_relu { relu(&ys)? } else { ys };
+    Ok(BatchNormed {
+        ys,
+        mean: mean.detach(),
+        var: var.detach(),
+    })
+}
+
+/// Mean over the batch of `-log softmax(logits)[label]`: (b, classes), u32 (b,) -> scalar.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
+    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    let log_probs = shifted.broadcast_sub(&log_sum)?;
+    log_probs
+        .gather(&labels.unsqueeze(1)?, 1)?
+        .mean_all()?
+        .neg()
+}
+
+/// `xs / (1 - p)` where `noise >= p`, 0 elsewhere; `noise` holds uniform numbers in the shape of `xs`.
+pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
+    let kept = (noise.ge(f64::from(p))?.to_dtype(xs.dtype())? / (1.0 - f64::from(p)))?;
+    xs * kept
+}
+
+fn index(selection: &Selection, like: &Tensor) -> Result<Option<Tensor>> {
+    selection
+        .indices()
+        .map(|kept| Tensor::new(kept, like.device()))
+        .transpose()
+}
+
+/// The units of dimension `dim` that `selection` keeps.
+pub fn take(xs: &Tensor, dim: usize, selection: &Selection) -> Result<Tensor> {
+    match index(selection, xs)? {
+        Some(index) => xs.contiguous()?.index_select(&index, dim),
+        None => Ok(xs.clone()),
+    }
+}
+
+/// `ys[a, b, ..] = weight[r, c, ..] * row_scale[r] * col_scale[c]` with r = rows[a], c = cols[b]:
+/// weight (o, i, ..), scales of all units (o,) and (i,), -> (rows.len(), cols.len(), ..).
+pub fn select(
+    weight: &Tensor,
+    rows: &Selection,
+    cols: &Selection,
+    row_scale: Option<&Tensor>,
+    col_scale: Option<&Tensor>,
+) -> Result<Tensor> {
+    let mut ys = take(&take(weight, 0, rows)?, 1, cols)?;
+    let mut shape = vec![1; weight.rank()];
+    if let Some(scale) = row_scale {
+        shape[0] = rows.len();
+        ys = ys.broadcast_mul(&take(scale, 0, rows)?.reshape(shape.as_slice())?)?;
+        shape[0] = 1;
+    }
+    if let Some(scale) = col_scale {
+        shape[1] = cols.len();
+        ys = ys.broadcast_mul(&take(scale, 0, cols)?.reshape(shape.as_slice())?)?;
+    }
+    Ok(ys)
+}
+
+/// `ys[a] = vector[r] * scale[r]` with r = rows[a]: (o,), (o,) -> (rows.len(),).
+pub fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<Tensor> {
+    let ys = take(vector, 0, rows)?;
+    match scale {
+        Some(scale) => ys * take(scale, 0, rows)?,
+        None => Ok(ys),
+    }
+}
+
+/// The dtype that the kernels of this crate are written for.
+pub const KERNEL_DTYPE: DType = DType::F32;

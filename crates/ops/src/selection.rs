@@ -1,0 +1,77 @@
+//! Which units of a dimension take part.
+
+use std::sync::Arc;
+
+/// The kept units among `total`: all of them, or an ascending list of indices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    total: usize,
+    kept: Option<Arc<[u32]>>,
+}
+
+impl Selection {
+    /// Every unit of `total`.
+    pub fn all(total: usize) -> Self {
+        Self { total, kept: None }
+    }
+
+    /// The units for which `open` is true.
+    pub fn of(open: &[bool]) -> Self {
+        let total = open.len();
+        let kept: Arc<[u32]> = (0..total as u32).filter(|&i| open[i as usize]).collect();
+        if kept.len() == total {
+            Self::all(total)
+        } else {
+            Self {
+                total,
+                kept: Some(kept),
+            }
+        }
+    }
+
+    /// How many units there are in all.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// How many units are kept.
+    pub fn len(&self) -> usize {
+        self.kept.as_ref().map_or(self.total, |kept| kept.len())
+    }
+
+    /// Whether no unit is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether every unit is kept.
+    pub fn is_all(&self) -> bool {
+        self.kept.is_none()
+    }
+
+    /// The kept indices, ascending, or `None` where all are kept.
+    pub fn indices(&self) -> Option<&[u32]> {
+        self.kept.as_deref()
+    }
+
+    /// The kept indices, ascending, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.len()).map(|i| self.kept.as_ref().map_or(i, |kept| kept[i] as usize))
+    }
+
+    /// For each unit, whether it is kept.
+    pub fn mask(&self) -> Vec<bool> {
+        let mut mask = vec![self.is_all(); self.total];
+        self.indices()
+            .into_iter()
+            .flatten()
+            .for_each(|&i| mask[i as usize] = true);
+        mask
+    }
+
+    /// The units that are not kept.
+    pub fn complement(&self) -> Self {
+        let closed: Vec<bool> = self.mask().iter().map(|open| !open).collect();
+        Self::of(&closed)
+    }
+}

@@ -1,0 +1,1 @@
+//! The training loop, optimisers, averaging, schedules and evaluation.

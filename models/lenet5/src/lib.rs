@@ -1,0 +1,1 @@
+//! The lenet5 network of the paper, gated.

@@ -1,0 +1,1 @@
+//! The mlp network of the paper, gated.
