@@ -1,0 +1,158 @@
+//! What can go wrong, said so that the reader knows what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate that touches a file.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A mistake in what was asked, or in the files that were found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused to read or write.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as "read" or "create the folder".
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+
+    /// The folder of a new run already holds something.
+    #[error("{} already holds {found}; choose a new folder, or resume that run", path.display())]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+    },
+
+    /// Another process is writing to the run.
+    #[error("another process is writing to {}; wait for it or stop it, then try again", path.display())]
+    Locked {
+        /// The run's folder.
+        path: PathBuf,
+    },
+
+    /// A folder without a `run.json`.
+    #[error("{} holds no run: there is no run.json in it; give the folder that has one", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// The run in the folder is not the one that was asked for.
+    #[error("{} is a run with {field} = {stored}, but {asked} was asked for; use the stored value, or a new folder", path.display())]
+    Differs {
+        /// The run's folder.
+        path: PathBuf,
+        /// The first field that differs, as `config.optimiser.lr`.
+        field: String,
+        /// Its value in the folder.
+        stored: String,
+        /// Its value in the request.
+        asked: String,
+    },
+
+    /// A finished run was asked to go on.
+    #[error("the run in {} is finished; there is nothing to resume", path.display())]
+    Finished {
+        /// The run's folder.
+        path: PathBuf,
+    },
+
+    /// A file's content cannot be understood.
+    #[error("{}, line {line}: {message}; expected {expected}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What was found there.
+        message: String,
+        /// What should stand there.
+        expected: &'static str,
+    },
+
+    /// A file of another version of this format.
+    #[error("{} has format {found}, this program reads format {expected}; read it with the program that wrote it", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        expected: u32,
+    },
+
+    /// A row that does not follow the last one.
+    #[error("{}: a row of epoch {next} cannot follow one of epoch {last}; truncate the rows to the checkpoint first", path.display())]
+    Order {
+        /// The metrics file.
+        path: PathBuf,
+        /// The last epoch in the file.
+        last: u64,
+        /// The epoch of the refused row.
+        next: u64,
+    },
+
+    /// Rows that a checkpoint relies on are not in the file.
+    #[error("{} ends at epoch {found}, but the checkpoint is of epoch {expected}; resume from an earlier checkpoint", path.display())]
+    MissingRows {
+        /// The metrics file.
+        path: PathBuf,
+        /// The last epoch in the file, 0 if there is none.
+        found: u64,
+        /// The epoch of the checkpoint.
+        expected: u64,
+    },
+
+    /// The same measurement twice.
+    #[error("{} and {} are both finished runs of {recipe}, seed {seed}, with one config; move one of them out of the results", first.display(), second.display())]
+    Duplicate {
+        /// One folder.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+        /// The recipe of both.
+        recipe: String,
+        /// The seed of both.
+        seed: u64,
+    },
+
+    /// A name that cannot be part of a path.
+    #[error(
+        "{name:?} cannot name a folder; use letters, digits, '-', '_' and '.', not starting with '.'"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+
+    /// A document without the markers between which a table belongs.
+    #[error("{} has no pair of markers <!-- {name}:start --> and <!-- {name}:end -->; add them where the table belongs", path.display())]
+    Marker {
+        /// The document.
+        path: PathBuf,
+        /// The markers' name.
+        name: String,
+    },
+}
+
+/// Adds the action and the path to an answer of the system.
+pub(crate) trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io {
+            action,
+            path: path.to_path_buf(),
+            source,
+        })
+    }
+}

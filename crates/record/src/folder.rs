@@ -1,0 +1,285 @@
+//! The folder of one run, while it is being written.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::compare::{differences, settled, shown};
+use crate::error::At;
+use crate::{EpochRow, Error, Named, Outcome, Result, Resumed, RunHeader, Status};
+use crate::{files, read, tensorboard, time};
+
+pub(crate) const HEADER: &str = "run.json";
+pub(crate) const METRICS: &str = "metrics.jsonl";
+pub(crate) const GATES: &str = "gates.json";
+const LOCK: &str = "lock";
+
+/// The folder of one run, held by this process until it is dropped.
+///
+/// ```
+/// use l0_record::{EpochRow, Outcome, RunFolder, RunHeader, read_run};
+///
+/// # let temp = tempfile::tempdir()?;
+/// # let path = temp.path().join("seed-1");
+/// let header = RunHeader::new("mlp-l0", 1, serde_json::json!({ "epochs": 1 }));
+/// let mut folder = RunFolder::create(&path, &header)?;
+/// folder.append(&EpochRow { epoch: 1, step: 600, ..EpochRow::default() })?;
+/// folder.finish(Outcome { test_error_percent: Some(1.4), ..Outcome::default() })?;
+///
+/// let run = read_run(&path)?;
+/// assert_eq!(run.rows.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    header: RunHeader,
+    metrics: File,
+    events: File,
+    last_epoch: u64,
+    /// Held, not read: the system lets go of it when the process ends, however it ends.
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Starts a run in a new or empty folder.
+    pub fn create(path: impl AsRef<Path>, header: &RunHeader) -> Result<Self> {
+        let path = path.as_ref();
+        fs::create_dir_all(path).at("create the folder", path)?;
+        let lock = lock(path)?;
+        refuse_taken(path)?;
+        let header = RunHeader {
+            status: Status::Running,
+            ..header.clone()
+        };
+        header.write(&path.join(HEADER))?;
+        files::write_atomically(&path.join(METRICS), b"")?;
+        Self::open(path, header, lock, &[])
+    }
+
+    /// Goes on with the run in a folder, which must be the one that `header` describes:
+    /// recipe, seed, data and config are compared, the rest may have changed.
+    ///
+    /// A last row that was cut off is dropped. The rows may reach further than the checkpoint:
+    /// call [`truncate_after`](Self::truncate_after) next.
+    pub fn resume(path: impl AsRef<Path>, header: &RunHeader) -> Result<Self> {
+        let path = path.as_ref();
+        read::header(path)?;
+        let lock = lock(path)?;
+        let mut stored = read::header(path)?;
+        refuse_other(path, &stored, header)?;
+        if stored.status == Status::Finished {
+            return Err(Error::Finished {
+                path: path.to_path_buf(),
+            });
+        }
+        let resumed = Resumed {
+            at: time::now(),
+            revision: header.revision.clone(),
+            machine: header.machine.clone(),
+        };
+        stored.resumed.push(resumed);
+        stored = RunHeader {
+            status: Status::Running,
+            message: None,
+            end: None,
+            ..stored
+        };
+        stored.write(&path.join(HEADER))?;
+        let metrics = read::Metrics::read(path)?;
+        Self::rewrite(path, stored, lock, &metrics, metrics.rows.len())
+    }
+
+    fn open(path: &Path, header: RunHeader, lock: File, rows: &[EpochRow]) -> Result<Self> {
+        let events = tensorboard::rewrite(path, &header, rows)?;
+        let metrics = path.join(METRICS);
+        let metrics = OpenOptions::new()
+            .append(true)
+            .open(&metrics)
+            .at("open", &metrics)?;
+        let last_epoch = rows.last().map_or(0, |row| row.epoch);
+        Ok(Self {
+            path: path.to_path_buf(),
+            header,
+            metrics,
+            events,
+            last_epoch,
+            _lock: lock,
+        })
+    }
+
+    /// Opens the folder with the first `keep` rows only, byte for byte.
+    fn rewrite(
+        path: &Path,
+        header: RunHeader,
+        lock: File,
+        metrics: &read::Metrics,
+        keep: usize,
+    ) -> Result<Self> {
+        files::write_atomically(&path.join(METRICS), metrics.first_lines(keep))?;
+        Self::open(path, header, lock, &metrics.rows[..keep])
+    }
+
+    /// Drops the rows after `epoch`, the last one that the checkpoint has finished; 0 drops all.
+    pub fn truncate_after(self, epoch: u64) -> Result<Self> {
+        let metrics = read::Metrics::read(&self.path)?;
+        let keep = metrics
+            .rows
+            .iter()
+            .take_while(|row| row.epoch <= epoch)
+            .count();
+        let found = metrics.rows[..keep].last().map_or(0, |row| row.epoch);
+        if found != epoch {
+            return Err(Error::MissingRows {
+                path: self.path.join(METRICS),
+                found,
+                expected: epoch,
+            });
+        }
+        Self::rewrite(&self.path, self.header, self._lock, &metrics, keep)
+    }
+
+    /// Appends a row; it has left the program when this returns.
+    ///
+    /// What a full disk lets through of a row is taken back.
+    pub fn append(&mut self, row: &EpochRow) -> Result<()> {
+        let path = self.path.join(METRICS);
+        if row.epoch <= self.last_epoch {
+            return Err(Error::Order {
+                path,
+                last: self.last_epoch,
+                next: row.epoch,
+            });
+        }
+        append(&mut self.metrics, &path, &read::line(row))?;
+        self.last_epoch = row.epoch;
+        append(
+            &mut self.events,
+            &self.path,
+            &tensorboard::events(&self.header, row),
+        )
+    }
+
+    /// Writes the final test-time value of every gate, by layer, to `gates.json`.
+    pub fn write_gates(&self, gates: &Named<Vec<f32>>) -> Result<()> {
+        let text = serde_json::to_string(gates).unwrap_or_default();
+        files::write_atomically(&self.path.join(GATES), text.as_bytes())
+    }
+
+    /// The run reached its end.
+    pub fn finish(self, outcome: Outcome) -> Result<RunHeader> {
+        self.end(Status::Finished, None, outcome)
+    }
+
+    /// The run stopped on an error; `message` goes into its header.
+    pub fn fail(self, message: impl Into<String>) -> Result<RunHeader> {
+        self.end(Status::Failed, Some(message.into()), Outcome::default())
+    }
+
+    /// The run was asked to stop; it can be resumed.
+    pub fn interrupted(self) -> Result<RunHeader> {
+        self.end(Status::Interrupted, None, Outcome::default())
+    }
+
+    fn end(self, status: Status, message: Option<String>, outcome: Outcome) -> Result<RunHeader> {
+        let end = Some(time::now());
+        let header = RunHeader {
+            status,
+            message,
+            end,
+            outcome,
+            ..self.header
+        };
+        header.write(&self.path.join(HEADER))?;
+        Ok(header)
+    }
+
+    /// Where the run is written.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The header as it stands in the folder.
+    pub fn header(&self) -> &RunHeader {
+        &self.header
+    }
+
+    /// The epoch of the last row, 0 if there is none.
+    pub fn last_epoch(&self) -> u64 {
+        self.last_epoch
+    }
+}
+
+fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
+    let before = file.metadata().at("read the length of", path)?.len();
+    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    if written.is_err() {
+        // A row cut in two would spoil the next one; if this fails too, reading drops the piece.
+        let _ = file.set_len(before);
+    }
+    written.at("append to", path)
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let name = path.join(LOCK);
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&name)
+        .at("create", &name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked {
+            path: path.to_path_buf(),
+        }),
+        Err(TryLockError::Error(source)) => Err(source).at("lock", &name),
+    }
+}
+
+/// A run begins in an empty folder; what an earlier attempt left before its header does not count.
+fn refuse_taken(path: &Path) -> Result<()> {
+    if let Ok(header) = read::header(path) {
+        let found = format!("a run of {}, seed {}", header.recipe, header.seed);
+        return Err(Error::Taken {
+            path: path.to_path_buf(),
+            found,
+        });
+    }
+    for entry in fs::read_dir(path).at("list", path)? {
+        let name = entry
+            .at("list", path)?
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if name != LOCK && !name.ends_with(".tmp") {
+            return Err(Error::Taken {
+                path: path.to_path_buf(),
+                found: name,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()> {
+    let identity = |header: &RunHeader| {
+        serde_json::json!({
+            "recipe": header.recipe,
+            "seed": header.seed,
+            "data": header.data,
+            "config": settled(&header.config),
+        })
+    };
+    match differences(&identity(stored), &identity(asked))
+        .into_iter()
+        .next()
+    {
+        None => Ok(()),
+        Some(difference) => Err(Error::Differs {
+            path: path.to_path_buf(),
+            field: difference.path,
+            stored: shown(difference.left.as_ref()),
+            asked: shown(difference.right.as_ref()),
+        }),
+    }
+}

@@ -1,0 +1,136 @@
+//! The machine a run was measured on.
+
+use std::fs;
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+
+/// The machine a run was measured on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Name of the processor.
+    pub cpu: String,
+    /// Cores this process may use.
+    pub cores: usize,
+    /// Threads the run computes with.
+    pub threads: usize,
+    /// Bytes of memory, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Operating system and its version.
+    pub os: String,
+    /// Accelerator, if the run used one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accelerator: Option<String>,
+}
+
+impl Machine {
+    /// In a line, as `AMD EPYC 7763, 2 cores, 1 thread, 24 GB, Linux 6.1`.
+    pub fn describe(&self) -> String {
+        let memory = self
+            .memory_bytes
+            .map(|bytes| format!("{:.0} GB", bytes as f64 / 1e9));
+        let parts = [
+            Some(self.cpu.clone()),
+            Some(count(self.cores, "core")),
+            Some(count(self.threads, "thread")),
+            memory,
+            self.accelerator.clone(),
+            Some(self.os.clone()),
+        ];
+        parts
+            .into_iter()
+            .flatten()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Describes this machine; `threads` is what the run computes with.
+pub fn machine(threads: usize) -> Machine {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    Machine {
+        cpu: field(&read("/proc/cpuinfo"), "model name")
+            .unwrap_or_else(|| std::env::consts::ARCH.into()),
+        cores: thread::available_parallelism().map_or(1, usize::from),
+        threads,
+        memory_bytes: kilobytes(&read("/proc/meminfo"), "MemTotal"),
+        os: os(
+            &read("/proc/sys/kernel/ostype"),
+            &read("/proc/sys/kernel/osrelease"),
+        ),
+        accelerator: None,
+    }
+}
+
+/// The most memory this process has held so far, in bytes, where the system tells.
+pub fn peak_memory_bytes() -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
+}
+
+fn os(kind: &str, release: &str) -> String {
+    match (kind.trim(), release.trim()) {
+        ("", _) => std::env::consts::OS.into(),
+        (kind, release) => format!("{kind} {release}").trim().into(),
+    }
+}
+
+/// What follows `key:` on the first line that begins with it.
+fn field(text: &str, key: &str) -> Option<String> {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.trim() == key)
+        .map(|(_, value)| value.trim().to_string())
+}
+
+fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    let value = field(text, key)?;
+    value
+        .split_whitespace()
+        .next()?
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_systems_tables() {
+        let text = "processor\t: 0\nmodel name\t: A Chip 9 @ 3 GHz\nmodel name\t: other\n";
+        assert_eq!(
+            field(text, "model name").as_deref(),
+            Some("A Chip 9 @ 3 GHz")
+        );
+        assert_eq!(
+            kilobytes("MemTotal:       24 kB\n", "MemTotal"),
+            Some(24 * 1024)
+        );
+        assert_eq!(kilobytes("MemTotal: many kB", "MemTotal"), None);
+    }
+
+    #[test]
+    fn a_machine_without_tables_is_still_described() {
+        assert_eq!(os("", ""), std::env::consts::OS);
+        let bare = Machine {
+            cpu: "x86_64".into(),
+            cores: 1,
+            threads: 2,
+            ..Machine::default()
+        };
+        assert_eq!(bare.describe(), "x86_64, 1 core, 2 threads");
+    }
+
+    #[test]
+    fn this_machine_has_a_core() {
+        let here = machine(1);
+        assert!(here.cores >= 1 && !here.os.is_empty() && !here.cpu.is_empty());
+    }
+}

@@ -1,0 +1,69 @@
+//! Where a run's folder lies.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result, time};
+
+/// The folder of a run that starts today: `ROOT/2026-11-22/lenet5-l0-sep/seed-1`.
+pub fn dated_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<PathBuf> {
+    run_path(root.as_ref().join(time::today()), recipe, seed)
+}
+
+/// The folder of a run below a folder of runs: `ROOT/lenet5-l0-sep/seed-1`.
+pub fn run_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<PathBuf> {
+    if !is_plain(recipe) {
+        return Err(Error::Name {
+            name: recipe.into(),
+        });
+    }
+    Ok(root.as_ref().join(recipe).join(format!("seed-{seed}")))
+}
+
+/// `path` if nothing is there, or else the first of `path.2`, `path.3`, … that is free.
+pub fn free_path(path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    let numbered = |n: u64| {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{n}"));
+        path.with_file_name(name)
+    };
+    let mut candidates = std::iter::once(path.to_path_buf()).chain((2..u64::MAX).map(numbered));
+    candidates
+        .find(|candidate| !candidate.exists())
+        .unwrap_or_else(|| path.to_path_buf())
+}
+
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_named_by_day_recipe_and_seed() {
+        let path = dated_path("results/mnist", "lenet5-l0-sep", 1).unwrap();
+        let expected = Path::new("results/mnist")
+            .join(time::today())
+            .join("lenet5-l0-sep/seed-1");
+        assert_eq!(path, expected);
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_root() {
+        for name in ["", "..", "../x", "a/b", ".hidden", "a b", "/etc"] {
+            assert!(run_path("results", name, 1).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_second_run_of_the_day_has_its_own_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("seed-1");
+        assert_eq!(free_path(&path), path);
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(free_path(&path), root.path().join("seed-1.2"));
+    }
+}

@@ -1,0 +1,291 @@
+//! A run's folder: what it refuses, and what survives a stop.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use l0_record::{
+    DataId, EpochRow, Error, Named, Outcome, RunFolder, RunHeader, Status, find_runs, read_run,
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+fn header() -> RunHeader {
+    let data = DataId {
+        name: "mnist".into(),
+        sha256: "ab".into(),
+    };
+    RunHeader {
+        data,
+        ..RunHeader::new("mlp-l0", 1, json!({ "epochs": 3, "adam": { "lr": 0.001 } }))
+    }
+}
+
+fn row(epoch: u64) -> EpochRow {
+    EpochRow {
+        epoch,
+        step: 600 * epoch,
+        train_loss: 1.0 / epoch as f64,
+        ..EpochRow::default()
+    }
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("2026-11-22/mlp-l0/seed-1");
+    (temp, path)
+}
+
+/// A folder whose run was left after `epochs` without a word, as by a kill.
+fn killed_after(path: &Path, epochs: u64) {
+    let mut folder = RunFolder::create(path, &header()).unwrap();
+    (1..=epochs).for_each(|epoch| folder.append(&row(epoch)).unwrap());
+}
+
+/// Everything in the folder that a person would read, names sorted.
+fn contents(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> = entries
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
+        .filter(|(name, _)| name != "run.json")
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_run_is_read_back_as_it_was_written() {
+    let (_temp, path) = place();
+    let mut folder = RunFolder::create(&path, &header()).unwrap();
+    (1..=3).for_each(|epoch| folder.append(&row(epoch)).unwrap());
+    let gates: Named<Vec<f32>> = [("fc1", vec![0.0, 0.5, 1.0])].into_iter().collect();
+    folder.write_gates(&gates).unwrap();
+    let outcome = Outcome {
+        test_error_percent: Some(1.5),
+        ..Outcome::default()
+    };
+    folder.finish(outcome.clone()).unwrap();
+
+    let run = read_run(&path).unwrap();
+    assert_eq!(run.header.status, Status::Finished);
+    assert_eq!(run.header.outcome, outcome);
+    assert_eq!(run.rows, [row(1), row(2), row(3)]);
+    assert_eq!(run.gates, gates);
+    assert!(run.warnings.is_empty() && run.header.end.is_some());
+}
+
+#[test]
+fn a_row_is_on_disk_once_it_is_appended() {
+    let (_temp, path) = place();
+    let mut folder = RunFolder::create(&path, &header()).unwrap();
+    folder.append(&row(1)).unwrap();
+    assert_eq!(read_run(&path).unwrap().rows, [row(1)]);
+}
+
+#[test]
+fn a_failed_run_tells_why() {
+    let (_temp, path) = place();
+    RunFolder::create(&path, &header())
+        .unwrap()
+        .fail("loss is NaN at step 17")
+        .unwrap();
+    let header = read_run(&path).unwrap().header;
+    assert_eq!(header.status, Status::Failed);
+    assert_eq!(header.message.as_deref(), Some("loss is NaN at step 17"));
+}
+
+#[test]
+fn a_folder_with_a_run_is_refused_and_left_as_it_is() {
+    let (_temp, path) = place();
+    killed_after(&path, 2);
+    let before = contents(&path);
+    let error = RunFolder::create(&path, &header()).unwrap_err();
+    assert!(matches!(&error, Error::Taken { .. }), "{error}");
+    assert!(
+        error.to_string().contains("a run of mlp-l0, seed 1"),
+        "{error}"
+    );
+    assert_eq!(contents(&path), before);
+}
+
+#[test]
+fn a_folder_with_anything_is_refused() {
+    let (_temp, path) = place();
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("thesis.txt"), "years of work").unwrap();
+    let error = RunFolder::create(&path, &header()).unwrap_err();
+    assert!(error.to_string().contains("thesis.txt"), "{error}");
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let (_temp, path) = place();
+    let first = RunFolder::create(&path, &header()).unwrap();
+    assert!(matches!(
+        RunFolder::create(&path, &header()),
+        Err(Error::Locked { .. })
+    ));
+    assert!(matches!(
+        RunFolder::resume(&path, &header()),
+        Err(Error::Locked { .. })
+    ));
+    drop(first);
+    RunFolder::resume(&path, &header()).unwrap();
+}
+
+#[test]
+fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
+    let (_temp, undisturbed) = place();
+    killed_after(&undisturbed, 5);
+    let (_temp, path) = place();
+    killed_after(&path, 4);
+    let mut bytes = fs::read(path.join("metrics.jsonl")).unwrap();
+    bytes.extend(br#"{"epoch":5,"st"#);
+    fs::write(path.join("metrics.jsonl"), bytes).unwrap();
+
+    let folder = RunFolder::resume(&path, &header()).unwrap();
+    assert_eq!(folder.last_epoch(), 4);
+    let mut folder = folder.truncate_after(2).unwrap();
+    (3..=5).for_each(|epoch| folder.append(&row(epoch)).unwrap());
+    let metrics = |path: &Path| fs::read(path.join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics(&path), metrics(&undisturbed));
+    assert_eq!(folder.header().resumed.len(), 1);
+}
+
+#[test]
+fn a_half_written_row_is_reported_and_left_out() {
+    let (_temp, path) = place();
+    killed_after(&path, 1);
+    let mut bytes = fs::read(path.join("metrics.jsonl")).unwrap();
+    bytes.extend(b"{\"epoch\":2");
+    fs::write(path.join("metrics.jsonl"), bytes).unwrap();
+    let run = read_run(&path).unwrap();
+    assert_eq!(run.rows, [row(1)]);
+    assert!(run.warnings[0].contains("10 bytes"), "{:?}", run.warnings);
+}
+
+#[test]
+fn rows_are_never_repeated() {
+    let (_temp, path) = place();
+    killed_after(&path, 2);
+    let mut folder = RunFolder::resume(&path, &header()).unwrap();
+    assert!(matches!(
+        folder.append(&row(2)),
+        Err(Error::Order {
+            last: 2,
+            next: 2,
+            ..
+        })
+    ));
+    folder.append(&row(3)).unwrap();
+}
+
+#[test]
+fn rows_that_a_checkpoint_needs_are_missed_aloud() {
+    let (_temp, path) = place();
+    killed_after(&path, 2);
+    let error = RunFolder::resume(&path, &header())
+        .unwrap()
+        .truncate_after(3)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("ends at epoch 2, but the checkpoint is of epoch 3"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_run_killed_before_its_first_row_can_go_on() {
+    let (_temp, path) = place();
+    killed_after(&path, 0);
+    fs::remove_file(path.join("metrics.jsonl")).unwrap();
+    let mut folder = RunFolder::resume(&path, &header())
+        .unwrap()
+        .truncate_after(0)
+        .unwrap();
+    folder.append(&row(1)).unwrap();
+    assert_eq!(read_run(&path).unwrap().rows, [row(1)]);
+}
+
+fn check_refused(change: impl Fn(&mut RunHeader), expected: &str) {
+    let (_temp, path) = place();
+    killed_after(&path, 1);
+    let mut other = header();
+    change(&mut other);
+    let error = RunFolder::resume(&path, &other).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn another_run_is_not_resumed() {
+    check_refused(
+        |h| h.recipe = "mlp-dense".into(),
+        "recipe = mlp-l0, but mlp-dense was asked for",
+    );
+    check_refused(|h| h.seed = 2, "seed = 1, but 2 was asked for");
+    check_refused(
+        |h| h.data.sha256 = "cd".into(),
+        "data.sha256 = ab, but cd was asked for",
+    );
+    check_refused(
+        |h| h.config["adam"]["lr"] = json!(0.002),
+        "config.adam.lr = 0.001, but 0.002",
+    );
+    check_refused(
+        |h| h.config["warm"] = json!(true),
+        "config.warm = nothing, but true",
+    );
+}
+
+#[test]
+fn a_newer_revision_may_go_on_and_is_noted() {
+    let (_temp, path) = place();
+    killed_after(&path, 1);
+    let newer = RunHeader {
+        revision: "fedcba9".into(),
+        ..header()
+    };
+    drop(RunFolder::resume(&path, &newer).unwrap());
+    assert_eq!(
+        read_run(&path).unwrap().header.resumed[0].revision,
+        "fedcba9"
+    );
+}
+
+#[test]
+fn a_finished_run_has_nothing_to_resume() {
+    let (_temp, path) = place();
+    RunFolder::create(&path, &header())
+        .unwrap()
+        .finish(Outcome::default())
+        .unwrap();
+    assert!(matches!(
+        RunFolder::resume(&path, &header()),
+        Err(Error::Finished { .. })
+    ));
+}
+
+#[test]
+fn a_folder_without_a_run_says_so() {
+    let temp = tempfile::tempdir().unwrap();
+    assert!(matches!(read_run(temp.path()), Err(Error::NoRun { .. })));
+    let error = RunFolder::resume(temp.path().join("nowhere"), &header()).unwrap_err();
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
+
+#[test]
+fn runs_are_found_at_any_depth_in_order() {
+    let temp = tempfile::tempdir().unwrap();
+    for name in ["b/seed-2", "a", "b/seed-1", ".hidden/run"] {
+        drop(RunFolder::create(temp.path().join(name), &header()).unwrap());
+    }
+    let found = find_runs(temp.path()).unwrap();
+    let expected = ["a", "b/seed-1", "b/seed-2"].map(|name| temp.path().join(name));
+    assert_eq!(found, expected);
+}
