@@ -1,0 +1,197 @@
+use candle_core::{DType, Device, Tensor};
+
+use super::scalar::gauss_legendre;
+use super::*;
+use crate::testing::{close, gradient, message, normal, numeric_gradient, row, uniform};
+
+fn tensor(values: &[f64]) -> Tensor {
+    Tensor::new(values, &Device::Cpu).unwrap()
+}
+
+/// `count` gates of one location.
+fn draws(d: &HardConcrete, log_alpha: f64, count: usize) -> Vec<f64> {
+    let log_alpha = tensor(&[log_alpha]).to_dtype(DType::F32).unwrap();
+    row(&d.sample(&log_alpha, &uniform(&[count, 1], "draws")).unwrap())
+}
+
+fn share(zs: &[f64], holds: impl Fn(f64) -> bool) -> f64 {
+    zs.iter().filter(|&&z| holds(z)).count() as f64 / zs.len() as f64
+}
+
+const PLACES: [f64; 7] = [-4.6, -2.5, -1.0, 0.0, 0.7, 2.0, 4.6];
+
+fn distributions() -> [HardConcrete; 3] {
+    [(2.0 / 3.0, -0.1, 1.1), (0.5, -0.1, 1.1), (0.9, -0.3, 1.05)].map(|(b, g, z)| HardConcrete::new(b, g, z).unwrap())
+}
+
+// import math
+// sg, b = lambda x: 1/(1+math.exp(-x)), 2/3
+// def z(la,u): return min(1, max(0, sg((math.log(u/(1-u))+la)/b)*1.2-.1))
+// print([round(z(la,u),7) for la,u in ((-1,.3),(-1,.7),(.5,.2),(2,.6),(.3,.45))])
+// for la in (-3,0,2): print(la, sg(la+b*math.log(11)), sg(la-b*math.log(11)))
+// for la,x in ((0,.1),(0,.5),(1.3,.9),(-2,.25)): v=(x+.1)/1.2; print(sg(b*math.log(v/(1-v))-la))
+// for la in (-4.6,-2.5,-1,.7,3): print(sum(z(la,(i+.5)/2e6) for i in range(2_000_000))/2e6)
+#[test]
+fn numbers_of_an_independent_program() {
+    let d = HardConcrete::default();
+    for (log_alpha, u, z) in
+        [(-1.0, 0.3, 0.0), (-1.0, 0.7, 0.4315829), (0.5, 0.2, 0.1511021), (2.0, 0.6, 1.0), (0.3, 0.45, 0.5446157)]
+    {
+        close("z", &[d.sample_at(log_alpha, u)], &[z], 1e-7);
+    }
+    for (log_alpha, open, one) in [
+        (-3.0, 0.19759354690064213, 0.009965636296928093),
+        (0.0, 0.8318221839916905, 0.16817781600830958),
+        (2.0, 0.973366655261484, 0.5990247355990772),
+    ] {
+        close("open, one", &[d.prob_open_at(log_alpha), d.prob_one_at(log_alpha)], &[open, one], 1e-14);
+    }
+    for (log_alpha, x, cdf) in
+        [(0.0, 0.1, 0.25484084596810075), (1.3, 0.9, 0.4434822243007901), (-2.0, 0.25, 0.8035236477938843)]
+    {
+        close("cdf", &[d.cdf_at(x, log_alpha)], &[cdf], 1e-14);
+    }
+    for (log_alpha, mean) in [
+        (-4.6, 0.013183348349),
+        (-2.5, 0.094118731965),
+        (-1.0, 0.292945823203),
+        (0.7, 0.648993670751),
+        (3.0, 0.939581017379),
+    ] {
+        close("mean", &[d.mean_at(log_alpha)], &[mean], 2e-12);
+    }
+}
+
+#[test]
+fn probabilities_and_mean_hold_for_draws() {
+    for d in distributions() {
+        for log_alpha in PLACES {
+            let zs = draws(&d, log_alpha, 100_000);
+            // Five standard deviations of a share of 1e5 draws are below 0.008.
+            close("open", &[share(&zs, |z| z > 0.0)], &[d.prob_open_at(log_alpha)], 8e-3);
+            close("one", &[share(&zs, |z| z == 1.0)], &[d.prob_one_at(log_alpha)], 8e-3);
+            close("cdf", &[share(&zs, |z| z <= 0.4)], &[d.cdf_at(0.4, log_alpha)], 8e-3);
+            close("mean", &[zs.iter().sum::<f64>() / 1e5], &[d.mean_at(log_alpha)], 8e-3);
+        }
+    }
+}
+
+#[test]
+fn mean_is_the_integral_of_the_sample_over_the_noise() {
+    for d in distributions() {
+        for log_alpha in PLACES {
+            let n = 200_000;
+            let sum: f64 = (0..n).map(|i| d.sample_at(log_alpha, (f64::from(i) + 0.5) / f64::from(n))).sum();
+            close("mean", &[d.mean_at(log_alpha)], &[sum / f64::from(n)], 1e-7);
+        }
+    }
+}
+
+#[test]
+fn density_integrates_to_the_mass_between_the_points() {
+    for d in distributions() {
+        for log_alpha in PLACES {
+            let inside: f64 =
+                gauss_legendre(60).iter().map(|&(t, w)| w / 2.0 * d.density_at(0.5 + t / 2.0, log_alpha)).sum();
+            close("mass", &[inside], &[d.prob_open_at(log_alpha) - d.prob_one_at(log_alpha)], 1e-7);
+            let slope = (d.cdf_at(0.3 + 1e-6, log_alpha) - d.cdf_at(0.3 - 1e-6, log_alpha)) / 2e-6;
+            close("slope", &[slope], &[d.density_at(0.3, log_alpha)], 1e-8);
+        }
+    }
+}
+
+#[test]
+fn quantile_undoes_cdf_and_makes_the_sample() {
+    for d in distributions() {
+        for log_alpha in PLACES {
+            for p in [0.001, 0.2, 0.5, 0.9, 0.999] {
+                let x = d.quantile_at(p, log_alpha);
+                // Close to zeta, zeta - x loses digits.
+                close("p", &[d.cdf_at(x, log_alpha)], &[p], 1e-8);
+                close("z", &[d.sample_at(log_alpha, p)], &[x.clamp(0.0, 1.0)], 1e-12);
+            }
+        }
+    }
+}
+
+#[test]
+fn tensor_and_scalar_forms_agree() {
+    let places = tensor(&PLACES);
+    for d in distributions() {
+        let check = |what: &str, found: candle_core::Result<Tensor>, at: &dyn Fn(f64) -> f64| {
+            close(what, &row(&found.unwrap()), &PLACES.map(at), 1e-12);
+        };
+        check("prob_open", d.prob_open(&places), &|a| d.prob_open_at(a));
+        check("prob_one", d.prob_one(&places), &|a| d.prob_one_at(a));
+        check("mean", d.mean(&places), &|a| d.mean_at(a));
+        check("quantile", d.quantile(0.3, &places), &|a| d.quantile_at(0.3, a));
+        for x in [-0.5, -0.05, 0.0, 0.6, 1.0, 1.04, 1.2] {
+            check("cdf", d.cdf(x, &places), &|a| d.cdf_at(x, a));
+            check("density", d.density(x, &places), &|a| d.density_at(x, a));
+        }
+    }
+}
+
+/// sum of z * weight for fixed noise and weights.
+fn loss(d: &HardConcrete, log_alpha: &Tensor, shape: &[usize], composed: bool) -> Tensor {
+    let (noise, upstream) = (uniform(shape, "noise"), normal(shape, "upstream"));
+    let z = if composed { d.sample_composed(log_alpha, &noise) } else { d.sample(log_alpha, &noise) };
+    (z.unwrap() * upstream.to_dtype(log_alpha.dtype()).unwrap()).unwrap().sum_all().unwrap()
+}
+
+#[test]
+fn closed_form_gradient_is_that_of_the_formula_and_of_differences() {
+    let log_alpha = (normal(&[4, 3], "log_alpha") * 1.5).unwrap();
+    let double = log_alpha.to_dtype(DType::F64).unwrap();
+    for d in distributions() {
+        for shape in [&[4, 3][..], &[7, 4, 3]] {
+            let fused = gradient(&log_alpha, |a| loss(&d, a, shape, false));
+            close("autograd", &fused, &gradient(&log_alpha, |a| loss(&d, a, shape, true)), 2e-6);
+            close("differences", &fused, &numeric_gradient(&double, 1e-5, |a| loss(&d, a, shape, false)), 3e-6);
+            assert!(fused.iter().any(|g| g.abs() > 0.1));
+        }
+    }
+}
+
+#[test]
+fn one_pass_and_composed_samples_agree() {
+    let d = HardConcrete::default();
+    let (log_alpha, noise) = (normal(&[500], "a"), uniform(&[20, 500], "u"));
+    let (fused, composed) = (d.sample(&log_alpha, &noise).unwrap(), d.sample_composed(&log_alpha, &noise).unwrap());
+    close("z", &row(&fused), &row(&composed), 2e-6);
+    let transposed = noise.t().unwrap().contiguous().unwrap().t().unwrap();
+    assert_eq!(row(&d.sample(&log_alpha, &transposed).unwrap()), row(&fused));
+}
+
+#[test]
+fn extreme_noise_and_places_stay_finite() {
+    let d = HardConcrete::default();
+    let log_alpha = Tensor::new(&[-90f32, 0.0, 90.0], &Device::Cpu).unwrap();
+    for (noise, expected) in [(0f32, [0.0, 0.0, 1.0]), (1.0, [0.0, 1.0, 1.0])] {
+        let noise = Tensor::full(noise, 3, &Device::Cpu).unwrap();
+        assert_eq!(row(&d.sample(&log_alpha, &noise).unwrap()), expected);
+        assert_eq!(row(&d.sample_composed(&log_alpha, &noise).unwrap()), expected);
+    }
+    let nan = Tensor::new(&[f32::NAN], &Device::Cpu).unwrap();
+    assert!(row(&d.sample(&nan, &uniform(&[1], "u")).unwrap())[0].is_nan(), "a NaN is shown, not hidden");
+}
+
+#[test]
+fn bad_constants_and_shapes_are_refused() {
+    let expected = "hard concrete needs beta > 0 and gamma < 0 < 1 < zeta, found beta 0, gamma -0.1, zeta 1.1";
+    assert_eq!(message(HardConcrete::new(0.0, -0.1, 1.1)), expected);
+    for (beta, gamma, zeta) in [(0.5, 0.0, 1.1), (0.5, -0.1, 1.0), (f64::NAN, -0.1, 1.1), (0.5, -0.1, f64::INFINITY)] {
+        assert!(HardConcrete::new(beta, gamma, zeta).is_err());
+    }
+    let d = HardConcrete::default();
+    let error = message(d.sample(&normal(&[3], "a"), &uniform(&[4], "u")));
+    assert!(error.contains("gates of shape [3] need noise of shape [3] or (b, [3]), found [4]"), "{error}");
+    assert!(message(d.quantile(1.0, &normal(&[3], "a"))).contains("must be in (0, 1), found 1"));
+}
+
+#[test]
+fn constants_come_back_from_a_file_and_are_checked() {
+    let text = serde_json::to_string(&HardConcrete::default()).unwrap();
+    assert_eq!(serde_json::from_str::<HardConcrete>(&text).unwrap(), HardConcrete::default());
+    assert!(serde_json::from_str::<HardConcrete>(r#"{"beta":-1,"gamma":-0.1,"zeta":1.1}"#).is_err());
+}
