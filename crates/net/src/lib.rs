@@ -1,1 +1,50 @@
-//! A network described once: graph, parameters, masked forward, cost.
+//! A network described once.
+//!
+//! A [`Net`] is a small graph of layers, written as a chain with a [`Builder`]. Everything else is derived from that one
+//! description: its parameters and their initial values ([`Params`]), the forward pass with any space of units masked
+//! ([`Net::forward`]), its cost ([`Net::cost`]), a table ([`Net::summary`]).
+//!
+//! Every edge of the graph carries a *space* of units: features, or channels of an image. A mask scales each unit of a
+//! space where the space is made (by the input, a linear layer, a convolution or a flattening); a unit scaled by 0 is
+//! not computed at all, nor is a unit that no later layer reads. [`Plan`] holds which units are left at every layer; the
+//! forward pass takes that sub-block of each weight and runs the small network, and the gradients come back in full size.
+//!
+//! This crate knows masks, not where they come from.
+//!
+//! ```
+//! use l0_net::{Builder, Layer, Masks, Mode, Params};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut b = Builder::image("input", 1, 28, 28);
+//! b.conv2d("conv1", 20, 5).relu().max_pool2d(2).flatten("features").linear("fc", 10);
+//! let net = b.build()?;
+//! let params = Params::init(&net, 1, &candle_core::Device::Cpu)?;
+//! let xs = candle_core::Tensor::zeros((3, 1, 28, 28), candle_core::DType::F32, &candle_core::Device::Cpu)?;
+//! let ys = net.forward(&params.weights(), &xs, &Masks::none(&net), Mode::Eval)?.ys;
+//! assert_eq!(ys.dims(), [3, 10]);
+//! assert_eq!(net.cost().weights(), 20 * 25 + 20 * 144 * 10);
+//! # Ok(())
+//! # }
+//! ```
+
+mod activation;
+mod affine;
+mod builder;
+mod cost;
+mod error;
+mod forward;
+mod layer;
+mod masks;
+mod net;
+mod norm;
+mod params;
+mod plan;
+
+pub use builder::Builder;
+pub use cost::{Cost, ExpectedCost, LayerCost, Probabilities};
+pub use error::{Error, Result};
+pub use forward::{Mode, Output, StatisticsUpdate};
+pub use layer::{ClosedMaps, Layer, Shape};
+pub use masks::{Mask, Masks};
+pub use net::{Net, Node, NodeId, Space, SpaceId};
+pub use params::{Param, Params, Role, Weights};
+pub use plan::{Plan, Unit};

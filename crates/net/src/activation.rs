@@ -1,0 +1,69 @@
+//! What flows along an edge of a masked network: the computed units, and the constants beside them.
+
+use candle_core::Tensor;
+use l0_ops::Selection;
+
+use crate::{Result, Shape};
+
+/// The output of a node for a batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Activation {
+    /// The units `kept`, (b, kept) or (b, kept, h, w); none where nothing is computed.
+    pub(crate) computed: Option<Tensor>,
+    /// Which units those are.
+    pub(crate) kept: Selection,
+    /// Values of the constant units, (n,), 0 for all others; none where no unit is constant.
+    pub(crate) constants: Option<Tensor>,
+    /// A scale of all units, (n,), that the layers reading this must still apply to the computed ones.
+    pub(crate) scale: Option<Tensor>,
+}
+
+impl Activation {
+    /// Applies `f` to the computed units and to the constants alike.
+    pub(crate) fn map(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
+        Ok(Self {
+            computed: self.computed.as_ref().map(&f).transpose()?,
+            constants: self.constants.as_ref().map(&f).transpose()?,
+            ..self.clone()
+        })
+    }
+
+    /// Applies `f` to the computed units alone.
+    pub(crate) fn map_computed(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
+        Ok(Self { computed: self.computed.as_ref().map(f).transpose()?, ..self.clone() })
+    }
+
+    /// The values of the units `wanted` as one tensor, constants spread over the batch and all positions.
+    pub(crate) fn expand(&self, wanted: &Selection, batch: usize, shape: Shape, like: &Tensor) -> Result<Tensor> {
+        if let (Some(computed), true) = (&self.computed, &self.kept == wanted) {
+            return Ok(computed.clone());
+        }
+        let mut dims = shape.with_units(self.kept.total()).dims();
+        dims.insert(0, batch);
+        let spread = match &self.constants {
+            Some(constants) => {
+                let mut one = vec![1; dims.len()];
+                one[1] = self.kept.total();
+                constants.reshape(one)?.broadcast_as(dims)?.contiguous()?
+            }
+            None => Tensor::zeros(dims, like.dtype(), like.device())?,
+        };
+        let all = match (&self.computed, self.kept.indices()) {
+            (Some(computed), Some(kept)) => spread.index_add(&Tensor::new(kept, like.device())?, computed, 1)?,
+            (Some(computed), None) => computed.clone(),
+            (None, _) => spread,
+        };
+        Ok(l0_ops::take(&all, 1, wanted)?)
+    }
+}
+
+/// Values (k,) of the units of `selection` at their places among all units, (n,), 0 elsewhere.
+pub(crate) fn scatter(values: &Tensor, selection: &Selection) -> Result<Tensor> {
+    match selection.indices() {
+        None => Ok(values.clone()),
+        Some(kept) => {
+            let zeros = Tensor::zeros(selection.total(), values.dtype(), values.device())?;
+            Ok(zeros.index_add(&Tensor::new(kept, values.device())?, values, 0)?)
+        }
+    }
+}

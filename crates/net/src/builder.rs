@@ -1,0 +1,114 @@
+//! Writing a network as a chain the eye can follow.
+
+use crate::{ClosedMaps, Layer, Net, Node, NodeId, Result};
+
+/// Builds a [`Net`]: each call adds a layer that reads the newest one, [`Builder::at`] goes back to an earlier one.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    nodes: Vec<Node>,
+    tip: NodeId,
+}
+
+impl Builder {
+    fn start(name: &str, shape: Vec<usize>) -> Self {
+        let node = Node { name: name.into(), layer: Layer::Input { shape }, inputs: Vec::new() };
+        Self { nodes: vec![node], tip: 0 }
+    }
+
+    /// A network of feature vectors.
+    pub fn features(name: &str, features: usize) -> Self {
+        Self::start(name, vec![features])
+    }
+
+    /// A network of images of `c` channels, `h` rows and `w` columns.
+    pub fn image(name: &str, c: usize, h: usize, w: usize) -> Self {
+        Self::start(name, vec![c, h, w])
+    }
+
+    /// Adds any layer under a name.
+    pub fn layer(&mut self, name: &str, layer: Layer) -> &mut Self {
+        self.push(name.into(), layer, vec![self.tip])
+    }
+
+    fn push(&mut self, name: String, layer: Layer, inputs: Vec<NodeId>) -> &mut Self {
+        self.nodes.push(Node { name, layer, inputs });
+        self.tip = self.nodes.len() - 1;
+        self
+    }
+
+    /// Layers without parameters need no name of their own: "relu3" is the relu at place 3.
+    fn unnamed(&mut self, stem: &str, layer: Layer) -> &mut Self {
+        let name = format!("{stem}{}", self.nodes.len());
+        self.layer(&name, layer)
+    }
+
+    /// A linear layer with a bias.
+    pub fn linear(&mut self, name: &str, out: usize) -> &mut Self {
+        self.layer(name, Layer::Linear { out, bias: true })
+    }
+
+    /// A convolution with a bias, stride 1, no padding.
+    pub fn conv2d(&mut self, name: &str, out: usize, kernel: usize) -> &mut Self {
+        self.layer(name, Layer::Conv2d { out, kernel, stride: 1, padding: 0, bias: true })
+    }
+
+    /// A convolution without a bias, padded so that stride 1 keeps the size of the image.
+    pub fn conv2d_same(&mut self, name: &str, out: usize, kernel: usize, stride: usize) -> &mut Self {
+        self.layer(name, Layer::Conv2d { out, kernel, stride, padding: kernel / 2, bias: false })
+    }
+
+    /// Batch normalisation with PyTorch's constants: eps 1e-5, momentum 0.1.
+    pub fn batch_norm(&mut self, name: &str, closed: ClosedMaps) -> &mut Self {
+        self.layer(name, Layer::BatchNorm { eps: 1e-5, momentum: 0.1, closed })
+    }
+
+    /// `max(0, x)`.
+    pub fn relu(&mut self) -> &mut Self {
+        self.unnamed("relu", Layer::Relu)
+    }
+
+    /// Max pooling over windows of `size` x `size` side by side.
+    pub fn max_pool2d(&mut self, size: usize) -> &mut Self {
+        self.unnamed("pool", Layer::MaxPool2d { size })
+    }
+
+    /// Mean of each channel.
+    pub fn avg_pool(&mut self) -> &mut Self {
+        self.unnamed("pool", Layer::AvgPool)
+    }
+
+    /// (c, h, w) -> (c h w,); the name is that of the space of features it makes.
+    pub fn flatten(&mut self, name: &str) -> &mut Self {
+        self.layer(name, Layer::Flatten)
+    }
+
+    /// Dropout, or nothing where `p` is 0.
+    pub fn dropout(&mut self, p: f64) -> &mut Self {
+        if p == 0.0 { self } else { self.unnamed("dropout", Layer::Dropout { p }) }
+    }
+
+    /// The newest layer, to come back to.
+    pub fn tip(&self) -> NodeId {
+        self.tip
+    }
+
+    /// Goes on from an earlier layer.
+    pub fn at(&mut self, node: NodeId) -> &mut Self {
+        self.tip = node;
+        self
+    }
+
+    /// Adds the output of an earlier layer to the newest one's.
+    pub fn add(&mut self, other: NodeId) -> &mut Self {
+        let name = format!("add{}", self.nodes.len());
+        self.push(name, Layer::Add, vec![self.tip, other])
+    }
+
+    /// The checked network; its output is the newest layer's.
+    ///
+    /// # Errors
+    /// As [`Net::new`]; also if the newest layer is not the last one added.
+    pub fn build(&self) -> Result<Net> {
+        Net::new(self.nodes.clone())
+    }
+}

@@ -1,0 +1,49 @@
+//! What can be wrong with a network or what is handed to it.
+
+/// An error of this crate; the message names the thing, what was found and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Two nodes of one description have the same name.
+    #[error("two nodes are named {0:?}; names are the keys of parameters and must differ")]
+    DuplicateName(String),
+    /// A name that stands for nothing.
+    #[error("there is no {kind} {name:?}; there is {known}")]
+    Unknown {
+        /// What was looked for.
+        kind: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// A layer that cannot stand where it stands.
+    #[error("node {node:?}: {problem}")]
+    Layer {
+        /// The name of the node.
+        node: String,
+        /// What is wrong, with what was found and expected.
+        problem: String,
+    },
+    /// A tensor of the wrong shape.
+    #[error("{name:?} has shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// What the tensor is.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that fits.
+        expected: Vec<usize>,
+    },
+    /// An error of Candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn layer(node: &str, problem: impl Into<String>) -> Self {
+        Self::Layer { node: node.into(), problem: problem.into() }
+    }
+}

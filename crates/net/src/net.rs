@@ -1,0 +1,184 @@
+//! The description: nodes, the shapes between them, and the spaces of units they share.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Layer, Result, Shape};
+
+/// The place of a node in its network.
+pub type NodeId = usize;
+
+/// The place of a space in its network.
+pub type SpaceId = usize;
+
+/// One layer of a network and what it reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The key of the layer's parameters; unique in a network.
+    pub name: String,
+    /// What the layer does.
+    pub layer: Layer,
+    /// The nodes it reads, all before it.
+    pub inputs: Vec<NodeId>,
+}
+
+/// A set of units that layers share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Space {
+    /// The name of the first node that makes the space.
+    pub name: String,
+    /// How many units it has.
+    pub units: usize,
+}
+
+/// A network, described and checked: an acyclic graph from one input to the last node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Node>", into = "Vec<Node>")]
+pub struct Net {
+    nodes: Vec<Node>,
+    shapes: Vec<Shape>,
+    spaces: Vec<Space>,
+    space_of: Vec<SpaceId>,
+    readers: Vec<Vec<NodeId>>,
+}
+
+impl TryFrom<Vec<Node>> for Net {
+    type Error = Error;
+
+    fn try_from(nodes: Vec<Node>) -> Result<Self> {
+        Self::new(nodes)
+    }
+}
+
+impl From<Net> for Vec<Node> {
+    fn from(net: Net) -> Self {
+        net.nodes
+    }
+}
+
+impl Net {
+    /// A network of these nodes, each after those it reads, the first the only input, the last the output.
+    ///
+    /// # Errors
+    /// If a name stands twice, a node reads a later one, or a layer does not accept what it reads.
+    pub fn new(nodes: Vec<Node>) -> Result<Self> {
+        check_names(&nodes)?;
+        let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
+        let mut readers = vec![Vec::new(); nodes.len()];
+        for (id, node) in nodes.iter().enumerate() {
+            if (id == 0) != matches!(node.layer, Layer::Input { .. }) {
+                return Err(Error::layer(&node.name, "the first node, and no other, is the input"));
+            }
+            if let Some(later) = node.inputs.iter().find(|&&input| input >= id) {
+                return Err(Error::layer(
+                    &node.name,
+                    format!("is node {id} and reads node {later}, which is not before it"),
+                ));
+            }
+            let inputs: Vec<Shape> = node.inputs.iter().map(|&input| shapes[input]).collect();
+            shapes.push(node.layer.output(&node.name, &inputs)?);
+            node.inputs.iter().for_each(|&input| readers[input].push(id));
+        }
+        let (spaces, space_of) = spaces(&nodes, &shapes);
+        Ok(Self { nodes, shapes, spaces, space_of, readers })
+    }
+
+    /// The nodes, each after those it reads.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node at a place.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// The last node, whose output is the network's.
+    pub fn output(&self) -> NodeId {
+        self.nodes.len() - 1
+    }
+
+    /// The shape of a node's output for one example.
+    pub fn shape(&self, id: NodeId) -> Shape {
+        self.shapes[id]
+    }
+
+    /// The nodes that read a node's output.
+    pub fn readers(&self, id: NodeId) -> &[NodeId] {
+        &self.readers[id]
+    }
+
+    /// The spaces of units.
+    pub fn spaces(&self) -> &[Space] {
+        &self.spaces
+    }
+
+    /// The space of a node's output.
+    pub fn space(&self, id: NodeId) -> SpaceId {
+        self.space_of[id]
+    }
+
+    /// The node with this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn find(&self, name: &str) -> Result<NodeId> {
+        self.nodes.iter().position(|node| node.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+            Error::Unknown { kind: "layer", name: name.into(), known: names.join(", ") }
+        })
+    }
+
+    /// Linear layers and convolutions, in order.
+    pub fn affine(&self) -> impl Iterator<Item = NodeId> + '_ {
+        (0..self.nodes.len()).filter(|&id| self.nodes[id].layer.is_affine())
+    }
+
+    /// Whether a node makes the space of its output, so that a mask of that space is applied there.
+    pub(crate) fn makes_space(&self, id: NodeId) -> bool {
+        makes_space(&self.nodes[id].layer)
+    }
+}
+
+fn check_names(nodes: &[Node]) -> Result<()> {
+    if nodes.is_empty() {
+        return Err(Error::layer("", "a network has at least an input"));
+    }
+    let mut seen = HashMap::new();
+    match nodes.iter().find(|node| seen.insert(node.name.as_str(), ()).is_some()) {
+        Some(node) => Err(Error::DuplicateName(node.name.clone())),
+        None => Ok(()),
+    }
+}
+
+fn makes_space(layer: &Layer) -> bool {
+    matches!(
+        layer,
+        Layer::Input { .. } | Layer::Linear { .. } | Layer::Conv2d { .. } | Layer::Flatten | Layer::Take { .. }
+    )
+}
+
+/// Gives every node the space it shares: its own where it makes one, else its input's; an addition makes two one.
+fn spaces(nodes: &[Node], shapes: &[Shape]) -> (Vec<Space>, Vec<SpaceId>) {
+    let mut root: Vec<NodeId> = (0..nodes.len()).collect(); // of each node, the first node of its space
+    for (id, node) in nodes.iter().enumerate() {
+        if !makes_space(&node.layer) {
+            root[id] = root[node.inputs[0]];
+        }
+        if let (Layer::Add, [a, b]) = (&node.layer, node.inputs.as_slice()) {
+            let (first, other) = (root[*a].min(root[*b]), root[*a].max(root[*b]));
+            root[..=id].iter_mut().filter(|root| **root == other).for_each(|root| *root = first);
+        }
+    }
+    let mut ids = HashMap::new();
+    let mut spaces = Vec::new();
+    let space_of = root.iter().map(|&first| {
+        *ids.entry(first).or_insert_with(|| {
+            spaces.push(Space { name: nodes[first].name.clone(), units: shapes[first].units() });
+            spaces.len() - 1
+        })
+    });
+    let space_of = space_of.collect();
+    (spaces, space_of)
+}

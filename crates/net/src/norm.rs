@@ -1,0 +1,98 @@
+//! Batch normalisation of a masked network.
+//!
+//! In training, a map that is the same everywhere has its own value as mean, so it becomes `shift`. Afterwards it becomes
+//! `shift + (c - running_mean) * scale / sqrt(running_var + eps)`.
+
+use candle_core::Tensor;
+use l0_ops::Selection;
+
+use crate::activation::Activation;
+use crate::affine::Pass;
+use crate::forward::StatisticsUpdate;
+use crate::{NodeId, Result};
+
+/// Scale, shift, running mean and running variance of the units of `selection`.
+pub(crate) struct Norm {
+    pub(crate) scale: Tensor,
+    pub(crate) shift: Tensor,
+    pub(crate) mean: Tensor,
+    pub(crate) var: Tensor,
+}
+
+impl Pass<'_> {
+    /// The parameters of the normalisation `id` for the units of `selection`.
+    pub(crate) fn norm(&self, id: NodeId, selection: &Selection) -> Result<Norm> {
+        let part = |leaf| -> Result<Tensor> {
+            Ok(l0_ops::take(self.weights.of(&self.net.node(id).name, leaf)?, 0, selection)?)
+        };
+        Ok(Norm {
+            scale: part("weight")?,
+            shift: part("bias")?,
+            mean: part("running_mean")?,
+            var: part("running_var")?,
+        })
+    }
+
+    /// Normalises with the running statistics, then applies ReLU if `relu`.
+    pub(crate) fn norm_eval(&self, id: NodeId, eps: f64, input: &Activation, relu: bool) -> Result<Activation> {
+        let kept = self.plan.kept(id);
+        let p = self.norm(id, kept)?;
+        let computed = input
+            .computed
+            .as_ref()
+            .map(|xs| l0_ops::batch_norm(xs, &p.scale, &p.shift, &p.mean, &p.var, eps, relu))
+            .transpose()?;
+        let all = self.norm(id, &Selection::all(kept.total()))?;
+        let constants = self.norm_constants(
+            id,
+            |given| {
+                let centred = match given {
+                    Some(c) => (c - &all.mean)?,
+                    None => all.mean.neg()?,
+                };
+                &all.shift + (centred * (&all.scale / (&all.var + eps)?.sqrt()?)?)?
+            },
+            input,
+            relu,
+        )?;
+        Ok(Activation { computed, kept: kept.clone(), constants, scale: None })
+    }
+
+    /// Normalises with the statistics of this batch, then applies ReLU if `relu`; also what the running statistics learn.
+    pub(crate) fn norm_train(
+        &self,
+        id: NodeId,
+        eps: f64,
+        input: &Activation,
+        relu: bool,
+    ) -> Result<(Activation, Option<StatisticsUpdate>)> {
+        let kept = self.plan.kept(id);
+        let p = self.norm(id, kept)?;
+        let shift = self.weights.of(&self.net.node(id).name, "bias")?;
+        let constants = self.norm_constants(id, |_| Ok(shift.clone()), input, relu)?;
+        let (computed, update) = match &input.computed {
+            Some(xs) => {
+                let normed = l0_ops::batch_norm_train(xs, &p.scale, &p.shift, eps, relu)?;
+                let update = StatisticsUpdate::new(self, id, xs, &normed)?;
+                (Some(normed.ys), Some(update))
+            }
+            None => (None, None),
+        };
+        Ok((Activation { computed, kept: kept.clone(), constants, scale: None }, update))
+    }
+
+    fn norm_constants(
+        &self,
+        id: NodeId,
+        value: impl Fn(Option<&Tensor>) -> candle_core::Result<Tensor>,
+        input: &Activation,
+        relu: bool,
+    ) -> Result<Option<Tensor>> {
+        if self.plan.constants(id).is_empty() {
+            return Ok(None);
+        }
+        let ys = value(input.constants.as_ref())?;
+        let ys = if relu { l0_ops::relu(&ys)? } else { ys };
+        self.masked_constants(id, Some(ys))
+    }
+}

@@ -1,0 +1,250 @@
+//! Parameters under stable names, in a stable order, with their first values.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, Var};
+use l0_rng::{Purpose, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Layer, Net, Result};
+
+/// What a parameter is, so that optimisers and decay can be chosen by rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Weight of a linear layer or a convolution.
+    Weight,
+    /// Bias of a linear layer or a convolution.
+    Bias,
+    /// Scale or shift of a normalisation.
+    Norm,
+    /// Running statistic: not trained, but part of the network.
+    Statistic,
+    /// What a pruning method adds to learn its masks.
+    Mask,
+}
+
+impl Role {
+    /// Whether an optimiser changes it.
+    pub fn is_trained(self) -> bool {
+        self != Self::Statistic
+    }
+}
+
+/// One parameter.
+#[derive(Debug, Clone)]
+pub struct Param {
+    /// Its key in files: "conv1.weight".
+    pub name: String,
+    /// What it is.
+    pub role: Role,
+    /// Its value, tracked by Candle.
+    pub var: Var,
+}
+
+/// All parameters of a network, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    entries: Vec<Param>,
+    index: Arc<HashMap<String, usize>>,
+}
+
+/// Parameter values by name: tracked (for training) or plain (for evaluation).
+#[derive(Debug, Clone)]
+pub struct Weights {
+    index: Arc<HashMap<String, usize>>,
+    tensors: Vec<Tensor>,
+}
+
+/// Name, role and shape of every parameter of a layer that reads `inputs` units.
+fn declared(net: &Net, id: usize) -> Vec<(&'static str, Role, Vec<usize>)> {
+    let node = net.node(id);
+    let n_in = node.inputs.first().map_or(0, |&input| net.shape(input).units());
+    match node.layer {
+        Layer::Linear { out, bias } => {
+            let bias = bias.then(|| ("bias", Role::Bias, vec![out]));
+            std::iter::once(("weight", Role::Weight, vec![out, n_in])).chain(bias).collect()
+        }
+        Layer::Conv2d { out, kernel, bias, .. } => {
+            let bias = bias.then(|| ("bias", Role::Bias, vec![out]));
+            std::iter::once(("weight", Role::Weight, vec![out, n_in, kernel, kernel])).chain(bias).collect()
+        }
+        Layer::BatchNorm { .. } => vec![
+            ("weight", Role::Norm, vec![n_in]),
+            ("bias", Role::Norm, vec![n_in]),
+            ("running_mean", Role::Statistic, vec![n_in]),
+            ("running_var", Role::Statistic, vec![n_in]),
+        ],
+        Layer::Bias { per_position: false } => vec![("bias", Role::Bias, vec![n_in])],
+        Layer::Bias { per_position: true } => vec![("bias", Role::Bias, net.shape(id).dims())],
+        _ => Vec::new(),
+    }
+}
+
+/// He's normal initialisation with the true fan-in for weights, 0 for biases, 1 and 0 for normalisations.
+fn initial(name: &str, role: Role, shape: &[usize], seed: u64, device: &Device) -> candle_core::Result<Tensor> {
+    let ones = name.ends_with("running_var") || (role == Role::Norm && name.ends_with("weight"));
+    let n = shape.iter().product();
+    let values = match role {
+        Role::Weight => {
+            let fan_in: usize = shape[1..].iter().product();
+            let std = (2.0 / fan_in as f32).sqrt();
+            Stream::new(seed, Purpose::Init, 0, 0, name).normals(n).iter().map(|z| z * std).collect()
+        }
+        _ => vec![if ones { 1f32 } else { 0.0 }; n],
+    };
+    Tensor::from_vec(values, shape, device)
+}
+
+impl Net {
+    /// Name, role and shape of every parameter, in order.
+    pub fn parameters(&self) -> Vec<(String, Role, Vec<usize>)> {
+        let all = (0..self.nodes().len()).flat_map(|id| {
+            let node = &self.node(id).name;
+            declared(self, id).into_iter().map(move |(leaf, role, shape)| (format!("{node}.{leaf}"), role, shape))
+        });
+        all.collect()
+    }
+}
+
+impl Params {
+    /// First values for every parameter of `net`: a function of the seed and the parameter's name alone.
+    ///
+    /// # Errors
+    /// If the device cannot hold them.
+    pub fn init(net: &Net, seed: u64, device: &Device) -> Result<Self> {
+        let mut params = Self::default();
+        for (name, role, shape) in net.parameters() {
+            let value = initial(&name, role, &shape, seed, device)?;
+            params.insert(&name, role, &value)?;
+        }
+        Ok(params)
+    }
+
+    /// Adds a parameter at the end.
+    ///
+    /// # Errors
+    /// If the name is taken.
+    pub fn insert(&mut self, name: &str, role: Role, value: &Tensor) -> Result<Var> {
+        if self.index.contains_key(name) {
+            return Err(Error::DuplicateName(name.into()));
+        }
+        let var = Var::from_tensor(value)?;
+        Arc::make_mut(&mut self.index).insert(name.into(), self.entries.len());
+        self.entries.push(Param { name: name.into(), role, var: var.clone() });
+        Ok(var)
+    }
+
+    /// The parameters in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Param> {
+        self.entries.iter()
+    }
+
+    /// The parameter with this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn get(&self, name: &str) -> Result<&Param> {
+        lookup(&self.index, name).map(|i| &self.entries[i])
+    }
+
+    /// Tracked handles to the values, for training.
+    pub fn weights(&self) -> Weights {
+        Weights { index: self.index.clone(), tensors: self.entries.iter().map(|p| p.var.as_tensor().clone()).collect() }
+    }
+
+    /// Plain handles to the same values, for evaluation: no graph is built through them.
+    pub fn detached(&self) -> Weights {
+        Weights {
+            index: self.index.clone(),
+            tensors: self.entries.iter().map(|p| p.var.as_detached_tensor()).collect(),
+        }
+    }
+
+    /// Copies all values from `weights`, which must hold every parameter in its shape.
+    ///
+    /// # Errors
+    /// If one is missing or of another shape; then nothing was changed.
+    pub fn assign(&self, weights: &Weights) -> Result<()> {
+        for Param { name, var, .. } in &self.entries {
+            let (found, expected) = (weights.get(name)?.dims().to_vec(), var.dims().to_vec());
+            if found != expected {
+                return Err(Error::Shape { name: name.clone(), found, expected });
+            }
+        }
+        self.entries.iter().try_for_each(|Param { name, var, .. }| Ok(var.set(&weights.get(name)?.copy()?)?))
+    }
+}
+
+impl Weights {
+    /// Values under names.
+    ///
+    /// # Errors
+    /// If a name stands twice.
+    pub fn new(named: Vec<(String, Tensor)>) -> Result<Self> {
+        let mut index = HashMap::new();
+        let mut tensors = Vec::with_capacity(named.len());
+        for (name, tensor) in named {
+            if index.insert(name.clone(), tensors.len()).is_some() {
+                return Err(Error::DuplicateName(name));
+            }
+            tensors.push(tensor);
+        }
+        Ok(Self { index: Arc::new(index), tensors })
+    }
+
+    /// The value with this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn get(&self, name: &str) -> Result<&Tensor> {
+        lookup(&self.index, name).map(|i| &self.tensors[i])
+    }
+
+    /// The parameter `leaf` of the layer `node`.
+    pub(crate) fn of(&self, node: &str, leaf: &str) -> Result<&Tensor> {
+        self.get(&format!("{node}.{leaf}"))
+    }
+
+    /// Names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        let mut names: Vec<(&str, usize)> = self.index.iter().map(|(name, &i)| (name.as_str(), i)).collect();
+        names.sort_by_key(|&(_, i)| i);
+        names.into_iter().map(|(name, i)| (name, &self.tensors[i]))
+    }
+
+    /// The same names with other values, in order.
+    ///
+    /// # Errors
+    /// If the number of values differs.
+    pub fn with(&self, tensors: Vec<Tensor>) -> Result<Self> {
+        if tensors.len() != self.tensors.len() {
+            let (found, expected) = (vec![tensors.len()], vec![self.tensors.len()]);
+            return Err(Error::Shape { name: "values of all parameters".into(), found, expected });
+        }
+        Ok(Self { index: self.index.clone(), tensors })
+    }
+
+    /// Checks that every parameter of `net` is here in its shape.
+    ///
+    /// # Errors
+    /// If one is missing or of another shape.
+    pub fn check(&self, net: &Net) -> Result<()> {
+        for (name, _, expected) in net.parameters() {
+            let found = self.get(&name)?.dims().to_vec();
+            if found != expected {
+                return Err(Error::Shape { name, found, expected });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lookup(index: &HashMap<String, usize>, name: &str) -> Result<usize> {
+    index.get(name).copied().ok_or_else(|| {
+        let mut known: Vec<&str> = index.keys().map(String::as_str).collect();
+        known.sort_unstable();
+        Error::Unknown { kind: "parameter", name: name.into(), known: known.join(", ") }
+    })
+}

@@ -1,0 +1,147 @@
+//! Which units are left at every layer once a network is masked.
+//!
+//! Two passes over the graph. Forward: a unit scaled by 0 is [`Unit::Zero`], and what is computed from such units alone
+//! is a constant. Backward: a unit that no later layer reads is [`Unit::Unread`]. What remains is [`Unit::Computed`].
+//! Because a layer whose every input is constant is constant itself, and a layer that is not read does not read, dead
+//! structure disappears to a fixpoint in these two passes.
+
+use l0_ops::Selection;
+
+use crate::{ClosedMaps, Layer, Masks, Net, NodeId};
+
+/// What becomes of one unit of a layer's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// It depends on the input and is read: it must be computed.
+    Computed,
+    /// It is the same value for every input, at every position.
+    Constant,
+    /// It is zero for every input.
+    Zero,
+    /// No later layer reads it.
+    Unread,
+}
+
+/// The units of every node of a masked network.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    units: Vec<Vec<Unit>>,
+    kept: Vec<Selection>,
+}
+
+impl Plan {
+    /// Follows the closed units of `masks` through `net`. In training, dropout makes a constant vary.
+    pub fn new(net: &Net, masks: &Masks, training: bool) -> Self {
+        let mut units: Vec<Vec<Unit>> = Vec::with_capacity(net.nodes().len());
+        for id in 0..net.nodes().len() {
+            let made = forward(net, id, &units, masks, training);
+            units.push(made);
+        }
+        drop_unread(net, &mut units);
+        let computed = |units: &Vec<Unit>| units.iter().map(|&unit| unit == Unit::Computed).collect::<Vec<_>>();
+        let kept = units.iter().map(|units| Selection::of(&computed(units))).collect();
+        Self { units, kept }
+    }
+
+    /// The plan of a network without masks.
+    pub fn full(net: &Net) -> Self {
+        Self::new(net, &Masks::none(net), false)
+    }
+
+    /// What becomes of each unit of a node.
+    pub fn units(&self, node: NodeId) -> &[Unit] {
+        &self.units[node]
+    }
+
+    /// The units of a node that are computed.
+    pub fn kept(&self, node: NodeId) -> &Selection {
+        &self.kept[node]
+    }
+
+    /// The units of a node that are constant but not zero, and read.
+    pub(crate) fn constants(&self, node: NodeId) -> Selection {
+        let constant: Vec<bool> = self.units[node].iter().map(|&unit| unit == Unit::Constant).collect();
+        Selection::of(&constant)
+    }
+}
+
+/// The units that node `id` makes of its inputs' units.
+fn forward(net: &Net, id: NodeId, units: &[Vec<Unit>], masks: &Masks, training: bool) -> Vec<Unit> {
+    let node = net.node(id);
+    let n = net.shape(id).units();
+    let input = node.inputs.first().map_or(&[][..], |&input| &units[input]);
+    let made: Vec<Unit> = match &node.layer {
+        Layer::Input { .. } => vec![Unit::Computed; n],
+        Layer::Linear { bias, .. } => vec![affine(input, *bias, false); n],
+        Layer::Conv2d { bias, padding, .. } => vec![affine(input, *bias, *padding > 0); n],
+        Layer::BatchNorm { closed, .. } => each(input, |unit| match (unit, closed) {
+            (Unit::Zero, ClosedMaps::Constant) => Unit::Constant,
+            (unit, _) => unit,
+        }),
+        Layer::Dropout { .. } if training => each(input, |unit| match unit {
+            Unit::Constant => Unit::Computed,
+            unit => unit,
+        }),
+        Layer::Bias { per_position: true } => vec![Unit::Computed; n],
+        Layer::Bias { per_position: false } => each(input, |unit| match unit {
+            Unit::Zero => Unit::Constant,
+            unit => unit,
+        }),
+        Layer::Add => input.iter().zip(&units[node.inputs[1]]).map(|(&a, &b)| sum(a, b)).collect(),
+        Layer::Flatten => (0..n).map(|unit| input[unit / net.shape(node.inputs[0]).positions()]).collect(),
+        Layer::Take { units } => units.iter().map(|&unit| input[unit as usize]).collect(),
+        Layer::Relu | Layer::MaxPool2d { .. } | Layer::AvgPool | Layer::Dropout { .. } => input.to_vec(),
+    };
+    let open = |unit: usize| !net.makes_space(id) || masks.is_open(net.space(id), unit);
+    made.into_iter().enumerate().map(|(unit, made)| if open(unit) { made } else { Unit::Zero }).collect()
+}
+
+fn each(input: &[Unit], f: impl Fn(Unit) -> Unit) -> Vec<Unit> {
+    input.iter().map(|&unit| f(unit)).collect()
+}
+
+/// A unit that is a linear map of `input`, plus a bias. A constant is uneven after zero padding, so not one any more.
+fn affine(input: &[Unit], bias: bool, padded: bool) -> Unit {
+    let any = |unit| input.contains(&unit);
+    match () {
+        () if any(Unit::Computed) || (padded && any(Unit::Constant)) => Unit::Computed,
+        () if bias || any(Unit::Constant) => Unit::Constant,
+        () => Unit::Zero,
+    }
+}
+
+fn sum(a: Unit, b: Unit) -> Unit {
+    match (a, b) {
+        (Unit::Computed, _) | (_, Unit::Computed) => Unit::Computed,
+        (Unit::Zero, Unit::Zero) => Unit::Zero,
+        _ => Unit::Constant,
+    }
+}
+
+/// Marks units that no later layer reads, from the output back.
+fn drop_unread(net: &Net, units: &mut [Vec<Unit>]) {
+    let mut read: Vec<Vec<bool>> = units.iter().map(|units| vec![false; units.len()]).collect();
+    read[net.output()].fill(true);
+    for id in (0..units.len()).rev() {
+        for (unit, read) in units[id].iter_mut().zip(&read[id]) {
+            if !read && *unit != Unit::Zero {
+                *unit = Unit::Unread;
+            }
+        }
+        let reads: Vec<bool> = units[id].iter().map(|unit| matches!(unit, Unit::Computed | Unit::Constant)).collect();
+        for &input in &net.node(id).inputs {
+            mark(net, id, input, &reads, &mut read[input]);
+        }
+    }
+}
+
+/// Marks the units of `input` that the units `reads` of node `id` read.
+fn mark(net: &Net, id: NodeId, input: NodeId, reads: &[bool], read: &mut [bool]) {
+    let reading = (0..reads.len()).filter(|&unit| reads[unit]);
+    match &net.node(id).layer {
+        layer if layer.is_affine() => read.iter_mut().for_each(|read| *read |= reads.contains(&true)),
+        Layer::Flatten => reading.for_each(|unit| read[unit / net.shape(input).positions()] = true),
+        Layer::Take { units } => reading.for_each(|unit| read[units[unit] as usize] = true),
+        _ => reading.for_each(|unit| read[unit] = true),
+    }
+}

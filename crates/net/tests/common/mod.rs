@@ -1,0 +1,170 @@
+//! Random small networks, random masks, and a reference that computes everything in full size, layer by layer.
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test binary uses its part
+
+use candle_core::{Device, Tensor, Var};
+use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Net, Params, Role, Weights};
+use l0_ops::portable;
+use l0_rng::{Purpose, Stream};
+
+pub type Any = Result<(), Box<dyn std::error::Error>>;
+
+pub fn stream(seed: u64, name: &str) -> Stream {
+    Stream::new(seed, Purpose::Other, 0, 0, name)
+}
+
+/// A chain or a residual network of convolutions and linear layers, with or without normalisation.
+pub fn random_net(seed: u64) -> Net {
+    let mut r = stream(seed, "net");
+    let width = |r: &mut Stream| 2 + r.below(5);
+    let closed = if r.below(2) == 0 { ClosedMaps::Constant } else { ClosedMaps::Zero };
+    if r.below(4) == 0 {
+        let mut b = Builder::features("input", 3 + r.below(6));
+        for i in 0..1 + r.below(3) {
+            b.linear(&format!("fc{i}"), width(&mut r)).relu();
+        }
+        b.linear("out", 3);
+        return b.build().unwrap();
+    }
+    let mut b = Builder::image("input", 1 + r.below(3), 8 + r.below(3), 8 + r.below(3));
+    b.layer("conv0", conv(width(&mut r), 3, 1, r.below(2), r.below(2) == 0));
+    if r.below(2) == 0 {
+        b.batch_norm("bn0", closed);
+    }
+    b.relu();
+    for i in 0..r.below(3) {
+        let residual = r.below(2) == 0;
+        let (skip, c) = (b.tip(), width(&mut r));
+        b.layer(&format!("conv{i}a"), conv(c, 3, 1, 1, r.below(2) == 0));
+        if r.below(3) > 0 {
+            b.batch_norm(&format!("bn{i}a"), closed);
+        }
+        b.relu();
+        if residual {
+            let (out, stride) = (width(&mut r), 1 + r.below(2));
+            b.layer(&format!("conv{i}b"), conv(out, 3, stride, 1, r.below(2) == 0));
+            let main = b.tip();
+            b.at(skip).layer(&format!("short{i}"), conv(out, 1, stride, 0, r.below(2) == 0)).add(main);
+            b.batch_norm(&format!("bn{i}b"), closed).relu();
+        }
+    }
+    match r.below(3) {
+        0 => b.avg_pool(),
+        1 => b.max_pool2d(2).flatten("features").linear("fc", width(&mut r)).relu(),
+        _ => b.flatten("features"),
+    };
+    b.linear("out", 3);
+    b.build().unwrap()
+}
+
+fn conv(out: usize, kernel: usize, stride: usize, padding: usize, bias: bool) -> Layer {
+    Layer::Conv2d { out, kernel, stride, padding, bias }
+}
+
+/// Parameters that are nowhere 0 or 1 by default, so that nothing is equal by accident.
+pub fn random_params(net: &Net, seed: u64) -> Params {
+    let params = Params::init(net, seed, &Device::Cpu).unwrap();
+    for p in params.iter() {
+        let n = p.var.elem_count();
+        let mut r = stream(seed, &p.name);
+        let values: Vec<f32> = match p.role {
+            Role::Weight => continue,
+            Role::Statistic if p.name.ends_with("var") => r.uniforms(n).iter().map(|u| 0.5 + u).collect(),
+            _ => r.normals(n).iter().map(|z| 0.3 * z + if p.name.starts_with("bn") { 0.5 } else { 0.0 }).collect(),
+        };
+        p.var.set(&Tensor::from_vec(values, p.var.dims(), &Device::Cpu).unwrap()).unwrap();
+    }
+    params
+}
+
+/// Masks of random spaces: `share` of the units open in the mean; 0 closes all, 1 opens all.
+pub fn random_masks(net: &Net, seed: u64, share: f32, all_spaces: bool) -> (Masks, Vec<Option<Var>>) {
+    let mut r = stream(seed, "masks");
+    let mut masks = Masks::none(net);
+    let mut vars = Vec::new();
+    for (id, space) in net.spaces().iter().enumerate() {
+        if space.name == "out" || (!all_spaces && r.below(3) == 0) {
+            vars.push(None);
+            continue;
+        }
+        let z: Vec<f32> =
+            (0..space.units).map(|_| if r.uniform() < share { 0.25 + 0.75 * r.uniform() } else { 0.0 }).collect();
+        let z = Var::from_vec(z, space.units, &Device::Cpu).unwrap();
+        masks.set(net, id, Mask::Shared(z.as_tensor().clone())).unwrap();
+        vars.push(Some(z));
+    }
+    (masks, vars)
+}
+
+pub fn random_input(net: &Net, seed: u64, batch: usize) -> Tensor {
+    let mut dims = net.shape(0).dims();
+    dims.insert(0, batch);
+    let n = dims.iter().product();
+    Tensor::from_vec(stream(seed, "input").normals(n), dims, &Device::Cpu).unwrap()
+}
+
+/// The network with masks multiplied in full size, nothing left out.
+pub fn reference(net: &Net, w: &Weights, xs: &Tensor, masks: &Masks, training: bool) -> candle_core::Result<Tensor> {
+    let mut made: Vec<Tensor> = Vec::new();
+    for (id, node) in net.nodes().iter().enumerate() {
+        let of = |leaf: &str| w.get(&format!("{}.{leaf}", node.name)).ok();
+        let input = |i: usize| &made[node.inputs[i]];
+        let ys = match &node.layer {
+            Layer::Input { .. } => xs.clone(),
+            Layer::Linear { .. } => portable::linear(input(0), of("weight").unwrap(), of("bias"))?,
+            Layer::Conv2d { stride, padding, .. } => {
+                l0_ops::conv2d(input(0), of("weight").unwrap(), of("bias"), *stride, *padding)?
+            }
+            Layer::BatchNorm { eps, closed, .. } => {
+                let (scale, shift) = (of("weight").unwrap(), of("bias").unwrap());
+                let ys = if training {
+                    portable::batch_norm_train(input(0), scale, shift, *eps, false)?.ys
+                } else {
+                    let (mean, var) = (of("running_mean").unwrap(), of("running_var").unwrap());
+                    portable::batch_norm(input(0), scale, shift, mean, var, *eps, false)?
+                };
+                if *closed == ClosedMaps::Zero { ys.broadcast_mul(&alive(input(0))?)? } else { ys }
+            }
+            Layer::Relu => portable::relu(input(0))?,
+            Layer::MaxPool2d { size } => portable::max_pool2d(input(0), *size)?,
+            Layer::AvgPool => portable::avg_pool(input(0))?,
+            Layer::Flatten => input(0).flatten_from(1)?,
+            Layer::Add => (input(0) + input(1))?,
+            Layer::Dropout { .. } => input(0).clone(),
+            Layer::Take { units } => input(0).index_select(&Tensor::new(units.as_slice(), xs.device())?, 1)?,
+            Layer::Bias { .. } => input(0).broadcast_add(of("bias").unwrap())?,
+        };
+        let makes =
+            node.layer.is_affine() || matches!(node.layer, Layer::Input { .. } | Layer::Flatten | Layer::Take { .. });
+        made.push(match masks.get(net.space(id)) {
+            Some(Mask::Shared(z)) if makes => ys.broadcast_mul(&per_unit(z, ys.rank())?)?,
+            Some(Mask::PerExample(z)) if makes => {
+                let mut dims = ys.dims().to_vec();
+                dims[2..].fill(1);
+                ys.broadcast_mul(&z.reshape(dims)?)?
+            }
+            _ => ys,
+        });
+    }
+    Ok(made.pop().unwrap())
+}
+
+fn per_unit(z: &Tensor, rank: usize) -> candle_core::Result<Tensor> {
+    let mut dims = vec![1; rank];
+    dims[1] = z.elem_count();
+    z.reshape(dims)
+}
+
+/// 0 for channels that are zero everywhere, 1 for all others.
+fn alive(xs: &Tensor) -> candle_core::Result<Tensor> {
+    let flat = xs.detach().transpose(0, 1)?.flatten_from(1)?.abs()?.max(1)?;
+    per_unit(&flat.gt(0.0)?.to_dtype(xs.dtype())?, xs.rank())
+}
+
+/// Largest absolute difference, in units of the largest value.
+pub fn difference(a: &Tensor, b: &Tensor) -> f32 {
+    assert_eq!(a.dims(), b.dims());
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (a, b) = (flat(a), flat(b));
+    let scale = a.iter().fold(1f32, |m, x| m.max(x.abs()));
+    a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max) / scale
+}
