@@ -19,7 +19,7 @@
 //! assert!((d.sample_at(0.0, 0.5) - 0.5).abs() < 1e-12);
 //! ```
 
-mod op;
+pub(crate) mod op;
 mod scalar;
 
 pub(crate) use scalar::sigmoid as scalar_sigmoid;

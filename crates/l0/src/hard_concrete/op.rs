@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, b
 use super::{HardConcrete, NOISE_MARGIN};
 
 /// Whether this module's passes are made for `xs`.
-pub(super) fn applies(xs: &Tensor) -> bool {
+pub(crate) fn applies(xs: &Tensor) -> bool {
     xs.device().is_cpu() && xs.dtype() == DType::F32
 }
 

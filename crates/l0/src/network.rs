@@ -1,0 +1,311 @@
+//! Gated networks: hard concrete gates on the spaces of a [`Net`], drawn together before the forward pass.
+//!
+//! A [`Placement`] says which layer a set of gates belongs to and on which side: gates on its *input* units (the paper's
+//! fully connected layers) or on its *output* units (its convolutions). The gates of a set mask the space of those
+//! units, wherever else it is read; what an open gate costs is counted on the weights of its own layer:
+//! |g| = out (k k) for an input unit, in k k (+ 1 with a bias) for an output unit.
+//!
+//! A [`Network`] holds no values. Its methods read them from [`Weights`], so that the trained values and their average
+//! are evaluated by the same code.
+
+use candle_core::{Device, Tensor};
+use l0_net::{Cost, Layer, Mask, Masks, Net, NodeId, Params, Plan, Probabilities, Role, SpaceId, Weights};
+use l0_rng::{Purpose, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::{Estimator, Gate, GateConfig, HardConcrete, L2, Lambda, Penalty};
+
+/// Which units of a layer a set of gates switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The units that the layer reads.
+    Input,
+    /// The units that the layer makes.
+    Output,
+}
+
+/// A set of gates on one layer of a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The name of a linear layer or a convolution.
+    pub layer: String,
+    /// Which of its units are gated.
+    pub side: Side,
+    /// The gates start open with probability sigmoid(ln((1 - d) / d) + 1.5986).
+    pub droprate_init: f64,
+    /// The strength of the L0 penalty.
+    pub lambda: Lambda,
+    /// Coefficient of the L2 penalty of the gated weights.
+    pub weight_decay: f64,
+}
+
+/// A set of gates in its place.
+#[derive(Debug, Clone)]
+struct Placed {
+    placement: Placement,
+    node: NodeId,
+    space: SpaceId,
+    units: usize,
+    group: usize,
+}
+
+/// A network and its gates.
+#[derive(Debug, Clone)]
+pub struct Network {
+    net: Net,
+    gates: Vec<Placed>,
+    distribution: HardConcrete,
+    l2: L2,
+}
+
+/// An error of gates in a network; most come from the network's description.
+pub type Result<T> = std::result::Result<T, l0_net::Error>;
+
+impl Network {
+    /// Places gates on `net`; none make it a plain network.
+    ///
+    /// # Errors
+    /// If a placement names no linear layer or convolution, or two mask the same units.
+    pub fn new(net: Net, placements: &[Placement]) -> Result<Self> {
+        let mut gates: Vec<Placed> = Vec::new();
+        for placement in placements {
+            let placed = Placed::new(&net, placement)?;
+            if let Some(other) = gates.iter().find(|other| other.space == placed.space) {
+                let (other, space) = (&other.placement.layer, &net.spaces()[placed.space].name);
+                let problem = format!("its gates are on the units of {space:?}, which {other:?} gates already");
+                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem });
+            }
+            gates.push(placed);
+        }
+        Ok(Self { net, gates, distribution: HardConcrete::default(), l2: L2::default() })
+    }
+
+    /// The same network with L2 attached to its gates, or detached from them.
+    pub fn with_l2(self, l2: L2) -> Self {
+        Self { l2, ..self }
+    }
+
+    /// The description.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// Where the gates are, in order.
+    pub fn placements(&self) -> impl Iterator<Item = &Placement> {
+        self.gates.iter().map(|gate| &gate.placement)
+    }
+
+    /// Whether there is no gate at all.
+    pub fn is_plain(&self) -> bool {
+        self.gates.is_empty()
+    }
+
+    /// The units of each gated space, in order of the placements.
+    pub fn gated_units(&self) -> Vec<usize> {
+        self.gates.iter().map(|gate| gate.units).collect()
+    }
+
+    /// First values of all parameters, those of the gates ("fc1.log_alpha") after those of the network.
+    ///
+    /// # Errors
+    /// If a drop rate is out of range or the device cannot hold the values.
+    pub fn init(&self, seed: u64, device: &Device) -> Result<Params> {
+        let mut params = Params::init(&self.net, seed, device)?;
+        for gate in &self.gates {
+            let config = GateConfig { droprate_init: gate.placement.droprate_init, ..GateConfig::default() };
+            let name = gate.parameter();
+            let mut stream = Stream::new(seed, Purpose::Init, 0, 0, &name);
+            let log_alpha = config.draw_log_alpha(gate.units, &mut stream).map_err(candle_core::Error::from)?;
+            params.insert(&name, Role::Mask, &Tensor::from_vec(log_alpha, gate.units, device)?)?;
+        }
+        Ok(params)
+    }
+
+    fn gate(&self, placed: &Placed, weights: &Weights) -> Result<Gate> {
+        Ok(Gate::new(weights.get(&placed.parameter())?.clone(), self.distribution)?)
+    }
+
+    fn masks(&self, mut mask: impl FnMut(&Placed) -> Result<Mask>) -> Result<Masks> {
+        let mut masks = Masks::none(&self.net);
+        for placed in &self.gates {
+            masks.set(&self.net, placed.space, mask(placed)?)?;
+        }
+        Ok(masks)
+    }
+
+    /// Random gates, one sample for all examples of a batch; `noise` gives the stream that belongs to a gate's name.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn sample(&self, weights: &Weights, noise: impl Fn(&str) -> Stream) -> Result<Masks> {
+        self.masks(|placed| {
+            let gate = self.gate(placed, weights)?;
+            Ok(Mask::Shared(gate.sample(&gate.noise(None, &mut noise(&placed.placement.layer))?)?))
+        })
+    }
+
+    /// Random gates, a sample for each of `examples`: less variance, but nothing to leave out.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn sample_each(&self, weights: &Weights, examples: usize, noise: impl Fn(&str) -> Stream) -> Result<Masks> {
+        self.masks(|placed| {
+            let gate = self.gate(placed, weights)?;
+            Ok(Mask::PerExample(gate.sample(&gate.noise(Some(examples), &mut noise(&placed.placement.layer))?)?))
+        })
+    }
+
+    /// Deterministic gates, as at test time.
+    ///
+    /// # Errors
+    /// If a parameter is missing, or is not a number.
+    pub fn test_masks(&self, weights: &Weights, estimator: Estimator) -> Result<Masks> {
+        self.masks(|placed| Ok(Mask::Shared(self.gate(placed, weights)?.test_values(estimator)?)))
+    }
+
+    /// Number of weights (and biases) that gates can switch off, the sum of |g|.
+    pub fn gated_weights(&self) -> usize {
+        self.gates.iter().map(|gate| gate.group * gate.units).sum()
+    }
+
+    /// The L0 and L2 penalty of the gated layers, (1,) or scalar; none without gates.
+    ///
+    /// # Errors
+    /// If a coefficient is out of range or a parameter is missing.
+    pub fn penalty(&self, weights: &Weights, n_train: usize) -> Result<Option<Tensor>> {
+        let mut total: Option<Tensor> = None;
+        for placed in &self.gates {
+            let Placement { lambda, weight_decay, .. } = placed.placement;
+            let penalty = Penalty::new(lambda, weight_decay, self.l2, n_train, self.gated_weights());
+            let penalty = penalty.map_err(candle_core::Error::from)?;
+            let members = placed.members(&self.net, weights)?;
+            let members: Vec<(&Tensor, usize)> = members.iter().map(|(tensor, dim)| (tensor, *dim)).collect();
+            let cost = penalty.groups(&self.gate(placed, weights)?, placed.group, &members)?;
+            total = Some(total.map_or(Ok(cost.clone()), |total| total + cost)?);
+        }
+        Ok(total)
+    }
+
+    /// Names of the parameters that the penalty's L2 term covers: weights of gated layers, biases of gated outputs.
+    pub fn gated_parameters(&self) -> Vec<String> {
+        let names = self.gates.iter().flat_map(|placed| {
+            let layer = &placed.placement.layer;
+            let bias = placed.placement.side == Side::Output && placed.has_bias(&self.net);
+            std::iter::once(format!("{layer}.weight")).chain(bias.then(|| format!("{layer}.bias")))
+        });
+        names.collect()
+    }
+
+    /// P(z != 0) of every gate of every set, tracked where `weights` are.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn prob_open(&self, weights: &Weights) -> Result<Vec<Tensor>> {
+        self.gates.iter().map(|placed| Ok(self.gate(placed, weights)?.prob_open()?)).collect()
+    }
+
+    /// The same by space, for [`Net::expected_cost`].
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn probabilities(&self, weights: &Weights) -> Result<Probabilities> {
+        let mut open = Probabilities::ones(&self.net);
+        for (placed, p) in self.gates.iter().zip(self.prob_open(weights)?) {
+            open.set(placed.space, p);
+        }
+        Ok(open)
+    }
+
+    /// Holds every log α in its range; to be called after each step of the optimiser.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn clamp_(&self, weights: &Weights) -> Result<()> {
+        self.gates.iter().try_for_each(|placed| Ok(self.gate(placed, weights)?.clamp_()?))
+    }
+
+    /// What is left of the network at test time.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn pruned(&self, weights: &Weights, estimator: Estimator) -> Result<Pruned> {
+        let masks = self.test_masks(weights, estimator)?;
+        let plan = Plan::new(&self.net, &masks, false);
+        let mut open = Vec::new();
+        let mut architecture = Vec::new();
+        let mut values = Vec::new();
+        for placed in &self.gates {
+            let z: Vec<f32> = match masks.get(placed.space) {
+                Some(Mask::Shared(z)) => z.to_vec1()?,
+                _ => Vec::new(),
+            };
+            open.push((placed.placement.layer.clone(), z.iter().filter(|&&z| z != 0.0).count()));
+            values.push((placed.placement.layer.clone(), z));
+            architecture.push(plan.kept(self.maker(placed.space)).len());
+        }
+        let cost = self.net.cost_of(&plan);
+        Ok(Pruned { masks, plan, cost, open, architecture, values })
+    }
+
+    /// The first node of a space.
+    fn maker(&self, space: SpaceId) -> NodeId {
+        (0..self.net.nodes().len()).find(|&id| self.net.space(id) == space).unwrap_or(0)
+    }
+}
+
+/// What the gates leave of a network at test time.
+#[derive(Debug, Clone)]
+pub struct Pruned {
+    /// The gates' values.
+    pub masks: Masks,
+    /// Which units are left at every layer.
+    pub plan: Plan,
+    /// What is left of the cost.
+    pub cost: Cost,
+    /// For each set of gates its layer and the number of gates that are not 0.
+    pub open: Vec<(String, usize)>,
+    /// For each set of gates the number of units that are left: open, made of something and read by something.
+    pub architecture: Vec<usize>,
+    /// For each set of gates its layer and their values.
+    pub values: Vec<(String, Vec<f32>)>,
+}
+
+impl Placed {
+    fn new(net: &Net, placement: &Placement) -> Result<Self> {
+        let node = net.find(&placement.layer)?;
+        let (kernel, bias) = match net.node(node).layer {
+            Layer::Linear { bias, .. } => (1, bias),
+            Layer::Conv2d { kernel, bias, .. } => (kernel * kernel, bias),
+            ref other => {
+                let problem = format!("gates belong to a linear layer or a convolution, this is a {}", other.kind());
+                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem });
+            }
+        };
+        let input = net.node(node).inputs[0];
+        let (inputs, outputs) = (net.shape(input).units(), net.shape(node).units());
+        let (space, units, group) = match placement.side {
+            Side::Input => (net.space(input), inputs, outputs * kernel),
+            Side::Output => (net.space(node), outputs, inputs * kernel + usize::from(bias)),
+        };
+        Ok(Self { placement: placement.clone(), node, space, units, group })
+    }
+
+    fn parameter(&self) -> String {
+        format!("{}.log_alpha", self.placement.layer)
+    }
+
+    fn has_bias(&self, net: &Net) -> bool {
+        matches!(net.node(self.node).layer, Layer::Linear { bias: true, .. } | Layer::Conv2d { bias: true, .. })
+    }
+
+    /// The tensors that the gates switch, with the dimension along which gates are counted.
+    fn members(&self, net: &Net, weights: &Weights) -> Result<Vec<(Tensor, usize)>> {
+        let part = |leaf: &str| weights.get(&format!("{}.{leaf}", self.placement.layer)).cloned();
+        Ok(match self.placement.side {
+            Side::Input => vec![(part("weight")?, 1)],
+            Side::Output if self.has_bias(net) => vec![(part("weight")?, 0), (part("bias")?, 0)],
+            Side::Output => vec![(part("weight")?, 0)],
+        })
+    }
+}
