@@ -12,14 +12,30 @@
 //! scaled per unit, as one differentiable step: a layer that uses the result computes the sub-block alone, and the
 //! gradients come back scattered to the full weight. This is what makes closed gates save time, exactly.
 
+mod conv;
+mod cpu;
+mod gemm;
+mod linear;
+mod loss;
+mod norm;
+mod parallel;
+mod pointwise;
+mod pool;
 pub mod portable;
+mod select;
 mod selection;
+mod take;
+pub mod update;
 
-pub use portable::{
-    avg_pool, batch_norm, batch_norm_train, conv2d, conv2d_epilogue, cross_entropy, dropout,
-    linear, linear_relu, max_pool2d, relu, select, select_vector, take,
-};
+pub use conv::{conv2d, conv2d_epilogue};
+pub use linear::{linear, linear_relu};
+pub use loss::cross_entropy;
+pub use norm::{batch_norm, batch_norm_train};
+pub use pointwise::{dropout, relu};
+pub use pool::{avg_pool, max_pool2d};
+pub use select::{select, select_vector};
 pub use selection::Selection;
+pub use take::take;
 
 /// What follows a convolution at once: fused with it where that pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,13 +19,7 @@ pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
 }
 
 /// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
-pub fn conv2d(
-    xs: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    stride: usize,
-    padding: usize,
-) -> Result<Tensor> {
+pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
     let ys = xs.conv2d(weight, padding, stride, 1, 1)?;
     match bias {
         Some(bias) => ys.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?),
@@ -44,11 +38,7 @@ pub fn conv2d_epilogue(
 ) -> Result<Tensor> {
     let ys = conv2d(xs, weight, bias, stride, padding)?;
     let ys = if epilogue.relu { relu(&ys)? } else { ys };
-    if epilogue.max_pool > 1 {
-        max_pool2d(&ys, epilogue.max_pool)
-    } else {
-        Ok(ys)
-    }
+    if epilogue.max_pool > 1 { max_pool2d(&ys, epilogue.max_pool) } else { Ok(ys) }
 }
 
 /// `max(0, xs)`, with gradient 0 at 0.
@@ -68,10 +58,7 @@ pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
     let xs = xs.reshape((b * c, oh, size, ow, size))?.transpose(2, 3)?; // (b c, oh, ow, size, size)
     let windows = xs.reshape((b * c, oh, ow, size * size))?;
     let first = windows.detach().contiguous()?.argmax_keepdim(D::Minus1)?;
-    windows
-        .contiguous()?
-        .gather(&first, D::Minus1)?
-        .reshape((b, c, oh, ow))
+    windows.contiguous()?.gather(&first, D::Minus1)?.reshape((b, c, oh, ow))
 }
 
 /// Mean of each channel: (b, c, h, w) -> (b, c).
@@ -98,34 +85,20 @@ pub fn batch_norm(
 ) -> Result<Tensor> {
     let gain = (scale / (var + eps)?.sqrt()?)?;
     let offset = (shift - (mean * &gain)?)?;
-    let ys = xs
-        .broadcast_mul(&per_channel(&gain, xs)?)?
-        .broadcast_add(&per_channel(&offset, xs)?)?;
+    let ys = xs.broadcast_mul(&per_channel(&gain, xs)?)?.broadcast_add(&per_channel(&offset, xs)?)?;
     if then_relu { relu(&ys) } else { Ok(ys) }
 }
 
 /// Batch normalisation with the statistics of this batch, then ReLU if `then_relu`; shapes as for [`batch_norm`].
-pub fn batch_norm_train(
-    xs: &Tensor,
-    scale: &Tensor,
-    shift: &Tensor,
-    eps: f64,
-    then_relu: bool,
-) -> Result<BatchNormed> {
+pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, then_relu: bool) -> Result<BatchNormed> {
     let dims: Vec<usize> = (0..xs.rank()).filter(|&d| d != 1).collect();
     let mean = xs.mean(dims.as_slice())?;
     let centred = xs.broadcast_sub(&per_channel(&mean, xs)?)?;
     let var = centred.sqr()?.mean(dims.as_slice())?;
     let gain = (scale / (&var + eps)?.sqrt()?)?;
-    let ys = centred
-        .broadcast_mul(&per_channel(&gain, xs)?)?
-        .broadcast_add(&per_channel(shift, xs)?)?;
+    let ys = centred.broadcast_mul(&per_channel(&gain, xs)?)?.broadcast_add(&per_channel(shift, xs)?)?;
     let ys = if then_relu { relu(&ys)? } else { ys };
-    Ok(BatchNormed {
-        ys,
-        mean: mean.detach(),
-        var: var.detach(),
-    })
+    Ok(BatchNormed { ys, mean: mean.detach(), var: var.detach() })
 }
 
 /// Mean over the batch of `-log softmax(logits)[label]`: (b, classes), u32 (b,) -> scalar.
@@ -133,10 +106,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
     let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
     let log_probs = shifted.broadcast_sub(&log_sum)?;
-    log_probs
-        .gather(&labels.unsqueeze(1)?, 1)?
-        .mean_all()?
-        .neg()
+    log_probs.gather(&labels.unsqueeze(1)?, 1)?.mean_all()?.neg()
 }
 
 /// `xs / (1 - p)` where `noise >= p`, 0 elsewhere; `noise` holds uniform numbers in the shape of `xs`.
@@ -146,10 +116,7 @@ pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
 }
 
 fn index(selection: &Selection, like: &Tensor) -> Result<Option<Tensor>> {
-    selection
-        .indices()
-        .map(|kept| Tensor::new(kept, like.device()))
-        .transpose()
+    selection.indices().map(|kept| Tensor::new(kept, like.device())).transpose()
 }
 
 /// The units of dimension `dim` that `selection` keeps.
@@ -160,7 +127,7 @@ pub fn take(xs: &Tensor, dim: usize, selection: &Selection) -> Result<Tensor> {
     }
 }
 
-/// `ys[a, b, ..] = weight[r, c, ..] * row_scale[r] * col_scale[c]` with r = rows[a], c = cols[b]:
+/// `ys[a, b, ..] = weight[r, c, ..] * row_scale[r] * col_scale[c]` with `r = rows[a]`, `c = cols[b]`:
 /// weight (o, i, ..), scales of all units (o,) and (i,), -> (rows.len(), cols.len(), ..).
 pub fn select(
     weight: &Tensor,
@@ -183,7 +150,7 @@ pub fn select(
     Ok(ys)
 }
 
-/// `ys[a] = vector[r] * scale[r]` with r = rows[a]: (o,), (o,) -> (rows.len(),).
+/// `ys[a] = vector[r] * scale[r]` with `r = rows[a]`: (o,), (o,) -> (rows.len(),).
 pub fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<Tensor> {
     let ys = take(vector, 0, rows)?;
     match scale {

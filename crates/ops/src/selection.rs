@@ -19,14 +19,7 @@ impl Selection {
     pub fn of(open: &[bool]) -> Self {
         let total = open.len();
         let kept: Arc<[u32]> = (0..total as u32).filter(|&i| open[i as usize]).collect();
-        if kept.len() == total {
-            Self::all(total)
-        } else {
-            Self {
-                total,
-                kept: Some(kept),
-            }
-        }
+        if kept.len() == total { Self::all(total) } else { Self { total, kept: Some(kept) } }
     }
 
     /// How many units there are in all.
@@ -62,10 +55,7 @@ impl Selection {
     /// For each unit, whether it is kept.
     pub fn mask(&self) -> Vec<bool> {
         let mut mask = vec![self.is_all(); self.total];
-        self.indices()
-            .into_iter()
-            .flatten()
-            .for_each(|&i| mask[i as usize] = true);
+        self.indices().into_iter().flatten().for_each(|&i| mask[i as usize] = true);
         mask
     }
 

@@ -1,0 +1,182 @@
+//! Convolution as matrix products, image by image: each patch of the image becomes a column.
+//!
+//! With C (i k k, h' w') the patches of an image: `a = W C`, `dW += g C^T`, `dC = W^T g`, and dxs adds up dC where
+//! patches overlap. Good where the products are large: many channels, or few images.
+
+use std::ops::Range;
+
+use super::{Backward, Geometry, Gradients};
+use crate::gemm::{Mat, gemm};
+use crate::parallel::{carve, each, scratch, split};
+use crate::pointwise::{mask_into, rectify};
+
+/// Where a kernel offset of one dimension stays inside the image: the range of outputs, and the input of the first.
+fn inside(offset: usize, stride: usize, padding: usize, input: usize, outputs: usize) -> (Range<usize>, usize) {
+    let first = padding.saturating_sub(offset).div_ceil(stride);
+    let end = (input + padding).saturating_sub(offset).div_ceil(stride).min(outputs);
+    if first >= end { (0..0, 0) } else { (first..end, first * stride + offset - padding) }
+}
+
+impl Geometry {
+    fn positions(&self) -> usize {
+        self.oh * self.ow
+    }
+
+    /// Whether the patches are the image itself.
+    fn pointwise(&self) -> bool {
+        self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
+    }
+
+    /// Calls `f(row of patches, output row, output columns, first input)` for every run of numbers the image has.
+    fn runs(&self, mut f: impl FnMut(usize, usize, Range<usize>, usize)) {
+        for row in 0..self.depth() {
+            let (i, u, v) = (row / (self.kh * self.kw), row / self.kw % self.kh, row % self.kw);
+            let (ys, y0) = inside(u, self.stride, self.padding, self.ih, self.oh);
+            let (xs, x0) = inside(v, self.stride, self.padding, self.iw, self.ow);
+            for (step, y) in ys.enumerate() {
+                f(row, y, xs.clone(), (i * self.ih + y0 + step * self.stride) * self.iw + x0);
+            }
+        }
+    }
+
+    /// The patches of an image: (i, h, w) -> (i k k, h' w').
+    fn patches(&self, image: &[f32], cols: &mut [f32]) {
+        if self.padding > 0 {
+            cols.fill(0.0);
+        }
+        self.runs(|row, y, xs, from| {
+            let to = &mut cols[row * self.positions() + y * self.ow..][xs];
+            if self.stride == 1 {
+                to.copy_from_slice(&image[from..from + to.len()]);
+            } else {
+                to.iter_mut().zip(image[from..].iter().step_by(self.stride)).for_each(|(to, x)| *to = *x);
+            }
+        });
+    }
+
+    /// Adds up what the patches give to each number of the image: (i k k, h' w') -> (i, h, w).
+    fn add_patches(&self, cols: &[f32], image: &mut [f32]) {
+        self.runs(|row, y, xs, start| {
+            let from = &cols[row * self.positions() + y * self.ow..][xs];
+            if self.stride == 1 {
+                image[start..start + from.len()].iter_mut().zip(from).for_each(|(x, c)| *x += c);
+            } else {
+                image[start..].iter_mut().step_by(self.stride).zip(from).for_each(|(x, c)| *x += c);
+            }
+        });
+    }
+
+    /// Bias, ReLU and pooling of one image: (o, h', w') -> (o, pooled).
+    fn finish(&self, a: &mut [f32], bias: &[f32], ys: &mut [f32], places: &mut [u8]) {
+        let pooled = self.pooled();
+        for (o, (a, ys)) in a.chunks_exact_mut(self.positions()).zip(ys.chunks_exact_mut(pooled)).enumerate() {
+            let bias = bias[o];
+            if self.pool > 1 {
+                self.windows().forward(a, ys, &mut places[o * pooled..][..pooled]);
+            } else {
+                ys.copy_from_slice(a);
+            }
+            let relu = self.relu;
+            ys.iter_mut().for_each(|y| *y = if relu { rectify(*y + bias) } else { *y + bias });
+        }
+    }
+
+    /// The gradient of one image behind pooling and ReLU: (o, pooled) -> (o, h', w').
+    fn unfinish(&self, g: &[f32], ys: &[f32], places: &[u8], masked: &mut [f32], a: &mut [f32]) {
+        let direct = if self.pool > 1 { &mut *masked } else { &mut *a };
+        if self.relu {
+            mask_into(direct, g, ys);
+        } else {
+            direct.copy_from_slice(g);
+        }
+        if self.pool > 1 {
+            a.fill(0.0);
+            let pooled = self.pooled();
+            let planes = masked.chunks_exact(pooled).zip(places.chunks_exact(pooled));
+            for (a, (g, places)) in a.chunks_exact_mut(self.positions()).zip(planes) {
+                self.windows().backward(g, places, a);
+            }
+        }
+    }
+}
+
+/// Fixed ranges of images.
+fn pieces(g: &Geometry, most: usize) -> Vec<Range<usize>> {
+    let macs = g.b * g.oc * g.depth() * g.positions();
+    split(g.b, (macs / 200_000).clamp(1, most), 1)
+}
+
+pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], ys: &mut [f32], places: &mut [u8]) {
+    let (out, pieces) = (g.oc * g.pooled(), pieces(g, 16));
+    let kept = if g.pool > 1 { out } else { 0 };
+    let ys = carve(ys, pieces.iter().map(|p| p.len() * out));
+    let places = carve(places, pieces.iter().map(|p| p.len() * kept));
+    each(pieces.iter().zip(ys).zip(places).collect(), |((piece, ys), places)| {
+        let mut cols = scratch(if g.pointwise() { 0 } else { g.depth() * g.positions() });
+        let mut a = scratch(g.oc * g.positions());
+        for (n, ys) in piece.clone().zip(ys.chunks_exact_mut(out)) {
+            let image = &xs[n * g.image()..][..g.image()];
+            let cols = if g.pointwise() {
+                image
+            } else {
+                g.patches(image, &mut cols);
+                &cols
+            };
+            gemm(&mut a, false, Mat::new(weight, g.oc, g.depth()), Mat::new(cols, g.depth(), g.positions()));
+            g.finish(&mut a, bias, ys, &mut places[(n - piece.start) * kept..][..kept]);
+        }
+    });
+}
+
+pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
+    let pieces = pieces(g, 4);
+    let (dw_len, db_len) = (to.weight.len(), to.bias.len());
+    let mut parts = vec![0.0; pieces.len() * (dw_len + db_len)];
+    let dx_len = if to.xs.is_empty() { 0 } else { g.image() };
+    let dx = carve(&mut to.xs, pieces.iter().map(|p| p.len() * dx_len));
+    let parts_of = carve(&mut parts, pieces.iter().map(|_| dw_len + db_len));
+    each(pieces.iter().cloned().zip(dx).zip(parts_of).collect(), |((piece, dx), part)| {
+        let (dw, db) = part.split_at_mut(dw_len);
+        piece_backward(g, of, piece, dx, dw, db);
+    });
+    for part in parts.chunks_exact((dw_len + db_len).max(1)) {
+        let (dw, db) = part.split_at(dw_len);
+        to.weight.iter_mut().zip(dw).for_each(|(sum, part)| *sum += part);
+        to.bias.iter_mut().zip(db).for_each(|(sum, part)| *sum += part);
+    }
+}
+
+fn piece_backward(g: &Geometry, of: &Backward, piece: Range<usize>, dx: &mut [f32], dw: &mut [f32], db: &mut [f32]) {
+    let (out, patches) = (g.oc * g.pooled(), g.depth() * g.positions());
+    let mut cols = scratch(if g.pointwise() { 0 } else { patches });
+    let (mut a, mut masked) = (scratch(g.oc * g.positions()), scratch(out));
+    for n in piece.clone() {
+        let (grad, ys) = (&of.grad[n * out..][..out], &of.ys[n * out..][..out]);
+        let places = if g.pool > 1 { &of.places[n * out..][..out] } else { &[] };
+        g.unfinish(grad, ys, places, &mut masked, &mut a);
+        let da = Mat::new(&a, g.oc, g.positions());
+        for (sum, plane) in db.iter_mut().zip(a.chunks_exact(g.positions())) {
+            *sum += plane.iter().sum::<f32>();
+        }
+        if !dw.is_empty() {
+            let image = &of.xs[n * g.image()..][..g.image()];
+            let cols = if g.pointwise() {
+                image
+            } else {
+                g.patches(image, &mut cols);
+                &cols
+            };
+            gemm(dw, true, da, Mat::new(cols, g.depth(), g.positions()).t());
+        }
+        if !dx.is_empty() {
+            let dx = &mut dx[(n - piece.start) * g.image()..][..g.image()];
+            let weight = Mat::new(of.weight, g.oc, g.depth()).t();
+            if g.pointwise() {
+                gemm(dx, false, weight, da);
+            } else {
+                gemm(&mut cols, false, weight, da);
+                g.add_patches(&cols, dx);
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Two-dimensional convolution (cross-correlation), with bias, ReLU and max pooling at once.
+//!
+//! `a[n, o, y, x] = b[o] + sum over i, u, v of W[o, i, u, v] xs[n, i, s y + u - p, s x + v - p]`, with stride s, padding
+//! p and zeros outside of the image; xs (b, i, h, w), W (o, i, k, k), b (o,) -> (b, o, h', w'),
+//! h' = (h + 2 p - k) / s + 1. Then `ys = maxpool(max(0, a))`, each part if asked.
+//!
+//! With g the gradient of a (that of ys, sent to the place of each maximum, zero where ReLU closed it):
+//! `dW[o, i, u, v] = sum over n, y, x of g[n, o, y, x] xs[n, i, s y + u - p, s x + v - p]`, `db[o] = sum of g[., o, ., .]`,
+//! `dxs[n, i, j, l] = sum of W[o, i, u, v] g[n, o, y, x]` over all terms in which this number took part.
+
+mod im2col;
+
+use std::sync::OnceLock;
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use crate::cpu::{bias_or_zeros, data, expect_dims, expect_rank, output, serves, slice, tensor};
+use crate::pool::{MAX_SIDE, Windows};
+use crate::{Epilogue, portable};
+
+/// The numbers of a convolution, named as in the equation above.
+#[derive(Debug, Clone, Copy)]
+struct Geometry {
+    b: usize,
+    ic: usize,
+    ih: usize,
+    iw: usize,
+    oc: usize,
+    kh: usize,
+    kw: usize,
+    stride: usize,
+    padding: usize,
+    oh: usize,
+    ow: usize,
+    relu: bool,
+    pool: usize,
+}
+
+impl Geometry {
+    /// Numbers of an input image.
+    fn image(&self) -> usize {
+        self.ic * self.ih * self.iw
+    }
+
+    /// Weights of an output channel.
+    fn depth(&self) -> usize {
+        self.ic * self.kh * self.kw
+    }
+
+    /// Numbers of a plane of ys.
+    fn pooled(&self) -> usize {
+        (self.oh / self.pool) * (self.ow / self.pool)
+    }
+
+    fn windows(&self) -> Windows {
+        Windows { size: self.pool, h: self.oh, w: self.ow }
+    }
+}
+
+struct Conv {
+    geometry: Geometry,
+    /// Where in its window each maximum was found.
+    places: OnceLock<Vec<u8>>,
+    tracked: bool,
+}
+
+/// The operands of a backward pass.
+struct Backward<'a> {
+    xs: &'a [f32],
+    weight: &'a [f32],
+    ys: &'a [f32],
+    grad: &'a [f32],
+    places: &'a [u8],
+}
+
+/// What a backward pass computes; empty where it is not wanted.
+struct Gradients {
+    xs: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl CustomOp3 for Conv {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (xs, weight) = (slice(xs, xs_layout)?, slice(weight, weight_layout)?);
+        let bias = slice(bias, bias_layout)?;
+        let g = &self.geometry;
+        let mut ys = vec![0.0; g.b * g.oc * g.pooled()];
+        let mut places = vec![0; if g.pool > 1 { ys.len() } else { 0 }];
+        im2col::forward(g, xs, weight, bias, &mut ys, &mut places);
+        if self.tracked {
+            // The first run of an op is its only one: candle makes a new op for every call.
+            let _ = self.places.set(places);
+        }
+        output(ys, (g.b, g.oc, g.oh / g.pool, g.ow / g.pool))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        ys: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let Some(places) = self.places.get() else { bail!("conv2d: backward before forward") };
+        let zeros = |t: &Tensor| if t.track_op() { vec![0.0; t.elem_count()] } else { vec![] };
+        let mut to = Gradients { xs: zeros(xs), weight: zeros(weight), bias: zeros(bias) };
+        let grad = grad.contiguous()?;
+        let ((x, xl), (w, wl)) = (xs.storage_and_layout(), weight.storage_and_layout());
+        let ((y, yl), (g, gl)) = (ys.storage_and_layout(), grad.storage_and_layout());
+        let (x, w, y, g) = (data(&x, xl)?, data(&w, wl)?, data(&y, yl)?, data(&g, gl)?);
+        let operands = Backward { xs: x, weight: w, ys: y, grad: g, places };
+        im2col::backward(&self.geometry, &operands, &mut to);
+        let wanted = |t: &Tensor, g: Vec<f32>| t.track_op().then(|| tensor(g, t.shape())).transpose();
+        Ok((wanted(xs, to.xs)?, wanted(weight, to.weight)?, wanted(bias, to.bias)?))
+    }
+}
+
+/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
+///
+/// # Errors
+/// If the shapes do not fit together, the stride is 0 or the kernel is larger than the padded image.
+pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+    conv2d_epilogue(xs, weight, bias, stride, padding, Epilogue { relu: false, max_pool: 1 })
+}
+
+/// [`conv2d`], then ReLU and max pooling as `epilogue` says: (b, o, h' / max_pool, w' / max_pool).
+///
+/// # Errors
+/// As [`conv2d`], and if the result is smaller than one pooling window.
+pub fn conv2d_epilogue(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+    epilogue: Epilogue,
+) -> Result<Tensor> {
+    let geometry = check(xs, weight, bias, stride, padding, epilogue)?;
+    let empty = xs.elem_count() == 0 || weight.elem_count() == 0;
+    let kernel = serves(&[xs, weight]) && bias.is_none_or(|bias| serves(&[bias])) && epilogue.max_pool <= MAX_SIDE;
+    if empty || !kernel {
+        return portable::conv2d_epilogue(xs, weight, bias, stride, padding, epilogue);
+    }
+    let bias = bias_or_zeros(bias, geometry.oc, xs)?;
+    let tracked = xs.track_op() || weight.track_op() || bias.track_op();
+    let conv = Conv { geometry, places: OnceLock::new(), tracked };
+    xs.contiguous()?.apply_op3(&weight.contiguous()?, &bias, conv)
+}
+
+fn check(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: usize,
+    padding: usize,
+    epilogue: Epilogue,
+) -> Result<Geometry> {
+    expect_rank("conv2d", "xs", xs, &[4])?;
+    expect_rank("conv2d", "weight", weight, &[4])?;
+    let ((b, ic, ih, iw), (oc, _, kh, kw)) = (xs.dims4()?, weight.dims4()?);
+    expect_dims("conv2d", "weight", weight, &[oc, ic, kh, kw])?;
+    if let Some(bias) = bias {
+        expect_dims("conv2d", "bias", bias, &[oc])?;
+    }
+    let (h, w) = (ih + 2 * padding, iw + 2 * padding);
+    if stride == 0 || kh * kw == 0 || h < kh || w < kw {
+        bail!(
+            "conv2d: found a kernel of {kh}x{kw} and stride {stride} on a padded image of {h}x{w}, expected 1 or more of each and a kernel that fits"
+        )
+    }
+    let (oh, ow) = ((h - kh) / stride + 1, (w - kw) / stride + 1);
+    let Epilogue { relu, max_pool: pool } = epilogue;
+    if pool == 0 || oh < pool || ow < pool {
+        bail!("conv2d: found maps of {oh}x{ow}, expected at least one pooling window of side {pool} (1 or more)")
+    }
+    Ok(Geometry { b, ic, ih, iw, oc, kh, kw, stride, padding, oh, ow, relu, pool })
+}

@@ -1,0 +1,120 @@
+//! Element by element: ReLU and dropout.
+//!
+//! relu: `ys = max(0, xs)`, gradient `g` where `ys > 0` and 0 elsewhere. dropout: `ys = xs / (1 - p)` where
+//! `noise >= p` and 0 elsewhere, gradient the same with `g` for `xs`.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
+use crate::parallel::each;
+use crate::portable;
+
+/// Numbers a piece of element by element work holds: 64 KiB of each operand.
+const PIECE: usize = 16 * 1024;
+
+/// `ys[i] = f(xs[i])`.
+fn map(xs: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
+    let mut ys = vec![0.0; xs.len()];
+    let items = ys.chunks_mut(PIECE).zip(xs.chunks(PIECE)).collect();
+    each(items, |(ys, xs): (&mut [f32], &[f32])| ys.iter_mut().zip(xs).for_each(|(y, &x)| *y = f(x)));
+    ys
+}
+
+/// `ys[i] = f(a[i], b[i])`.
+fn map2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
+    let mut ys = vec![0.0; a.len()];
+    let items = ys.chunks_mut(PIECE).zip(a.chunks(PIECE)).zip(b.chunks(PIECE)).collect();
+    each(items, |((ys, a), b): ((&mut [f32], &[f32]), &[f32])| {
+        ys.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b));
+    });
+    ys
+}
+
+/// `masked = grad` where `ys > 0`, 0 elsewhere.
+pub(crate) fn mask_into(masked: &mut [f32], grad: &[f32], ys: &[f32]) {
+    masked.iter_mut().zip(grad).zip(ys).for_each(|((m, &g), &y)| *m = if y > 0.0 { g } else { 0.0 });
+}
+
+/// `max(0, x)`; not a number stays so.
+pub(crate) fn rectify(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+struct Relu;
+
+impl CustomOp1 for Relu {
+    fn name(&self) -> &'static str {
+        "relu"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        output(map(slice(xs, layout)?, rectify), layout.shape())
+    }
+
+    fn bwd(&self, _: &Tensor, ys: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let ((grad, gl), (ys, yl)) = (grad.storage_and_layout(), ys.storage_and_layout());
+        let dx = map2(data(&grad, gl)?, data(&ys, yl)?, |g, y| if y > 0.0 { g } else { 0.0 });
+        tensor(dx, yl.shape()).map(Some)
+    }
+}
+
+/// `max(0, xs)`, with gradient 0 at 0. Any shape.
+///
+/// # Errors
+/// None of its own.
+pub fn relu(xs: &Tensor) -> Result<Tensor> {
+    if serves(&[xs]) { xs.contiguous()?.apply_op1(Relu) } else { portable::relu(xs) }
+}
+
+struct Dropout {
+    p: f32,
+}
+
+impl Dropout {
+    fn apply(&self, xs: &[f32], noise: &[f32]) -> Vec<f32> {
+        let (p, gain) = (self.p, 1.0 / (1.0 - self.p));
+        map2(xs, noise, |x, u| if u >= p { x * gain } else { 0.0 })
+    }
+}
+
+impl CustomOp2 for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        layout: &Layout,
+        noise: &CpuStorage,
+        noise_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        output(self.apply(slice(xs, layout)?, slice(noise, noise_layout)?), layout.shape())
+    }
+
+    fn bwd(&self, xs: &Tensor, noise: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let ((grad, gl), (noise, nl)) = (grad.storage_and_layout(), noise.storage_and_layout());
+        let dx = self.apply(data(&grad, gl)?, data(&noise, nl)?);
+        Ok((Some(tensor(dx, xs.shape())?), None))
+    }
+}
+
+/// `xs / (1 - p)` where `noise >= p`, 0 elsewhere; `noise` holds uniform numbers in the shape of `xs` and gets no
+/// gradient.
+///
+/// # Errors
+/// If the shapes differ or `p` is not in [0, 1).
+pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
+    expect_dims("dropout", "noise", noise, xs.dims())?;
+    if !(0.0..1.0).contains(&p) {
+        bail!("dropout: p is {p}, expected 0 <= p < 1")
+    }
+    let noise = noise.detach();
+    if serves(&[xs, &noise]) {
+        xs.contiguous()?.apply_op2(&noise.contiguous()?, Dropout { p })
+    } else {
+        portable::dropout(xs, &noise, p)
+    }
+}

@@ -1,0 +1,177 @@
+//! Pooling: the largest value of windows side by side, or the mean of each channel.
+//!
+//! max: (b, c, h, w) -> (b, c, h / size, w / size), an incomplete border left out; the gradient goes to the first
+//! largest value of a window alone. mean: (b, c, h, w) -> (b, c), gradient `g / (h w)` everywhere.
+
+use std::sync::OnceLock;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use crate::cpu::{data, expect_rank, output, serves, slice, tensor};
+use crate::parallel::{carve, each, split};
+use crate::portable;
+
+/// Largest side of a window: places inside it are kept as `u8`.
+pub(crate) const MAX_SIDE: usize = 15;
+
+/// Windows over one plane (h, w).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Windows {
+    pub(crate) size: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+}
+
+impl Windows {
+    /// Height and width of the pooled plane.
+    pub(crate) fn pooled(&self) -> (usize, usize) {
+        (self.h / self.size, self.w / self.size)
+    }
+
+    /// Largest value of each window and its place in it, row by row.
+    pub(crate) fn forward(&self, plane: &[f32], ys: &mut [f32], places: &mut [u8]) {
+        let (size, w) = (self.size, self.w);
+        let rows = ys.chunks_exact_mut(w / size).zip(places.chunks_exact_mut(w / size));
+        for ((ys, places), band) in rows.zip(plane.chunks_exact(size * w)) {
+            for (x, (y, place)) in ys.iter_mut().zip(places).enumerate() {
+                (*y, *place) = (band[x * size], 0);
+                for i in 1..size * size {
+                    let value = band[(i / size) * w + x * size + i % size];
+                    if value > *y || value.is_nan() {
+                        (*y, *place) = (value, i as u8);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the gradient of each window to its place in the plane.
+    pub(crate) fn backward(&self, grad: &[f32], places: &[u8], plane: &mut [f32]) {
+        let (size, w) = (self.size, self.w);
+        let rows = grad.chunks_exact(w / size).zip(places.chunks_exact(w / size));
+        for ((grad, places), band) in rows.zip(plane.chunks_exact_mut(size * w)) {
+            for (x, (g, &place)) in grad.iter().zip(places).enumerate() {
+                let i = usize::from(place);
+                band[(i / size) * w + x * size + i % size] += g;
+            }
+        }
+    }
+}
+
+struct MaxPool {
+    planes: usize,
+    windows: Windows,
+    places: OnceLock<Vec<u8>>,
+}
+
+impl MaxPool {
+    fn sizes(&self) -> (usize, usize) {
+        let (oh, ow) = self.windows.pooled();
+        (self.windows.h * self.windows.w, oh * ow)
+    }
+
+    fn pieces(&self) -> Vec<std::ops::Range<usize>> {
+        split(self.planes, (self.planes * self.sizes().0 / 16_384).clamp(1, 16), 1)
+    }
+}
+
+impl CustomOp1 for MaxPool {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (xs, (full, small)) = (slice(xs, layout)?, self.sizes());
+        let mut ys = vec![0.0; self.planes * small];
+        let mut places = vec![0; ys.len()];
+        let pieces = self.pieces();
+        let lens = || pieces.iter().map(|p| p.len() * small);
+        let items = pieces.iter().zip(carve(&mut ys, lens())).zip(carve(&mut places, lens())).collect();
+        each(items, |((piece, ys), places)| {
+            let planes = ys.chunks_exact_mut(small).zip(places.chunks_exact_mut(small));
+            for ((ys, places), plane) in planes.zip(xs[piece.start * full..].chunks_exact(full)) {
+                self.windows.forward(plane, ys, places);
+            }
+        });
+        // The first run of an op is its only one: candle makes a new op for every call.
+        let _ = self.places.set(places);
+        let (b, c, _, _) = layout.shape().dims4()?;
+        let (oh, ow) = self.windows.pooled();
+        output(ys, (b, c, oh, ow))
+    }
+
+    fn bwd(&self, xs: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let Some(places) = self.places.get() else { bail!("max_pool2d: backward before forward") };
+        let grad = grad.contiguous()?;
+        let (grad, layout) = grad.storage_and_layout();
+        let (grad, (full, small)) = (data(&grad, layout)?, self.sizes());
+        let mut dx = vec![0.0; self.planes * full];
+        let pieces = self.pieces();
+        let items = pieces.iter().zip(carve(&mut dx, pieces.iter().map(|p| p.len() * full))).collect();
+        each(items, |(piece, dx): (&std::ops::Range<usize>, &mut [f32])| {
+            let from = piece.start * small..piece.end * small;
+            let planes = grad[from.clone()].chunks_exact(small).zip(places[from].chunks_exact(small));
+            for ((grad, places), plane) in planes.zip(dx.chunks_exact_mut(full)) {
+                self.windows.backward(grad, places, plane);
+            }
+        });
+        tensor(dx, xs.shape()).map(Some)
+    }
+}
+
+/// Largest value of each `size` x `size` window, windows side by side, an incomplete border left out:
+/// (b, c, h, w) -> (b, c, h / size, w / size). The gradient goes to the first largest value of a window alone.
+///
+/// # Errors
+/// If `xs` is not of rank 4 or smaller than one window.
+pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
+    expect_rank("max_pool2d", "xs", xs, &[4])?;
+    let (b, c, h, w) = xs.dims4()?;
+    if size == 0 || h < size || w < size {
+        bail!("max_pool2d: found an image of {h}x{w}, expected at least one window of side {size} (1 or more)")
+    }
+    if !serves(&[xs]) || size > MAX_SIDE || b * c == 0 {
+        return portable::max_pool2d(xs, size);
+    }
+    let windows = Windows { size, h, w };
+    xs.contiguous()?.apply_op1(MaxPool { planes: b * c, windows, places: OnceLock::new() })
+}
+
+struct AvgPool {
+    plane: usize,
+}
+
+impl CustomOp1 for AvgPool {
+    fn name(&self) -> &'static str {
+        "avg_pool"
+    }
+
+    fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (b, c, _, _) = layout.shape().dims4()?;
+        let mean = |plane: &[f32]| plane.iter().sum::<f32>() / self.plane as f32;
+        output(slice(xs, layout)?.chunks_exact(self.plane).map(mean).collect(), (b, c))
+    }
+
+    fn bwd(&self, xs: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let (grad, layout) = grad.storage_and_layout();
+        let mut dx = Vec::with_capacity(xs.elem_count());
+        for g in data(&grad, layout)? {
+            dx.extend(std::iter::repeat_n(g / self.plane as f32, self.plane));
+        }
+        tensor(dx, xs.shape()).map(Some)
+    }
+}
+
+/// Mean of each channel: (b, c, h, w) -> (b, c).
+///
+/// # Errors
+/// If `xs` is not of rank 4 or its images are empty.
+pub fn avg_pool(xs: &Tensor) -> Result<Tensor> {
+    expect_rank("avg_pool", "xs", xs, &[4])?;
+    let (_, _, h, w) = xs.dims4()?;
+    if h * w == 0 {
+        bail!("avg_pool: xs has shape {:?}, expected images of at least one pixel", xs.dims())
+    }
+    if serves(&[xs]) { xs.contiguous()?.apply_op1(AvgPool { plane: h * w }) } else { portable::avg_pool(xs) }
+}

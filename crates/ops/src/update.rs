@@ -1,0 +1,210 @@
+//! Updates of parameters in place, each in one pass over memory.
+//!
+//! On the CPU in `f32` a kernel runs; elsewhere the new values are composed of Candle's operations and copied over the
+//! old ones. Every number depends on its own operands alone, so threads cannot change a result.
+
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
+use std::cell::RefCell;
+
+use crate::cpu::{data, expect_dims, serves};
+use crate::parallel::each;
+
+/// Numbers a piece holds: 64 KiB of each operand.
+const PIECE: usize = 16 * 1024;
+
+/// One step of Adam (Kingma and Ba, 2015) as `torch.optim.Adam` takes it.
+///
+/// With `g = grad + weight_decay * param` and t the step: `m = beta1 m + (1 - beta1) g`,
+/// `v = beta2 v + (1 - beta2) g^2`,
+/// `param -= learning_rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
+    /// Step size.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// L2 coefficient, added to the gradient ("coupled").
+    pub weight_decay: f64,
+    /// Which step this is, the first being 1.
+    pub step: u64,
+}
+
+/// One step of gradient descent with momentum as `torch.optim.SGD` takes it (without dampening).
+///
+/// With `g = grad + weight_decay * param`: `u = momentum u + g`, then `param -= learning_rate * d` with `d = u`, or
+/// `d = g + momentum u` after Nesterov. From a velocity of zeros the first step equals PyTorch's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sgd {
+    /// Step size.
+    pub learning_rate: f64,
+    /// Decay of the velocity.
+    pub momentum: f64,
+    /// L2 coefficient, added to the gradient ("coupled").
+    pub weight_decay: f64,
+    /// Look ahead along the velocity.
+    pub nesterov: bool,
+}
+
+/// `param`, `first` and `second` moment in place; all of the parameter's shape.
+///
+/// # Errors
+/// If shapes differ, a tensor is not contiguous, two of them share memory, or the step is 0.
+pub fn adam(param: &Tensor, grad: &Tensor, first: &Tensor, second: &Tensor, adam: &Adam) -> Result<()> {
+    if adam.step == 0 {
+        bail!("adam: step is 0, expected 1 or more")
+    }
+    let correction = |beta: f64| 1.0 - beta.powf(adam.step as f64);
+    let (step_size, root) = (adam.learning_rate / correction(adam.beta1), correction(adam.beta2).sqrt());
+    check("adam", param, &[("grad", grad), ("first moment", first), ("second moment", second)])?;
+    if !serves(&[param, grad, first, second]) {
+        let g = decayed(param, grad, adam.weight_decay)?;
+        first.slice_set(&((first.detach() * adam.beta1)? + (&g * (1.0 - adam.beta1))?)?, 0, 0)?;
+        second.slice_set(&((second.detach() * adam.beta2)? + (g.sqr()? * (1.0 - adam.beta2))?)?, 0, 0)?;
+        let change = (first.detach() / ((second.detach().sqrt()? / root)? + adam.eps)?)?;
+        return param.slice_set(&(param.detach() - (change * step_size)?)?, 0, 0);
+    }
+    let (b1, b2, decay) = (adam.beta1 as f32, adam.beta2 as f32, adam.weight_decay as f32);
+    let (c1, c2) = ((1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32);
+    let (step_size, inverse_root, eps) = (step_size as f32, (1.0 / root) as f32, adam.eps as f32);
+    let (grad, layout) = grad.storage_and_layout();
+    let grad = data(&grad, layout)?;
+    let step = |p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]| {
+        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            let g = decay.mul_add(*p, g);
+            *m = b1.mul_add(*m, c1 * g);
+            *v = b2.mul_add(*v, c2 * g * g);
+            *p -= step_size * *m / v.sqrt().mul_add(inverse_root, eps);
+        }
+    };
+    in_place(param, |p| {
+        in_place(first, |m| {
+            in_place(second, |v| {
+                let params = p.chunks_mut(PIECE).zip(m.chunks_mut(PIECE));
+                let items = params.zip(v.chunks_mut(PIECE)).zip(grad.chunks(PIECE)).collect();
+                each(items, |(((p, m), v), g)| step(p, m, v, g));
+            })
+        })?
+    })?
+}
+
+/// `param` and `velocity` in place; all of the parameter's shape. Without momentum the velocity is not needed.
+///
+/// # Errors
+/// If shapes differ, a tensor is not contiguous or two of them share memory.
+pub fn sgd(param: &Tensor, grad: &Tensor, velocity: &Tensor, sgd: &Sgd) -> Result<()> {
+    check("sgd", param, &[("grad", grad), ("velocity", velocity)])?;
+    if !serves(&[param, grad, velocity]) {
+        let g = decayed(param, grad, sgd.weight_decay)?;
+        velocity.slice_set(&((velocity.detach() * sgd.momentum)? + &g)?, 0, 0)?;
+        let ahead = if sgd.nesterov { (g + (velocity.detach() * sgd.momentum)?)? } else { velocity.detach() };
+        return param.slice_set(&(param.detach() - (ahead * sgd.learning_rate)?)?, 0, 0);
+    }
+    let (rate, momentum) = (sgd.learning_rate as f32, sgd.momentum as f32);
+    let (decay, nesterov) = (sgd.weight_decay as f32, sgd.nesterov);
+    let (grad, layout) = grad.storage_and_layout();
+    let grad = data(&grad, layout)?;
+    let step = |p: &mut [f32], u: &mut [f32], g: &[f32]| {
+        for ((p, u), &g) in p.iter_mut().zip(u).zip(g) {
+            let g = decay.mul_add(*p, g);
+            *u = momentum.mul_add(*u, g);
+            *p -= rate * if nesterov { momentum.mul_add(*u, g) } else { *u };
+        }
+    };
+    in_place(param, |p| {
+        in_place(velocity, |u| {
+            let items = p.chunks_mut(PIECE).zip(u.chunks_mut(PIECE)).zip(grad.chunks(PIECE)).collect();
+            each(items, |((p, u), g)| step(p, u, g));
+        })
+    })?
+}
+
+/// `average += weight * (param - average)` in place: a moving average with `weight = 1 - decay`.
+///
+/// # Errors
+/// If shapes differ, a tensor is not contiguous or both share memory.
+pub fn lerp(average: &Tensor, param: &Tensor, weight: f64) -> Result<()> {
+    check("lerp", average, &[("param", param)])?;
+    if !serves(&[average, param]) {
+        let new = (average.detach() + ((param.detach() - average.detach())? * weight)?)?;
+        return average.slice_set(&new, 0, 0);
+    }
+    let (param, layout) = param.storage_and_layout();
+    let (param, weight) = (data(&param, layout)?, weight as f32);
+    in_place(average, |average| {
+        let items = average.chunks_mut(PIECE).zip(param.chunks(PIECE)).collect();
+        each(items, |(average, param): (&mut [f32], &[f32])| {
+            average.iter_mut().zip(param).for_each(|(a, p)| *a = weight.mul_add(p - *a, *a));
+        });
+    })
+}
+
+/// `param` held to [low, high] in place; not a number stays so.
+///
+/// # Errors
+/// If the bounds are not in order or the tensor is not contiguous.
+pub fn clamp(param: &Tensor, low: f64, high: f64) -> Result<()> {
+    if low.is_nan() || high.is_nan() || low > high {
+        bail!("clamp: bounds are {low} and {high}, expected low <= high")
+    }
+    check("clamp", param, &[])?;
+    if !serves(&[param]) {
+        return param.slice_set(&param.detach().clamp(low, high)?, 0, 0);
+    }
+    in_place(param, |p| p.iter_mut().for_each(|p| *p = p.clamp(low as f32, high as f32)))
+}
+
+fn decayed(param: &Tensor, grad: &Tensor, weight_decay: f64) -> Result<Tensor> {
+    if weight_decay == 0.0 { Ok(grad.clone()) } else { grad + (param.detach() * weight_decay)? }
+}
+
+/// Equal shapes, contiguous, and no two in the same memory: each is locked while the others are.
+fn check(op: &str, param: &Tensor, others: &[(&str, &Tensor)]) -> Result<()> {
+    let address = |t: &Tensor| std::ptr::from_ref(&*t.storage_and_layout().0).addr();
+    let mut seen = vec![address(param)];
+    if !param.is_contiguous() {
+        bail!("{op}: the tensor to update is not contiguous, found strides {:?}", param.stride())
+    }
+    for (what, t) in others {
+        expect_dims(op, what, t, param.dims())?;
+        if !t.is_contiguous() {
+            bail!("{op}: {what} is not contiguous, found strides {:?}", t.stride())
+        }
+        if seen.contains(&address(t)) {
+            bail!("{op}: {what} shares memory with another operand, expected memory of its own")
+        }
+        seen.push(address(t));
+    }
+    Ok(())
+}
+
+/// A closure as an op: candle hands out a tensor's memory for writing only inside of one.
+struct Once<F, R>(RefCell<(Option<F>, Option<R>)>);
+
+impl<R, F: FnOnce(&mut [f32]) -> R> InplaceOp1 for Once<F, R> {
+    fn name(&self) -> &'static str {
+        "update"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (CpuStorage::F32(all), Some((start, end))) = (storage, layout.contiguous_offsets()) else {
+            bail!("an update was given a tensor that is not contiguous f32")
+        };
+        let (f, result) = &mut *self.0.borrow_mut();
+        *result = f.take().map(|f| f(&mut all[start..end]));
+        Ok(())
+    }
+}
+
+/// Runs `f` on the numbers of a tensor, in place.
+fn in_place<R>(t: &Tensor, f: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
+    let op = Once(RefCell::new((Some(f), None)));
+    t.inplace_op1(&op)?;
+    match op.0.into_inner().1 {
+        Some(result) => Ok(result),
+        None => bail!("an update did not run"),
+    }
+}

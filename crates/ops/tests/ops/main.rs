@@ -1,0 +1,11 @@
+//! Every operation of the crate against naive loops, finite differences, `portable`, and itself on other threads.
+
+mod conv;
+mod elementwise;
+mod linear;
+mod loss;
+mod norm;
+mod pool;
+mod select;
+mod support;
+mod update;
