@@ -1,0 +1,72 @@
+use l0_rng::{Purpose, Stream};
+
+/// How training images are varied: moved by up to `pad` pixels each way, and mirrored half of the time.
+///
+/// What moves in from outside is raw black (0 before normalisation). That is what the authors of the L0 paper do
+/// (torchvision's `RandomCrop(32, padding=4)` ahead of the normalisation); the authors of Wide ResNets pad by
+/// reflection instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Augment {
+    /// Pixels added on every side before cropping back to the image's size.
+    pub pad: usize,
+    /// Whether half of the images are mirrored left to right.
+    pub flip: bool,
+}
+
+/// Where one image lands: a pure description, so that making a batch needs no randomness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Placement {
+    /// Row of the image that becomes the first row; negative or past the end means black.
+    pub down: isize,
+    /// Column that becomes the first column, before mirroring.
+    pub right: isize,
+    /// Whether the cropped image is then mirrored left to right.
+    pub flip: bool,
+}
+
+impl Augment {
+    /// The paper's augmentation of CIFAR: crops with padding 4, and flips.
+    pub fn cifar() -> Self {
+        Self { pad: 4, flip: true }
+    }
+
+    /// The placements of the `n` images of a batch: pure in (seed, epoch, step), so a resumed run draws the same.
+    pub fn draw(&self, seed: u64, epoch: u64, step: u64, n: usize) -> Vec<Placement> {
+        let mut stream = Stream::new(seed, Purpose::Augment, epoch, step, "crop and flip");
+        let pad = self.pad as isize;
+        let shift = |stream: &mut Stream| stream.below(2 * self.pad + 1) as isize - pad;
+        let mut one = || Placement {
+            down: shift(&mut stream),
+            right: shift(&mut stream),
+            flip: stream.bits() >> 63 == 1 && self.flip,
+        };
+        (0..n).map(|_| one()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_cover_every_shift_evenly_and_depend_on_the_address_only() {
+        let draws = Augment::cifar().draw(1, 2, 3, 9_000);
+        assert_eq!(draws, Augment::cifar().draw(1, 2, 3, 9_000));
+        assert_ne!(draws, Augment::cifar().draw(1, 2, 4, 9_000));
+        for shift in -4..=4 {
+            let rows = draws.iter().filter(|p| p.down == shift).count();
+            let columns = draws.iter().filter(|p| p.right == shift).count();
+            assert!((850..1150).contains(&rows) && (850..1150).contains(&columns));
+        }
+        let flips = draws.iter().filter(|p| p.flip).count();
+        assert!((4300..4700).contains(&flips));
+    }
+
+    #[test]
+    fn without_flips_the_shifts_stay_the_same() {
+        let plain = Augment { flip: false, ..Augment::cifar() }.draw(1, 2, 3, 50);
+        let flipped = Augment::cifar().draw(1, 2, 3, 50);
+        assert!(plain.iter().all(|p| !p.flip));
+        assert!(plain.iter().zip(&flipped).all(|(a, b)| (a.down, a.right) == (b.down, b.right)));
+    }
+}

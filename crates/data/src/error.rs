@@ -1,0 +1,100 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What can go wrong between a file and a batch. Every message names the file, what was expected, what was found and
+/// what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused to read or write.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// "read", "write", "create", ...
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A file is not what its format says it should be.
+    #[error("{}: expected {expected}, found {found}; replace the file by a fresh copy", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What the format asks for.
+        expected: String,
+        /// What the file holds.
+        found: String,
+    },
+
+    /// A folder was named that does not hold the data set.
+    #[error("{} does not hold {name}: looked for {looked_for}; name the folder with --data DIR or L0_DATA", dir.display())]
+    NotThere {
+        /// The folder that was named.
+        dir: PathBuf,
+        /// The data set.
+        name: &'static str,
+        /// The files that would have been read.
+        looked_for: String,
+    },
+
+    /// Reading this needs the feature `hub`, which this program was built without.
+    #[error("{what} needs the feature `hub`: rebuild with --features hub{otherwise}")]
+    NeedsHub {
+        /// What was asked for.
+        what: String,
+        /// Another way, beginning with a comma, or nothing.
+        otherwise: &'static str,
+    },
+
+    /// A file's digest is not the one that is known to be right.
+    #[error(
+        "{}: expected sha256 {expected}, found {found}; {advice}", path.display()
+    )]
+    Checksum {
+        /// The file, as the user can find it.
+        path: PathBuf,
+        /// Lower-case hex.
+        expected: String,
+        /// Lower-case hex.
+        found: String,
+        /// What to do next.
+        advice: String,
+    },
+
+    /// The Hub could not be reached, or did not deliver.
+    #[error(
+        "cannot fetch {file} from {endpoint}: {reason}; try again later, set HF_ENDPOINT to a mirror, or name a folder \
+         that holds the files with --data DIR or L0_DATA"
+    )]
+    Hub {
+        /// Repository and file.
+        file: String,
+        /// The server's address.
+        endpoint: String,
+        /// What happened.
+        reason: String,
+    },
+
+    /// A caller's mistake: shapes, counts or ranges that do not fit together.
+    #[error("{0}")]
+    Argument(String),
+
+    /// Making the tensor of a batch failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// Short for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+
+    pub(crate) fn format(path: &Path, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+        Self::Format { path: path.to_path_buf(), expected: expected.to_string(), found: found.to_string() }
+    }
+}

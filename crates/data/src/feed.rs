@@ -1,0 +1,146 @@
+use crate::{Augment, Batch, Error, Normalise, Result, Split, order};
+use candle_core::Device;
+
+/// A split made into batches: the images, how they are normalised and varied, and how many come at once.
+///
+/// ```
+/// use candle_core::Device;
+/// use l0_data::{Feed, Normalise, Split};
+/// let split = Split::new(vec![0; 7 * 4], vec![0; 7], (1, 2, 2), 10)?;
+/// let feed = Feed::new(&split, Normalise::unit(), 3, &Device::Cpu)?;
+/// let sizes: Vec<usize> = feed.epoch(1, 0).map(|batch| batch.unwrap().len()).collect();
+/// assert_eq!(sizes, [3, 3, 1]);
+/// # Ok::<(), l0_data::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Feed<'a> {
+    split: &'a Split,
+    normalise: Normalise,
+    augment: Option<Augment>,
+    size: usize,
+    device: Device,
+}
+
+impl<'a> Feed<'a> {
+    /// Batches of `size` images on `device`, not varied.
+    ///
+    /// # Errors
+    /// If `size` is 0.
+    pub fn new(split: &'a Split, normalise: Normalise, size: usize, device: &Device) -> Result<Self> {
+        if size == 0 {
+            return Err(Error::Argument("a batch needs at least 1 image".into()));
+        }
+        Ok(Self { split, normalise, augment: None, size, device: device.clone() })
+    }
+
+    /// The same with training images varied.
+    pub fn augment(self, augment: Option<Augment>) -> Self {
+        Self { augment, ..self }
+    }
+
+    /// Batches of an epoch, the last incomplete one included.
+    pub fn steps(&self) -> usize {
+        self.split.len().div_ceil(self.size)
+    }
+
+    /// The split behind the batches.
+    pub fn split(&self) -> &'a Split {
+        self.split
+    }
+
+    /// The batches of one epoch of training: shuffled and varied by (seed, epoch, step) alone. To resume at step `k`,
+    /// `skip(k)`: batches skipped are not made.
+    pub fn epoch(&self, seed: u64, epoch: u64) -> Batches<'_> {
+        let order = order(seed, epoch, self.split.len());
+        Batches { feed: self, order, draw: self.augment.map(|a| (a, seed, epoch)), step: 0 }
+    }
+
+    /// All images in their order and unvaried, for evaluation.
+    pub fn in_order(&self) -> Batches<'_> {
+        let order = (0..self.split.len() as u32).collect();
+        Batches { feed: self, order, draw: None, step: 0 }
+    }
+}
+
+/// The batches of one pass over a split.
+#[derive(Debug, Clone)]
+pub struct Batches<'a> {
+    feed: &'a Feed<'a>,
+    order: Vec<u32>,
+    draw: Option<(Augment, u64, u64)>,
+    step: usize,
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let indices = self.order.chunks(self.feed.size).nth(self.step)?;
+        let draw =
+            |(augment, seed, epoch): (Augment, u64, u64)| augment.draw(seed, epoch, self.step as u64, indices.len());
+        let placements = self.draw.map(draw);
+        let Feed { split, normalise, device, .. } = self.feed;
+        let batch = split.batch(indices, normalise, placements.as_deref(), device);
+        self.step += 1;
+        Some(batch)
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        self.step = self.step.saturating_add(n);
+        self.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.feed.steps().saturating_sub(self.step);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Batches<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split() -> Split {
+        let images = (0..25 * 6).map(|i| (i / 6) as u8).collect();
+        Split::new(images, (0..25).collect(), (1, 2, 3), 25).unwrap()
+    }
+
+    fn labels(batches: Batches) -> Vec<Vec<u32>> {
+        batches.map(|batch| batch.unwrap().labels.to_vec1().unwrap()).collect()
+    }
+
+    fn pixels(batches: impl Iterator<Item = Result<Batch>>) -> Vec<Vec<f32>> {
+        let flat = |batch: Batch| batch.images.flatten_all().unwrap().to_vec1().unwrap();
+        batches.map(|batch| flat(batch.unwrap())).collect()
+    }
+
+    #[test]
+    fn an_epoch_has_every_image_once() {
+        let split = split();
+        let feed = Feed::new(&split, Normalise::unit(), 10, &Device::Cpu).unwrap();
+        let mut seen = labels(feed.epoch(1, 0)).concat();
+        assert_eq!(seen, order(1, 0, 25));
+        seen.sort_unstable();
+        assert_eq!(seen, labels(feed.in_order()).concat());
+        assert_eq!(feed.epoch(1, 0).len(), 3);
+    }
+
+    #[test]
+    fn skipping_is_resuming() {
+        let split = split();
+        let feed = Feed::new(&split, Normalise::unit(), 4, &Device::Cpu).unwrap();
+        let feed = feed.augment(Some(Augment { pad: 1, flip: true }));
+        let all = pixels(feed.epoch(3, 7));
+        for k in 0..8 {
+            assert_eq!(pixels(feed.epoch(3, 7).skip(k)), all[k.min(7)..]);
+        }
+        assert_ne!(pixels(feed.epoch(3, 8)), all);
+    }
+
+    #[test]
+    fn batches_of_nothing_are_refused() {
+        assert!(Feed::new(&split(), Normalise::unit(), 0, &Device::Cpu).is_err());
+    }
+}

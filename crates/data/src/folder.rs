@@ -1,0 +1,74 @@
+//! Finding a data set in a folder: its original files first, then the Hub's.
+
+use crate::repo::{Part, Repo};
+use crate::{Dataset, Error, Result, SourceFile, Split, cifar, hub, idx};
+use std::path::{Path, PathBuf};
+
+/// Where the original files may lie: in the folder itself, or in one that other tools make.
+const IDX_FOLDERS: [&str; 4] = ["", "MNIST/raw", "mnist-idx", "mnist"];
+const BINARY_FOLDERS: [&str; 3] = ["", "cifar-10-batches-bin", "cifar-100-binary"];
+
+pub(crate) fn load(repo: &Repo, dir: &Path) -> Result<Dataset> {
+    std::fs::read_dir(dir).map_err(Error::io("read the folder", dir))?;
+    let (train, mut files) = read_part(repo, dir, Part::Train)?;
+    let (test, more) = read_part(repo, dir, Part::Test)?;
+    files.extend(more);
+    Dataset::new(repo.name.as_str(), train, test, files)
+}
+
+fn read_part(repo: &Repo, dir: &Path, part: Part) -> Result<(Split, Vec<SourceFile>)> {
+    if let Some(paths) = original_files(repo, dir, part) {
+        return match (repo.binary, &paths[..]) {
+            (Some(format), paths) => cifar::read_split(paths, format),
+            (None, [images, labels]) => read_idx(images, labels, repo),
+            (None, _) => unreachable!("IDX files come as images and labels"),
+        };
+    }
+    if let Some(path) = parquet_file(repo, dir, part) {
+        let (split, file) = hub::read_parquet(&path, repo)?;
+        return Ok((split, vec![file]));
+    }
+    let name = repo.name.as_str();
+    let looked_for = format!("{} or {}", original_names(repo, part).join(", "), repo.file(part));
+    Err(Error::NotThere { dir: dir.to_path_buf(), name, looked_for })
+}
+
+fn read_idx(images: &Path, labels: &Path, repo: &Repo) -> Result<(Split, Vec<SourceFile>)> {
+    let (split, files) = idx::read_split(images, labels, repo.classes)?;
+    if split.shape() != repo.shape {
+        let size = |(_, h, w): (usize, usize, usize)| format!("images of {h}x{w}");
+        return Err(Error::format(images, size(repo.shape), size(split.shape())));
+    }
+    Ok((split, files.to_vec()))
+}
+
+fn original_names(repo: &Repo, part: Part) -> Vec<&'static str> {
+    match (repo.binary, part) {
+        (None, Part::Train) => vec!["train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
+        (None, Part::Test) => vec!["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],
+        (Some(format), part) => format.files(part).to_vec(),
+    }
+}
+
+/// The original files if any of them is there; one that is not will be missed by name when it is read.
+fn original_files(repo: &Repo, dir: &Path, part: Part) -> Option<Vec<PathBuf>> {
+    let folders = if repo.binary.is_some() { &BINARY_FOLDERS[..] } else { &IDX_FOLDERS };
+    let names = original_names(repo, part);
+    let paths = |folder: &&str| -> Vec<PathBuf> { names.iter().map(|name| variant(&dir.join(folder), name)).collect() };
+    folders.iter().map(paths).find(|paths| paths.iter().any(|path| path.is_file()))
+}
+
+/// The file of this name, or as some copies have it: still compressed, or with a dot for the first hyphen of "idx".
+fn variant(dir: &Path, name: &str) -> PathBuf {
+    let dotted = name.replace("-idx", ".idx");
+    let names = [name.to_string(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
+    let path = names.iter().map(|name| dir.join(name)).find(|path| path.is_file());
+    path.unwrap_or_else(|| dir.join(name))
+}
+
+fn parquet_file(repo: &Repo, dir: &Path, part: Part) -> Option<PathBuf> {
+    let file = repo.file(part);
+    let inner = format!("{}/0000.parquet", part.as_str());
+    let candidates = [dir.join(repo.id).join(&file), dir.join(&file), dir.join(inner)];
+    candidates.into_iter().find(|path| path.is_file())
+}

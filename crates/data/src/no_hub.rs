@@ -1,0 +1,20 @@
+//! What stands in for the module `hub` in a program built without it: errors that say how to go on.
+
+use crate::repo::Repo;
+use crate::{Dataset, Error, Progress, Result, Source, SourceFile, Split};
+use std::path::Path;
+
+pub(crate) fn load(repo: &Repo, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    Err(download(repo, source, progress).expect_err("nothing is fetched without the hub"))
+}
+
+pub(crate) fn download(repo: &Repo, _: &Source, _: &dyn Progress) -> Result<Vec<SourceFile>> {
+    Err(Error::NeedsHub {
+        what: format!("fetching {} from the Hub", repo.id),
+        otherwise: ", or name a folder with its IDX or binary files with --data DIR or L0_DATA",
+    })
+}
+
+pub(crate) fn read_parquet(path: &Path, _: &Repo) -> Result<(Split, SourceFile)> {
+    Err(Error::NeedsHub { what: format!("reading {}", path.display()), otherwise: "" })
+}

@@ -1,0 +1,108 @@
+use crate::{DatasetName, cifar};
+
+/// What is known about a data set that comes in files.
+#[derive(Debug, Clone)]
+pub(crate) struct Repo {
+    pub(crate) name: DatasetName,
+    /// Owner and name on the Hub.
+    pub(crate) id: &'static str,
+    /// The folder of its parquet files there.
+    pub(crate) config: &'static str,
+    /// The columns of its parquet files.
+    pub(crate) image: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) shape: (usize, usize, usize),
+    pub(crate) classes: usize,
+    /// sha256 of the training and the test file, where it is known.
+    pub(crate) sha256: Option<[&'static str; 2]>,
+    /// The format of its original files, if that is CIFAR's; else it is IDX.
+    pub(crate) binary: Option<cifar::Format>,
+}
+
+/// Train or test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Train,
+    Test,
+}
+
+impl Part {
+    pub(crate) const BOTH: [Self; 2] = [Self::Train, Self::Test];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl Repo {
+    pub(crate) fn of(name: DatasetName) -> Option<Self> {
+        match name {
+            DatasetName::Mnist => Some(Self::mnist()),
+            DatasetName::Cifar10 => Some(Self::cifar10()),
+            DatasetName::Cifar100 => Some(Self::cifar100()),
+            DatasetName::Digits => None,
+        }
+    }
+
+    fn mnist() -> Self {
+        Self {
+            name: DatasetName::Mnist,
+            id: "ylecun/mnist",
+            config: "mnist",
+            image: "image",
+            label: "label",
+            shape: (1, 28, 28),
+            classes: 10,
+            sha256: Some([
+                "cceccb314d9f1eb486ec4a5a6c97a4cb963e77ad387846f72cc39654adfd5956",
+                "f17438540ccd8d9846783c1160cd0358dad384ba7e6e0bd491c518f600d9ded1",
+            ]),
+            binary: None,
+        }
+    }
+
+    fn cifar10() -> Self {
+        Self {
+            name: DatasetName::Cifar10,
+            id: "uoft-cs/cifar10",
+            config: "plain_text",
+            image: "img",
+            label: "label",
+            shape: (3, 32, 32),
+            classes: 10,
+            sha256: Some([
+                "03759810241c0d147aa6a29090e3b02bd0361186713c39b0ae4c0e5903e7e175",
+                "5bda7f72f987c80a08d4e7d1b3e95997eea9fca3d931f3407304fac5078c4cdf",
+            ]),
+            binary: Some(cifar::Format::Cifar10),
+        }
+    }
+
+    fn cifar100() -> Self {
+        Self {
+            name: DatasetName::Cifar100,
+            id: "uoft-cs/cifar100",
+            config: "cifar100",
+            image: "img",
+            label: "fine_label",
+            shape: (3, 32, 32),
+            classes: 100,
+            // No copy was at hand to take it from: the Hub's own word, its etag, has to do.
+            sha256: None,
+            binary: Some(cifar::Format::Cifar100),
+        }
+    }
+
+    /// The file of a part within the repository.
+    pub(crate) fn file(&self, part: Part) -> String {
+        format!("{}/{}/0000.parquet", self.config, part.as_str())
+    }
+
+    /// The known sha256 of that file.
+    pub(crate) fn pin(&self, part: Part) -> Option<&'static str> {
+        self.sha256.map(|[train, test]| if part == Part::Train { train } else { test })
+    }
+}
