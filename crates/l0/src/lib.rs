@@ -9,6 +9,7 @@ pub mod hard_concrete;
 mod init;
 pub mod layer;
 pub mod linear;
+pub mod network;
 pub mod penalty;
 #[cfg(test)]
 mod testing;
@@ -21,4 +22,5 @@ pub use gated::GatedLayer;
 pub use hard_concrete::HardConcrete;
 pub use layer::{Granularity, LayerConfig, Noise, Sampling, open_gates};
 pub use linear::{L0Linear, l0_linear};
+pub use network::{Network, Placement, Pruned, Side, per_layer};
 pub use penalty::{L2, Lambda, Penalty};

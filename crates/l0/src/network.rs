@@ -309,3 +309,15 @@ impl Placed {
         })
     }
 }
+
+/// `values` for each of `layers` layers: one for all, or as many as there are layers.
+///
+/// # Errors
+/// If there is another number of them; `what` names them.
+pub fn per_layer<T: Copy>(what: &'static str, values: &[T], layers: usize) -> Result<Vec<T>> {
+    match values {
+        [one] => Ok(vec![*one; layers]),
+        _ if values.len() == layers => Ok(values.to_vec()),
+        _ => Err(l0_net::Error::Count { what, found: values.len(), expected: format!("1 for all layers or {layers}") }),
+    }
+}

@@ -34,6 +34,16 @@ pub enum Error {
         /// The shape that fits.
         expected: Vec<usize>,
     },
+    /// Another number of things than there are places for them.
+    #[error("found {found} {what}, expected {expected}")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        expected: String,
+    },
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

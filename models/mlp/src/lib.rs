@@ -1,1 +1,98 @@
-//! The mlp network of the paper, gated.
+//! The multilayer perceptron of the paper: LeNet-300-100 on MNIST (Louizos et al. 2018, Table 1).
+//!
+//! 784 pixels, two hidden layers of ReLU units, 10 classes. Each of the three linear layers has gates on its input
+//! units, so pixels are chosen too.
+
+use l0::{Lambda, Network, Placement, Side};
+use l0_net::{Builder, Error};
+use serde::{Deserialize, Serialize};
+
+/// The sizes of a multilayer perceptron.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Channels, rows and columns of an image.
+    pub image: (usize, usize, usize),
+    /// Units of each hidden layer.
+    pub hidden: Vec<usize>,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+/// LeNet-300-100: 266,200 weights.
+pub fn lenet_300_100() -> Config {
+    Config { image: (1, 28, 28), hidden: vec![300, 100], classes: 10 }
+}
+
+/// Share of pixels, and of hidden units, that the dropout network drops; the L0 network's gates start from them.
+const DROPRATES: (f64, f64) = (0.2, 0.5);
+
+/// A network without gates.
+///
+/// # Errors
+/// If a size is 0.
+pub fn dense(config: &Config) -> Result<Network, Error> {
+    Network::new(chain(config, (0.0, 0.0)).build()?, &[])
+}
+
+/// A network without gates, trained with dropout: 0.2 of the pixels, 0.5 of the hidden units.
+///
+/// # Errors
+/// If a size is 0.
+pub fn dropout(config: &Config) -> Result<Network, Error> {
+    Network::new(chain(config, DROPRATES).build()?, &[])
+}
+
+/// The L0 network: one lambda for each linear layer, or one for all.
+///
+/// # Errors
+/// If a size is 0 or the number of lambdas is another.
+pub fn l0(config: &Config, lambdas: &[Lambda]) -> Result<Network, Error> {
+    let layers = config.hidden.len() + 1;
+    let placements: Vec<Placement> = l0::per_layer("lambdas", lambdas, layers)?
+        .into_iter()
+        .enumerate()
+        .map(|(i, lambda)| Placement {
+            layer: layer(i),
+            side: Side::Input,
+            droprate_init: if i == 0 { DROPRATES.0 } else { DROPRATES.1 },
+            lambda,
+            weight_decay: 0.0,
+        })
+        .collect();
+    Network::new(chain(config, (0.0, 0.0)).build()?, &placements)
+}
+
+fn layer(i: usize) -> String {
+    format!("fc{}", i + 1)
+}
+
+fn chain(config: &Config, (p_input, p_hidden): (f64, f64)) -> Builder {
+    let (c, h, w) = config.image;
+    let mut b = Builder::image("image", c, h, w);
+    b.flatten("pixels").dropout(p_input);
+    for (i, &units) in config.hidden.iter().enumerate() {
+        b.linear(&layer(i), units).relu().dropout(p_hidden);
+    }
+    b.linear(&layer(config.hidden.len()), config.classes);
+    b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts() {
+        let network = l0(&lenet_300_100(), &[Lambda::PerWeight(0.1)]).unwrap();
+        assert_eq!(network.net().cost().weights(), 266_200);
+        assert_eq!(network.gated_units(), [784, 300, 100]);
+        // The price of a gate is lambda |g| / N: |g| = 300, 100, 10.
+        assert_eq!(network.gated_weights(), 784 * 300 + 300 * 100 + 100 * 10);
+    }
+
+    #[test]
+    fn a_wrong_number_of_lambdas_is_named() {
+        let error = l0(&lenet_300_100(), &[Lambda::PerWeight(0.1); 2]).unwrap_err().to_string();
+        assert_eq!(error, "found 2 lambdas, expected 1 for all layers or 3");
+    }
+}
