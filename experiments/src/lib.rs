@@ -1,1 +1,12 @@
-//! Recipes and command line of the experiments.
+//! Recipes of the published rows, and what the command line programs share.
+//!
+//! A [`Recipe`] states every setting of one row in the same order: data, network, training. [`recipes`] has a file for
+//! each row, headed by its claim. [`session`] turns a recipe and a seed into a run folder.
+
+pub mod cli;
+pub mod progress;
+pub mod recipe;
+pub mod recipes;
+pub mod session;
+
+pub use recipe::{Gating, Model, Recipe};

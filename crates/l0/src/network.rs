@@ -169,6 +169,18 @@ impl Network {
         self.gates.iter().map(|gate| gate.group * gate.units).sum()
     }
 
+    /// Expected number of gated weights that are not zero, the sum of P(z != 0) |g|; none without gates.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn expected_l0(&self, weights: &Weights) -> Result<Option<f64>> {
+        let mut total = None;
+        for placed in &self.gates {
+            *total.get_or_insert(0.0) += self.gate(placed, weights)?.expected_open()? * placed.group as f64;
+        }
+        Ok(total)
+    }
+
     /// The L0 and L2 penalty of the gated layers, (1,) or scalar; none without gates.
     ///
     /// # Errors

@@ -1,0 +1,231 @@
+//! Checkpoints: everything a step depends on, so that a resumed run goes on bit for bit.
+//!
+//! A checkpoint is a safetensors file: the values ("param."), their averages ("average."), the optimisers' moments
+//! ("moment1.", "moment2."), and in its metadata the position and the sums of the epoch so far. It is written under a
+//! temporary name, synced and renamed; the last two are kept. A digest of all tensors tells a damaged one.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result, Sums, Trainer};
+
+/// Version of the format.
+const FORMAT: u32 = 1;
+
+/// How many checkpoints are kept.
+const KEPT: usize = 2;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    format: u32,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Steps done of the next one.
+    pub step: u64,
+    /// Steps done in all.
+    pub steps: u64,
+    /// Seconds spent training.
+    pub seconds: f64,
+    optimiser_steps: u64,
+    average_steps: u64,
+    sums: (f64, f64, u64, u64),
+}
+
+impl State {
+    /// The sums of the epoch so far.
+    pub fn sums(&self) -> Sums {
+        let (loss, penalty, wrong, seen) = self.sums;
+        Sums { loss, penalty, wrong, seen }
+    }
+
+    /// Sets the sums of the epoch so far.
+    pub fn set_sums(&mut self, sums: Sums) {
+        self.sums = (sums.loss, sums.penalty, sums.wrong, sums.seen);
+    }
+}
+
+/// The checkpoints of one run.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    folder: PathBuf,
+}
+
+impl Checkpoints {
+    /// Those in the folder of a run.
+    pub fn of(run: &Path) -> Self {
+        Self { folder: run.join("checkpoints") }
+    }
+
+    /// Writes the trainer's values, then drops all checkpoints but the newest two.
+    ///
+    /// # Errors
+    /// If the file cannot be written; older checkpoints stay.
+    pub fn save(&self, trainer: &Trainer, state: &State) -> Result<PathBuf> {
+        let state = State {
+            format: FORMAT,
+            optimiser_steps: trainer.optimiser.steps(),
+            average_steps: trainer.average.steps(),
+            ..*state
+        };
+        fs::create_dir_all(&self.folder).map_err(|error| problem(&self.folder, error))?;
+        let path = self.folder.join(format!("epoch-{:05}-step-{:07}.safetensors", state.epoch, state.step));
+        let tensors = bytes(trainer)?;
+        let metadata = HashMap::from([
+            ("state".to_string(), serde_json::to_string(&state).map_err(|error| problem(&path, error))?),
+            ("sha256".to_string(), digest(tensors.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice())))),
+        ]);
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        });
+        let views: Vec<(&str, TensorView)> =
+            views.collect::<std::result::Result<_, _>>().map_err(|error| problem(&path, error))?;
+        let file = safetensors::serialize(views, Some(metadata)).map_err(|error| problem(&path, error))?;
+        write(&path, &file).map_err(|error| problem(&path, error))?;
+        self.prune()?;
+        Ok(path)
+    }
+
+    fn prune(&self) -> Result<()> {
+        for old in self.newest_first()?.into_iter().skip(KEPT) {
+            fs::remove_file(&old).map_err(|error| problem(&old, error))?;
+        }
+        Ok(())
+    }
+
+    fn newest_first(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(problem(&self.folder, error)),
+        };
+        let mut paths: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+            .collect();
+        paths.sort_unstable_by(|a, b| b.cmp(a)); // names sort by epoch, then step
+        Ok(paths)
+    }
+
+    /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is passed over, with a warning.
+    ///
+    /// # Errors
+    /// If the folder cannot be read. Damaged checkpoints are no error; none at all gives `None`.
+    pub fn restore(&self, trainer: &mut Trainer) -> Result<Option<State>> {
+        for path in self.newest_first()? {
+            match read(&path, trainer) {
+                Ok(state) => return Ok(Some(state)),
+                Err(error) => tracing::warn!("{error}; falling back to the checkpoint before it"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes all checkpoints: the run is finished.
+    ///
+    /// # Errors
+    /// If the folder cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(problem(&self.folder, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Every tensor of a trainer with a name of its own.
+fn named(trainer: &Trainer) -> Vec<(String, Tensor)> {
+    let params = trainer.params.iter().map(|p| (format!("param.{}", p.name), p.var.as_detached_tensor()));
+    let averages = trainer.average.weights().iter().map(|(name, t)| (format!("average.{name}"), t.clone()));
+    let moments = trainer.optimiser.named().map(|(name, t)| (name, t.clone()));
+    params.chain(averages).chain(moments).collect()
+}
+
+type Named = (String, Vec<usize>, Vec<u8>);
+
+fn bytes(trainer: &Trainer) -> Result<Vec<Named>> {
+    let mut all = Vec::new();
+    for (name, tensor) in named(trainer) {
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        all.push((name, tensor.dims().to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect()));
+    }
+    all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    Ok(all)
+}
+
+fn digest<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut sha = Sha256::new();
+    for (name, bytes) in tensors {
+        sha.update(name.as_bytes());
+        sha.update(bytes);
+    }
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn read(path: &Path, trainer: &mut Trainer) -> Result<State> {
+    let file = fs::read(path).map_err(|error| problem(path, error))?;
+    let tensors = SafeTensors::deserialize(&file).map_err(|error| problem(path, error))?;
+    let (_, header) = SafeTensors::read_metadata(&file).map_err(|error| problem(path, error))?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let entry = |key: &str| metadata.get(key).ok_or_else(|| problem(path, format!("its metadata has no {key:?}")));
+    let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
+    if state.format != FORMAT {
+        return Err(problem(path, format!("its format is {}, expected {FORMAT}", state.format)));
+    }
+    let mut names: Vec<&str> = tensors.names();
+    names.sort_unstable();
+    let mut views = Vec::new();
+    for name in names {
+        views.push((name, tensors.tensor(name).map_err(|error| problem(path, error))?));
+    }
+    let found = digest(views.iter().map(|(name, view)| (*name, view.data())));
+    if entry("sha256")? != &found {
+        return Err(problem(path, format!("its tensors have digest {found}, expected {}", entry("sha256")?)));
+    }
+    let values: HashMap<&str, &TensorView> = views.iter().map(|(name, view)| (*name, view)).collect();
+    restore(path, &values, trainer)?;
+    trainer.optimiser.set_steps(state.optimiser_steps);
+    trainer.average.set_steps(state.average_steps);
+    Ok(state)
+}
+
+/// Copies every tensor into the trainer, after all of them were found to fit.
+fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) -> Result<()> {
+    let mut pairs = Vec::new();
+    for (name, tensor) in named(trainer) {
+        let view = values.get(name.as_str()).ok_or_else(|| problem(path, format!("it lacks {name:?}")))?;
+        if view.shape() != tensor.dims() || view.dtype() != Dtype::F32 {
+            let found = format!("{:?} {:?}", view.dtype(), view.shape());
+            return Err(problem(path, format!("{name:?} is {found}, expected F32 {:?}", tensor.dims())));
+        }
+        let floats = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        pairs.push((Tensor::from_vec(floats, tensor.dims(), &Device::Cpu)?.to_device(tensor.device())?, tensor));
+    }
+    for (value, tensor) in pairs {
+        l0_ops::update::lerp(&tensor, &value, 1.0)?;
+    }
+    Ok(())
+}
+
+fn problem(path: &Path, problem: impl std::fmt::Display) -> Error {
+    Error::Checkpoint { path: path.into(), problem: problem.to_string() }
+}

@@ -1,0 +1,134 @@
+//! How a network is trained: everything but the network, the data and the seed.
+
+use l0::{Estimator, Sampling};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// An optimiser and its constants.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Optimiser {
+    /// Adam (Kingma and Ba, 2015).
+    Adam {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay of the first moment.
+        beta1: f64,
+        /// Decay of the second moment.
+        beta2: f64,
+        /// Added to the root of the second moment.
+        eps: f64,
+    },
+    /// Gradient descent with momentum.
+    Sgd {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay of the velocity.
+        momentum: f64,
+        /// Look ahead along the velocity.
+        nesterov: bool,
+    },
+}
+
+impl Optimiser {
+    /// Adam with the constants of its paper.
+    pub fn adam(learning_rate: f64) -> Self {
+        Self::Adam { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+    }
+
+    /// The step size before any schedule.
+    pub fn learning_rate(&self) -> f64 {
+        match *self {
+            Self::Adam { learning_rate, .. } | Self::Sgd { learning_rate, .. } => learning_rate,
+        }
+    }
+}
+
+/// How learning rates change from epoch to epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// They do not.
+    Constant,
+    /// They are multiplied by `factor` after each of the listed epochs.
+    Steps {
+        /// Numbers of epochs done.
+        after: Vec<u64>,
+        /// The factor.
+        factor: f64,
+    },
+}
+
+impl Schedule {
+    /// What learning rates are multiplied by once `done` epochs are done.
+    pub fn factor(&self, done: u64) -> f64 {
+        match self {
+            Self::Constant => 1.0,
+            Self::Steps { after, factor } => factor.powi(after.iter().filter(|&&epoch| epoch <= done).count() as i32),
+        }
+    }
+}
+
+/// How a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Passes over the training images.
+    pub epochs: u64,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// Optimiser of weights, biases and normalisations.
+    pub optimiser: Optimiser,
+    /// Optimiser of the gates.
+    pub gate_optimiser: Optimiser,
+    /// How both learning rates change.
+    pub schedule: Schedule,
+    /// L2 coefficient of the parameters that no gate covers; that of gated ones belongs to their gates.
+    pub weight_decay: f64,
+    /// Decay of the average of all values that is evaluated; 0 evaluates the values themselves.
+    pub average: f64,
+    /// One sample of the gates for a batch, or one for each example.
+    pub sampling: Sampling,
+    /// What a gate is worth at test time.
+    pub estimator: Estimator,
+    /// For how many last epochs the gates stay at their test-time values, while the weights adapt to them.
+    pub frozen_epochs: u64,
+}
+
+impl Training {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// If one is out of its range; the message says which.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |name, found: String, expected| Err(Error::Config { name, found, expected });
+        let rates =
+            [("optimiser.learning_rate", self.optimiser), ("gate_optimiser.learning_rate", self.gate_optimiser)];
+        for (name, optimiser) in rates {
+            let rate = optimiser.learning_rate();
+            if !(rate > 0.0 && rate.is_finite()) {
+                return wrong(name, rate.to_string(), "a number above 0");
+            }
+        }
+        match () {
+            () if self.epochs == 0 => wrong("epochs", "0".into(), "1 or more"),
+            () if self.batch_size == 0 => wrong("batch_size", "0".into(), "1 or more"),
+            () if !(0.0..1.0).contains(&self.average) => {
+                wrong("average", self.average.to_string(), "0 or more and below 1")
+            }
+            () if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) => {
+                wrong("weight_decay", self.weight_decay.to_string(), "a number of 0 or more")
+            }
+            () if self.frozen_epochs >= self.epochs => {
+                wrong("frozen_epochs", self.frozen_epochs.to_string(), "fewer than there are epochs")
+            }
+            () => Ok(()),
+        }
+    }
+
+    /// Whether the gates are frozen in the epoch after `done` epochs.
+    pub fn is_frozen(&self, done: u64) -> bool {
+        self.frozen_epochs > 0 && done + self.frozen_epochs >= self.epochs
+    }
+}

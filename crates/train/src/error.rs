@@ -1,0 +1,73 @@
+//! What can end a run.
+
+use std::path::PathBuf;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting that cannot be used.
+    #[error("{name} is {found}, expected {expected}")]
+    Config {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A quantity stopped being a number.
+    #[error("{quantity} is {value} at step {step} of epoch {epoch}; lower the learning rate, or look at the data")]
+    NotFinite {
+        /// What it is.
+        quantity: &'static str,
+        /// What it became.
+        value: f64,
+        /// The epoch, from 1.
+        epoch: u64,
+        /// The step in the epoch, from 1.
+        step: u64,
+    },
+    /// The run was asked to stop; it can be resumed.
+    #[error("interrupted in epoch {epoch} after {step} steps; go on with --resume {folder}", folder = folder.display())]
+    Interrupted {
+        /// The epoch, from 1.
+        epoch: u64,
+        /// Steps of it that are done.
+        step: u64,
+        /// The run folder.
+        folder: PathBuf,
+    },
+    /// A checkpoint that cannot be used.
+    #[error("{path}: {problem}", path = path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The images do not fit the network.
+    #[error("the network reads images of {expected:?}, {data} has {found:?}")]
+    Images {
+        /// The data set.
+        data: String,
+        /// Shape of its images.
+        found: Vec<usize>,
+        /// Shape of the network's input.
+        expected: Vec<usize>,
+    },
+    /// An error of the network.
+    #[error(transparent)]
+    Net(#[from] l0_net::Error),
+    /// An error of the data.
+    #[error(transparent)]
+    Data(#[from] l0_data::Error),
+    /// An error of the run folder.
+    #[error(transparent)]
+    Record(#[from] l0_record::Error),
+    /// An error of Candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

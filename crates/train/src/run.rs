@@ -1,0 +1,214 @@
+//! The loop over epochs, from a run folder to its outcome.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use candle_core::Device;
+use l0::{Network, Pruned};
+use l0_data::{Augment, Dataset, Feed, Normalise};
+use l0_net::Weights;
+use l0_record::{EpochRow, Named, Outcome, RunFolder, gate_histogram, peak_memory_bytes};
+
+use crate::{Checkpoints, Error, Evaluation, Result, State, StepResult, Trainer, Training, evaluate};
+
+/// Images in a batch of an evaluation: no result depends on it.
+const EVALUATION_BATCH: usize = 500;
+
+/// What to train.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The network and its gates.
+    pub network: &'a Network,
+    /// How to train it.
+    pub training: &'a Training,
+    /// The images; those for testing are only ever evaluated.
+    pub data: &'a Dataset,
+    /// How pixels become numbers.
+    pub normalise: Normalise,
+    /// How training images are varied.
+    pub augment: Option<Augment>,
+    /// Address of all random numbers.
+    pub seed: u64,
+    /// Where it is trained.
+    pub device: Device,
+}
+
+/// Whoever looks on.
+pub trait Watch {
+    /// A step was made: the `step`-th of `steps` of the epoch after `epoch` epochs.
+    fn step(&mut self, epoch: u64, step: u64, steps: u64, result: &StepResult);
+    /// An epoch was finished.
+    fn epoch(&mut self, row: &EpochRow, evaluation: &Evaluation);
+}
+
+/// What is left of a run when it is done.
+#[derive(Debug)]
+pub struct Finished {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The averages of all values, gates included.
+    pub weights: Weights,
+    /// What the gates leave of the network.
+    pub pruned: Pruned,
+}
+
+/// Trains to the end and records every epoch. A folder that holds checkpoints goes on from the newest.
+///
+/// # Errors
+/// If anything fails, which the folder then says; or if `stop` was set, after a checkpoint.
+pub fn run(job: &Job, mut folder: RunFolder, watch: &mut dyn Watch, stop: &AtomicBool) -> Result<Finished> {
+    let checkpoints = Checkpoints::of(folder.path());
+    let mut trainer = start(job)?;
+    let mut state = checkpoints.restore(&mut trainer)?.unwrap_or_default();
+    folder = folder.truncate_after(state.epoch)?;
+    match epochs(job, &mut trainer, &mut state, &checkpoints, &mut folder, watch, stop) {
+        Ok(last) => finish(job, &trainer, &state, last, folder),
+        Err(error @ Error::Interrupted { .. }) => {
+            folder.interrupted()?;
+            Err(error)
+        }
+        Err(error) => {
+            folder.fail(error.to_string())?;
+            Err(error)
+        }
+    }
+}
+
+fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
+    let (c, h, w) = job.data.train.shape();
+    let (found, expected) = (vec![c, h, w], job.network.net().shape(0).dims());
+    if found != expected {
+        return Err(Error::Images { data: job.data.name.clone(), found, expected });
+    }
+    Trainer::new(job.network, job.training, job.data.train.len(), job.seed, &job.device)
+}
+
+fn epochs(
+    job: &Job,
+    trainer: &mut Trainer,
+    state: &mut State,
+    checkpoints: &Checkpoints,
+    folder: &mut RunFolder,
+    watch: &mut dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Evaluation> {
+    let feed = Feed::new(&job.data.train, job.normalise.clone(), job.training.batch_size, &job.device)?;
+    let feed = feed.augment(job.augment);
+    let mut evaluation = None;
+    while state.epoch < job.training.epochs {
+        // ---- a phase begins
+        if state.step == 0
+            && job.training.is_frozen(state.epoch)
+            && !job.training.is_frozen(state.epoch.wrapping_sub(1))
+        {
+            trainer.freeze_gates()?;
+        }
+
+        // ---- steps
+        let mut times = Vec::with_capacity(feed.steps());
+        for batch in feed.epoch(job.seed, state.epoch).skip(state.step as usize) {
+            let begin = Instant::now();
+            let result = trainer.step(&batch?, state.epoch, state.step)?;
+            let mut sums = state.sums();
+            sums.add(&result);
+            state.set_sums(sums);
+            state.step += 1;
+            state.steps += 1;
+            times.push(begin.elapsed().as_secs_f64());
+            watch.step(state.epoch, state.step, feed.steps() as u64, &result);
+            if stop.load(Ordering::Relaxed) && state.step < feed.steps() as u64 {
+                state.seconds += times.iter().sum::<f64>();
+                checkpoints.save(trainer, state)?;
+                let (epoch, step) = (state.epoch + 1, state.step);
+                return Err(Error::Interrupted { epoch, step, folder: folder.path().into() });
+            }
+        }
+        state.seconds += times.iter().sum::<f64>();
+
+        // ---- evaluation of the averages
+        let (row, result) = row(job, trainer, state, &mut times)?;
+        watch.epoch(&row, &result);
+        evaluation = Some(result);
+
+        // ---- record, then save: a checkpoint never claims an epoch that has no row
+        folder.append(&row)?;
+        state.epoch += 1;
+        state.step = 0;
+        state.set_sums(crate::Sums::default());
+        checkpoints.save(trainer, state)?;
+        if stop.load(Ordering::Relaxed) && state.epoch < job.training.epochs {
+            return Err(Error::Interrupted { epoch: state.epoch + 1, step: 0, folder: folder.path().into() });
+        }
+    }
+    // A run that died between its last checkpoint and its end has nothing left to do but this.
+    evaluation.map_or_else(|| test(job, trainer).map(|(_, evaluation)| evaluation), Ok)
+}
+
+/// The test-time network of the averages, and how it does on the test images.
+fn test(job: &Job, trainer: &Trainer) -> Result<(Pruned, Evaluation)> {
+    let weights = trainer.average().weights();
+    let pruned = job.network.pruned(weights, job.training.estimator)?;
+    let feed = Feed::new(&job.data.test, job.normalise.clone(), EVALUATION_BATCH, &job.device)?;
+    let evaluation = evaluate(job.network.net(), weights, &pruned.masks, &feed)?;
+    Ok((pruned, evaluation))
+}
+
+fn row(job: &Job, trainer: &Trainer, state: &State, times: &mut [f64]) -> Result<(EpochRow, Evaluation)> {
+    let (pruned, evaluation) = test(job, trainer)?;
+    let weights = trainer.average().weights();
+    let (sums, factor) = (state.sums(), job.training.schedule.factor(state.epoch));
+    let expected = job.network.net().expected_cost(&job.network.probabilities(weights)?)?;
+    let normalisations = job.network.net().cost().layers.into_iter().filter(|layer| layer.weights == 0);
+    let normalisations = normalisations.map(|layer| layer.params as f64).sum::<f64>();
+    let sum = |part: fn(&l0_net::ExpectedCost) -> &candle_core::Tensor| -> Result<f64> {
+        let values = expected.iter().map(|cost| part(cost).to_scalar::<f32>().map(f64::from));
+        Ok(values.sum::<candle_core::Result<f64>>()?)
+    };
+    times.sort_unstable_by(f64::total_cmp);
+    let row = EpochRow {
+        epoch: state.epoch + 1,
+        step: state.steps,
+        seconds: state.seconds,
+        learning_rate: job.training.optimiser.learning_rate() * factor,
+        train_loss: sums.mean(sums.loss),
+        penalty: sums.mean(sums.penalty),
+        train_error_percent: 100.0 * sums.mean(sums.wrong as f64),
+        test_error_percent: Some(evaluation.error_percent()),
+        test_loss: Some(evaluation.loss),
+        expected_l0: job.network.expected_l0(weights)?,
+        expected_params: Some(sum(|cost| &cost.params)? + normalisations),
+        expected_macs: Some(sum(|cost| &cost.macs)?),
+        hard_params: Some(pruned.cost.params() as u64),
+        hard_macs: Some(pruned.cost.macs() as u64),
+        step_ms: times.get(times.len() / 2).map(|seconds| 1e3 * seconds),
+        open: pruned.open.iter().map(|(layer, open)| (layer.clone(), *open as u64)).collect(),
+        gates: pruned.values.iter().map(|(layer, z)| (layer.clone(), gate_histogram(z.iter().copied()))).collect(),
+        ..EpochRow::default()
+    };
+    Ok((row, evaluation))
+}
+
+fn finish(job: &Job, trainer: &Trainer, state: &State, last: Evaluation, folder: RunFolder) -> Result<Finished> {
+    let weights = trainer.average().weights().clone();
+    let pruned = job.network.pruned(&weights, job.training.estimator)?;
+    let full = job.network.net().cost();
+    let count = |n: usize| Some(n as u64);
+    let outcome = Outcome {
+        test_error_percent: Some(last.error_percent()),
+        architecture: pruned.architecture.clone(),
+        params_total: count(full.params()),
+        params_kept: count(pruned.cost.params()),
+        weights_total: count(full.weights()),
+        weights_kept: count(pruned.cost.weights()),
+        macs_total: count(full.macs()),
+        macs_kept: count(pruned.cost.macs()),
+        expected_density: job.network.expected_l0(&weights)?.map(|l0| l0 / job.network.gated_weights() as f64),
+        train_seconds: Some(state.seconds),
+        peak_memory_bytes: peak_memory_bytes(),
+    };
+    if !pruned.values.is_empty() {
+        folder.write_gates(&pruned.values.iter().cloned().collect::<Named<Vec<f32>>>())?;
+    }
+    folder.finish(outcome.clone())?;
+    Ok(Finished { outcome, weights, pruned })
+}

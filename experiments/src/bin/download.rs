@@ -1,0 +1,36 @@
+//! Fetches data sets through the Hub into its cache, checked.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use l0_data::{DatasetName, Source};
+use l0_experiments::cli;
+use l0_experiments::progress::Downloads;
+
+/// Download data sets into the Hub's cache and check every file.
+///
+/// HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN and HF_HUB_OFFLINE are honoured. What is in the cache is not fetched
+/// again.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// mnist, cifar10 or cifar100.
+    #[arg(default_value = "mnist", value_parser = |name: &str| name.parse::<DatasetName>())]
+    names: Vec<DatasetName>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| download(&args))
+}
+
+fn download(args: &Args) -> Result<()> {
+    let source = Source { dir: None, ..cli::DataArgs { data: None }.source() };
+    for &name in &args.names {
+        for file in l0_data::download(name, &source, &Downloads::default())? {
+            println!("{}  {}", file.sha256, file.path.display());
+        }
+    }
+    Ok(())
+}

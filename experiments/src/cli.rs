@@ -1,0 +1,93 @@
+//! What the programs' command lines share: where data comes from, threads, logs, and how an error ends a program.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use l0_data::{Dataset, DatasetName, Source};
+use tracing_subscriber::EnvFilter;
+
+use crate::progress::Downloads;
+
+/// Where data comes from.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    /// Folder with the data: IDX files, or the Hub's parquet files. Otherwise the Hub's cache, then the Hub.
+    #[arg(long, env = "L0_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The source that the command line and the environment (HF_HUB_OFFLINE) name.
+    pub fn source(&self) -> Source {
+        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+        Source { dir: self.data.clone(), offline, ..Source::default() }
+    }
+
+    /// Loads a data set with a progress bar.
+    ///
+    /// # Errors
+    /// As [`l0_data::load`].
+    pub fn load(&self, name: DatasetName) -> Result<Dataset> {
+        Ok(l0_data::load(name, &self.source(), &Downloads::default())?)
+    }
+}
+
+/// How a program runs.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Threads to use; the results do not depend on it. All cores if not given.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+impl RunArgs {
+    /// Sets the number of threads and returns it.
+    ///
+    /// # Errors
+    /// If it is 0.
+    pub fn apply(&self) -> Result<usize> {
+        if let Some(threads) = self.threads {
+            anyhow::ensure!(threads > 0, "--threads is 0, expected 1 or more");
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
+        }
+        Ok(rayon::current_num_threads())
+    }
+}
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// A flag that the first SIGINT or SIGTERM sets; the second ends the program at once.
+///
+/// # Errors
+/// If the signals cannot be caught.
+pub fn stop_on_signals() -> Result<&'static AtomicBool> {
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot catch interrupts")?;
+    Ok(&STOP)
+}
+
+/// Runs a program's `main`: logs on standard error (RUST_LOG sets what), an error as one line and exit code 1.
+pub fn main(body: impl FnOnce() -> Result<()>) -> ExitCode {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,l0_train=info,l0_experiments=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
+    match body() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

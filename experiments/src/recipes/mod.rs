@@ -1,0 +1,62 @@
+//! A file for each published row; two of them differ in the lines that make the rows different.
+
+mod lenet5_dense;
+mod lenet5_dropout;
+mod lenet5_l0;
+mod lenet5_l0_sep;
+mod mlp_dense;
+mod mlp_dropout;
+mod mlp_l0;
+mod mlp_l0_sep;
+mod quickstart;
+
+use l0::{Estimator, Sampling};
+use l0_record::Reference;
+use l0_train::{Optimiser, Schedule, Training};
+
+use crate::Recipe;
+
+pub use quickstart::recipe as quickstart;
+
+/// The rows of Table 1 of the paper, in the order of `just reproduce-mnist`.
+pub fn mnist() -> Vec<Recipe> {
+    vec![
+        mlp_dense::recipe(),
+        mlp_dropout::recipe(),
+        mlp_l0::recipe(),
+        mlp_l0_sep::recipe(),
+        lenet5_dense::recipe(),
+        lenet5_dropout::recipe(),
+        lenet5_l0::recipe(),
+        lenet5_l0_sep::recipe(),
+    ]
+}
+
+/// How the paper trains on MNIST (section 4.1).
+fn mnist_training() -> Training {
+    Training {
+        epochs: 200,
+        batch_size: 100,
+        optimiser: Optimiser::adam(1e-3),
+        gate_optimiser: Optimiser::adam(1e-3),
+        schedule: Schedule::Constant,
+        weight_decay: 0.0,
+        average: 0.999,
+        sampling: Sampling::Minibatch,
+        estimator: Estimator::Mean,
+        frozen_epochs: 0,
+    }
+}
+
+/// A row of Table 1 of the paper.
+fn table1(network: &str, label: &str, error: f64, architecture: &[usize], weights: f64, macs: f64) -> Reference {
+    Reference {
+        network: network.into(),
+        label: label.into(),
+        source: "Louizos et al. 2018, Table 1".into(),
+        error_percent: Some(error),
+        architecture: architecture.to_vec(),
+        weights_kept_percent: Some(weights),
+        macs_kept_percent: Some(macs),
+    }
+}

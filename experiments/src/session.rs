@@ -1,0 +1,111 @@
+//! From a recipe and a seed to a finished run folder.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use candle_core::Device;
+use l0_data::Dataset;
+use l0_record::{DataId, RunFolder, RunHeader, Status, machine, read_run};
+use l0_train::{Finished, Job};
+
+use crate::Recipe;
+use crate::progress::Bar;
+
+/// Revision of the code, with a mark if it was changed since; empty outside of a checkout.
+pub fn revision() -> String {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else { return String::new() };
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    if changed { head + "-changed" } else { head }
+}
+
+/// The header of a run.
+pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> RunHeader {
+    RunHeader {
+        title: recipe.title.into(),
+        network: recipe.model.title().into(),
+        revision: revision(),
+        data: DataId { name: data.name.clone(), sha256: data.digest() },
+        machine: machine(threads),
+        command: std::env::args().collect(),
+        reference: recipe.reference.clone(),
+        scaled_down: recipe.scaled_down.clone(),
+        synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
+        ..RunHeader::new(recipe.name, seed, recipe.config())
+    }
+}
+
+/// Trains in `path`: from the start in a new folder, from its newest checkpoint in that of an unfinished run. A finished
+/// run is left as it is, and `None` returned.
+///
+/// # Errors
+/// If the folder holds another run, or the run fails or is interrupted.
+pub fn train(
+    recipe: &Recipe,
+    seed: u64,
+    data: &Dataset,
+    path: &Path,
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Option<Finished>> {
+    let header = header(recipe, seed, data, threads);
+    let folder = if path.join("run.json").exists() {
+        if read_run(path)?.header.status == Status::Finished {
+            return Ok(None);
+        }
+        RunFolder::resume(path, &header)?
+    } else {
+        RunFolder::create(path, &header)?
+    };
+    let network = recipe.model.network()?;
+    let job = Job {
+        network: &network,
+        training: &recipe.training,
+        data,
+        normalise: recipe.data.normalise(),
+        augment: recipe.data.augment(),
+        seed,
+        device: device()?,
+    };
+    let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);
+    Ok(Some(l0_train::run(&job, folder, &mut bar, stop)?))
+}
+
+/// The device that the program was built for.
+///
+/// # Errors
+/// If there is no such device in the machine.
+pub fn device() -> Result<Device> {
+    Ok(match () {
+        () if cfg!(feature = "cuda") => Device::new_cuda(0)?,
+        () if cfg!(feature = "metal") => Device::new_metal(0)?,
+        () => Device::Cpu,
+    })
+}
+
+/// The recipes with the names in `wanted`, or all if none is given.
+///
+/// # Errors
+/// If a name is unknown.
+pub fn choose(all: Vec<Recipe>, wanted: &[String]) -> Result<Vec<Recipe>> {
+    let known: Vec<&str> = all.iter().map(|recipe| recipe.name).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
+        bail!("no row is called {unknown:?}; there are {}", known.join(", "));
+    }
+    Ok(all.into_iter().filter(|recipe| wanted.is_empty() || wanted.iter().any(|name| name == recipe.name)).collect())
+}
+
+/// The seeds of a command line: those listed, or the first `count` from 1.
+///
+/// # Errors
+/// If there is none.
+pub fn seeds(count: u64, listed: &[u64]) -> Result<Vec<u64>> {
+    let seeds: Vec<u64> = if listed.is_empty() { (1..=count).collect() } else { listed.to_vec() };
+    seeds.first().context("--seeds is 0, expected 1 or more")?;
+    Ok(seeds)
+}
