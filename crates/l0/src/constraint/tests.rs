@@ -1,0 +1,95 @@
+use candle_core::{DType, Device};
+
+use super::*;
+use crate::testing::{close, gradient, message, normal, var};
+use crate::{Gate, HardConcrete};
+
+fn density(gate: &Gate) -> Tensor {
+    gate.prob_open().unwrap().mean_all().unwrap()
+}
+
+/// The density of 40 gates after `steps` of gradient descent at rate 20 on `pull` times their openness, held to 0.25.
+fn trained(restart: bool, steps: usize) -> (f64, Constraint) {
+    let log_alpha = var(&normal(&[40], "log_alpha"));
+    let gate = Gate::new(log_alpha.as_tensor().clone(), HardConcrete::default()).unwrap();
+    let mut constraint = Constraint::new(0.25, 0.1, restart).unwrap();
+    for _ in 0..steps {
+        let value = density(&gate);
+        // A stand-in for the data, which likes open gates.
+        let loss = (constraint.term(&value).unwrap() - (&value * 0.2).unwrap()).unwrap();
+        let grad = loss.backward().unwrap().get(&log_alpha).unwrap().clone();
+        log_alpha.set(&(log_alpha.as_tensor().detach() - (grad * 20.0).unwrap()).unwrap()).unwrap();
+        gate.clamp_().unwrap();
+        constraint.update(crate::penalty::scalar(&value).unwrap()).unwrap();
+    }
+    (crate::penalty::scalar(&density(&gate)).unwrap(), constraint)
+}
+
+#[test]
+fn asked_for_a_quarter_training_ends_near_a_quarter() {
+    let (found, _) = trained(true, 2000);
+    assert!((found - 0.25).abs() < 0.03, "density {found}");
+}
+
+#[test]
+fn the_multiplier_grows_while_violated_and_falls_back_when_met() {
+    let mut kept = Constraint::new(0.5, 0.1, false).unwrap();
+    let mut restarted = Constraint::new(0.5, 0.1, true).unwrap();
+    for (found, with, without) in [(0.9, 0.04, 0.04), (0.7, 0.06, 0.06), (0.4, 0.0, 0.05), (0.6, 0.01, 0.06)] {
+        assert_eq!(kept.update(found), Ok(found - 0.5));
+        restarted.update(found).unwrap();
+        close("multipliers", &[restarted.multiplier(), kept.multiplier()], &[with, without], 1e-7);
+    }
+    (0..50).for_each(|_| drop(kept.update(0.1)));
+    assert_eq!(kept.multiplier(), 0.0, "never below 0");
+}
+
+#[test]
+fn the_term_and_its_gradient() {
+    let mut constraint = Constraint::new(0.2, 1.0, true).unwrap();
+    constraint.update(0.7).unwrap();
+    let value = Tensor::new(0.6f64, &Device::Cpu).unwrap();
+    close("term", &[constraint.term(&value).unwrap().to_scalar().unwrap()], &[0.5 * 0.4], 1e-7);
+    close("gradient", &gradient(&value, |v| constraint.term(v).unwrap()), &[0.5], 1e-7);
+}
+
+#[test]
+fn a_constraint_saved_in_the_middle_goes_on_exactly() {
+    let mut constraint = Constraint::new(0.3, 0.07, true).unwrap();
+    for step in 0..200 {
+        constraint.update(0.4 + 0.3 * f64::from(step).sin().abs()).unwrap();
+        let text = serde_json::to_string(&constraint).unwrap();
+        assert_eq!(serde_json::from_str::<Constraint>(&text).unwrap(), constraint);
+    }
+}
+
+#[test]
+fn model_and_layers() {
+    let scalar = |x: f32| Tensor::new(x, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
+    let mut layers = Constraints::new(&Targets::Layers(vec![0.5, 0.1]), Quantity::Macs, 2, 1.0, true).unwrap();
+    let violations = layers.update(&[0.75, 0.05]).unwrap();
+    close("violations", &violations, &[0.25, -0.05], 1e-12);
+    close("multipliers", &layers.each().iter().map(Constraint::multiplier).collect::<Vec<_>>(), &[0.25, 0.0], 1e-7);
+    let term: f32 = layers.term(&[scalar(0.7), scalar(0.9)]).unwrap().to_scalar().unwrap();
+    close("term", &[term.into()], &[0.25 * 0.2], 1e-7);
+    let mut model = Constraints::new(&Targets::Model(0.2), Quantity::Params, 3, 1.0, true).unwrap();
+    assert!(layers.per_layer() && !model.per_layer());
+    assert_eq!(model.update(&[0.2]).unwrap(), [0.0]);
+}
+
+#[test]
+fn bad_input_is_refused() {
+    assert_eq!(message(Constraint::new(0.0, 0.1, true)), "a target density must be in (0, 1], found 0");
+    assert_eq!(message(Constraint::new(1.5, 0.1, true)), "a target density must be in (0, 1], found 1.5");
+    let rate = "the multiplier's learning rate must be finite and above 0, found 0";
+    assert_eq!(message(Constraint::new(0.5, 0.0, true)), rate);
+    let targets = Targets::Layers(vec![0.5; 3]);
+    let error = message(Constraints::new(&targets, Quantity::Params, 4, 0.1, true));
+    assert_eq!(error, "found 3 target densities, expected 4");
+    let mut model = Constraints::new(&Targets::Model(0.2), Quantity::Params, 4, 0.1, true).unwrap();
+    assert_eq!(message(model.update(&[f64::NAN])), "a density must be finite, found NaN");
+    assert_eq!(message(model.update(&[0.1, 0.1])), "found 2 densities, expected 1");
+    assert!(message(model.term(&[])).contains("found 0 densities, expected 1"));
+    assert_eq!("macs".parse::<Quantity>().map(|q| q.to_string()), Ok("macs".to_string()));
+    assert_eq!(message("flops".parse::<Quantity>()), "unknown quantity \"flops\", expected one of params, macs");
+}
