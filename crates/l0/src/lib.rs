@@ -1,6 +1,53 @@
 //! Learning sparse neural networks through L0 regularisation, on Candle.
+//!
+//! A network is trained with *gates*: random factors z in \[0, 1\] that multiply whole groups of weights, the inputs of a
+//! linear layer or the feature maps of a convolution, and that are exactly 0 with a probability that can be learned.
+//! Charging each group for the probability that it is open makes training trade accuracy for size, and at the end closed
+//! groups are cut out (Louizos, Welling and Kingma, *Learning Sparse Neural Networks through L0 Regularization*, 2018).
+//!
+//! Three types carry the method:
+//!
+//! - [`HardConcrete`] is the distribution of one gate. Its functions are pure: noise comes in as an argument.
+//! - [`Gate`] holds the learnable location `log_alpha` of a set of gates, draws them, and reads them at test time
+//!   through an [`Estimator`]. Eq. 13, the median and the k most probable give different networks from one checkpoint,
+//!   so counts come as *expected* and as *hard*, and one should report both.
+//! - [`Penalty`] prices them. The objective is written out in [`penalty`]; [`Lambda`] is its strength, in either of two
+//!   units. Whoever would rather name a size than a price uses a [`Constraint`].
+//!
+//! They are put to use in two ways. A [`Network`] is a network described once by `l0-net` with gates on its spaces of
+//! units; it knows its cost and can be compacted. A model written by hand against Candle replaces a layer by
+//! [`L0Linear`] or [`L0Conv2d`], as `examples/gate_your_model.rs` shows, and adds [`GatedLayer::penalty`] to its loss.
+//!
+//! One draw of the gates serves a whole batch by default. The gradients vary more than with a draw per example, but a
+//! closed group then contributes nothing to any example, forward or backward, and is not computed: the same numbers in
+//! less time.
+//!
+//! Nothing here reads files, keeps global randomness, or knows of data sets and optimisers. After each step of an
+//! optimiser call [`Gate::clamp_`], as the paper's initialisation and range of `log_alpha` go together.
+//!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use l0::{Estimator, Gate, HardConcrete, L2, Lambda, Penalty, penalty::scalar};
+//! # fn main() -> candle_core::Result<()> {
+//! // P(z != 0) = sigmoid(log_alpha + c) with c = 2/3 ln 11, so these two gates are open with probability 1/2 and 3/4.
+//! let c = 2.0 / 3.0 * 11f64.ln();
+//! let gate = Gate::new(Tensor::new(&[-c, 3f64.ln() - c], &Device::Cpu)?, HardConcrete::default())?;
+//! assert!((gate.expected_open()? - 1.25).abs() < 1e-12);
+//!
+//! // Each switches 4 weights. With lambda 10 and N = 100 they cost 10 / 100 * 4 * (1/2 + 3/4) = 0.5.
+//! let penalty = Penalty::new(Lambda::PerWeight(10.0), 0.0, L2::Attached, 100, 8)?;
+//! assert!((scalar(&penalty.groups(&gate, 4, &[])?)? - 0.5).abs() < 1e-12);
+//!
+//! // The median closes a gate at P <= 1/2; eq. 13 keeps both, as P is above 0.31.
+//! assert_eq!(gate.open(Estimator::Mean)?, [true, true]);
+//! assert_eq!(gate.test_values(Estimator::Median)?.to_vec1::<f64>()?[0].max(1e-12), 1e-12);
+//! # Ok(())
+//! # }
+//! ```
 
+pub mod constraint;
 pub mod conv;
+pub mod cost;
 pub mod error;
 pub mod estimator;
 pub mod gate;
@@ -14,7 +61,9 @@ pub mod penalty;
 #[cfg(test)]
 mod testing;
 
+pub use constraint::{Constraint, Constraints, Quantity, Targets};
 pub use conv::{Geometry, L0Conv2d, l0_conv2d};
+pub use cost::{Around, Cost, Count, LayerCost};
 pub use error::{Error, Result};
 pub use estimator::Estimator;
 pub use gate::{Gate, GateConfig, gate};
