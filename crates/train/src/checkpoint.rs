@@ -221,7 +221,7 @@ fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) 
         pairs.push((Tensor::from_vec(floats, tensor.dims(), &Device::Cpu)?.to_device(tensor.device())?, tensor));
     }
     for (value, tensor) in pairs {
-        l0_ops::update::lerp(&tensor, &value, 1.0)?;
+        tensor.slice_set(&value, 0, 0)?;
     }
     Ok(())
 }
