@@ -1,0 +1,41 @@
+# Recipes; `just` lists them.
+
+set positional-arguments
+
+hub := "--release -p l0-experiments --features hub"
+
+# List the recipes.
+default:
+    @just --list
+
+# Train a gated LeNet-5 on drawn digits, prune it, prove it equal, measure it: a minute, no network.
+[group('use')]
+quickstart *args:
+    cargo quickstart "$@"
+
+# Fetch data sets into the Hub's cache, checked: mnist, cifar10, cifar100.
+[group('reproduce')]
+download *names:
+    cargo run {{ hub }} --bin download -- "$@"
+
+# Train rows of Table 1 of the paper: [rows] [--seeds n] [--epochs n] [--data DIR] [--out DIR].
+[group('reproduce')]
+reproduce-mnist *args:
+    cargo run {{ hub }} --bin reproduce-mnist -- "$@"
+
+# Run every test that needs no network.
+[group('develop')]
+test:
+    cargo test --workspace --release
+
+# Run the tests of the Hub, against a loopback server that they start themselves.
+[group('develop')]
+test-hub:
+    cargo test --release -p l0-data --features hub
+
+# Format, lints and documentation, with warnings denied.
+[group('develop')]
+check:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
