@@ -39,3 +39,8 @@ check:
     cargo fmt --all --check
     cargo clippy --release --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+
+# Rebuild tables, figures, the page and the README's results from results/.
+[group('reproduce')]
+report *args:
+    cargo run --release -p l0-experiments --bin report -- "$@"

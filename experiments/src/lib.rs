@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod progress;
+pub mod published;
 pub mod recipe;
 pub mod recipes;
 pub mod session;

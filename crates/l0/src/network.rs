@@ -13,7 +13,7 @@ use l0_net::{Cost, Layer, Mask, Masks, Net, NodeId, Params, Plan, Probabilities,
 use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::{Estimator, Gate, GateConfig, HardConcrete, L2, Lambda, Penalty};
+use crate::{Constraints, Estimator, Gate, GateConfig, HardConcrete, L2, Lambda, Penalty, Quantity};
 
 /// Which units of a layer a set of gates switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,6 +227,25 @@ impl Network {
             open.set(placed.space, p);
         }
         Ok(open)
+    }
+
+    /// What constraints bound, tracked where `weights` are: for each set of gates the mean of P(z != 0), its share of
+    /// open gates; or for the model the expected share of its weights or multiply-accumulates, pruned inputs and outputs
+    /// both taken off.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn densities(&self, weights: &Weights, constraints: &Constraints) -> Result<Vec<Tensor>> {
+        if constraints.per_layer() {
+            return self.prob_open(weights)?.iter().map(|p| Ok(p.mean_all()?)).collect();
+        }
+        let expected = self.net.expected_cost(&self.probabilities(weights)?)?;
+        let full = self.net.cost();
+        let (parts, total): (Vec<&Tensor>, usize) = match constraints.quantity {
+            Quantity::Params => (expected.iter().map(|cost| &cost.weights).collect(), full.weights()),
+            Quantity::Macs => (expected.iter().map(|cost| &cost.macs).collect(), full.macs()),
+        };
+        Ok(vec![(Tensor::stack(&parts, 0)?.sum_all()? / total as f64)?])
     }
 
     /// Holds every log α in its range; to be called after each step of the optimiser.

@@ -80,6 +80,10 @@ impl Checkpoints {
         let tensors = bytes(trainer)?;
         let metadata = HashMap::from([
             ("state".to_string(), serde_json::to_string(&state).map_err(|error| problem(&path, error))?),
+            (
+                "constraints".to_string(),
+                serde_json::to_string(&trainer.constraints).map_err(|error| problem(&path, error))?,
+            ),
             ("sha256".to_string(), digest(tensors.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice())))),
         ]);
         let views = tensors.iter().map(|(name, shape, bytes)| {
@@ -188,6 +192,7 @@ fn read(path: &Path, trainer: &mut Trainer) -> Result<State> {
     let metadata = header.metadata().clone().unwrap_or_default();
     let entry = |key: &str| metadata.get(key).ok_or_else(|| problem(path, format!("its metadata has no {key:?}")));
     let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
+    let constraints = serde_json::from_str(entry("constraints")?).map_err(|error| problem(path, error))?;
     if state.format != FORMAT {
         return Err(problem(path, format!("its format is {}, expected {FORMAT}", state.format)));
     }
@@ -203,6 +208,7 @@ fn read(path: &Path, trainer: &mut Trainer) -> Result<State> {
     }
     let values: HashMap<&str, &TensorView> = views.iter().map(|(name, view)| (*name, view)).collect();
     restore(path, &values, trainer)?;
+    trainer.constraints = constraints;
     trainer.optimiser.set_steps(state.optimiser_steps);
     trainer.average.set_steps(state.average_steps);
     Ok(state)

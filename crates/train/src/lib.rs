@@ -17,7 +17,7 @@ mod trainer;
 
 pub use average::Average;
 pub use checkpoint::{Checkpoints, State};
-pub use config::{Optimiser, Schedule, Training};
+pub use config::{Constraint, Optimiser, Schedule, Training};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};
 pub use run::{Finished, Job, Watch, run};

@@ -164,8 +164,11 @@ fn row(job: &Job, trainer: &Trainer, state: &State, times: &mut [f64]) -> Result
         let values = expected.iter().map(|cost| part(cost).to_scalar::<f32>().map(f64::from));
         Ok(values.sum::<candle_core::Result<f64>>()?)
     };
+    let (multipliers, violations) = constraints(job, trainer)?;
     times.sort_unstable_by(f64::total_cmp);
     let row = EpochRow {
+        multipliers,
+        violations,
         epoch: state.epoch + 1,
         step: state.steps,
         seconds: state.seconds,
@@ -186,6 +189,22 @@ fn row(job: &Job, trainer: &Trainer, state: &State, times: &mut [f64]) -> Result
         ..EpochRow::default()
     };
     Ok((row, evaluation))
+}
+
+/// The multipliers, and by how much the averages violate the constraints.
+fn constraints(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)> {
+    let Some(constraints) = trainer.constraints() else { return Ok((Named::default(), Named::default())) };
+    let densities = job.network.densities(trainer.average().weights(), constraints)?;
+    let names: Vec<String> = match constraints.per_layer() {
+        true => job.network.placements().map(|placement| placement.layer.clone()).collect(),
+        false => vec![constraints.quantity.to_string()],
+    };
+    let mut violations = Named::default();
+    for ((name, density), constraint) in names.iter().zip(&densities).zip(constraints.each()) {
+        violations.push(name, f64::from(density.to_scalar::<f32>()?) - constraint.target());
+    }
+    let multipliers = names.iter().zip(constraints.each()).map(|(name, constraint)| (name, constraint.multiplier()));
+    Ok((multipliers.collect(), violations))
 }
 
 fn finish(job: &Job, trainer: &Trainer, state: &State, last: Evaluation, folder: RunFolder) -> Result<Finished> {

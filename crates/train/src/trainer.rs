@@ -1,7 +1,7 @@
 //! One step of training, and the values that change in it.
 
 use candle_core::Device;
-use l0::{Network, Sampling};
+use l0::{Constraints, Network, Sampling};
 use l0_data::Batch;
 use l0_net::{Mode, Params};
 use l0_rng::{Purpose, Stream};
@@ -60,6 +60,7 @@ pub struct Trainer<'a> {
     pub(crate) params: Params,
     pub(crate) optimiser: OptimiserState,
     pub(crate) average: Average,
+    pub(crate) constraints: Option<Constraints>,
 }
 
 impl<'a> Trainer<'a> {
@@ -78,7 +79,8 @@ impl<'a> Trainer<'a> {
         let params = network.init(seed, device)?;
         let optimiser = OptimiserState::new(&params, &network.gated_parameters(), training)?;
         let average = Average::new(&params, training.average)?;
-        Ok(Self { network, training, n_train, seed, params, optimiser, average })
+        let constraints = training.constraint.as_ref().map(|c| c.start(network.gated_units().len())).transpose()?;
+        Ok(Self { network, training, n_train, seed, params, optimiser, average, constraints })
     }
 
     /// The values being trained.
@@ -89,6 +91,11 @@ impl<'a> Trainer<'a> {
     /// Their average, which is evaluated.
     pub fn average(&self) -> &Average {
         &self.average
+    }
+
+    /// The constraints and their multipliers.
+    pub fn constraints(&self) -> Option<&Constraints> {
+        self.constraints.as_ref()
     }
 
     /// Fixes the gates at the values that their average has at test time.
@@ -124,10 +131,17 @@ impl<'a> Trainer<'a> {
         // ---- objective
         let loss = l0_ops::cross_entropy(&output.ys, &batch.labels)?;
         let penalty = self.network.penalty(&weights, self.n_train)?;
-        let total = match &penalty {
-            Some(penalty) => (&loss + penalty.reshape(())?)?,
-            None => loss.clone(),
+        let densities = match &self.constraints {
+            Some(constraints) if !frozen => self.network.densities(&weights, constraints)?,
+            _ => Vec::new(),
         };
+        let mut total = loss.clone();
+        if let Some(penalty) = &penalty {
+            total = (total + penalty.reshape(())?)?;
+        }
+        if let (Some(constraints), false) = (&self.constraints, densities.is_empty()) {
+            total = (total + constraints.term(&densities)?)?;
+        }
 
         // ---- here the device is waited for
         let value = |x: &candle_core::Tensor| x.detach().reshape(())?.to_scalar::<f32>().map(f64::from);
@@ -144,11 +158,15 @@ impl<'a> Trainer<'a> {
             }
         }
 
-        // ---- backward, step, clamp, average
+        // ---- backward, step, clamp, average; multipliers climb with the densities that the loss had
         let grads = total.backward()?;
         self.optimiser.step(&grads, self.training.schedule.factor(epoch), frozen)?;
         if !frozen {
             self.network.clamp_(&weights)?;
+        }
+        if let (Some(constraints), false) = (&mut self.constraints, densities.is_empty()) {
+            let densities = densities.iter().map(value).collect::<candle_core::Result<Vec<f64>>>()?;
+            constraints.update(&densities).map_err(candle_core::Error::from)?;
         }
         self.params.learn(&output.statistics)?;
         self.average.update(&self.params)?;

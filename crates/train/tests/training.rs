@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
-use l0::{Estimator, Lambda, Network, Sampling};
+use l0::{Estimator, Lambda, Network, Quantity, Sampling, Targets};
 use l0_data::{Dataset, Digits, Normalise};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
-use l0_train::{Error, Evaluation, Finished, Job, Optimiser, Schedule, StepResult, Trainer, Training, Watch, run};
+use l0_train::{
+    Constraint, Error, Evaluation, Finished, Job, Optimiser, Schedule, StepResult, Trainer, Training, Watch, run,
+};
 
 fn training(epochs: u64) -> Training {
     Training {
@@ -22,6 +24,7 @@ fn training(epochs: u64) -> Training {
         sampling: Sampling::Minibatch,
         estimator: Estimator::Mean,
         frozen_epochs: 0,
+        constraint: None,
     }
 }
 
@@ -116,6 +119,17 @@ fn a_resumed_dropout_network_with_momentum_is_undisturbed() {
     let schedule = Schedule::Steps { after: vec![1], factor: 0.2 };
     let training = Training { optimiser: sgd, schedule, weight_decay: 1e-4, ..training(2) };
     resumed_is_undisturbed(&l0_lenet5::dropout(&l0_lenet5::lenet5_caffe()).unwrap(), &training, &[13]);
+}
+
+#[test]
+fn a_resumed_constrained_mlp_is_undisturbed() {
+    let constraint = Constraint {
+        targets: Targets::Layers(vec![0.5, 0.4, 0.9]),
+        quantity: Quantity::Params,
+        learning_rate: 0.01,
+        restart: true,
+    };
+    resumed_is_undisturbed(&mlp(), &Training { constraint: Some(constraint), ..training(3) }, &[7, 16]);
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn mnist_training() -> Training {
         sampling: Sampling::Minibatch,
         estimator: Estimator::Mean,
         frozen_epochs: 0,
+        constraint: None,
     }
 }
 

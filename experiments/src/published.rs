@@ -1,0 +1,81 @@
+//! Numbers that others published, and the curves of Figure 2 of the paper.
+
+use anyhow::Result;
+use l0::{Estimator, HardConcrete};
+use l0_record::Reference;
+use l0_record::figures::GateCurves;
+
+/// What opens the report.
+pub const INTRODUCTION: &str = "Runs of this workspace beside the rows of Louizos, Welling and Kingma (2018). Errors are those of the last \
+epoch on the test images, with averaged values and deterministic gates; every seed counts. Weights and \
+multiply-accumulates are those of the compact network, pruned inputs and outputs both taken off; for published rows \
+they follow from the architecture.";
+
+const MLP: &str = "MLP 784-300-100";
+const LENET5: &str = "LeNet-5-Caffe";
+
+/// The other rows of Table 1 of the paper; those that a recipe repeats come with its runs.
+pub fn rows() -> Vec<Reference> {
+    let table1 = "Louizos et al. 2018, Table 1";
+    let gallego = "Gallego-Posada et al. 2022";
+    vec![
+        row(MLP, "Sparse VD (Molchanov et al. 2017)", table1, 1.8, &[512, 114, 72], (25.3, 25.3)),
+        row(MLP, "BC-GNJ (Louizos et al. 2017)", table1, 1.8, &[278, 98, 13], (10.8, 10.8)),
+        row(MLP, "BC-GHS (Louizos et al. 2017)", table1, 1.8, &[311, 86, 14], (10.6, 10.6)),
+        row(MLP, "L0, lambda = 0.1/N", table1, 1.4, &[219, 214, 100], (26.0, 26.0)),
+        row(MLP, "L0, lambda separate", table1, 1.8, &[266, 88, 33], (10.0, 10.0)),
+        row(MLP, "constrained L0, density 0.2", gallego, 2.11, &[], (12.8, 12.8)),
+        row(MLP, "constrained L0, density 0.35", gallego, 1.75, &[], (30.1, 30.1)),
+        row(LENET5, "Sparse VD (Molchanov et al. 2017)", table1, 1.0, &[14, 19, 242, 131], (9.3, 28.8)),
+        row(LENET5, "GL (Wen et al. 2016)", table1, 1.0, &[3, 12, 192, 500], (23.7, 8.8)),
+        row(LENET5, "GD (Srinivas and Babu 2016)", table1, 1.1, &[7, 13, 208, 16], (1.4, 10.9)),
+        row(LENET5, "SBP (Neklyudov et al. 2017)", table1, 0.9, &[3, 18, 284, 283], (19.7, 9.3)),
+        row(LENET5, "BC-GNJ (Louizos et al. 2017)", table1, 1.0, &[8, 13, 88, 13], (0.95, 12.3)),
+        row(LENET5, "BC-GHS (Louizos et al. 2017)", table1, 1.0, &[5, 10, 76, 16], (0.64, 6.7)),
+        row(LENET5, "L0, lambda = 0.1/N", table1, 0.9, &[20, 25, 45, 462], (8.9, 48.5)),
+        row(LENET5, "L0, lambda separate", table1, 1.0, &[9, 18, 65, 25], (1.4, 17.1)),
+        row(LENET5, "constrained L0, layers .5/.3/.7/.1", gallego, 0.91, &[], (2.35, 14.9)),
+        row(LENET5, "constrained L0, density 0.1", gallego, 1.01, &[], (7.75, 46.5)),
+    ]
+}
+
+fn row(
+    network: &str,
+    label: &str,
+    source: &str,
+    error: f64,
+    architecture: &[usize],
+    (weights, macs): (f64, f64),
+) -> Reference {
+    Reference {
+        network: network.into(),
+        label: label.into(),
+        source: source.into(),
+        error_percent: Some(error),
+        architecture: architecture.to_vec(),
+        weights_kept_percent: Some(weights),
+        macs_kept_percent: Some(macs),
+    }
+}
+
+/// Figure 2 of the paper: the density of a gate at log alpha 0 and beta 0.5, and gate values against log alpha.
+///
+/// # Errors
+/// None in practice: the constants are fixed.
+pub fn gate_curves() -> Result<GateCurves> {
+    let shown = HardConcrete::new(0.5, -0.1, 1.1)?;
+    let used = HardConcrete::default();
+    let grid = |low: f64, high: f64, n: usize| (0..=n).map(move |i| low + (high - low) * i as f64 / n as f64);
+    let curve = |f: &dyn Fn(f64) -> f64| grid(-8.0, 8.0, 160).map(|x| (x, f(x))).collect::<Vec<_>>();
+    let values = [
+        ("expected value", curve(&|x| used.mean_at(x))),
+        ("test time (eq. 13)", curve(&|x| Estimator::Mean.value_at(&used, x))),
+        ("P(z != 0)", curve(&|x| used.prob_open_at(x))),
+    ];
+    Ok(GateCurves {
+        density: grid(0.0, 1.0, 200).map(|x| (x, shown.density_at(x, 0.0))).collect(),
+        masses: (1.0 - shown.prob_open_at(0.0), shown.prob_one_at(0.0)),
+        parameters: "log α = 0, β = 0.5".into(),
+        values: values.into_iter().collect(),
+    })
+}
