@@ -28,20 +28,12 @@ fn descend(path: String, left: Option<&Value>, right: Option<&Value>, found: &mu
             }
         }
         (left, right) if left == right => {}
-        (left, right) => found.push(Difference {
-            path,
-            left: left.cloned(),
-            right: right.cloned(),
-        }),
+        (left, right) => found.push(Difference { path, left: left.cloned(), right: right.cloned() }),
     }
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_string()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
 }
 
 /// The value as it comes back from a file: what a number loses on the way is no difference.
@@ -64,25 +56,14 @@ mod tests {
     use serde_json::json;
 
     fn check(left: Value, right: Value, expected: &[&str]) {
-        let paths: Vec<String> = differences(&left, &right)
-            .into_iter()
-            .map(|d| d.path)
-            .collect();
+        let paths: Vec<String> = differences(&left, &right).into_iter().map(|d| d.path).collect();
         assert_eq!(paths, expected);
     }
 
     #[test]
     fn finds_what_differs() {
-        check(
-            json!({"a": 1, "b": {"c": 2}}),
-            json!({"b": {"c": 2}, "a": 1}),
-            &[],
-        );
-        check(
-            json!({"b": {"c": 2, "d": 0}}),
-            json!({"b": {"c": 3, "d": 0}}),
-            &["b.c"],
-        );
+        check(json!({"a": 1, "b": {"c": 2}}), json!({"b": {"c": 2}, "a": 1}), &[]);
+        check(json!({"b": {"c": 2, "d": 0}}), json!({"b": {"c": 3, "d": 0}}), &["b.c"]);
         check(json!({"a": 1}), json!({"z": 1}), &["a", "z"]);
         check(json!([1, 2]), json!([1, 3]), &[""]);
     }

@@ -124,9 +124,7 @@ pub enum Error {
     },
 
     /// A name that cannot be part of a path.
-    #[error(
-        "{name:?} cannot name a folder; use letters, digits, '-', '_' and '.', not starting with '.'"
-    )]
+    #[error("{name:?} cannot name a folder; use letters, digits, '-', '_' and '.', not starting with '.'")]
     Name {
         /// The name.
         name: String,
@@ -149,10 +147,6 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io {
-            action,
-            path: path.to_path_buf(),
-            source,
-        })
+        self.map_err(|source| Error::Io { action, path: path.to_path_buf(), source })
     }
 }

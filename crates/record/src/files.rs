@@ -37,14 +37,8 @@ fn temporary(path: &Path) -> PathBuf {
 fn sync_parent(path: &Path) -> Result<()> {
     match path.parent() {
         Some(parent) if cfg!(unix) => {
-            let parent = if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            };
-            File::open(parent)
-                .and_then(|folder| folder.sync_all())
-                .at("sync the folder", parent)
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent).and_then(|folder| folder.sync_all()).at("sync the folder", parent)
         }
         _ => Ok(()),
     }

@@ -48,10 +48,7 @@ impl RunFolder {
         fs::create_dir_all(path).at("create the folder", path)?;
         let lock = lock(path)?;
         refuse_taken(path)?;
-        let header = RunHeader {
-            status: Status::Running,
-            ..header.clone()
-        };
+        let header = RunHeader { status: Status::Running, ..header.clone() };
         header.write(&path.join(HEADER))?;
         files::write_atomically(&path.join(METRICS), b"")?;
         Self::open(path, header, lock, &[])
@@ -69,22 +66,11 @@ impl RunFolder {
         let mut stored = read::header(path)?;
         refuse_other(path, &stored, header)?;
         if stored.status == Status::Finished {
-            return Err(Error::Finished {
-                path: path.to_path_buf(),
-            });
+            return Err(Error::Finished { path: path.to_path_buf() });
         }
-        let resumed = Resumed {
-            at: time::now(),
-            revision: header.revision.clone(),
-            machine: header.machine.clone(),
-        };
+        let resumed = Resumed { at: time::now(), revision: header.revision.clone(), machine: header.machine.clone() };
         stored.resumed.push(resumed);
-        stored = RunHeader {
-            status: Status::Running,
-            message: None,
-            end: None,
-            ..stored
-        };
+        stored = RunHeader { status: Status::Running, message: None, end: None, ..stored };
         stored.write(&path.join(HEADER))?;
         let metrics = read::Metrics::read(path)?;
         Self::rewrite(path, stored, lock, &metrics, metrics.rows.len())
@@ -93,29 +79,13 @@ impl RunFolder {
     fn open(path: &Path, header: RunHeader, lock: File, rows: &[EpochRow]) -> Result<Self> {
         let events = tensorboard::rewrite(path, &header, rows)?;
         let metrics = path.join(METRICS);
-        let metrics = OpenOptions::new()
-            .append(true)
-            .open(&metrics)
-            .at("open", &metrics)?;
+        let metrics = OpenOptions::new().append(true).open(&metrics).at("open", &metrics)?;
         let last_epoch = rows.last().map_or(0, |row| row.epoch);
-        Ok(Self {
-            path: path.to_path_buf(),
-            header,
-            metrics,
-            events,
-            last_epoch,
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_path_buf(), header, metrics, events, last_epoch, _lock: lock })
     }
 
     /// Opens the folder with the first `keep` rows only, byte for byte.
-    fn rewrite(
-        path: &Path,
-        header: RunHeader,
-        lock: File,
-        metrics: &read::Metrics,
-        keep: usize,
-    ) -> Result<Self> {
+    fn rewrite(path: &Path, header: RunHeader, lock: File, metrics: &read::Metrics, keep: usize) -> Result<Self> {
         files::write_atomically(&path.join(METRICS), metrics.first_lines(keep))?;
         Self::open(path, header, lock, &metrics.rows[..keep])
     }
@@ -123,18 +93,10 @@ impl RunFolder {
     /// Drops the rows after `epoch`, the last one that the checkpoint has finished; 0 drops all.
     pub fn truncate_after(self, epoch: u64) -> Result<Self> {
         let metrics = read::Metrics::read(&self.path)?;
-        let keep = metrics
-            .rows
-            .iter()
-            .take_while(|row| row.epoch <= epoch)
-            .count();
+        let keep = metrics.rows.iter().take_while(|row| row.epoch <= epoch).count();
         let found = metrics.rows[..keep].last().map_or(0, |row| row.epoch);
         if found != epoch {
-            return Err(Error::MissingRows {
-                path: self.path.join(METRICS),
-                found,
-                expected: epoch,
-            });
+            return Err(Error::MissingRows { path: self.path.join(METRICS), found, expected: epoch });
         }
         Self::rewrite(&self.path, self.header, self._lock, &metrics, keep)
     }
@@ -145,19 +107,11 @@ impl RunFolder {
     pub fn append(&mut self, row: &EpochRow) -> Result<()> {
         let path = self.path.join(METRICS);
         if row.epoch <= self.last_epoch {
-            return Err(Error::Order {
-                path,
-                last: self.last_epoch,
-                next: row.epoch,
-            });
+            return Err(Error::Order { path, last: self.last_epoch, next: row.epoch });
         }
         append(&mut self.metrics, &path, &read::line(row))?;
         self.last_epoch = row.epoch;
-        append(
-            &mut self.events,
-            &self.path,
-            &tensorboard::events(&self.header, row),
-        )
+        append(&mut self.events, &self.path, &tensorboard::events(&self.header, row))
     }
 
     /// Writes the final test-time value of every gate, by layer, to `gates.json`.
@@ -183,13 +137,7 @@ impl RunFolder {
 
     fn end(self, status: Status, message: Option<String>, outcome: Outcome) -> Result<RunHeader> {
         let end = Some(time::now());
-        let header = RunHeader {
-            status,
-            message,
-            end,
-            outcome,
-            ..self.header
-        };
+        let header = RunHeader { status, message, end, outcome, ..self.header };
         header.write(&self.path.join(HEADER))?;
         Ok(header)
     }
@@ -222,16 +170,10 @@ fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
 
 fn lock(path: &Path) -> Result<File> {
     let name = path.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&name)
-        .at("create", &name)?;
+    let file = OpenOptions::new().create(true).append(true).open(&name).at("create", &name)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked {
-            path: path.to_path_buf(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(source).at("lock", &name),
     }
 }
@@ -240,22 +182,12 @@ fn lock(path: &Path) -> Result<File> {
 fn refuse_taken(path: &Path) -> Result<()> {
     if let Ok(header) = read::header(path) {
         let found = format!("a run of {}, seed {}", header.recipe, header.seed);
-        return Err(Error::Taken {
-            path: path.to_path_buf(),
-            found,
-        });
+        return Err(Error::Taken { path: path.to_path_buf(), found });
     }
     for entry in fs::read_dir(path).at("list", path)? {
-        let name = entry
-            .at("list", path)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
+        let name = entry.at("list", path)?.file_name().to_string_lossy().into_owned();
         if name != LOCK && !name.ends_with(".tmp") {
-            return Err(Error::Taken {
-                path: path.to_path_buf(),
-                found: name,
-            });
+            return Err(Error::Taken { path: path.to_path_buf(), found: name });
         }
     }
     Ok(())
@@ -270,10 +202,7 @@ fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()
             "config": settled(&header.config),
         })
     };
-    match differences(&identity(stored), &identity(asked))
-        .into_iter()
-        .next()
-    {
+    match differences(&identity(stored), &identity(asked)).into_iter().next() {
         None => Ok(()),
         Some(difference) => Err(Error::Differs {
             path: path.to_path_buf(),
@@ -281,5 +210,18 @@ fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()
             stored: shown(difference.left.as_ref()),
             asked: shown(difference.right.as_ref()),
         }),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let path = Path::new("/dev/full");
+        let mut file = OpenOptions::new().append(true).open(path).unwrap();
+        let error = append(&mut file, path, b"{}").unwrap_err().to_string();
+        assert!(error.starts_with("cannot append to /dev/full: "), "{error}");
     }
 }

@@ -1,25 +1,70 @@
 //! Rows of a run, the files that hold them, and the tables and plots made from them.
+//!
+//! A run is a folder. [`RunFolder`] writes it while a network is trained:
+//!
+//! | file | holds | written |
+//! | --- | --- | --- |
+//! | `run.json` | a [`RunHeader`]: recipe, seed, config, data, machine; at the end the [`Outcome`] | whole, under a temporary name |
+//! | `metrics.jsonl` | an [`EpochRow`] a line | row by row, each flushed to the disk |
+//! | `gates.json` | every gate's final value, if there are gates | once, at the end |
+//! | `events.out.tfevents.*` | the rows again, for TensorBoard | row by row |
+//! | `lock` | nothing; the system marks it as held while a process writes to the run | |
+//!
+//! [`read_run`] reads such a folder back, [`Collection`] all of them below a root, and
+//! [`Collection::groups`] puts together what differs in nothing but the seed. From groups come
+//! tables ([`versus_table`]), figures ([`figures`], drawn by [`plot`]) and the whole [`Report`].
+//!
+//! Three decisions, and what they cost:
+//!
+//! - *What was measured is stored, everything else is computed on reading.* A mean, a share or a
+//!   rank can then not disagree with the numbers it was made from. Reading is a little slower.
+//! - *A folder holds one run, ever.* A new run refuses a folder that holds anything, a resumed one
+//!   refuses a folder whose recipe, seed, data or config is not its own and says which differs
+//!   first, and a second process is refused as long as the first one lives. So a run cannot be
+//!   started over by repeating its command; it wants a new folder.
+//! - *Nothing is guessed.* Two finished runs of one seed, or files of two formats, end a report
+//!   with an error that names both; a last row that was cut off is left out and reported. Numbers
+//!   that are not finite are written as words, for a run that diverged has to be able to say so.
+//!
+//! The crate knows no tensor, no recipe and no distribution: published numbers arrive as
+//! [`Reference`]s, the curves of the gate as points ([`figures::GateCurves`]).
 
+mod collection;
 mod compare;
 mod error;
+pub mod figures;
 mod files;
 mod folder;
 mod header;
 mod machine;
 mod named;
 mod number;
+mod outcome;
 mod place;
+pub mod plot;
 mod read;
+mod reference;
+mod report;
 mod row;
+mod splice;
+mod summary;
+mod table;
 mod tensorboard;
 mod time;
 
+pub use collection::{Collection, Group};
 pub use error::{Error, Result};
 pub use folder::RunFolder;
-pub use header::{DataId, FORMAT, Outcome, Reference, Resumed, RunHeader, Status};
+pub use header::{DataId, FORMAT, Resumed, RunHeader};
 pub use machine::{Machine, machine, peak_memory_bytes};
 pub use named::Named;
+pub use outcome::{Outcome, Status};
 pub use place::{dated_path, free_path, run_path};
 pub use read::{Run, find_runs, read_run};
+pub use reference::Reference;
+pub use report::{Report, runs_table, values_table, versus_table};
 pub use row::{EpochRow, GATE_BINS, gate_histogram};
+pub use splice::{splice, spliced};
+pub use summary::Summary;
+pub use table::{Align, Table};
 pub use time::{now, today};

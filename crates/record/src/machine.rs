@@ -27,9 +27,7 @@ pub struct Machine {
 impl Machine {
     /// In a line, as `AMD EPYC 7763, 2 cores, 1 thread, 24 GB, Linux 6.1`.
     pub fn describe(&self) -> String {
-        let memory = self
-            .memory_bytes
-            .map(|bytes| format!("{:.0} GB", bytes as f64 / 1e9));
+        let memory = self.memory_bytes.map(|bytes| format!("{:.0} GB", bytes as f64 / 1e9));
         let parts = [
             Some(self.cpu.clone()),
             Some(count(self.cores, "core")),
@@ -38,12 +36,7 @@ impl Machine {
             self.accelerator.clone(),
             Some(self.os.clone()),
         ];
-        parts
-            .into_iter()
-            .flatten()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(", ")
+        parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -55,15 +48,11 @@ fn count(n: usize, what: &str) -> String {
 pub fn machine(threads: usize) -> Machine {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     Machine {
-        cpu: field(&read("/proc/cpuinfo"), "model name")
-            .unwrap_or_else(|| std::env::consts::ARCH.into()),
+        cpu: field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| std::env::consts::ARCH.into()),
         cores: thread::available_parallelism().map_or(1, usize::from),
         threads,
         memory_bytes: kilobytes(&read("/proc/meminfo"), "MemTotal"),
-        os: os(
-            &read("/proc/sys/kernel/ostype"),
-            &read("/proc/sys/kernel/osrelease"),
-        ),
+        os: os(&read("/proc/sys/kernel/ostype"), &read("/proc/sys/kernel/osrelease")),
         accelerator: None,
     }
 }
@@ -90,12 +79,7 @@ fn field(text: &str, key: &str) -> Option<String> {
 
 fn kilobytes(text: &str, key: &str) -> Option<u64> {
     let value = field(text, key)?;
-    value
-        .split_whitespace()
-        .next()?
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+    value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -105,26 +89,15 @@ mod tests {
     #[test]
     fn reads_the_systems_tables() {
         let text = "processor\t: 0\nmodel name\t: A Chip 9 @ 3 GHz\nmodel name\t: other\n";
-        assert_eq!(
-            field(text, "model name").as_deref(),
-            Some("A Chip 9 @ 3 GHz")
-        );
-        assert_eq!(
-            kilobytes("MemTotal:       24 kB\n", "MemTotal"),
-            Some(24 * 1024)
-        );
+        assert_eq!(field(text, "model name").as_deref(), Some("A Chip 9 @ 3 GHz"));
+        assert_eq!(kilobytes("MemTotal:       24 kB\n", "MemTotal"), Some(24 * 1024));
         assert_eq!(kilobytes("MemTotal: many kB", "MemTotal"), None);
     }
 
     #[test]
     fn a_machine_without_tables_is_still_described() {
         assert_eq!(os("", ""), std::env::consts::OS);
-        let bare = Machine {
-            cpu: "x86_64".into(),
-            cores: 1,
-            threads: 2,
-            ..Machine::default()
-        };
+        let bare = Machine { cpu: "x86_64".into(), cores: 1, threads: 2, ..Machine::default() };
         assert_eq!(bare.describe(), "x86_64, 1 core, 2 threads");
     }
 

@@ -24,9 +24,7 @@ pub struct Named<T>(Vec<(String, T)>);
 impl<T> Named<T> {
     /// The value under `name`, the first if there are several.
     pub fn get(&self, name: &str) -> Option<&T> {
-        self.iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// Adds a value at the end.
@@ -63,12 +61,7 @@ impl<T> Default for Named<T> {
 
 impl<T, S: Into<String>> FromIterator<(S, T)> for Named<T> {
     fn from_iter<I: IntoIterator<Item = (S, T)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value))
-                .collect(),
-        )
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 }
 
@@ -114,10 +107,7 @@ mod tests {
     fn keeps_the_order_through_a_file() {
         let text = r#"{"fc2":3,"conv1":1,"conv2":2}"#;
         let named: Named<u64> = serde_json::from_str(text).unwrap();
-        assert_eq!(
-            named.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            ["fc2", "conv1", "conv2"]
-        );
+        assert_eq!(named.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["fc2", "conv1", "conv2"]);
         assert_eq!(serde_json::to_string(&named).unwrap(), text);
     }
 

@@ -12,9 +12,7 @@ pub fn dated_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<Pat
 /// The folder of a run below a folder of runs: `ROOT/lenet5-l0-sep/seed-1`.
 pub fn run_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<PathBuf> {
     if !is_plain(recipe) {
-        return Err(Error::Name {
-            name: recipe.into(),
-        });
+        return Err(Error::Name { name: recipe.into() });
     }
     Ok(root.as_ref().join(recipe).join(format!("seed-{seed}")))
 }
@@ -28,9 +26,7 @@ pub fn free_path(path: impl AsRef<Path>) -> PathBuf {
         path.with_file_name(name)
     };
     let mut candidates = std::iter::once(path.to_path_buf()).chain((2..u64::MAX).map(numbered));
-    candidates
-        .find(|candidate| !candidate.exists())
-        .unwrap_or_else(|| path.to_path_buf())
+    candidates.find(|candidate| !candidate.exists()).unwrap_or_else(|| path.to_path_buf())
 }
 
 fn is_plain(name: &str) -> bool {
@@ -45,9 +41,7 @@ mod tests {
     #[test]
     fn a_folder_is_named_by_day_recipe_and_seed() {
         let path = dated_path("results/mnist", "lenet5-l0-sep", 1).unwrap();
-        let expected = Path::new("results/mnist")
-            .join(time::today())
-            .join("lenet5-l0-sep/seed-1");
+        let expected = Path::new("results/mnist").join(time::today()).join("lenet5-l0-sep/seed-1");
         assert_eq!(path, expected);
     }
 

@@ -29,13 +29,7 @@ pub fn read_run(path: impl AsRef<Path>) -> Result<Run> {
     let metrics = Metrics::read(path)?;
     let gates = gates(&path.join(GATES))?;
     let warnings = metrics.warning.into_iter().collect();
-    Ok(Run {
-        path: path.to_path_buf(),
-        header,
-        rows: metrics.rows,
-        gates,
-        warnings,
-    })
+    Ok(Run { path: path.to_path_buf(), header, rows: metrics.rows, gates, warnings })
 }
 
 /// The folders below `root` that hold a run, `root` among them, in the order of their names.
@@ -63,9 +57,7 @@ pub fn find_runs(root: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
 pub(crate) fn header(path: &Path) -> Result<RunHeader> {
     let file = path.join(HEADER);
     if path.is_dir() && !file.exists() {
-        return Err(Error::NoRun {
-            path: path.to_path_buf(),
-        });
+        return Err(Error::NoRun { path: path.to_path_buf() });
     }
     RunHeader::parse(&file, &fs::read(&file).at("read", &file)?)
 }
@@ -101,25 +93,15 @@ impl Metrics {
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(METRICS);
         // A run that was stopped between its header and its metrics has no rows.
-        let bytes = if path.exists() {
-            fs::read(&path).at("read", &path)?
-        } else {
-            Vec::new()
-        };
+        let bytes = if path.exists() { fs::read(&path).at("read", &path)? } else { Vec::new() };
         Self::parse(&path, bytes)
     }
 
     fn parse(path: &Path, mut bytes: Vec<u8>) -> Result<Self> {
-        let whole = bytes
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let warning = (whole < bytes.len()).then(|| {
             let cut = bytes.len() - whole;
-            format!(
-                "{}: the last row was cut off; its {cut} bytes are left out",
-                path.display()
-            )
+            format!("{}: the last row was cut off; its {cut} bytes are left out", path.display())
         });
         bytes.truncate(whole);
         let mut rows: Vec<EpochRow> = Vec::new();
@@ -132,11 +114,7 @@ impl Metrics {
                 _ => rows.push(row),
             }
         }
-        Ok(Self {
-            bytes,
-            rows,
-            warning,
-        })
+        Ok(Self { bytes, rows, warning })
     }
 
     /// The first `n` lines as they stand in the file.

@@ -32,39 +32,19 @@ pub struct EpochRow {
     #[serde(with = "number")]
     pub train_error_percent: f64,
     /// Error on the test images, in percent, where it was measured in this epoch.
-    #[serde(
-        with = "number::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub test_error_percent: Option<f64>,
     /// Mean cross-entropy on the test images, where it was measured in this epoch.
-    #[serde(
-        with = "number::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
     /// Expected number of gated weights that are not zero: the sum over groups of P(z != 0) |g|.
-    #[serde(
-        with = "number::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub expected_l0: Option<f64>,
     /// Expected number of parameters, pruned inputs and outputs taken off.
-    #[serde(
-        with = "number::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub expected_params: Option<f64>,
     /// Expected multiply-accumulates for one example, pruned inputs and outputs taken off.
-    #[serde(
-        with = "number::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub expected_macs: Option<f64>,
     /// Parameters that remain with the test-time gates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,28 +53,16 @@ pub struct EpochRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hard_macs: Option<u64>,
     /// Median milliseconds of a training step in this epoch.
-    #[serde(
-        with = "number::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub step_ms: Option<f64>,
     /// Gates open at test time, by gated layer.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub open: Named<u64>,
     /// Multipliers of the constraints.
-    #[serde(
-        with = "number::named",
-        default,
-        skip_serializing_if = "Named::is_empty"
-    )]
+    #[serde(with = "number::named", default, skip_serializing_if = "Named::is_empty")]
     pub multipliers: Named<f64>,
     /// By how much each constraint is violated: expected density less its target.
-    #[serde(
-        with = "number::named",
-        default,
-        skip_serializing_if = "Named::is_empty"
-    )]
+    #[serde(with = "number::named", default, skip_serializing_if = "Named::is_empty")]
     pub violations: Named<f64>,
     /// Histograms of the test-time gate values by gated layer, as [`gate_histogram`] counts them.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
@@ -133,9 +101,7 @@ mod tests {
             test_error_percent: Some(1.7),
             open: [("conv1", 20), ("conv2", 31)].into_iter().collect(),
             multipliers: [("model", f64::NEG_INFINITY)].into_iter().collect(),
-            gates: [("conv1", gate_histogram([0.3, 1.0]))]
-                .into_iter()
-                .collect(),
+            gates: [("conv1", gate_histogram([0.3, 1.0]))].into_iter().collect(),
             ..EpochRow::default()
         };
         let text = serde_json::to_string(&row).unwrap();
@@ -145,10 +111,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_not_written() {
         let text = serde_json::to_string(&EpochRow::default()).unwrap();
-        assert!(
-            !text.contains("test_error") && !text.contains("open"),
-            "{text}"
-        );
+        assert!(!text.contains("test_error") && !text.contains("open"), "{text}");
     }
 
     #[test]

@@ -16,9 +16,7 @@ pub fn today() -> String {
 
 /// Seconds since 1970; a clock set before that counts as 0.
 fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn rfc3339(seconds: u64) -> String {
@@ -31,9 +29,7 @@ fn rfc3339(seconds: u64) -> String {
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let digits = |range: std::ops::Range<usize>| {
         let part = text.get(range)?;
-        part.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| part.parse::<u64>().ok())?
+        part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<u64>().ok())?
     };
     let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
     let (hour, minute, second) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
@@ -94,13 +90,7 @@ mod tests {
 
     #[test]
     fn other_text_is_no_time() {
-        for text in [
-            "",
-            "yesterday",
-            "2026-13-01T00:00:00Z",
-            "2026-+1-01T00:00:00Z",
-            "äöüäöüäöüäöü",
-        ] {
+        for text in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-+1-01T00:00:00Z", "äöüäöüäöüäöü"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

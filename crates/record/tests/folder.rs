@@ -3,30 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use l0_record::{
-    DataId, EpochRow, Error, Named, Outcome, RunFolder, RunHeader, Status, find_runs, read_run,
-};
+use l0_record::{DataId, EpochRow, Error, Named, Outcome, RunFolder, RunHeader, Status, find_runs, read_run};
 use serde_json::json;
 use tempfile::TempDir;
 
 fn header() -> RunHeader {
-    let data = DataId {
-        name: "mnist".into(),
-        sha256: "ab".into(),
-    };
-    RunHeader {
-        data,
-        ..RunHeader::new("mlp-l0", 1, json!({ "epochs": 3, "adam": { "lr": 0.001 } }))
-    }
+    let data = DataId { name: "mnist".into(), sha256: "ab".into() };
+    RunHeader { data, ..RunHeader::new("mlp-l0", 1, json!({ "epochs": 3, "adam": { "lr": 0.001 } })) }
 }
 
 fn row(epoch: u64) -> EpochRow {
-    EpochRow {
-        epoch,
-        step: 600 * epoch,
-        train_loss: 1.0 / epoch as f64,
-        ..EpochRow::default()
-    }
+    EpochRow { epoch, step: 600 * epoch, train_loss: 1.0 / epoch as f64, ..EpochRow::default() }
 }
 
 fn place() -> (TempDir, PathBuf) {
@@ -45,12 +32,7 @@ fn killed_after(path: &Path, epochs: u64) {
 fn contents(path: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
     let mut files: Vec<_> = entries
-        .map(|entry| {
-            (
-                entry.file_name().into_string().unwrap(),
-                fs::read(entry.path()).unwrap(),
-            )
-        })
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
         .filter(|(name, _)| name != "run.json")
         .collect();
     files.sort();
@@ -64,10 +46,7 @@ fn a_run_is_read_back_as_it_was_written() {
     (1..=3).for_each(|epoch| folder.append(&row(epoch)).unwrap());
     let gates: Named<Vec<f32>> = [("fc1", vec![0.0, 0.5, 1.0])].into_iter().collect();
     folder.write_gates(&gates).unwrap();
-    let outcome = Outcome {
-        test_error_percent: Some(1.5),
-        ..Outcome::default()
-    };
+    let outcome = Outcome { test_error_percent: Some(1.5), ..Outcome::default() };
     folder.finish(outcome.clone()).unwrap();
 
     let run = read_run(&path).unwrap();
@@ -89,10 +68,7 @@ fn a_row_is_on_disk_once_it_is_appended() {
 #[test]
 fn a_failed_run_tells_why() {
     let (_temp, path) = place();
-    RunFolder::create(&path, &header())
-        .unwrap()
-        .fail("loss is NaN at step 17")
-        .unwrap();
+    RunFolder::create(&path, &header()).unwrap().fail("loss is NaN at step 17").unwrap();
     let header = read_run(&path).unwrap().header;
     assert_eq!(header.status, Status::Failed);
     assert_eq!(header.message.as_deref(), Some("loss is NaN at step 17"));
@@ -105,10 +81,7 @@ fn a_folder_with_a_run_is_refused_and_left_as_it_is() {
     let before = contents(&path);
     let error = RunFolder::create(&path, &header()).unwrap_err();
     assert!(matches!(&error, Error::Taken { .. }), "{error}");
-    assert!(
-        error.to_string().contains("a run of mlp-l0, seed 1"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("a run of mlp-l0, seed 1"), "{error}");
     assert_eq!(contents(&path), before);
 }
 
@@ -125,14 +98,8 @@ fn a_folder_with_anything_is_refused() {
 fn a_second_writer_is_refused() {
     let (_temp, path) = place();
     let first = RunFolder::create(&path, &header()).unwrap();
-    assert!(matches!(
-        RunFolder::create(&path, &header()),
-        Err(Error::Locked { .. })
-    ));
-    assert!(matches!(
-        RunFolder::resume(&path, &header()),
-        Err(Error::Locked { .. })
-    ));
+    assert!(matches!(RunFolder::create(&path, &header()), Err(Error::Locked { .. })));
+    assert!(matches!(RunFolder::resume(&path, &header()), Err(Error::Locked { .. })));
     drop(first);
     RunFolder::resume(&path, &header()).unwrap();
 }
@@ -173,14 +140,7 @@ fn rows_are_never_repeated() {
     let (_temp, path) = place();
     killed_after(&path, 2);
     let mut folder = RunFolder::resume(&path, &header()).unwrap();
-    assert!(matches!(
-        folder.append(&row(2)),
-        Err(Error::Order {
-            last: 2,
-            next: 2,
-            ..
-        })
-    ));
+    assert!(matches!(folder.append(&row(2)), Err(Error::Order { last: 2, next: 2, .. })));
     folder.append(&row(3)).unwrap();
 }
 
@@ -188,16 +148,8 @@ fn rows_are_never_repeated() {
 fn rows_that_a_checkpoint_needs_are_missed_aloud() {
     let (_temp, path) = place();
     killed_after(&path, 2);
-    let error = RunFolder::resume(&path, &header())
-        .unwrap()
-        .truncate_after(3)
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("ends at epoch 2, but the checkpoint is of epoch 3"),
-        "{error}"
-    );
+    let error = RunFolder::resume(&path, &header()).unwrap().truncate_after(3).unwrap_err();
+    assert!(error.to_string().contains("ends at epoch 2, but the checkpoint is of epoch 3"), "{error}");
 }
 
 #[test]
@@ -205,10 +157,7 @@ fn a_run_killed_before_its_first_row_can_go_on() {
     let (_temp, path) = place();
     killed_after(&path, 0);
     fs::remove_file(path.join("metrics.jsonl")).unwrap();
-    let mut folder = RunFolder::resume(&path, &header())
-        .unwrap()
-        .truncate_after(0)
-        .unwrap();
+    let mut folder = RunFolder::resume(&path, &header()).unwrap().truncate_after(0).unwrap();
     folder.append(&row(1)).unwrap();
     assert_eq!(read_run(&path).unwrap().rows, [row(1)]);
 }
@@ -224,51 +173,27 @@ fn check_refused(change: impl Fn(&mut RunHeader), expected: &str) {
 
 #[test]
 fn another_run_is_not_resumed() {
-    check_refused(
-        |h| h.recipe = "mlp-dense".into(),
-        "recipe = mlp-l0, but mlp-dense was asked for",
-    );
+    check_refused(|h| h.recipe = "mlp-dense".into(), "recipe = mlp-l0, but mlp-dense was asked for");
     check_refused(|h| h.seed = 2, "seed = 1, but 2 was asked for");
-    check_refused(
-        |h| h.data.sha256 = "cd".into(),
-        "data.sha256 = ab, but cd was asked for",
-    );
-    check_refused(
-        |h| h.config["adam"]["lr"] = json!(0.002),
-        "config.adam.lr = 0.001, but 0.002",
-    );
-    check_refused(
-        |h| h.config["warm"] = json!(true),
-        "config.warm = nothing, but true",
-    );
+    check_refused(|h| h.data.sha256 = "cd".into(), "data.sha256 = ab, but cd was asked for");
+    check_refused(|h| h.config["adam"]["lr"] = json!(0.002), "config.adam.lr = 0.001, but 0.002");
+    check_refused(|h| h.config["warm"] = json!(true), "config.warm = nothing, but true");
 }
 
 #[test]
 fn a_newer_revision_may_go_on_and_is_noted() {
     let (_temp, path) = place();
     killed_after(&path, 1);
-    let newer = RunHeader {
-        revision: "fedcba9".into(),
-        ..header()
-    };
+    let newer = RunHeader { revision: "fedcba9".into(), ..header() };
     drop(RunFolder::resume(&path, &newer).unwrap());
-    assert_eq!(
-        read_run(&path).unwrap().header.resumed[0].revision,
-        "fedcba9"
-    );
+    assert_eq!(read_run(&path).unwrap().header.resumed[0].revision, "fedcba9");
 }
 
 #[test]
 fn a_finished_run_has_nothing_to_resume() {
     let (_temp, path) = place();
-    RunFolder::create(&path, &header())
-        .unwrap()
-        .finish(Outcome::default())
-        .unwrap();
-    assert!(matches!(
-        RunFolder::resume(&path, &header()),
-        Err(Error::Finished { .. })
-    ));
+    RunFolder::create(&path, &header()).unwrap().finish(Outcome::default()).unwrap();
+    assert!(matches!(RunFolder::resume(&path, &header()), Err(Error::Finished { .. })));
 }
 
 #[test]

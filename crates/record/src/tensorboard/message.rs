@@ -61,22 +61,13 @@ pub(super) struct Event(Message);
 impl Event {
     /// The event that opens a file.
     pub(super) fn version(wall_time: f64) -> Self {
-        Self(
-            Message::default()
-                .double(1, wall_time)
-                .bytes(3, b"brain.Event:2"),
-        )
+        Self(Message::default().double(1, wall_time).bytes(3, b"brain.Event:2"))
     }
 
     pub(super) fn summary(wall_time: f64, step: u64, values: Vec<Value>) -> Self {
         let encode = |summary: Message, value: Value| summary.bytes(1, &value.encode());
         let summary = values.into_iter().fold(Message::default(), encode);
-        Self(
-            Message::default()
-                .double(1, wall_time)
-                .int(2, step)
-                .bytes(5, &summary.0),
-        )
+        Self(Message::default().double(1, wall_time).int(2, step).bytes(5, &summary.0))
     }
 
     pub(super) fn encode(self) -> Vec<u8> {
@@ -97,18 +88,12 @@ enum Content {
 
 impl Value {
     pub(super) fn scalar(tag: String, value: f64) -> Self {
-        Self {
-            tag,
-            content: Content::Scalar(value as f32),
-        }
+        Self { tag, content: Content::Scalar(value as f32) }
     }
 
     /// Counts in equal bins from 0 to 1.
     pub(super) fn histogram(tag: String, counts: &[u64]) -> Self {
-        Self {
-            tag,
-            content: Content::Histogram(counts.to_vec()),
-        }
+        Self { tag, content: Content::Histogram(counts.to_vec()) }
     }
 
     fn encode(self) -> Vec<u8> {
@@ -128,11 +113,7 @@ fn histogram(counts: &[u64]) -> Message {
     let first = counts.iter().position(|&n| n > 0).unwrap_or(0);
     let last = counts.iter().rposition(|&n| n > 0).map_or(0, |bin| bin + 1);
     let total = |weight: &dyn Fn(usize) -> f64| -> f64 {
-        counts
-            .iter()
-            .enumerate()
-            .map(|(bin, &n)| n as f64 * weight(bin))
-            .sum()
+        counts.iter().enumerate().map(|(bin, &n)| n as f64 * weight(bin)).sum()
     };
     Message::default()
         .double(1, if counts.is_empty() { 0.0 } else { limit(first) })

@@ -54,34 +54,15 @@ fn values(row: &EpochRow) -> Vec<Value> {
         ("hard/macs", count(row.hard_macs)),
         ("step_ms", row.step_ms),
     ];
-    let scalars = scalars
-        .into_iter()
-        .filter_map(|(tag, x)| Some(Value::scalar(tag.into(), x?)));
+    let scalars = scalars.into_iter().filter_map(|(tag, x)| Some(Value::scalar(tag.into(), x?)));
     let open = under("open", row.open.iter().map(|(name, n)| (name, *n as f64)));
-    let multipliers = under(
-        "multiplier",
-        row.multipliers.iter().map(|(name, x)| (name, *x)),
-    );
-    let violations = under(
-        "violation",
-        row.violations.iter().map(|(name, x)| (name, *x)),
-    );
-    let gates = row
-        .gates
-        .iter()
-        .map(|(name, bins)| Value::histogram(format!("gates/{name}"), bins));
-    scalars
-        .chain(open)
-        .chain(multipliers)
-        .chain(violations)
-        .chain(gates)
-        .collect()
+    let multipliers = under("multiplier", row.multipliers.iter().map(|(name, x)| (name, *x)));
+    let violations = under("violation", row.violations.iter().map(|(name, x)| (name, *x)));
+    let gates = row.gates.iter().map(|(name, bins)| Value::histogram(format!("gates/{name}"), bins));
+    scalars.chain(open).chain(multipliers).chain(violations).chain(gates).collect()
 }
 
-fn under<'a>(
-    group: &'a str,
-    values: impl Iterator<Item = (&'a str, f64)>,
-) -> impl Iterator<Item = Value> {
+fn under<'a>(group: &'a str, values: impl Iterator<Item = (&'a str, f64)>) -> impl Iterator<Item = Value> {
     values.map(move |(name, x)| Value::scalar(format!("{group}/{name}"), x))
 }
 
@@ -107,21 +88,14 @@ mod tests {
         let header = RunHeader::new("mlp-l0", 1, serde_json::Value::Null);
         let rows = rows();
         let mut grown = file(&header, &rows[..1]);
-        rows[1..]
-            .iter()
-            .for_each(|row| grown.extend(events(&header, row)));
+        rows[1..].iter().for_each(|row| grown.extend(events(&header, row)));
         assert_eq!(grown, file(&header, &rows));
     }
 
     #[test]
     fn what_was_not_measured_has_no_point() {
-        let tags: Vec<String> = values(&rows()[0])
-            .into_iter()
-            .map(|value| value.tag)
-            .collect();
+        let tags: Vec<String> = values(&rows()[0]).into_iter().map(|value| value.tag).collect();
         assert!(!tags.iter().any(|tag| tag == "error_percent/test"));
-        assert!(
-            tags.iter().any(|tag| tag == "open/fc1") && tags.iter().any(|tag| tag == "gates/fc1")
-        );
+        assert!(tags.iter().any(|tag| tag == "open/fc1") && tags.iter().any(|tag| tag == "gates/fc1"));
     }
 }

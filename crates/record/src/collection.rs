@@ -1,0 +1,150 @@
+//! All runs below a folder, and those of them that belong together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::compare::{differences, settled, shown};
+use crate::{Error, Result, Run, RunHeader, Status, Summary, find_runs, read_run};
+
+/// All runs below a folder.
+#[derive(Debug, Clone, Default)]
+pub struct Collection {
+    /// The folder they lie below.
+    pub root: PathBuf,
+    /// The runs, in the order of their folders.
+    pub runs: Vec<Run>,
+}
+
+impl Collection {
+    /// Reads every run below `root`.
+    ///
+    /// Refuses a file of another format, and two finished runs of one recipe, seed, data and
+    /// config: which of them counts is not for a program to say.
+    pub fn read(root: impl AsRef<Path>) -> Result<Self> {
+        let root = root.as_ref().to_path_buf();
+        let runs = find_runs(&root)?.iter().map(read_run).collect::<Result<Vec<_>>>()?;
+        let mut finished = BTreeMap::new();
+        for run in runs.iter().filter(|run| run.header.status == Status::Finished) {
+            if let Some(first) = finished.insert((run.header.seed, identity(&run.header)), run) {
+                return Err(duplicate(first, run));
+            }
+        }
+        Ok(Self { root, runs })
+    }
+
+    /// Runs that differ in nothing but the seed, group by group, by recipe.
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: BTreeMap<(String, String), Vec<&Run>> = BTreeMap::new();
+        for run in &self.runs {
+            let key = (run.header.recipe.clone(), identity(&run.header));
+            groups.entry(key).or_default().push(run);
+        }
+        let mut groups: Vec<Group> = groups.into_values().map(Group::new).collect();
+        let told_apart: Vec<_> = groups.iter().map(|group| group.told_apart(&groups)).collect();
+        for (group, settings) in groups.iter_mut().zip(told_apart) {
+            group.settings = settings;
+        }
+        groups
+    }
+
+    /// What a person should know about the files.
+    pub fn warnings(&self) -> Vec<String> {
+        self.runs.iter().flat_map(|run| run.warnings.iter().cloned()).collect()
+    }
+}
+
+fn duplicate(first: &Run, second: &Run) -> Error {
+    Error::Duplicate {
+        first: first.path.clone(),
+        second: second.path.clone(),
+        recipe: second.header.recipe.clone(),
+        seed: second.header.seed,
+    }
+}
+
+/// Everything but the seed that makes two runs the same measurement, as text.
+fn identity(header: &RunHeader) -> String {
+    let RunHeader { recipe, network, data, scaled_down, synthetic, .. } = header;
+    let identity = (recipe, network, data, scaled_down, synthetic, seedless(&header.config));
+    serde_json::to_string(&identity).unwrap_or_default()
+}
+
+fn seedless(config: &Value) -> Value {
+    let mut config = settled(config);
+    if let Value::Object(settings) = &mut config {
+        settings.remove("seed");
+    }
+    config
+}
+
+/// The settings by which a label tells groups apart.
+fn told(header: &RunHeader) -> Value {
+    let mut config = seedless(&header.config);
+    if let Value::Object(settings) = &mut config {
+        settings.insert("data".into(), header.data.name.clone().into());
+    }
+    config
+}
+
+/// Runs that differ in nothing but the seed.
+#[derive(Debug, Clone)]
+pub struct Group<'a> {
+    /// All of them, in the order of their seeds.
+    pub runs: Vec<&'a Run>,
+    /// The settings that tell this group from others of its recipe, as `epochs = 30`.
+    pub settings: Vec<String>,
+}
+
+impl<'a> Group<'a> {
+    fn new(mut runs: Vec<&'a Run>) -> Self {
+        runs.sort_by_key(|run| run.header.seed);
+        Self { runs, settings: Vec::new() }
+    }
+
+    /// What the runs have in common.
+    pub fn header(&self) -> &'a RunHeader {
+        &self.runs[0].header
+    }
+
+    /// The recipe as a table calls it, with the settings that tell it from its like.
+    pub fn label(&self) -> String {
+        let title = self.header().title();
+        if self.settings.is_empty() { title.into() } else { format!("{title} ({})", self.settings.join(", ")) }
+    }
+
+    /// The runs that reached their end: only these count.
+    pub fn finished(&self) -> impl Iterator<Item = &'a Run> {
+        self.runs.iter().copied().filter(|run| run.header.status == Status::Finished)
+    }
+
+    /// A number of every finished run that has it.
+    pub fn summary(&self, value: impl Fn(&Run) -> Option<f64>) -> Summary {
+        Summary::of(self.finished().filter_map(value))
+    }
+
+    /// The gates open at test time, layer by layer: the mean over the finished runs, rounded.
+    /// Empty if they do not agree on the number of layers.
+    pub fn architecture(&self) -> Vec<usize> {
+        let all: Vec<&[usize]> = self.finished().map(|run| &run.header.outcome.architecture[..]).collect();
+        let layers = all.first().map_or(0, |first| first.len());
+        if all.iter().any(|one| one.len() != layers) {
+            return Vec::new();
+        }
+        let mean = |layer: usize| Summary::of(all.iter().map(|one| one[layer] as f64)).mean;
+        (0..layers).map(|layer| mean(layer).round() as usize).collect()
+    }
+
+    fn told_apart(&self, all: &[Group]) -> Vec<String> {
+        let own = told(self.header());
+        let mut settings = BTreeMap::new();
+        let like = |other: &&Group| other.header().recipe == self.header().recipe;
+        for other in all.iter().filter(like) {
+            for difference in differences(&own, &told(other.header())) {
+                settings.insert(difference.path, shown(difference.left.as_ref()));
+            }
+        }
+        settings.into_iter().map(|(path, value)| format!("{path} = {value}")).collect()
+    }
+}

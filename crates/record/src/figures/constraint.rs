@@ -1,0 +1,39 @@
+//! How a constraint was met.
+
+use super::{Curve, epoch, shown, slug};
+use crate::plot::{Axis, Chart, Color, Figure};
+use crate::{EpochRow, Group, Named};
+
+/// The multipliers of a group's constraints over the epochs, and how far each was from holding.
+pub fn constraint(network: &str, group: &Group) -> Figure {
+    let chart = |label: &str, values: fn(&EpochRow) -> &Named<f64>| {
+        let chart = Chart::new("", Axis::linear("epoch").from(0.0).tight(), Axis::linear(label));
+        names(group, values).iter().enumerate().fold(chart, |chart, (index, name)| {
+            let curve = Curve::of(group, epoch, |row| values(row).get(name).copied());
+            let [band, line] = curve.marks();
+            chart.with("", Color::Own(index), band).with(name, Color::Own(index), line)
+        })
+    };
+    let multipliers = chart("multiplier", |row| &row.multipliers);
+    let violations = chart("expected density less its target", |row| &row.violations);
+    Figure {
+        name: slug(&["constraint", network, &group.header().recipe, &group.settings.join(" ")]),
+        title: format!("{network}, {}: how the target is met", group.label()),
+        caption: "Left, the multiplier of each constraint, which grows while the constraint is violated. \
+                  Right, the violation: at or below zero the target is met."
+            .into(),
+        charts: vec![multipliers, violations],
+        height: 260.0,
+        ..Figure::default()
+    }
+}
+
+fn names(group: &Group, values: fn(&EpochRow) -> &Named<f64>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in shown(group).iter().flat_map(|run| run.rows.iter()).flat_map(|row| values(row).iter()) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.into());
+        }
+    }
+    names
+}

@@ -1,0 +1,96 @@
+//! Error against what remains: ours, the paper's, and others'.
+
+use super::{color, slug};
+use crate::plot::{Axis, Chart, Color, Figure, Mark, Point, Shape};
+use crate::{Group, Reference, Run};
+
+/// What remains of a network, in percent, for a run and for a published row.
+struct Size {
+    axis: &'static str,
+    own: fn(&Run) -> Option<f64>,
+    published: fn(&Reference) -> Option<f64>,
+}
+
+const SIZES: [Size; 2] = [
+    Size {
+        axis: "weights kept, %",
+        own: |run| run.header.outcome.weights_kept_percent(),
+        published: |reference| reference.weights_kept_percent,
+    },
+    Size {
+        axis: "multiply-accumulates kept, %",
+        own: |run| run.header.outcome.macs_kept_percent(),
+        published: |reference| reference.macs_kept_percent,
+    },
+];
+
+/// Error against weights kept and against multiply-accumulates kept.
+pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figure {
+    Figure {
+        name: slug(&["pareto", network]),
+        title: format!("{network}: error against what remains"),
+        caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each \
+                  of them; a grey line joins the settings of one recipe. Last epoch, no choosing of seeds."
+            .into(),
+        charts: SIZES.iter().map(|size| chart(size, network, groups, references)).collect(),
+        columns: 1,
+        height: 380.0,
+        ..Figure::default()
+    }
+}
+
+fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference]) -> Chart {
+    let chart = Chart::new("", Axis::log(size.axis), Axis::linear("test error, %"));
+    let chart = joined(chart, size, groups);
+    let published: Vec<&Reference> = references.iter().filter(|row| row.network == network).collect();
+    let (repeated, others): (Vec<&Reference>, Vec<&Reference>) =
+        published.into_iter().partition(|row| is_repeated(row, groups));
+    let points = |rows: Vec<&Reference>| rows.into_iter().filter_map(|row| published_point(size, row)).collect();
+    let chart = with_points(chart, "published by others", Color::Muted, Shape::Square, points(others));
+    let chart = with_points(chart, "the rows repeated here", Color::Published, Shape::Diamond, points(repeated));
+    groups.iter().enumerate().fold(chart, |chart, (index, group)| own(chart, size, group, index))
+}
+
+fn is_repeated(row: &Reference, groups: &[Group]) -> bool {
+    groups.iter().any(|group| group.header().reference.as_ref() == Some(row))
+}
+
+/// A line through the settings of each recipe that has several.
+fn joined(chart: Chart, size: &Size, groups: &[Group]) -> Chart {
+    let mut recipes: Vec<&str> = groups.iter().map(|group| group.header().recipe.as_str()).collect();
+    recipes.dedup();
+    recipes.into_iter().fold(chart, |chart, recipe| {
+        let of_recipe = groups.iter().filter(|group| group.header().recipe == recipe);
+        let mut line: Vec<(f64, f64)> = of_recipe.filter_map(|group| mean(size, group)).collect();
+        line.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if line.len() < 2 { chart } else { chart.with("", Color::Muted, Mark::Dashed(line)) }
+    })
+}
+
+fn mean(size: &Size, group: &Group) -> Option<(f64, f64)> {
+    let kept = group.summary(size.own);
+    let error = group.summary(|run| run.header.outcome.test_error_percent);
+    (kept.n() > 0 && error.n() > 0).then_some((kept.mean, error.mean))
+}
+
+fn own(chart: Chart, size: &Size, group: &Group, index: usize) -> Chart {
+    let Some(at) = mean(size, group) else { return chart };
+    let one = |run: &Run| {
+        let at = ((size.own)(run)?, run.header.outcome.test_error_percent?);
+        Some(Point { at, ..Point::default() })
+    };
+    let seeds: Vec<Point> = group.finished().filter_map(one).collect();
+    let label = group.settings.join(", ");
+    let point = Point { at, label, spread: None };
+    let chart = if seeds.len() > 1 { with_points(chart, "", color(index), Shape::Dot, seeds) } else { chart };
+    with_points(chart, &group.label(), color(index), Shape::Disc, vec![point])
+}
+
+fn published_point(size: &Size, row: &Reference) -> Option<Point> {
+    let at = ((size.published)(row)?, row.error_percent?);
+    Some(Point { at, label: row.label.clone(), spread: None })
+}
+
+fn with_points(chart: Chart, label: &str, color: Color, shape: Shape, points: Vec<Point>) -> Chart {
+    if points.is_empty() { chart } else { chart.with(label, color, Mark::Points(shape, points)) }
+}

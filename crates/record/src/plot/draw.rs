@@ -1,0 +1,231 @@
+//! A chart becomes shapes.
+
+use super::chart::{Axis, Cell, Chart, Mark, Point, Series, Shape};
+use super::label::{Placer, Room};
+use super::palette::{self, SHADES};
+use super::scale::Scale;
+use super::svg::{Anchor, Canvas, Type};
+use super::text;
+
+const GRID: &str = "#e8ebef";
+const ZERO: &str = "#9aa5b1";
+pub(super) const HEADING: Type = Type { size: 13.0, bold: true, color: "#1f2933" };
+pub(super) const LABEL: Type = Type { size: 12.0, bold: false, color: "#52606d" };
+const TICK: Type = Type { size: 11.0, bold: false, color: "#52606d" };
+const NOTE: Type = Type { size: 11.0, bold: false, color: "#323f4b" };
+
+/// The height of the words above a chart.
+pub(super) fn head(chart: &Chart) -> f64 {
+    words(chart).map(|(_, style)| style.size + 5.0).sum()
+}
+
+/// The words above a chart: its name and what the vertical axis shows.
+fn words(chart: &Chart) -> impl Iterator<Item = (&String, Type)> {
+    [(&chart.heading, HEADING), (&chart.y.label, LABEL)].into_iter().filter(|(text, _)| !text.is_empty())
+}
+
+/// Draws a chart into a room, of which the first `head` pixels are for words.
+pub(super) fn chart(canvas: &mut Canvas, chart: &Chart, room: Room, head: f64) {
+    let mut base = room.top + head - self::head(chart) - 4.0;
+    for (text, style) in words(chart) {
+        base += style.size + 5.0;
+        // Bold letters are wider by a tenth or so.
+        let size = if style.bold { 1.12 * style.size } else { style.size };
+        let text = text::fitted(text, size, room.right - room.left);
+        canvas.text((room.left, base), Anchor::Start, style, &text);
+    }
+    let room = Room { top: room.top + head + 6.0, ..room };
+    if chart.picture {
+        return picture(canvas, chart, room);
+    }
+    let plot = Plot::lay_out(chart, room);
+    plot.axes(canvas, chart);
+    chart.series.iter().for_each(|series| plot.mark(canvas, series));
+    plot.notes(canvas, chart);
+}
+
+/// The scales of a chart, and the room between its axes.
+struct Plot {
+    x: Scale,
+    y: Scale,
+    room: Room,
+}
+
+impl Plot {
+    fn lay_out(chart: &Chart, room: Room) -> Self {
+        let y = scale(chart, &chart.y, |point| point.1);
+        let widest = tick_labels(&y.ticks(5)).iter().map(|label| text::width(label, TICK.size)).fold(0.0, f64::max);
+        let below = if chart.x.label.is_empty() { 20.0 } else { 38.0 };
+        let room =
+            Room { left: room.left + widest + 8.0, right: room.right - 12.0, bottom: room.bottom - below, ..room };
+        let x = scale(chart, &chart.x, |point| point.0).at(room.left, room.right);
+        Self { x, y: y.at(room.bottom, room.top), room }
+    }
+
+    fn axes(&self, canvas: &mut Canvas, chart: &Chart) {
+        let Room { left, right, top, bottom } = self.room;
+        let ticks = self.y.ticks(5);
+        for (tick, label) in ticks.iter().zip(tick_labels(&ticks)) {
+            let Some(y) = self.y.pixel(*tick) else { continue };
+            canvas.line((left, y), (right, y), if *tick == 0.0 { ZERO } else { GRID }, 1.0);
+            canvas.text((left - 6.0, y + 4.0), Anchor::End, TICK, &label);
+        }
+        canvas.line((left, bottom), (right, bottom), ZERO, 1.0);
+        let ticks = self.x.ticks(((right - left) / 70.0) as usize);
+        for (tick, label) in ticks.iter().zip(tick_labels(&ticks)) {
+            let Some(x) = self.x.pixel(*tick) else { continue };
+            canvas.line((x, bottom), (x, bottom + 4.0), ZERO, 1.0);
+            canvas.text((x, bottom + 16.0), Anchor::Middle, TICK, &label);
+        }
+        canvas.text(((left + right) / 2.0, bottom + 33.0), Anchor::Middle, LABEL, &chart.x.label);
+        debug_assert!(top <= bottom);
+    }
+
+    fn mark(&self, canvas: &mut Canvas, series: &Series) {
+        let color = series.color.css();
+        match &series.mark {
+            Mark::Line(points) => self.lines(points).iter().for_each(|line| canvas.path(line, color, 2.0, false)),
+            Mark::Dashed(points) => self.lines(points).iter().for_each(|line| canvas.path(line, color, 1.5, true)),
+            Mark::Band(points) => self.band(canvas, points, color),
+            Mark::Area(points) => self.area(canvas, points, color),
+            Mark::Bars(bars) => self.bars(canvas, bars, color),
+            Mark::Points(shape, points) => points.iter().for_each(|point| self.point(canvas, point, *shape, color)),
+            Mark::Cells(cells) => self.cells(canvas, cells),
+        }
+    }
+
+    fn pixel(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
+        Some((self.x.pixel_within(x)?, self.y.pixel_within(y)?))
+    }
+
+    /// The pieces of a line between its gaps.
+    fn lines(&self, points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+        let pixels: Vec<_> = points.iter().map(|&point| self.pixel(point)).collect();
+        let pieces = pixels.split(Option::is_none).map(|piece| piece.iter().copied().flatten().collect());
+        pieces.filter(|piece: &Vec<_>| !piece.is_empty()).collect()
+    }
+
+    fn band(&self, canvas: &mut Canvas, points: &[(f64, f64, f64)], color: &str) {
+        let edge = |pick: fn(&(f64, f64, f64)) -> f64| {
+            points.iter().filter_map(move |point| self.pixel((point.0, pick(point))))
+        };
+        let back: Vec<_> = edge(|point| point.1).collect();
+        let outline: Vec<_> = edge(|point| point.2).chain(back.into_iter().rev()).collect();
+        if outline.len() > 2 {
+            canvas.area(&outline, color, 0.16);
+        }
+    }
+
+    fn area(&self, canvas: &mut Canvas, points: &[(f64, f64)], color: &str) {
+        for line in self.lines(points) {
+            let (first, last) = (line[0], line[line.len() - 1]);
+            let floor = [(last.0, self.room.bottom), (first.0, self.room.bottom)];
+            let outline: Vec<_> = line.iter().copied().chain(floor).collect();
+            canvas.area(&outline, color, 0.2);
+            canvas.path(&line, color, 2.0, false);
+        }
+    }
+
+    fn bars(&self, canvas: &mut Canvas, bars: &[(f64, f64, f64)], color: &str) {
+        let rect = |&(a, b, y): &(f64, f64, f64)| {
+            let ((left, top), (right, _)) = (self.pixel((a, y))?, self.pixel((b, y))?);
+            Some((left, top, (right - left - 1.0).max(0.5), self.room.bottom - top))
+        };
+        let rects: Vec<_> = bars.iter().filter_map(rect).collect();
+        canvas.rects(&rects, color);
+    }
+
+    fn point(&self, canvas: &mut Canvas, point: &Point, shape: Shape, color: &str) {
+        let Some(at) = self.pixel(point.at) else { return };
+        if let Some((low, high)) = point.spread
+            && let (Some(low), Some(high)) = (self.y.pixel_within(low), self.y.pixel_within(high))
+        {
+            canvas.line((at.0, low), (at.0, high), color, 1.2);
+        }
+        marker(canvas, at, shape, color);
+    }
+
+    fn cells(&self, canvas: &mut Canvas, cells: &[Cell]) {
+        let rects = |cell: &Cell| {
+            let (a, b) = (self.pixel((cell.x.0, cell.y.0))?, self.pixel((cell.x.1, cell.y.1))?);
+            Some((a.0.min(b.0), a.1.min(b.1), (a.0 - b.0).abs(), (a.1 - b.1).abs()))
+        };
+        for shade in 0..SHADES {
+            let of_shade = cells.iter().filter(|cell| palette::step(cell.level) == shade);
+            let rects: Vec<_> = of_shade.filter_map(rects).collect();
+            if !rects.is_empty() {
+                canvas.rects(&rects, &palette::shade(shade as f64 / (SHADES - 1) as f64));
+            }
+        }
+    }
+
+    /// The words beside points come last, on top of all marks, and on top of all leaders.
+    fn notes(&self, canvas: &mut Canvas, chart: &Chart) {
+        let points = || chart.series.iter().flat_map(|series| points_of(&series.mark));
+        let mut placer = Placer::new(self.room);
+        for at in points().filter_map(|point| self.pixel(point.at)) {
+            placer.take(Room::around(at, 6.0));
+        }
+        let mut place = |point: &'_ Point| {
+            let at = self.pixel(point.at)?;
+            Some((at, placer.place(at, &point.label, NOTE.size)?))
+        };
+        let labelled = points().filter(|point| !point.label.is_empty());
+        let placed: Vec<_> = labelled.filter_map(|point| Some((point, place(point)?))).collect();
+        for (_, (at, placed)) in &placed {
+            placed.leader.iter().for_each(|&end| canvas.line(*at, end, ZERO, 0.8));
+        }
+        for (point, (_, placed)) in &placed {
+            canvas.haloed_text(placed.at, placed.anchor, NOTE, &point.label);
+        }
+    }
+}
+
+fn points_of(mark: &Mark) -> &[Point] {
+    match mark {
+        Mark::Points(_, points) => points,
+        _ => &[],
+    }
+}
+
+fn scale(chart: &Chart, axis: &Axis, pick: fn((f64, f64)) -> f64) -> Scale {
+    let numbers = chart.series.iter().flat_map(|series| series.mark.extent()).map(pick);
+    Scale::over(numbers, axis)
+}
+
+/// Labels with as many digits as it takes to tell the ticks apart.
+fn tick_labels(ticks: &[f64]) -> Vec<String> {
+    let labels: Vec<String> = ticks.iter().map(|&tick| text::short(tick)).collect();
+    let told_apart = labels.windows(2).all(|pair| pair[0] != pair[1]);
+    if told_apart { labels } else { ticks.iter().map(f64::to_string).collect() }
+}
+
+/// A picture fills as much of its room as keeps its pixels square.
+fn picture(canvas: &mut Canvas, chart: &Chart, room: Room) {
+    let end = |axis: &Axis| axis.ends.1.unwrap_or(1.0);
+    let (columns, rows) = (end(&chart.x), end(&chart.y));
+    let pixel = ((room.right - room.left) / columns).min((room.bottom - room.top) / rows);
+    let room = Room { right: room.left + pixel * columns, bottom: room.top + pixel * rows, ..room };
+    let x = scale(chart, &chart.x, |point| point.0).at(room.left, room.right);
+    let y = scale(chart, &chart.y, |point| point.1).at(room.top, room.bottom);
+    let plot = Plot { x, y, room };
+    chart.series.iter().for_each(|series| plot.mark(canvas, series));
+    let frame = (room.left, room.top, room.right - room.left, room.bottom - room.top);
+    canvas.rect(frame, "none", " stroke=\"#cbd2d9\"");
+}
+
+/// The marker of a shape at a place.
+pub(super) fn marker(canvas: &mut Canvas, (x, y): (f64, f64), shape: Shape, color: &str) {
+    let (corners, radius, turn) = match shape {
+        Shape::Disc => (24, 5.0, 0.0),
+        Shape::Dot => (16, 2.6, 0.0),
+        Shape::Diamond => (4, 6.0, 0.0),
+        Shape::Square => (4, 5.2, 0.125),
+    };
+    let corner = |i: usize| {
+        let angle = std::f64::consts::TAU * (i as f64 / f64::from(corners) + turn);
+        (x + radius * angle.cos(), y + radius * angle.sin())
+    };
+    let outline: Vec<_> = (0..corners as usize).map(corner).collect();
+    canvas.marker(&outline, color, shape == Shape::Square);
+}

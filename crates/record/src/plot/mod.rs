@@ -1,0 +1,22 @@
+//! Plots as SVG text.
+//!
+//! A [`Figure`] is a white card with one or more [`Chart`]s, a title and one legend for all of
+//! them; a chart is two [`Axis`] and marks in the order in which they are painted. The figure
+//! lays itself out from estimates of the width of its text, so that nothing overlaps without a
+//! font at hand, and it is readable on a light page and on a dark one because it brings its own
+//! background. What cannot be drawn, as a loss that is not a number, leaves a gap.
+
+mod chart;
+mod draw;
+mod figure;
+mod label;
+mod palette;
+mod scale;
+mod svg;
+mod text;
+
+pub use chart::{Axis, Cell, Chart, Mark, Point, Series, Shape};
+pub use figure::{ColorBar, Figure};
+pub use palette::{Color, shade};
+pub(crate) use svg::escape;
+pub use text::short;

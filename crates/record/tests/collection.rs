@@ -1,0 +1,95 @@
+//! Runs that belong together, and runs that must not be put together.
+
+use std::fs;
+use std::path::Path;
+
+use l0_record::{Collection, Outcome, RunFolder, RunHeader};
+use serde_json::{Value, json};
+
+fn header(recipe: &str, seed: u64, config: Value) -> RunHeader {
+    RunHeader { network: "LeNet-300-100".into(), ..RunHeader::new(recipe, seed, config) }
+}
+
+fn finished(root: &Path, name: &str, header: RunHeader, error: f64, architecture: &[usize]) {
+    let folder = RunFolder::create(root.join(name), &header).unwrap();
+    let architecture = architecture.to_vec();
+    folder.finish(Outcome { test_error_percent: Some(error), architecture, ..Outcome::default() }).unwrap();
+}
+
+#[test]
+fn seeds_are_summed_up_and_settings_told_apart() {
+    let root = tempfile::tempdir().unwrap();
+    let config = |seed: u64, epochs: u64| json!({ "seed": seed, "epochs": epochs });
+    finished(root.path(), "a", header("mlp-l0", 2, config(2, 200)), 1.4, &[210, 90]);
+    finished(root.path(), "b", header("mlp-l0", 1, config(1, 200)), 1.6, &[213, 91]);
+    finished(root.path(), "c", header("mlp-l0", 1, config(1, 30)), 2.0, &[300, 95]);
+    finished(root.path(), "d", header("mlp-dense", 1, config(1, 200)), 1.7, &[]);
+
+    let collection = Collection::read(root.path()).unwrap();
+    let groups = collection.groups();
+    let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
+    assert_eq!(labels, ["mlp-dense", "mlp-l0 (epochs = 200)", "mlp-l0 (epochs = 30)"]);
+    let errors = groups[1].summary(|run| run.header.outcome.test_error_percent);
+    assert_eq!(errors.values, [1.6, 1.4]);
+    assert_eq!(errors.to_string(), "1.50 ± 0.14");
+    assert_eq!(groups[1].architecture(), [212, 91]);
+}
+
+#[test]
+fn a_run_that_did_not_finish_does_not_count() {
+    let root = tempfile::tempdir().unwrap();
+    finished(root.path(), "a", header("mlp-l0", 1, json!({})), 1.4, &[]);
+    let failed = RunFolder::create(root.path().join("b"), &header("mlp-l0", 2, json!({}))).unwrap();
+    failed.fail("loss is NaN at step 17").unwrap();
+    let collection = Collection::read(root.path()).unwrap();
+    let groups = collection.groups();
+    assert_eq!((groups[0].runs.len(), groups[0].finished().count()), (2, 1));
+}
+
+#[test]
+fn the_same_measurement_twice_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    finished(root.path(), "monday", header("mlp-l0", 1, json!({ "lr": 0.1 })), 1.4, &[]);
+    finished(root.path(), "tuesday", header("mlp-l0", 1, json!({ "lr": 0.1 })), 1.5, &[]);
+    let error = Collection::read(root.path()).unwrap_err().to_string();
+    assert!(error.contains("monday") && error.contains("tuesday") && error.contains("mlp-l0, seed 1"), "{error}");
+}
+
+#[test]
+fn other_data_or_a_smaller_run_is_another_measurement() {
+    let root = tempfile::tempdir().unwrap();
+    let plain = header("mlp-l0", 1, json!({}));
+    let small = RunHeader { scaled_down: Some("10 epochs".into()), ..plain.clone() };
+    let mut drawn = RunHeader { synthetic: Some("drawn digits".into()), ..plain.clone() };
+    drawn.data.name = "digits".into();
+    for (name, header) in [("plain", plain), ("small", small), ("drawn", drawn)] {
+        finished(root.path(), name, header, 1.4, &[]);
+    }
+    assert_eq!(Collection::read(root.path()).unwrap().groups().len(), 3);
+}
+
+#[test]
+fn a_later_format_is_refused_by_name() {
+    let root = tempfile::tempdir().unwrap();
+    finished(root.path(), "a", header("mlp-l0", 1, json!({})), 1.4, &[]);
+    let path = root.path().join("a/run.json");
+    let text = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 7");
+    fs::write(&path, text).unwrap();
+    let error = Collection::read(root.path()).unwrap_err().to_string();
+    assert!(error.contains("run.json has format 7, this program reads format 1"), "{error}");
+}
+
+#[test]
+fn layers_that_do_not_agree_have_no_mean() {
+    let root = tempfile::tempdir().unwrap();
+    finished(root.path(), "a", header("mlp-l0", 1, json!({})), 1.4, &[3, 2, 1]);
+    finished(root.path(), "b", header("mlp-l0", 2, json!({})), 1.4, &[3, 2]);
+    let collection = Collection::read(root.path()).unwrap();
+    assert!(collection.groups()[0].architecture().is_empty());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let error = Collection::read("no/such/results").unwrap_err().to_string();
+    assert!(error.contains("no/such/results"), "{error}");
+}
