@@ -12,7 +12,8 @@ pub(crate) struct Activation {
     pub(crate) computed: Option<Tensor>,
     /// Which units those are.
     pub(crate) kept: Selection,
-    /// Values of the constant units, (n,), 0 for all others; none where no unit is constant.
+    /// Values of the constant units, 0 for all others; none where no unit is constant. (n,), or (n, h, w) where some
+    /// differ between positions.
     pub(crate) constants: Option<Tensor>,
     /// A scale of all units, (n,), that the layers reading this must still apply to the computed ones.
     pub(crate) scale: Option<Tensor>,
@@ -26,6 +27,15 @@ impl Activation {
             constants: self.constants.as_ref().map(&f).transpose()?,
             ..self.clone()
         })
+    }
+
+    /// Applies `f`, which takes (b, n, ..), to the computed units, and to constants that differ between positions.
+    pub(crate) fn pool(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
+        let constants = match &self.constants {
+            Some(c) if c.rank() > 1 => Some(f(&c.unsqueeze(0)?)?.squeeze(0)?),
+            constants => constants.clone(),
+        };
+        Ok(Self { constants, ..self.map_computed(f)? })
     }
 
     /// Applies `f` to the computed units alone.
@@ -43,7 +53,7 @@ impl Activation {
         let spread = match &self.constants {
             Some(constants) => {
                 let mut one = vec![1; dims.len()];
-                one[1] = self.kept.total();
+                one[1..=constants.rank()].copy_from_slice(constants.dims());
                 constants.reshape(one)?.broadcast_as(dims)?.contiguous()?
             }
             None => Tensor::zeros(dims, like.dtype(), like.device())?,
@@ -57,12 +67,26 @@ impl Activation {
     }
 }
 
-/// Values (k,) of the units of `selection` at their places among all units, (n,), 0 elsewhere.
+/// `values`, (n,), shaped so that they meet the units of `like`, (n,) or (n, h, w).
+pub(crate) fn beside(values: &Tensor, like: &Tensor) -> candle_core::Result<Tensor> {
+    let mut dims = vec![1; like.rank().max(values.rank())];
+    dims[..values.rank()].copy_from_slice(values.dims());
+    values.reshape(dims)
+}
+
+/// The sum of constants, each (n,) or (n, h, w).
+pub(crate) fn sum(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
+    beside(a, b)?.broadcast_add(&beside(b, a)?)
+}
+
+/// Values (k, ..) of the units of `selection` at their places among all units, (n, ..), 0 elsewhere.
 pub(crate) fn scatter(values: &Tensor, selection: &Selection) -> Result<Tensor> {
     match selection.indices() {
         None => Ok(values.clone()),
         Some(kept) => {
-            let zeros = Tensor::zeros(selection.total(), values.dtype(), values.device())?;
+            let mut dims = values.dims().to_vec();
+            dims[0] = selection.total();
+            let zeros = Tensor::zeros(dims, values.dtype(), values.device())?;
             Ok(zeros.index_add(&Tensor::new(kept, values.device())?, values, 0)?)
         }
     }

@@ -7,7 +7,7 @@
 use candle_core::Tensor;
 use l0_ops::Selection;
 
-use crate::activation::{Activation, scatter};
+use crate::activation::{Activation, scatter, sum};
 use crate::{Layer, Mask, Masks, Net, NodeId, Plan, Result, Shape, Weights};
 
 /// A linear map of the computed units.
@@ -64,34 +64,36 @@ impl Pass<'_> {
         Ok(Affine { weight: block, bias, map })
     }
 
-    /// What the constants `values`, (cols,), of the input add to the units of `block`.
+    /// What the constants `values` of the input, (cols,) or (cols, h, w), add to the units of `block`.
     fn spread(&self, id: NodeId, block: &Tensor, values: &Tensor) -> Result<Spread> {
-        let column = values.unsqueeze(1)?;
+        let even = values.rank() == 1;
+        let column = |values: &Tensor| values.unsqueeze(1);
         Ok(match (&self.net.node(id).layer, self.net.shape(self.net.node(id).inputs[0])) {
-            (Layer::Conv2d { padding, stride, .. }, Shape::Image(_, h, w)) if *padding > 0 => {
-                let image =
-                    values.reshape((1, (), 1, 1))?.broadcast_as((1, values.elem_count(), h, w))?.contiguous()?;
+            (Layer::Conv2d { padding, stride, .. }, Shape::Image(_, h, w)) if *padding > 0 || !even => {
+                let cols = values.dim(0)?;
+                let image = if even { values.reshape((cols, 1, 1))? } else { values.clone() };
+                let image = image.broadcast_as((cols, h, w))?.contiguous()?.unsqueeze(0)?;
                 Spread::Uneven(l0_ops::conv2d(&image, block, None, *stride, *padding)?)
             }
-            (Layer::Conv2d { .. }, _) => Spread::Even(block.sum((2, 3))?.matmul(&column)?.squeeze(1)?),
-            _ => Spread::Even(block.matmul(&column)?.squeeze(1)?),
+            (Layer::Conv2d { .. }, _) => Spread::Even(block.sum((2, 3))?.matmul(&column(values)?)?.squeeze(1)?),
+            _ => Spread::Even(block.matmul(&column(values)?)?.squeeze(1)?),
         })
     }
 
-    /// The values of the constant units that the layer `id` makes, (n,), or none.
+    /// The values of the constant units that the layer `id` makes, (n,) or (n, h', w'), or none.
     pub(crate) fn affine_constants(&self, id: NodeId, input: &Activation) -> Result<Option<Tensor>> {
         let constant = self.plan.constants(id);
         if constant.is_empty() {
             return Ok(None);
         }
-        let bias = self
-            .affine(
-                id,
-                &constant,
-                &Activation { kept: Selection::of(&vec![false; input.kept.total()]), ..input.clone() },
-            )?
-            .bias;
-        bias.map(|bias| scatter(&bias, &constant)).transpose()
+        let nothing = Selection::of(&vec![false; input.kept.total()]);
+        let made = self.affine(id, &constant, &Activation { kept: nothing, ..input.clone() })?;
+        let map = made.map.map(|map| map.squeeze(0)).transpose()?;
+        let values = match (made.bias, map) {
+            (Some(bias), Some(map)) => Some(sum(&bias, &map)?),
+            (bias, map) => bias.or(map),
+        };
+        values.map(|values| scatter(&values, &constant)).transpose()
     }
 }
 

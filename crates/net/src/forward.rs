@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use l0_ops::{BatchNormed, Epilogue, Selection};
 use l0_rng::Stream;
 
-use crate::activation::Activation;
+use crate::activation::{Activation, beside, sum};
 use crate::affine::Pass;
 use crate::{ClosedMaps, Layer, Mask, Masks, Net, NodeId, Params, Plan, Result, Weights};
 
@@ -108,17 +108,32 @@ impl Net {
 
 impl Pass<'_> {
     fn run(&self, xs: &Tensor, mode: Mode) -> Result<Output> {
+        let mut statistics = Vec::new();
+        let made = self.activations(xs, mode, true, &mut statistics)?;
+        let out = self.net.output();
+        let last = made[out].as_ref().ok_or_else(|| crate::Error::layer("", "the output was not computed"))?;
+        let all = Selection::all(self.net.shape(out).units());
+        Ok(Output { ys: last.expand(&all, xs.dim(0)?, self.net.shape(out), xs)?, statistics })
+    }
+
+    /// What every node makes; none for nodes inside a run of layers that are computed as one, if `fuse`.
+    pub(crate) fn activations(
+        &self,
+        xs: &Tensor,
+        mode: Mode,
+        fuse: bool,
+        statistics: &mut Vec<StatisticsUpdate>,
+    ) -> Result<Vec<Option<Activation>>> {
         let nodes = self.net.nodes().len();
         let mut made: Vec<Option<Activation>> = vec![None; nodes];
         let mut inside = vec![false; nodes]; // of a fused group, but not its last node
-        let mut statistics = Vec::new();
         for id in 0..nodes {
             if made[id].is_some() || inside[id] {
                 continue;
             }
             let inputs: Vec<&Activation> = self.net.node(id).inputs.iter().filter_map(|&i| made[i].as_ref()).collect();
-            let fused = self.fused(id);
-            let activation = self.layer(id, &fused, xs, &inputs, mode, &mut statistics)?;
+            let fused = if fuse { self.fused(id) } else { Fused { last: id, relu: false, max_pool: 1 } };
+            let activation = self.layer(id, &fused, xs, &inputs, mode, statistics)?;
             let mut at = id;
             while at != fused.last {
                 inside[at] = true;
@@ -126,10 +141,7 @@ impl Pass<'_> {
             }
             made[fused.last] = Some(activation);
         }
-        let out = self.net.output();
-        let last = made[out].take().ok_or_else(|| crate::Error::layer("", "the output was not computed"))?;
-        let all = Selection::all(self.net.shape(out).units());
-        Ok(Output { ys: last.expand(&all, xs.dim(0)?, self.net.shape(out), xs)?, statistics })
+        Ok(made)
     }
 
     /// The run of layers from `id` on that is computed as one.
@@ -185,10 +197,8 @@ impl Pass<'_> {
                 }
             },
             (Layer::Relu, [input]) => self.aligned(id, input)?.map(l0_ops::relu),
-            (Layer::MaxPool2d { size }, [input]) => {
-                self.aligned(id, input)?.map_computed(|xs| l0_ops::max_pool2d(xs, *size))
-            }
-            (Layer::AvgPool, [input]) => self.aligned(id, input)?.map_computed(l0_ops::avg_pool),
+            (Layer::MaxPool2d { size }, [input]) => self.aligned(id, input)?.pool(|xs| l0_ops::max_pool2d(xs, *size)),
+            (Layer::AvgPool, [input]) => self.aligned(id, input)?.pool(l0_ops::avg_pool),
             (Layer::Flatten, [input]) => self.flatten(id, input),
             (Layer::Take { units }, [input]) => self.take(id, units, input),
             (Layer::Dropout { p }, [input]) => match mode {
@@ -204,7 +214,7 @@ impl Pass<'_> {
             },
             (Layer::Add, [a, b]) => {
                 let constants = match (&a.constants, &b.constants) {
-                    (Some(a), Some(b)) => Some((a + b)?),
+                    (Some(a), Some(b)) => Some(sum(a, b)?),
                     (a, b) => (*a).clone().or_else(|| (*b).clone()),
                 };
                 let (a, b) = (self.expanded(id, a, xs)?, self.expanded(id, b, xs)?);
@@ -221,7 +231,7 @@ impl Pass<'_> {
         match self.masks.get(self.net.space(id)) {
             None => Ok(made),
             Some(Mask::Shared(z)) => {
-                let constants = made.constants.as_ref().map(|c| c * z).transpose()?;
+                let constants = made.constants.as_ref().map(|c| c.broadcast_mul(&beside(z, c)?)).transpose()?;
                 // Linear maps fold the scale into their weights, which also spares the gradient of the input.
                 if !readers.is_empty() && readers.iter().all(|&r| self.net.node(r).layer.is_affine()) {
                     return Ok(Activation { constants, scale: Some(z.clone()), ..made });
@@ -249,13 +259,17 @@ impl Pass<'_> {
     fn linear_map(&self, id: NodeId, fused: &Fused, input: &Activation, xs: &Tensor) -> Result<Activation> {
         let kept = self.plan.kept(id);
         let constants = self.affine_constants(id, input)?;
-        let constants = if fused.relu { constants.as_ref().map(l0_ops::relu).transpose()? } else { constants };
+        let epilogue = Epilogue { relu: fused.relu, max_pool: fused.max_pool };
+        let constants = match constants {
+            Some(c) if c.rank() > 1 => Some(finish(&c.unsqueeze(0)?, epilogue)?.squeeze(0)?),
+            Some(c) => Some(if fused.relu { l0_ops::relu(&c)? } else { c }),
+            None => None,
+        };
         let made = Activation { computed: None, kept: kept.clone(), constants, scale: None };
         if kept.is_empty() {
             return Ok(made);
         }
         let block = self.affine(id, kept, input)?;
-        let epilogue = Epilogue { relu: fused.relu, max_pool: fused.max_pool };
         let ys = match (&self.net.node(id).layer, &block.weight, &input.computed) {
             (Layer::Linear { .. }, Some(weight), Some(xs)) if fused.relu => {
                 l0_ops::linear_relu(xs, weight, block.bias.as_ref())?
@@ -301,7 +315,7 @@ impl Pass<'_> {
         let Some(constants) = constants.filter(|_| !constant.is_empty()) else { return Ok(None) };
         let mask: Vec<f32> = constant.mask().iter().map(|&m| f32::from(u8::from(m))).collect();
         let mask = Tensor::new(mask, constants.device())?.to_dtype(constants.dtype())?;
-        Ok(Some((constants * mask)?))
+        Ok(Some(constants.broadcast_mul(&beside(&mask, &constants)?)?))
     }
 
     fn expanded(&self, id: NodeId, input: &Activation, xs: &Tensor) -> Result<Tensor> {
@@ -322,6 +336,7 @@ impl Pass<'_> {
         let computed = input.computed.as_ref().filter(|_| !kept.is_empty());
         let computed = computed.map(|xs| l0_ops::take(&xs.flatten_from(1)?, 1, &within(&spread, kept))).transpose()?;
         let constants = match &input.constants {
+            Some(c) if c.rank() > 1 => Some(c.flatten_all()?),
             Some(c) => Some(c.unsqueeze(1)?.broadcast_as((c.elem_count(), positions))?.contiguous()?.flatten_all()?),
             None => None,
         };
@@ -352,12 +367,8 @@ impl Pass<'_> {
     fn biased(&self, id: NodeId, input: &Activation, xs: &Tensor) -> Result<Activation> {
         let bias = self.weights.of(&self.net.node(id).name, "bias")?;
         let ys = self.expanded(id, input, xs)?;
-        let constants = match (&input.constants, bias.rank()) {
-            (_, r) if r > 1 => None,
-            (Some(c), _) => Some((c + bias)?),
-            (None, _) => Some(bias.clone()),
-        };
-        let constants = self.masked_constants(id, constants)?;
+        let constants = input.constants.as_ref().map_or(Ok(bias.clone()), |c| sum(c, bias))?;
+        let constants = self.masked_constants(id, Some(constants))?;
         let made = self.computed(id, |kept| {
             let bias = l0_ops::take(bias, 0, kept)?;
             let mut dims = vec![1; ys.rank()];

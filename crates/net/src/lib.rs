@@ -29,6 +29,7 @@
 mod activation;
 mod affine;
 mod builder;
+mod compact;
 mod cost;
 mod error;
 mod forward;
@@ -40,6 +41,7 @@ mod params;
 mod plan;
 
 pub use builder::Builder;
+pub use compact::{Kept, Model};
 pub use cost::{Cost, ExpectedCost, LayerCost, Probabilities};
 pub use error::{Error, Result};
 pub use forward::{Mode, Output, StatisticsUpdate};

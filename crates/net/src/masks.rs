@@ -56,6 +56,11 @@ impl Masks {
         self.masks[space].as_ref()
     }
 
+    /// Whether the scale of a space differs between examples.
+    pub(crate) fn varies(&self, space: SpaceId) -> bool {
+        matches!(self.masks[space], Some(Mask::PerExample(_)))
+    }
+
     /// Whether a unit of a space is open: not scaled by 0 for every example.
     pub(crate) fn is_open(&self, space: SpaceId, unit: usize) -> bool {
         self.open[space].as_ref().is_none_or(|open| open[unit])

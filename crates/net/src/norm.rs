@@ -6,7 +6,7 @@
 use candle_core::Tensor;
 use l0_ops::Selection;
 
-use crate::activation::Activation;
+use crate::activation::{Activation, beside};
 use crate::affine::Pass;
 use crate::forward::StatisticsUpdate;
 use crate::{NodeId, Result};
@@ -46,11 +46,14 @@ impl Pass<'_> {
         let constants = self.norm_constants(
             id,
             |given| {
-                let centred = match given {
-                    Some(c) => (c - &all.mean)?,
-                    None => all.mean.neg()?,
-                };
-                &all.shift + (centred * (&all.scale / (&all.var + eps)?.sqrt()?)?)?
+                let factor = (&all.scale / (&all.var + eps)?.sqrt()?)?;
+                match given {
+                    Some(c) => {
+                        let centred = c.broadcast_sub(&beside(&all.mean, c)?)?;
+                        centred.broadcast_mul(&beside(&factor, c)?)?.broadcast_add(&beside(&all.shift, c)?)
+                    }
+                    None => &all.shift - (&all.mean * factor)?,
+                }
             },
             input,
             relu,

@@ -16,6 +16,8 @@ pub enum Unit {
     Computed,
     /// It is the same value for every input, at every position.
     Constant,
+    /// It is the same for every input, but not at every position: a constant that met zero padding.
+    Pattern,
     /// It is zero for every input.
     Zero,
     /// No later layer reads it.
@@ -30,7 +32,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Follows the closed units of `masks` through `net`. In training, dropout makes a constant vary.
+    /// Follows the closed units of `masks` through `net`. In training, dropout makes a constant vary, and a normalisation
+    /// learns from a pattern as from any map, so patterns are computed.
     pub fn new(net: &Net, masks: &Masks, training: bool) -> Self {
         let mut units: Vec<Vec<Unit>> = Vec::with_capacity(net.nodes().len());
         for id in 0..net.nodes().len() {
@@ -58,10 +61,10 @@ impl Plan {
         &self.kept[node]
     }
 
-    /// The units of a node that are constant but not zero, and read.
+    /// The units of a node that are the same for every input but not zero, and read.
     pub(crate) fn constants(&self, node: NodeId) -> Selection {
-        let constant: Vec<bool> = self.units[node].iter().map(|&unit| unit == Unit::Constant).collect();
-        Selection::of(&constant)
+        let constant = self.units[node].iter().map(|unit| matches!(unit, Unit::Constant | Unit::Pattern));
+        Selection::of(&constant.collect::<Vec<_>>())
     }
 }
 
@@ -82,29 +85,44 @@ fn forward(net: &Net, id: NodeId, units: &[Vec<Unit>], masks: &Masks, training: 
             Unit::Constant => Unit::Computed,
             unit => unit,
         }),
-        Layer::Bias { per_position: true } => vec![Unit::Computed; n],
+        Layer::Bias { per_position: true } => each(input, |unit| match unit {
+            Unit::Computed => Unit::Computed,
+            _ => Unit::Pattern,
+        }),
         Layer::Bias { per_position: false } => each(input, |unit| match unit {
             Unit::Zero => Unit::Constant,
             unit => unit,
         }),
         Layer::Add => input.iter().zip(&units[node.inputs[1]]).map(|(&a, &b)| sum(a, b)).collect(),
-        Layer::Flatten => (0..n).map(|unit| input[unit / net.shape(node.inputs[0]).positions()]).collect(),
+        Layer::AvgPool => each(input, even),
+        Layer::Flatten => (0..n).map(|unit| even(input[unit / net.shape(node.inputs[0]).positions()])).collect(),
         Layer::Take { units } => units.iter().map(|&unit| input[unit as usize]).collect(),
-        Layer::Relu | Layer::MaxPool2d { .. } | Layer::AvgPool | Layer::Dropout { .. } => input.to_vec(),
+        Layer::Relu | Layer::MaxPool2d { .. } | Layer::Dropout { .. } => input.to_vec(),
     };
-    let open = |unit: usize| !net.makes_space(id) || masks.is_open(net.space(id), unit);
-    made.into_iter().enumerate().map(|(unit, made)| if open(unit) { made } else { Unit::Zero }).collect()
+    let masked = |(unit, made)| match made {
+        _ if net.makes_space(id) && !masks.is_open(net.space(id), unit) => Unit::Zero,
+        Unit::Pattern if training => Unit::Computed,
+        Unit::Constant | Unit::Pattern if net.makes_space(id) && masks.varies(net.space(id)) => Unit::Computed,
+        made => made,
+    };
+    made.into_iter().enumerate().map(masked).collect()
+}
+
+/// What a unit becomes when each of its positions becomes a unit, or their mean does.
+fn even(unit: Unit) -> Unit {
+    if unit == Unit::Pattern { Unit::Constant } else { unit }
 }
 
 fn each(input: &[Unit], f: impl Fn(Unit) -> Unit) -> Vec<Unit> {
     input.iter().map(|&unit| f(unit)).collect()
 }
 
-/// A unit that is a linear map of `input`, plus a bias. A constant is uneven after zero padding, so not one any more.
+/// A unit that is a linear map of `input`, plus a bias. A constant is uneven after zero padding.
 fn affine(input: &[Unit], bias: bool, padded: bool) -> Unit {
     let any = |unit| input.contains(&unit);
     match () {
-        () if any(Unit::Computed) || (padded && any(Unit::Constant)) => Unit::Computed,
+        () if any(Unit::Computed) => Unit::Computed,
+        () if any(Unit::Pattern) || (padded && any(Unit::Constant)) => Unit::Pattern,
         () if bias || any(Unit::Constant) => Unit::Constant,
         () => Unit::Zero,
     }
@@ -113,6 +131,7 @@ fn affine(input: &[Unit], bias: bool, padded: bool) -> Unit {
 fn sum(a: Unit, b: Unit) -> Unit {
     match (a, b) {
         (Unit::Computed, _) | (_, Unit::Computed) => Unit::Computed,
+        (Unit::Pattern, _) | (_, Unit::Pattern) => Unit::Pattern,
         (Unit::Zero, Unit::Zero) => Unit::Zero,
         _ => Unit::Constant,
     }
@@ -128,7 +147,7 @@ fn drop_unread(net: &Net, units: &mut [Vec<Unit>]) {
                 *unit = Unit::Unread;
             }
         }
-        let reads: Vec<bool> = units[id].iter().map(|unit| matches!(unit, Unit::Computed | Unit::Constant)).collect();
+        let reads: Vec<bool> = units[id].iter().map(|unit| !matches!(unit, Unit::Zero | Unit::Unread)).collect();
         for &input in &net.node(id).inputs {
             mark(net, id, input, &reads, &mut read[input]);
         }

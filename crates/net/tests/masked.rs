@@ -31,7 +31,7 @@ fn check(seed: u64, share: f32, all_spaces: bool, training: bool) {
         let zeros = var.zeros_like().unwrap();
         let (a, b) = (theirs.get(var).unwrap_or(&zeros), ours.get(var).unwrap_or(&zeros));
         assert!(
-            difference(a, b) < 1e-4,
+            difference(a, b) < if training { 5e-4 } else { 1e-4 },
             "gradient of {name} differs by {} (seed {seed}, share {share})",
             difference(a, b)
         );
@@ -110,7 +110,7 @@ fn hard_counts_take_off_pruned_inputs_and_outputs() {
     };
     open("conv1", &|i| i < 9);
     open("conv2", &|i| i < 18);
-    open("features", &|i| i < 65 || i >= 288); // the features of closed maps are gone whatever their own gates say
+    open("features", &|i| !(65..288).contains(&i)); // the features of closed maps are gone whatever their own gates say
     open("fc1", &|i| i < 25);
     let plan = Plan::new(&net, &masks, false);
     let cost = net.cost_of(&plan);

@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test binary uses its part
 
 use candle_core::{Device, Tensor, Var};
-use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Net, Params, Role, Weights};
+use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Net, Params, Plan, Role, Unit, Weights};
 use l0_ops::portable;
 use l0_rng::{Purpose, Stream};
 
@@ -105,6 +105,7 @@ pub fn random_input(net: &Net, seed: u64, batch: usize) -> Tensor {
 /// The network with masks multiplied in full size, nothing left out.
 pub fn reference(net: &Net, w: &Weights, xs: &Tensor, masks: &Masks, training: bool) -> candle_core::Result<Tensor> {
     let mut made: Vec<Tensor> = Vec::new();
+    let plan = Plan::new(net, masks, training);
     for (id, node) in net.nodes().iter().enumerate() {
         let of = |leaf: &str| w.get(&format!("{}.{leaf}", node.name)).ok();
         let input = |i: usize| &made[node.inputs[i]];
@@ -122,7 +123,11 @@ pub fn reference(net: &Net, w: &Weights, xs: &Tensor, masks: &Masks, training: b
                     let (mean, var) = (of("running_mean").unwrap(), of("running_var").unwrap());
                     portable::batch_norm(input(0), scale, shift, mean, var, *eps, false)?
                 };
-                if *closed == ClosedMaps::Zero { ys.broadcast_mul(&alive(input(0))?)? } else { ys }
+                if *closed == ClosedMaps::Zero {
+                    ys.broadcast_mul(&per_unit(&open(&plan, node.inputs[0])?, ys.rank())?)?
+                } else {
+                    ys
+                }
             }
             Layer::Relu => portable::relu(input(0))?,
             Layer::MaxPool2d { size } => portable::max_pool2d(input(0), *size)?,
@@ -131,7 +136,10 @@ pub fn reference(net: &Net, w: &Weights, xs: &Tensor, masks: &Masks, training: b
             Layer::Add => (input(0) + input(1))?,
             Layer::Dropout { .. } => input(0).clone(),
             Layer::Take { units } => input(0).index_select(&Tensor::new(units.as_slice(), xs.device())?, 1)?,
-            Layer::Bias { .. } => input(0).broadcast_add(of("bias").unwrap())?,
+            Layer::Bias { per_position: true } => input(0).broadcast_add(of("bias").unwrap())?,
+            Layer::Bias { per_position: false } => {
+                input(0).broadcast_add(&per_unit(of("bias").unwrap(), input(0).rank())?)?
+            }
         };
         let makes =
             node.layer.is_affine() || matches!(node.layer, Layer::Input { .. } | Layer::Flatten | Layer::Take { .. });
@@ -154,10 +162,10 @@ fn per_unit(z: &Tensor, rank: usize) -> candle_core::Result<Tensor> {
     z.reshape(dims)
 }
 
-/// 0 for channels that are zero everywhere, 1 for all others.
-fn alive(xs: &Tensor) -> candle_core::Result<Tensor> {
-    let flat = xs.detach().transpose(0, 1)?.flatten_from(1)?.abs()?.max(1)?;
-    per_unit(&flat.gt(0.0)?.to_dtype(xs.dtype())?, xs.rank())
+/// 0 for units that masks close, whatever the input, 1 for all others.
+fn open(plan: &Plan, node: usize) -> candle_core::Result<Tensor> {
+    let open: Vec<f32> = plan.units(node).iter().map(|&unit| if unit == Unit::Zero { 0.0 } else { 1.0 }).collect();
+    Tensor::new(open, &Device::Cpu)
 }
 
 /// Largest absolute difference, in units of the largest value.

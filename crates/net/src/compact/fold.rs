@@ -1,0 +1,129 @@
+//! Normalisations and biases that directly follow a linear map are multiplied into it: exact up to rounding.
+//!
+//! With `g = scale / sqrt(var + eps)`: `(W x + b - mean) g + shift = (g W) x + ((b - mean) g + shift)`, row by row.
+
+use candle_core::Tensor;
+
+use super::draft::Values;
+use crate::activation::{beside, sum};
+use crate::{Error, Layer, Node, NodeId, Result};
+
+/// Folds until nothing more can be.
+pub(super) fn fold(nodes: &mut Vec<Node>, values: &mut Values) -> Result<()> {
+    let mut id = 1;
+    while id < nodes.len() {
+        if fold_at(nodes, values, id)? {
+            remove(nodes, id);
+        } else {
+            id += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Folds node `id` into what it reads, if that is a linear map, a normalisation or a bias that nothing else reads.
+fn fold_at(nodes: &mut [Node], values: &mut Values, id: NodeId) -> Result<bool> {
+    let Some(from) = sole(nodes, id) else { return Ok(false) };
+    match (&nodes[id].layer, &nodes[from].layer) {
+        (Layer::BatchNorm { eps, .. }, below) => {
+            // Between the two there may be the constants of a padded border.
+            let map = match below {
+                Layer::Bias { .. } => sole(nodes, from),
+                _ => Some(from),
+            };
+            let linear = |layer: &Layer| layer.is_affine() || matches!(layer, Layer::BatchNorm { .. });
+            let Some(map) = map.filter(|&map| linear(&nodes[map].layer)) else { return Ok(false) };
+            let (factor, shift) = normalisation(values, &nodes[id].name, *eps)?;
+            scale(values, &nodes[map].name, "weight", &factor)?;
+            if from != map && has_bias(&nodes[map].layer) {
+                scale(values, &nodes[map].name, "bias", &factor)?;
+            }
+            if has_bias(&nodes[from].layer) {
+                scale(values, &nodes[from].name, "bias", &factor)?;
+            }
+            add(nodes, values, from, shift)?;
+            Ok(true)
+        }
+        (Layer::Bias { per_position: true }, below) if below.is_affine() => {
+            // The map stays, and what the linear map added goes into it.
+            if has_bias(below) {
+                let bias = remove_value(values, &nodes[from].name, "bias")?;
+                set_bias(&mut nodes[from].layer, false);
+                add(nodes, values, id, bias)?;
+            }
+            Ok(false)
+        }
+        (Layer::Bias { per_position }, below) if below.is_affine() || matches!(below, Layer::Bias { .. }) => {
+            let per_position = *per_position;
+            let bias = remove_value(values, &nodes[id].name, "bias")?;
+            if per_position {
+                nodes[from].layer = Layer::Bias { per_position: true };
+            }
+            add(nodes, values, from, bias)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// What node `id` reads, if nothing else reads that.
+fn sole(nodes: &[Node], id: NodeId) -> Option<NodeId> {
+    let [from] = nodes[id].inputs[..] else { return None };
+    let readers = nodes.iter().flat_map(|node| &node.inputs).filter(|&&input| input == from).count();
+    (readers == 1).then_some(from)
+}
+
+fn has_bias(layer: &Layer) -> bool {
+    match layer {
+        Layer::Linear { bias, .. } | Layer::Conv2d { bias, .. } => *bias,
+        layer => matches!(layer, Layer::Bias { .. } | Layer::BatchNorm { .. }),
+    }
+}
+
+fn set_bias(layer: &mut Layer, to: bool) {
+    if let Layer::Linear { bias, .. } | Layer::Conv2d { bias, .. } = layer {
+        *bias = to;
+    }
+}
+
+fn remove_value(values: &mut Values, node: &str, leaf: &str) -> Result<Tensor> {
+    let missing = || Error::layer(node, format!("has no value {leaf:?}"));
+    values.remove(&format!("{node}.{leaf}")).ok_or_else(missing)
+}
+
+/// What a normalisation multiplies by and adds, both (n,).
+fn normalisation(values: &mut Values, node: &str, eps: f64) -> Result<(Tensor, Tensor)> {
+    let mut part = |leaf| remove_value(values, node, leaf);
+    let (scale, shift, mean, var) = (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
+    let factor = (scale / (var + eps)?.sqrt()?)?;
+    let shift = (shift - (mean * &factor)?)?;
+    Ok((factor, shift))
+}
+
+fn scale(values: &mut Values, node: &str, leaf: &str, factor: &Tensor) -> Result<()> {
+    let value = remove_value(values, node, leaf)?;
+    values.insert(format!("{node}.{leaf}"), value.broadcast_mul(&beside(factor, &value)?)?);
+    Ok(())
+}
+
+/// Adds to the bias of a node, which has one afterwards.
+fn add(nodes: &mut [Node], values: &mut Values, id: NodeId, more: Tensor) -> Result<()> {
+    let name = &nodes[id].name;
+    let bias = if has_bias(&nodes[id].layer) { sum(&remove_value(values, name, "bias")?, &more)? } else { more };
+    values.insert(format!("{name}.bias"), bias);
+    set_bias(&mut nodes[id].layer, true);
+    Ok(())
+}
+
+/// Takes out a node whose only input stands in for it.
+fn remove(nodes: &mut Vec<Node>, id: NodeId) {
+    let from = nodes[id].inputs[0];
+    nodes.remove(id);
+    for input in nodes.iter_mut().flat_map(|node| &mut node.inputs) {
+        *input = match *input {
+            at if at == id => from,
+            at if at > id => at - 1,
+            at => at,
+        };
+    }
+}
