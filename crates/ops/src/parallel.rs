@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut, Range};
 
 use rayon::prelude::*;
+use wide::f32x8;
 
 /// Runs `work` on every item, on the threads of the current rayon pool.
 pub(crate) fn each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync + Send) {
@@ -37,22 +38,29 @@ pub(crate) fn carve<T>(mut data: &mut [T], lens: impl IntoIterator<Item = usize>
 }
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Vec<f32x8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer kept by the thread for its next use; what it holds at first is left over from the last one.
 pub(crate) struct Scratch {
-    data: Vec<f32>,
+    data: Vec<f32x8>,
     len: usize,
 }
 
 /// A scratch buffer of `len` numbers.
 pub(crate) fn scratch(len: usize) -> Scratch {
     let mut data = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if data.len() < len {
-        data.resize(len, 0.0);
+    if data.len() * 8 < len {
+        data.resize(len.div_ceil(8), f32x8::ZERO);
     }
     Scratch { data, len }
+}
+
+impl Scratch {
+    /// The numbers eight by eight, as many as fill eights.
+    pub(crate) fn eights(&mut self) -> &mut [f32x8] {
+        &mut self.data[..self.len / 8]
+    }
 }
 
 impl Drop for Scratch {
@@ -65,12 +73,12 @@ impl Drop for Scratch {
 impl Deref for Scratch {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        &self.data[..self.len]
+        &bytemuck::cast_slice(&self.data)[..self.len]
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.data[..self.len]
+        &mut bytemuck::cast_slice_mut(&mut self.data)[..self.len]
     }
 }

@@ -8,7 +8,10 @@
 //! `dW[o, i, u, v] = sum over n, y, x of g[n, o, y, x] xs[n, i, s y + u - p, s x + v - p]`, `db[o] = sum of g[., o, ., .]`,
 //! `dxs[n, i, j, l] = sum of W[o, i, u, v] g[n, o, y, x]` over all terms in which this number took part.
 
+mod direct;
 mod im2col;
+mod lanes;
+mod tile;
 
 use std::sync::OnceLock;
 
@@ -34,6 +37,28 @@ struct Geometry {
     ow: usize,
     relu: bool,
     pool: usize,
+    path: Path,
+}
+
+/// The two ways to compute a convolution.
+#[derive(Debug, Clone, Copy)]
+enum Path {
+    Products,
+    Direct,
+}
+
+impl Path {
+    fn choose(b: usize) -> Self {
+        if b >= 4 { Self::Direct } else { Self::Products }
+    }
+
+    fn places_len(self, g: &Geometry, outputs: usize) -> usize {
+        match self {
+            _ if g.pool == 1 => 0,
+            Self::Products => outputs,
+            Self::Direct => direct::places_len(g),
+        }
+    }
 }
 
 impl Geometry {
@@ -98,8 +123,12 @@ impl CustomOp3 for Conv {
         let bias = slice(bias, bias_layout)?;
         let g = &self.geometry;
         let mut ys = vec![0.0; g.b * g.oc * g.pooled()];
-        let mut places = vec![0; if g.pool > 1 { ys.len() } else { 0 }];
-        im2col::forward(g, xs, weight, bias, &mut ys, &mut places);
+        let mut places = vec![0; g.path.places_len(g, ys.len())];
+        let forward = match g.path {
+            Path::Products => im2col::forward,
+            Path::Direct => direct::forward,
+        };
+        forward(g, xs, weight, bias, &mut ys, &mut places);
         if self.tracked {
             // The first run of an op is its only one: candle makes a new op for every call.
             let _ = self.places.set(places);
@@ -123,7 +152,11 @@ impl CustomOp3 for Conv {
         let ((y, yl), (g, gl)) = (ys.storage_and_layout(), grad.storage_and_layout());
         let (x, w, y, g) = (data(&x, xl)?, data(&w, wl)?, data(&y, yl)?, data(&g, gl)?);
         let operands = Backward { xs: x, weight: w, ys: y, grad: g, places };
-        im2col::backward(&self.geometry, &operands, &mut to);
+        let backward = match self.geometry.path {
+            Path::Products => im2col::backward,
+            Path::Direct => direct::backward,
+        };
+        backward(&self.geometry, &operands, &mut to);
         let wanted = |t: &Tensor, g: Vec<f32>| t.track_op().then(|| tensor(g, t.shape())).transpose();
         Ok((wanted(xs, to.xs)?, wanted(weight, to.weight)?, wanted(bias, to.bias)?))
     }
@@ -187,5 +220,5 @@ fn check(
     if pool == 0 || oh < pool || ow < pool {
         bail!("conv2d: found maps of {oh}x{ow}, expected at least one pooling window of side {pool} (1 or more)")
     }
-    Ok(Geometry { b, ic, ih, iw, oc, kh, kw, stride, padding, oh, ow, relu, pool })
+    Ok(Geometry { b, ic, ih, iw, oc, kh, kw, stride, padding, oh, ow, relu, pool, path: Path::choose(b) })
 }

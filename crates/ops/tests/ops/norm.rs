@@ -3,8 +3,11 @@ use l0_ops::portable;
 
 const EPS: f64 = 1e-5;
 
+/// Mean and variance of a channel from its numbers.
+type Statistics<'a> = dyn Fn(usize, &[f64]) -> (f64, f64) + 'a;
+
 /// All channels normalised with `statistics(numbers of a channel)`.
-fn naive(xs: &[Vec<f64>], dims: &[usize], relu: bool, statistics: &dyn Fn(usize, &[f64]) -> (f64, f64)) -> Vec<f64> {
+fn naive(xs: &[Vec<f64>], dims: &[usize], relu: bool, statistics: &Statistics) -> Vec<f64> {
     let (c, plane) = (dims[1], dims[2..].iter().product::<usize>());
     let channel = |at: usize| at / plane % c;
     let mut ys = vec![0.0; xs[0].len()];

@@ -1,0 +1,162 @@
+//! The inner loops of the direct convolution, on vectors of eight images.
+//!
+//! A number of each of eight images side by side is one vector, so a weight meets eight images in one multiply-add,
+//! whatever the width of the image. A tile holds `O` x `T` sums in registers while it runs over all its terms.
+
+use wide::f32x8;
+
+/// Images side by side in a vector.
+pub(super) const LANES: usize = 8;
+
+/// One number of each of eight images.
+pub(super) type Vector = f32x8;
+
+/// Most outputs (channels) of a tile, and most positions or weights beside them: 24 sums fill the registers.
+pub(super) const OUTPUTS: usize = 6;
+pub(super) const POSITIONS: usize = 4;
+
+/// Cuts `0..n` into ranges of nearly equal length, at most `most`.
+pub(super) fn even(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let left = n - start;
+        let len = left.div_ceil(left.div_ceil(most).max(1));
+        start += len;
+        (len > 0).then(|| (start - len, len))
+    })
+}
+
+/// Input planes seen through shifts: term (i, k) of position x is `data[i * plane + at + shifts[k] + x]`.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) data: &'a [Vector],
+    pub(super) plane: usize,
+    pub(super) shifts: &'a [usize],
+}
+
+/// Where results go: output o of position x is `at + o * plane + x * step`.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    pub(super) at: usize,
+    pub(super) plane: usize,
+    pub(super) step: usize,
+}
+
+/// `to[o, x] = sum over i, k of weights[i, k, o] from[i, k, x]` for `width` positions and `outputs` outputs.
+pub(super) fn correlate(
+    from: Source,
+    at: usize,
+    width: usize,
+    weights: &[f32],
+    outputs: usize,
+    to: &mut [Vector],
+    target: Target,
+) {
+    match outputs {
+        1 => row::<1>(from, at, width, weights, to, target),
+        2 => row::<2>(from, at, width, weights, to, target),
+        3 => row::<3>(from, at, width, weights, to, target),
+        4 => row::<4>(from, at, width, weights, to, target),
+        5 => row::<5>(from, at, width, weights, to, target),
+        _ => row::<OUTPUTS>(from, at, width, weights, to, target),
+    }
+}
+
+fn row<const O: usize>(from: Source, at: usize, width: usize, weights: &[f32], to: &mut [Vector], target: Target) {
+    let (weights, _) = weights.as_chunks::<O>();
+    for (x, len) in even(width, POSITIONS) {
+        let target = Target { at: target.at + x * target.step, ..target };
+        match len {
+            1 => sums::<O, 1>(from, at + x, weights, to, target),
+            2 => sums::<O, 2>(from, at + x, weights, to, target),
+            3 => sums::<O, 3>(from, at + x, weights, to, target),
+            _ => sums::<O, POSITIONS>(from, at + x, weights, to, target),
+        }
+    }
+}
+
+#[inline(never)]
+fn sums<const O: usize, const T: usize>(
+    from: Source,
+    at: usize,
+    weights: &[[f32; O]],
+    to: &mut [Vector],
+    target: Target,
+) {
+    let mut sums = [[Vector::ZERO; T]; O];
+    for (plane, weights) in from.data.chunks_exact(from.plane).zip(weights.chunks_exact(from.shifts.len())) {
+        for (&shift, weights) in from.shifts.iter().zip(weights) {
+            let Some(xs) = plane[at + shift..].first_chunk::<T>() else { return };
+            for o in 0..O {
+                let weight = Vector::splat(weights[o]);
+                for t in 0..T {
+                    sums[o][t] = weight.mul_add(xs[t], sums[o][t]);
+                }
+            }
+        }
+    }
+    for (o, sums) in sums.iter().enumerate() {
+        for (t, sum) in sums.iter().enumerate() {
+            to[target.at + o * target.plane + t * target.step] = *sum;
+        }
+    }
+}
+
+/// Rows of two stacks of planes that meet: `rows` rows of `width`, starting every `x_stride` and `g_stride`.
+#[derive(Clone, Copy)]
+pub(super) struct Meeting {
+    pub(super) rows: usize,
+    pub(super) width: usize,
+    pub(super) x_stride: usize,
+    pub(super) g_stride: usize,
+}
+
+/// `to[o * depth + k] += sum over rows, positions and images of g[g_at[o] ..] x[x_at[k] ..]`.
+pub(super) fn contract(
+    x: &[Vector],
+    g: &[Vector],
+    meeting: Meeting,
+    x_at: &[usize],
+    g_at: &[usize],
+    to: &mut [f32],
+    depth: usize,
+) {
+    macro_rules! dispatch {
+        ($($o:literal $k:literal),*) => {
+            match (g_at.len(), x_at.len()) {
+                $(($o, $k) => dots::<$o, $k>(x, g, meeting, x_at, g_at, to, depth),)*
+                (o, k) => unreachable!("no tile of {o} x {k}"),
+            }
+        };
+    }
+    dispatch!(1 1, 1 2, 1 3, 1 4, 2 1, 2 2, 2 3, 2 4, 3 1, 3 2, 3 3, 3 4, 4 1, 4 2, 4 3, 4 4, 5 1, 5 2, 5 3, 5 4, 6 1, 6 2, 6 3, 6 4);
+}
+
+#[inline(never)]
+fn dots<const O: usize, const K: usize>(
+    x: &[Vector],
+    g: &[Vector],
+    meeting: Meeting,
+    x_at: &[usize],
+    g_at: &[usize],
+    to: &mut [f32],
+    depth: usize,
+) {
+    let mut sums = [[Vector::ZERO; K]; O];
+    for row in 0..meeting.rows {
+        let xs: [&[Vector]; K] = std::array::from_fn(|k| &x[x_at[k] + row * meeting.x_stride..][..meeting.width]);
+        let gs: [&[Vector]; O] = std::array::from_fn(|o| &g[g_at[o] + row * meeting.g_stride..][..meeting.width]);
+        for at in 0..meeting.width {
+            for k in 0..K {
+                for o in 0..O {
+                    sums[o][k] = xs[k][at].mul_add(gs[o][at], sums[o][k]);
+                }
+            }
+        }
+    }
+    for (o, sums) in sums.iter().enumerate() {
+        for (k, sum) in sums.iter().enumerate() {
+            to[o * depth + k] += sum.reduce_add();
+        }
+    }
+}
