@@ -44,3 +44,8 @@ check:
 [group('reproduce')]
 report *args:
     cargo run --release -p l0-experiments --bin report -- "$@"
+
+# Time training steps and convolutions against PyTorch (L0_PYTHON names a Python that has it); nothing else should run.
+[group('develop')]
+bench *args:
+    cargo run --release -p l0-experiments --bin bench -- "$@"

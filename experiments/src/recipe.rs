@@ -62,6 +62,14 @@ impl Model {
         })
     }
 
+    /// Other lambdas for the gates, in the paper's unit; a network without gates stays as it is.
+    pub fn set_lambdas(&mut self, values: &[f64]) {
+        let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. }) = self;
+        if let Gating::L0 { lambdas } = gating {
+            *lambdas = values.iter().copied().map(Lambda::PerWeight).collect();
+        }
+    }
+
     /// What a table calls it.
     pub fn title(&self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
-use l0_experiments::{recipes, session};
+use l0_experiments::{Recipe, recipes, session};
 use l0_record::run_path;
 
 #[global_allocator]
@@ -30,6 +30,12 @@ struct Args {
     /// Epochs, in place of the paper's 200.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
+    /// Hold out N training images and test on them instead: for choosing settings, never for a result.
+    #[arg(long, value_name = "N")]
+    validation: Option<usize>,
+    /// Lambdas of the gated layers, in the paper's unit, in place of the row's.
+    #[arg(long, value_name = "L", value_delimiter = ',')]
+    lambdas: Vec<f64>,
     /// Folder for the runs: OUT/ROW/seed-N. If not given, a folder under results/mnist/ with today's date.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -49,13 +55,13 @@ fn reproduce(args: &Args) -> Result<()> {
     let seeds = session::seeds(args.seeds, &args.seed)?;
     let threads = args.run.apply()?;
     let stop = cli::stop_on_signals()?;
-    let data = args.data.load(rows[0].data)?;
+    let mut data = args.data.load(rows[0].data)?;
+    if let Some(n) = args.validation {
+        (data.train, data.test) = data.train.split_off(n, 0)?;
+    }
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("results/mnist").join(l0_record::today()));
     for row in rows {
-        let row = match args.epochs {
-            Some(epochs) => row.with_epochs(epochs),
-            None => row,
-        };
+        let row = adapted(row, args);
         for &seed in &seeds {
             let path = run_path(&out, row.name, seed)?;
             match session::train(&row, seed, &data, &path, threads, stop)? {
@@ -65,6 +71,21 @@ fn reproduce(args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The row as the command line changes it; what then differs from the published one is said wherever a run is shown.
+fn adapted(row: Recipe, args: &Args) -> Recipe {
+    let mut row = match args.epochs {
+        Some(epochs) => row.with_epochs(epochs),
+        None => row,
+    };
+    if !args.lambdas.is_empty() {
+        row.model.set_lambdas(&args.lambdas);
+    }
+    if let Some(n) = args.validation {
+        row.scaled_down = Some(format!("tested on {n} training images that were held out"));
+    }
+    row
 }
 
 fn line(row: &str, seed: u64, outcome: &l0_record::Outcome) -> String {

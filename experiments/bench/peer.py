@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""The PyTorch peer of `just bench`: the same steps, as a PyTorch user would write them.
+
+Reads one JSON request a line on standard input and answers each with one line: the milliseconds of every timed
+repetition. Requests are answered in turn, so that whoever asks can alternate between this program and another.
+
+  {"work": "step", "model": "mlp" | "lenet5" | "wrn", "batch": 100, "compile": false, "threads": 2, "times": 20}
+  {"work": "conv", "shape": [64, 160, 32, 32], "out": 160, "kernel": 3, "padding": 1, "threads": 2, "times": 5}
+  {"work": "matmul", "n": 1024, "threads": 2, "times": 20}
+
+A step is forward, cross-entropy, L0 penalty, backward, Adam or SGD, clamp of the gates, and the average of all values.
+"""
+import json
+import math
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
+N_TRAIN = 60_000
+
+
+class Gates(nn.Module):
+    def __init__(self, units, droprate):
+        super().__init__()
+        start = math.log((1 - droprate) / droprate)
+        self.log_alpha = nn.Parameter(start + 0.01 * torch.randn(units))
+
+    def sample(self):
+        u = torch.rand_like(self.log_alpha).clamp(1e-6, 1 - 1e-6)
+        s = torch.sigmoid((torch.logit(u) + self.log_alpha) / BETA)
+        return (s * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
+
+    def open(self):
+        return torch.sigmoid(self.log_alpha - BETA * math.log(-GAMMA / ZETA)).sum()
+
+
+class GatedLinear(nn.Linear):
+    """Gates on the input units."""
+
+    def __init__(self, inputs, outputs, droprate, price):
+        super().__init__(inputs, outputs)
+        self.gates, self.price = Gates(inputs, droprate), price * outputs
+
+    def forward(self, x):
+        return F.linear(x, self.weight * self.gates.sample(), self.bias)
+
+
+class GatedConv(nn.Conv2d):
+    """Gates on the output maps."""
+
+    def __init__(self, inputs, outputs, kernel, droprate, price, **more):
+        super().__init__(inputs, outputs, kernel, **more)
+        self.gates, self.price = Gates(outputs, droprate), price * self.weight[0].numel()
+
+    def forward(self, x):
+        z = self.gates.sample()
+        bias = None if self.bias is None else self.bias * z
+        return F.conv2d(x, self.weight * z[:, None, None, None], bias, self.stride, self.padding)
+
+
+def mlp():
+    price = 0.1 / N_TRAIN
+    return nn.Sequential(
+        nn.Flatten(),
+        GatedLinear(784, 300, 0.2, price), nn.ReLU(),
+        GatedLinear(300, 100, 0.5, price), nn.ReLU(),
+        GatedLinear(100, 10, 0.5, price),
+    )
+
+
+def lenet5():
+    price = 0.1 / N_TRAIN
+    return nn.Sequential(
+        GatedConv(1, 20, 5, 0.5, price), nn.ReLU(), nn.MaxPool2d(2),
+        GatedConv(20, 50, 5, 0.5, price), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), GatedLinear(800, 500, 0.5, price), nn.ReLU(),
+        GatedLinear(500, 10, 0.5, price),
+    )
+
+
+class Block(nn.Module):
+    """A pre-activation block of a Wide ResNet, gates on the maps of its first convolution."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.bn1, self.bn2 = nn.BatchNorm2d(inputs), nn.BatchNorm2d(outputs)
+        self.conv1 = GatedConv(inputs, outputs, 3, 0.3, 0.001 / 50_000, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False)
+        self.short = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if inputs != outputs else None
+
+    def forward(self, x):
+        y = F.relu(self.bn1(x))
+        skip = x if self.short is None else self.short(y)
+        return self.conv2(F.relu(self.bn2(self.conv1(y)))) + skip
+
+
+def wrn(depth=16, width=1):
+    """WRN-16-1 unless told otherwise."""
+    layers, inputs = [nn.Conv2d(3, 16, 3, padding=1, bias=False)], 16
+    for group, outputs in enumerate([16 * width, 32 * width, 64 * width]):
+        for i in range((depth - 4) // 6):
+            layers.append(Block(inputs, outputs, 2 if group > 0 and i == 0 else 1))
+            inputs = outputs
+    layers += [nn.BatchNorm2d(inputs), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10)]
+    return nn.Sequential(*layers)
+
+
+MODELS = {"mlp": (mlp, (1, 28, 28)), "lenet5": (lenet5, (1, 28, 28)), "wrn": (wrn, (3, 32, 32))}
+
+
+def step(model, batch, compiled):
+    """A function that makes one training step on random images."""
+    make, shape = MODELS[model]
+    net = make().train()
+    params = list(net.parameters())
+    gated = [m for m in net.modules() if hasattr(m, "gates")]
+    sgd = model == "wrn"
+    optimiser = torch.optim.SGD(params, 0.1, momentum=0.9, nesterov=True) if sgd else torch.optim.Adam(params, 1e-3)
+    average = [p.detach().clone() for p in params]
+    xs, ys = torch.rand(batch, *shape), torch.randint(0, 10, (batch,))
+
+    def loss():
+        penalty = sum(m.gates.open() * m.price for m in gated)
+        return F.cross_entropy(net(xs), ys) + penalty
+
+    objective = torch.compile(loss) if compiled else loss
+
+    def one():
+        optimiser.zero_grad(set_to_none=True)
+        objective().backward()
+        optimiser.step()
+        with torch.no_grad():
+            for m in gated:
+                m.gates.log_alpha.clamp_(math.log(0.01), math.log(100))
+            torch._foreach_lerp_(average, params, 1e-3)
+
+    return one
+
+
+def conv(shape, out, kernel, padding):
+    """A function that makes one convolution, forward and backward, with a gradient for its input."""
+    xs = torch.rand(*shape, requires_grad=True)
+    weight = torch.rand(out, shape[1], kernel, kernel, requires_grad=True)
+    upstream = torch.rand_like(F.conv2d(xs, weight, padding=padding))
+
+    def one():
+        xs.grad = weight.grad = None
+        F.conv2d(xs, weight, padding=padding).backward(upstream)
+
+    return one
+
+
+def matmul(n):
+    a, b = torch.rand(n, n), torch.rand(n, n)
+    return lambda: torch.mm(a, b)
+
+
+def prepare(request):
+    if request["work"] == "step":
+        return step(request["model"], request["batch"], request["compile"])
+    if request["work"] == "conv":
+        return conv(request["shape"], request["out"], request["kernel"], request["padding"])
+    return matmul(request["n"])
+
+
+def main():
+    prepared = {}
+    print(json.dumps({"torch": torch.__version__}), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        torch.set_num_threads(request.pop("threads"))
+        times, key = request.pop("times"), json.dumps([request, torch.get_num_threads()], sort_keys=True)
+        if key not in prepared:
+            torch.manual_seed(1)
+            prepared[key] = prepare(request)
+            for _ in range(3):
+                prepared[key]()
+        spent = []
+        for _ in range(times):
+            begin = time.perf_counter()
+            prepared[key]()
+            spent.append(1e3 * (time.perf_counter() - begin))
+        print(json.dumps({"ms": spent}), flush=True)
+
+
+main()

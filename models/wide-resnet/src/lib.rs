@@ -1,0 +1,146 @@
+//! Wide residual networks (Zagoruyko and Komodakis 2016) as the paper gates them on CIFAR (Louizos et al. 2018, Table 2).
+//!
+//! WRN-d-k has a 3x3 convolution of 16 maps, three groups of (d - 4) / 6 blocks with 16k, 32k and 64k maps, and a linear
+//! layer on the mean of each map. A block is pre-activated: BN, ReLU, conv1, BN, ReLU, conv2, plus its input; where the
+//! width changes, a 1x1 convolution of the activated input takes the input's place. Gates are on the maps that conv1
+//! makes. The first block of the second and third group halves the image, in its second convolution, as the authors'
+//! code does: WRN-28-10 then takes 5.95 G multiply-accumulates (5.24 G with the stride on conv1).
+
+use l0::{Lambda, Network, Placement, Side};
+use l0_net::{Builder, ClosedMaps, Error};
+use serde::{Deserialize, Serialize};
+
+/// The sizes of a Wide ResNet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Channels, rows and columns of an image.
+    pub image: (usize, usize, usize),
+    /// Convolutions on a path, 6 n + 4.
+    pub depth: usize,
+    /// Factor of all widths.
+    pub width: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// What a BatchNorm makes of a closed map: the formula's constant (as in the paper), or nothing.
+    pub closed: ClosedMaps,
+}
+
+impl Config {
+    fn new(depth: usize, width: usize, classes: usize) -> Self {
+        Self { image: (3, 32, 32), depth, width, classes, closed: ClosedMaps::Constant }
+    }
+}
+
+/// WRN-28-10, the paper's network: 36.5 M parameters.
+pub fn wrn_28_10(classes: usize) -> Config {
+    Config::new(28, 10, classes)
+}
+
+/// WRN-16-4.
+pub fn wrn_16_4(classes: usize) -> Config {
+    Config::new(16, 4, classes)
+}
+
+/// WRN-16-1, small enough for a CPU.
+pub fn wrn_16_1(classes: usize) -> Config {
+    Config::new(16, 1, classes)
+}
+
+/// Share of maps that the dropout network drops after the first convolution of a block; the gates start from it.
+const DROPRATE: f64 = 0.3;
+
+/// A network without gates.
+///
+/// # Errors
+/// If a size is 0 or the depth is not 6 n + 4.
+pub fn dense(config: &Config) -> Result<Network, Error> {
+    Network::new(chain(config, 0.0)?.build()?, &[])
+}
+
+/// A network without gates, trained with dropout between the convolutions of each block.
+///
+/// # Errors
+/// As for [`dense`].
+pub fn dropout(config: &Config) -> Result<Network, Error> {
+    Network::new(chain(config, DROPRATE)?.build()?, &[])
+}
+
+/// The L0 network. `weight_decay` is that of its other parameters: a gated convolution decays by it over 1 - 0.3, since
+/// its gates are open with probability 0.7 in the authors' reading.
+///
+/// # Errors
+/// As for [`dense`], or if the number of lambdas is neither 1 nor that of the blocks.
+pub fn l0(config: &Config, lambdas: &[Lambda], weight_decay: f64) -> Result<Network, Error> {
+    let blocks: Vec<String> = (0..3).flat_map(|g| (0..per_group(config)).map(move |i| block(g, i))).collect();
+    let lambdas = l0::per_layer("lambdas", lambdas, blocks.len())?;
+    let placement = |(block, lambda): (&String, Lambda)| Placement {
+        layer: format!("{block}.conv1"),
+        side: Side::Output,
+        droprate_init: DROPRATE,
+        lambda,
+        weight_decay: weight_decay / (1.0 - DROPRATE),
+    };
+    let placements: Vec<Placement> = blocks.iter().zip(lambdas).map(placement).collect();
+    Network::new(chain(config, 0.0)?.build()?, &placements)
+}
+
+fn per_group(config: &Config) -> usize {
+    config.depth.saturating_sub(4) / 6
+}
+
+fn block(group: usize, i: usize) -> String {
+    format!("group{}.block{}", group + 1, i + 1)
+}
+
+fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
+    if config.depth < 10 || config.depth % 6 != 4 {
+        let problem = format!("depth {} of a Wide ResNet is not 6 n + 4 with n of 1 or more", config.depth);
+        return Err(Error::Layer { node: "image".into(), problem });
+    }
+    let (c, h, w) = config.image;
+    let mut b = Builder::image("image", c, h, w);
+    b.conv2d_same("conv", 16, 3, 1);
+    let mut maps = 16;
+    for group in 0..3 {
+        let out = 16 * config.width << group;
+        for i in 0..per_group(config) {
+            let stride = if group > 0 && i == 0 { 2 } else { 1 };
+            residual(&mut b, &block(group, i), (maps, out), stride, config.closed, dropout);
+            maps = out;
+        }
+    }
+    b.batch_norm("bn", config.closed).relu().avg_pool().linear("fc", config.classes);
+    Ok(b)
+}
+
+fn residual(b: &mut Builder, name: &str, (maps, out): (usize, usize), stride: usize, closed: ClosedMaps, dropout: f64) {
+    let input = b.tip();
+    let active = b.batch_norm(&format!("{name}.bn1"), closed).relu().tip();
+    let skip =
+        if maps == out && stride == 1 { input } else { b.conv2d_same(&format!("{name}.short"), out, 1, stride).tip() };
+    b.at(active).conv2d_same(&format!("{name}.conv1"), out, 3, 1);
+    b.batch_norm(&format!("{name}.bn2"), closed).relu().dropout(dropout);
+    b.conv2d_same(&format!("{name}.conv2"), out, 3, stride).add(skip);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_wrn_28_10() {
+        let network = l0(&wrn_28_10(10), &[Lambda::PerWeight(0.001)], 5e-4).unwrap();
+        let cost = network.net().cost();
+        assert_eq!(cost.params(), 36_479_194);
+        assert_eq!(network.gated_weights(), 16_842_240);
+        assert_eq!(network.gated_units().iter().sum::<usize>(), 4_480);
+        // By hand, convolution by convolution.
+        assert_eq!(cost.macs(), 5_951_117_568);
+    }
+
+    #[test]
+    fn a_depth_that_does_not_exist_is_refused() {
+        let error = dense(&Config { depth: 17, ..wrn_16_1(10) }).unwrap_err().to_string();
+        assert!(error.contains("depth 17"), "{error}");
+    }
+}
