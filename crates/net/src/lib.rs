@@ -37,6 +37,7 @@ mod layer;
 mod masks;
 mod net;
 mod norm;
+mod onnx;
 mod params;
 mod plan;
 
@@ -48,5 +49,6 @@ pub use forward::{Mode, Output, StatisticsUpdate};
 pub use layer::{ClosedMaps, Layer, Shape};
 pub use masks::{Mask, Masks};
 pub use net::{Net, Node, NodeId, Space, SpaceId};
+pub use onnx::{OnnxAbout, to_onnx};
 pub use params::{Param, Params, Role, Weights};
 pub use plan::{Plan, Unit};

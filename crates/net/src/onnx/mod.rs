@@ -1,0 +1,60 @@
+//! Writing a plain network as an ONNX file, which other runtimes read.
+//!
+//! The file is a protocol buffer; the few fields it needs are written by hand, so nothing has to be installed to build
+//! this. Every layer becomes one operator (an average pool two, dropout none), parameters keep their names, and the
+//! batch is a dimension without a number.
+
+mod graph;
+mod protobuf;
+
+use std::collections::BTreeMap;
+
+use self::graph::Graph;
+use self::protobuf::Message;
+use crate::{Error, Net, Result, Weights};
+
+/// Version of the file format: 8 came with opset 15 and is read by every runtime of the last years.
+const IR_VERSION: i64 = 8;
+/// Version of the operators' meanings.
+const OPSET: i64 = 17;
+/// A protocol buffer must be smaller than 2 GiB.
+const LIMIT: usize = i32::MAX as usize;
+
+/// What an ONNX file says about itself.
+#[derive(Debug, Clone, Default)]
+pub struct OnnxAbout {
+    /// The program that wrote the file.
+    pub producer: String,
+    /// Its version.
+    pub version: String,
+    /// A description for people.
+    pub doc: String,
+    /// Facts under names.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The bytes of an ONNX file of `net`, which reads (batch, ...) as the network's input and gives (batch, ...) as its
+/// last layer, both named after their layers.
+///
+/// # Errors
+/// If a parameter is missing or of another shape, or the file would reach 2 GiB.
+pub fn to_onnx(net: &Net, weights: &Weights, about: &OnnxAbout) -> Result<Vec<u8>> {
+    weights.check(net)?;
+    let size: usize = net.parameters().iter().map(|(.., shape)| 4 * shape.iter().product::<usize>()).sum();
+    if size >= LIMIT {
+        return Err(Error::Count { what: "bytes of parameters", found: size, expected: format!("fewer than {LIMIT}") });
+    }
+    let graph = Graph::new(net, weights)?.finish();
+    let opset = Message::new().text(1, "").int(2, OPSET);
+    let entry = |(key, value): (&String, &String)| Message::new().text(1, key).text(2, value);
+    let metadata: Vec<Message> = about.metadata.iter().map(entry).collect();
+    let model = Message::new()
+        .int(1, IR_VERSION)
+        .text(2, &about.producer)
+        .text(3, &about.version)
+        .text(6, &about.doc)
+        .message(7, &graph)
+        .message(8, &opset)
+        .messages(14, &metadata);
+    Ok(model.into_bytes())
+}

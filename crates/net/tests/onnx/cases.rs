@@ -1,0 +1,72 @@
+//! Networks and their ONNX files, for every runtime that is to read them.
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test binary uses its part
+
+#[path = "../common/mod.rs"]
+pub mod common;
+
+use candle_core::Tensor;
+use l0_net::{Builder, ClosedMaps, Layer, Masks, Mode, Net, OnnxAbout, Weights, to_onnx};
+
+use common::{random_net, random_params};
+
+pub const BATCHES: [usize; 3] = [1, 2, 7];
+
+/// A network, the bytes of its file, and its parameters.
+pub struct Case {
+    pub name: String,
+    pub net: Net,
+    pub weights: Weights,
+    pub file: Vec<u8>,
+}
+
+impl Case {
+    pub fn new(name: &str, net: Net, seed: u64) -> Self {
+        let weights = random_params(&net, seed).detached();
+        let about = OnnxAbout {
+            producer: "l0-net".into(),
+            version: "0.1.0".into(),
+            doc: "a random network".into(),
+            metadata: [("seed".to_string(), seed.to_string())].into(),
+        };
+        let file = to_onnx(&net, &weights, &about).unwrap();
+        Self { name: name.into(), net, weights, file }
+    }
+
+    pub fn forward(&self, xs: &Tensor) -> Tensor {
+        self.net.forward(&self.weights, xs, &Masks::none(&self.net), Mode::Eval).unwrap().ys
+    }
+}
+
+/// Every kind of layer, on an image that is not square.
+pub fn every_layer() -> Net {
+    let mut b = Builder::image("image", 2, 11, 9);
+    b.layer("conv", Layer::Conv2d { out: 5, kernel: 3, stride: 2, padding: 1, bias: true });
+    b.layer("map", Layer::Bias { per_position: true }).batch_norm("bn", ClosedMaps::Constant).relu();
+    let skip = b.tip();
+    b.conv2d_same("same", 5, 3, 1).layer("shift", Layer::Bias { per_position: false }).add(skip).max_pool2d(2);
+    b.layer("some", Layer::Take { units: vec![4, 0, 2] }).flatten("features").dropout(0.5);
+    b.layer("part", Layer::Take { units: (0..18).rev().step_by(2).collect() });
+    b.linear("fc1", 6).batch_norm("bn1", ClosedMaps::Zero).relu();
+    b.layer("even", Layer::Bias { per_position: true }).layer("odd", Layer::Bias { per_position: false });
+    b.layer("fc2", Layer::Linear { out: 3, bias: false });
+    b.build().unwrap()
+}
+
+/// A parameter of "a", the layer "a.weight" and the empty name cannot all keep theirs.
+fn colliding_names() -> Net {
+    let mut b = Builder::features("", 4);
+    b.linear("a", 3).relu().linear("a.weight", 3).layer("a.weight_", Layer::Relu).dropout(0.5);
+    b.build().unwrap()
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut averaged = Builder::image("image", 3, 6, 5);
+    averaged.conv2d("conv", 4, 2).avg_pool();
+    let mut nothing = Builder::features("xs", 3);
+    nothing.dropout(0.1);
+    let special = [("every-layer", every_layer()), ("names", colliding_names()), ("nothing", nothing.build().unwrap())];
+    let mut cases: Vec<Case> = special.into_iter().map(|(name, net)| Case::new(name, net, 1)).collect();
+    cases.push(Case::new("average", averaged.build().unwrap(), 2));
+    cases.extend((0..40).map(|seed| Case::new(&format!("random-{seed}"), random_net(seed), seed)));
+    cases
+}
