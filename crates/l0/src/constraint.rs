@@ -179,10 +179,13 @@ impl Constraints {
     /// [`Constraint::update`] of each; returns the violations.
     ///
     /// # Errors
-    /// If there is not one finite density for each constraint; then none is updated past the first that is wrong.
+    /// If there is not one finite density for each constraint; then none is updated.
     pub fn update(&mut self, densities: &[f64]) -> crate::Result<Vec<f64>> {
         if densities.len() != self.each.len() {
             return Err(Error::Count { what: "densities", found: densities.len(), expected: self.each.len() });
+        }
+        for &density in densities {
+            in_range("a density", density, "finite", density.is_finite())?;
         }
         self.each.iter_mut().zip(densities).map(|(constraint, &density)| constraint.update(density)).collect()
     }

@@ -88,6 +88,8 @@ fn bad_input_is_refused() {
     assert_eq!(error, "found 3 target densities, expected 4");
     let mut model = Constraints::new(&Targets::Model(0.2), Quantity::Params, 4, 0.1, true).unwrap();
     assert_eq!(message(model.update(&[f64::NAN])), "a density must be finite, found NaN");
+    let mut layers = Constraints::new(&Targets::Layers(vec![0.1; 2]), Quantity::Params, 2, 0.1, true).unwrap();
+    assert!(layers.update(&[0.9, f64::NAN]).is_err() && layers.each()[0].multiplier() == 0.0);
     assert_eq!(message(model.update(&[0.1, 0.1])), "found 2 densities, expected 1");
     assert!(message(model.term(&[])).contains("found 0 densities, expected 1"));
     assert_eq!("macs".parse::<Quantity>().map(|q| q.to_string()), Ok("macs".to_string()));

@@ -3,7 +3,7 @@ use candle_nn::{Module, VarMap};
 
 use super::*;
 use crate::testing::{close, gradient, message, normal, row, uniform};
-use crate::{Estimator, HardConcrete, Sampling};
+use crate::{Estimator, HardConcrete, L2, Lambda, Penalty, Sampling};
 
 const IN: usize = 6;
 const OUT: usize = 4;
@@ -165,6 +165,42 @@ fn all_gates_closed_leave_the_bias() {
     let ys = layer.forward_t(&normal(&[2, IN], "xs"), true).unwrap();
     assert_eq!(row(&ys), [row(layer.bias().unwrap()), row(layer.bias().unwrap())].concat());
     assert_eq!(layer.forward_t(&normal(&[0, IN], "none"), true).unwrap().dims(), [0, OUT]);
+}
+
+// import math
+// sg = lambda x: 1 / (1 + math.exp(-x))
+// def objective(w, b, a, x):          # sum of outputs + penalty, gates from noise u
+//     z = [min(1, max(0, sg((math.log(t / (1 - t)) + l) * 1.5) * 1.2 - 0.1)) for t, l in zip(u, a)]
+//     ys = [sum(x[j] * z[j] * w[o][j] for j in range(3)) + b[o] for o in range(2)]
+//     norm = [sum(w[o][j] ** 2 for o in range(2)) for j in range(3)]
+//     cost = sum(sg(a[j] + 2 / 3 * math.log(11)) * (2 * 0.1 + 0.2 / 2 * norm[j]) for j in range(3))
+//     return sum(ys) + cost + 0.2 / 2 * sum(t * t for t in b)
+// u, x = [0.3, 0.6, 0.1], [1.0, -2.0, 0.5]
+// w, b, a = [[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]], [0.1, -0.3], [0.4, -0.6, -1.2]
+// print(objective(w, b, a, x))
+// def d(v, i, h=1e-6):
+//     v[i] += h; up = objective(w, b, a, x); v[i] -= 2 * h; down = objective(w, b, a, x); v[i] += h
+//     return round((up - down) / (2 * h), 7)
+// print([d(row, j) for row in w for j in range(3)], [d(b, i) for i in range(2)], [d(a, j) for j in range(3)])
+#[test]
+fn objective_and_gradients_of_an_independent_program() {
+    let vector = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
+    let weight = vector(&[0.5, -1.0, 2.0, 1.5, 0.25, -0.75]).reshape((2, 3)).unwrap();
+    let (bias, log_alpha) = (vector(&[0.1, -0.3]), vector(&[0.4, -0.6, -1.2]));
+    let (xs, noise) = (vector(&[1.0, -2.0, 0.5]).unsqueeze(0).unwrap(), vector(&[0.3, 0.6, 0.1]));
+    let penalty = Penalty::new(Lambda::PerWeight(0.1), 0.2, L2::Attached, 1, 1).unwrap();
+    let objective = |weight: &Tensor, bias: &Tensor, log_alpha: &Tensor| {
+        let gate = Gate::new(log_alpha.clone(), HardConcrete::default()).unwrap();
+        let layer = L0Linear::new(weight.clone(), Some(bias.clone()), gate, LayerConfig::default()).unwrap();
+        let ys = layer.forward_with_noise(&xs, &noise).unwrap();
+        (ys.sum_all().unwrap() + layer.penalty(&penalty).unwrap()).unwrap()
+    };
+    close("objective", &row(&objective(&weight, &bias, &log_alpha)), &[2.054258558], 1e-6);
+    let of_weight = gradient(&weight, |weight| objective(weight, &bias, &log_alpha));
+    close("weight", &of_weight, &[0.3940068, -0.972307, 0.2393402, 0.5701367, -0.7896113, -0.0897526], 1e-6);
+    close("bias", &gradient(&bias, |bias| objective(&weight, bias, &log_alpha)), &[1.02, 0.94], 1e-6);
+    let of_gates = gradient(&log_alpha, |log_alpha| objective(&weight, &bias, log_alpha));
+    close("log_alpha", &of_gates, &[0.8531512, 0.7210841, 0.1577147], 1e-6);
 }
 
 #[test]
