@@ -43,6 +43,25 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, String)> {
     Ok((bytes, digest))
 }
 
+/// sha256 of a file, without holding it.
+#[cfg(feature = "hub")]
+pub(crate) fn of_file(path: &Path) -> Result<String> {
+    of_open_file(&File::open(path).map_err(Error::io("read", path))?, path)
+}
+
+/// sha256 of what is left to read of an open file.
+#[cfg(feature = "hub")]
+pub(crate) fn of_open_file(mut file: &File, path: &Path) -> Result<String> {
+    let mut hash = Sha256Hex::new();
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece).map_err(Error::io("read", path))? {
+            0 => return Ok(hash.finish()),
+            n => hash.update(&piece[..n]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -62,6 +62,18 @@ pub enum Error {
         advice: String,
     },
 
+    /// The cache does not hold a file, and nothing else may be asked.
+    #[error(
+        "{file} is not in the cache {}, and offline nothing can be fetched; unset HF_HUB_OFFLINE once, or name a folder \
+         that holds the file with --data DIR or L0_DATA", cache.display()
+    )]
+    Offline {
+        /// Repository and file.
+        file: String,
+        /// The Hub's cache.
+        cache: PathBuf,
+    },
+
     /// The Hub could not be reached, or did not deliver.
     #[error(
         "cannot fetch {file} from {endpoint}: {reason}; try again later, set HF_ENDPOINT to a mirror, or name a folder \

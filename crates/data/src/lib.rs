@@ -37,8 +37,11 @@ mod digits;
 mod error;
 mod feed;
 mod folder;
-#[cfg_attr(not(feature = "hub"), path = "no_hub.rs")]
+#[cfg(not(feature = "hub"))]
+#[path = "no_hub.rs"]
 mod hub;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod idx;
 mod order;
 mod progress;

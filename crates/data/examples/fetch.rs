@@ -1,0 +1,35 @@
+//! Fetches a data set and says what came: `cargo run --release -p l0-data --features hub --example fetch -- mnist`.
+//! Uses HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and L0_DATA as the experiments do.
+
+use l0_data::{DatasetName, Source, load};
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let name: DatasetName = std::env::args().nth(1).ok_or("usage: fetch NAME")?.parse()?;
+    let source = Source {
+        dir: std::env::var_os("L0_DATA").map(PathBuf::from),
+        offline: std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| value != "0" && !value.is_empty()),
+        ..Source::default()
+    };
+    let start = Instant::now();
+    let data = load(name, &source, &progress()).inspect_err(|error| {
+        eprintln!("{error}\n({:.1} s)", start.elapsed().as_secs_f64());
+    });
+    let Ok(data) = data else { std::process::exit(1) };
+    println!("{name}: {} + {} images in {:.1} s", data.train.len(), data.test.len(), start.elapsed().as_secs_f64());
+    data.files.iter().for_each(|file| println!("{}  {}", file.sha256, file.path.display()));
+    println!("{}", data.digest());
+    Ok(())
+}
+
+#[cfg(feature = "hub")]
+fn progress() -> impl l0_data::Progress {
+    l0_data::hub::Bar::default()
+}
+
+#[cfg(not(feature = "hub"))]
+fn progress() -> impl l0_data::Progress {
+    l0_data::Silent
+}

@@ -1,0 +1,88 @@
+//! The layout of the Hub's cache, as far as it must be known to check what lies there and to go on with a download
+//! that was cut: `blobs/<etag>` holds the bytes, `blobs/<etag>.incomplete` what has arrived of them, and
+//! `snapshots/<commit>/<path>` points to a blob. The etag of a large file is its sha256.
+
+use crate::{Error, Result};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// The folder of one repository in the cache.
+pub(super) struct Folder {
+    blobs: PathBuf,
+    locks: PathBuf,
+}
+
+/// What has arrived of a file whose download was cut, ours as long as the lock is held.
+pub(super) struct Partial {
+    pub(super) path: PathBuf,
+    pub(super) sha256: String,
+    blob: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    pub(super) fn new(cache: &Path, dataset: &str) -> Self {
+        let name = format!("datasets--{}", dataset.replace('/', "--"));
+        Self { blobs: cache.join(&name).join("blobs"), locks: cache.join(".locks").join(&name) }
+    }
+
+    /// The incomplete file of this length, unless someone else is at work on it or there is more than one.
+    pub(super) fn take_partial(&self, length: u64) -> Option<Partial> {
+        let fits = |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.len() == length);
+        let mut candidates = self.partials().into_iter().filter(|(_, path)| fits(path));
+        let (sha256, path) = candidates.next()?;
+        if candidates.next().is_some() {
+            return None;
+        }
+        let lock = File::create(self.locks.join(format!("{sha256}.lock"))).ok()?;
+        lock.try_lock().ok()?;
+        let blob = self.blobs.join(&sha256);
+        fits(&path).then_some(Partial { path, sha256, blob, _lock: lock })
+    }
+
+    /// Bytes in incomplete files: it grows while any process downloads.
+    pub(super) fn arriving(&self) -> u64 {
+        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |data| data.len());
+        self.partials().iter().map(|(_, path)| size(path)).sum()
+    }
+
+    fn partials(&self) -> Vec<(String, PathBuf)> {
+        let entries = fs::read_dir(&self.blobs).into_iter().flatten().flatten();
+        let incomplete = |path: PathBuf| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".incomplete")?;
+            is_sha256(name).then(|| (name.to_string(), path.clone()))
+        };
+        entries.filter_map(|entry| incomplete(entry.path())).collect()
+    }
+}
+
+impl Partial {
+    /// Makes it the blob, for all to see, now that its digest has been found right.
+    pub(super) fn complete(self) -> Result<()> {
+        fs::rename(&self.path, &self.blob).map_err(Error::io("write", &self.blob))
+    }
+
+    pub(super) fn discard(self) -> Result<()> {
+        fs::remove_file(&self.path).map_err(Error::io("remove", &self.path))
+    }
+}
+
+/// The digest that the name of the blob behind a file of the cache promises.
+pub(super) fn promised(file: &Path) -> Option<String> {
+    let blob = fs::canonicalize(file).ok()?;
+    blob.file_name()?.to_str().filter(|name| is_sha256(name)).map(str::to_string)
+}
+
+/// Removes a file of the cache and the blob that it points to.
+pub(super) fn discard(file: &Path) -> Result<()> {
+    let blob = fs::canonicalize(file).map_err(Error::io("find", file))?;
+    fs::remove_file(&blob).map_err(Error::io("remove", &blob))?;
+    match fs::symlink_metadata(file) {
+        Ok(_) => fs::remove_file(file).map_err(Error::io("remove", file)),
+        Err(_) => Ok(()),
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,197 @@
+//! The Hub's parquet files of pictures: a column of PNG files and one of labels, decoded in parallel.
+
+use super::{pages, picture};
+use crate::repo::Repo;
+use crate::{DatasetName, Error, Result, SourceFile, Split, digest};
+use parquet::basic::Type;
+use parquet::column::reader::get_typed_column_reader;
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
+use rayon::prelude::*;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// Pictures in memory as PNG at a time.
+const ROWS: usize = 4096;
+
+/// Reads a file after checking its digest, if one is expected.
+pub(crate) fn read(path: &Path, repo: &Repo, expected: Option<&str>) -> Result<(Split, SourceFile)> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    let sha256 = digest::of_open_file(&file, path)?;
+    if let Some(expected) = expected.filter(|&expected| expected != sha256) {
+        let advice = "the file has changed while it was in use; try again".into();
+        let (path, expected) = (path.to_path_buf(), expected.to_string());
+        return Err(Error::Checksum { path, expected, found: sha256, advice });
+    }
+    let pages = file.try_clone().map_err(Error::io("read", path))?;
+    let split = guarded(file, &pages, repo, path)?;
+    Ok((split, SourceFile { path: path.to_path_buf(), sha256 }))
+}
+
+/// The images of the bytes of a parquet file of this data set. `path` is for messages only.
+///
+/// # Errors
+/// If the bytes are not parquet, a column is missing, a picture is not a PNG of the right size and kind, or a label is
+/// out of range; and for a data set that has no such files.
+pub fn parse(bytes: Vec<u8>, name: DatasetName, path: &Path) -> Result<Split> {
+    let Some(repo) = Repo::of(name) else {
+        return Err(Error::Argument(format!("{name} does not come as parquet")));
+    };
+    let bytes = bytes::Bytes::from(bytes);
+    guarded(bytes.clone(), &bytes, &repo, path)
+}
+
+/// The crate `parquet` panics on some malformed files instead of returning its error.
+fn guarded<R: ChunkReader + 'static>(from: R, pages: &R, repo: &Repo, path: &Path) -> Result<Split> {
+    let length = from.len();
+    let table = Table { repo, path, length };
+    let read = AssertUnwindSafe(|| table.read(from, pages));
+    catch_unwind(read).unwrap_or_else(|_| Err(table.wrong("a parquet file", "a malformed one")))
+}
+
+struct Table<'a> {
+    repo: &'a Repo,
+    path: &'a Path,
+    length: u64,
+}
+
+impl Table<'_> {
+    fn read<R: ChunkReader + 'static>(&self, from: R, pages: &R) -> Result<Split> {
+        let reader = SerializedFileReader::new(from).map_err(|error| self.unreadable(error))?;
+        let columns = [format!("{}.bytes", self.repo.image), self.repo.label.to_string()];
+        let kinds = [Type::BYTE_ARRAY, Type::INT64];
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let find = |i: usize| {
+            let fits = |at: &usize| {
+                let column = schema.column(*at);
+                column.path().string() == columns[i]
+                    && column.physical_type() == kinds[i]
+                    && column.max_rep_level() == 0
+            };
+            (0..schema.num_columns()).find(fits).ok_or_else(|| {
+                let found = schema.columns().iter().map(|c| c.path().string()).collect::<Vec<_>>();
+                let expected = format!("a column {} of {}", columns[i], kinds[i]);
+                self.wrong(&expected, &format!("the columns {}", found.join(", ")))
+            })
+        };
+        let (pictures, targets) = (find(0)?, find(1)?);
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for i in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(i).map_err(|error| self.unreadable(error))?;
+            self.check_pages(pages, group.metadata(), &[pictures, targets])?;
+            self.read_labels(&*group, targets, &mut labels)?;
+            self.read_images(&*group, pictures, &mut images)?;
+            let (n, size) = (labels.len(), self.image_size());
+            if images.len() != n * size {
+                let found = format!("{} pictures and {n} labels", images.len() / size);
+                return Err(self.wrong("as many labels as pictures", &found));
+            }
+        }
+        let (shape, classes) = (self.repo.shape, self.repo.classes);
+        Split::new(images, labels, shape, classes)
+    }
+
+    fn check_pages(&self, from: &impl ChunkReader, group: &RowGroupMetaData, columns: &[usize]) -> Result<()> {
+        for &column in columns {
+            let chunk = group.column(column);
+            let numbers =
+                [chunk.data_page_offset(), chunk.dictionary_page_offset().unwrap_or(0), chunk.compressed_size()];
+            if numbers.iter().any(|&number| number < 0) {
+                return Err(self.wrong("columns within the file", "a negative place or length"));
+            }
+            let (start, length) = chunk.byte_range();
+            if start.checked_add(length).is_none_or(|end| end > self.length) {
+                let found = format!("{length} bytes at {start} of {}", self.length);
+                return Err(self.wrong("columns within the file", &found));
+            }
+            let pages = from.get_read(start).map_err(|error| self.unreadable(error))?;
+            pages::check(pages, length).map_err(|found| self.wrong("sound pages", &found))?;
+        }
+        Ok(())
+    }
+
+    fn read_labels(&self, group: &dyn RowGroupReader, column: usize, labels: &mut Vec<u32>) -> Result<()> {
+        let reader = group.get_column_reader(column).map_err(|error| self.unreadable(error))?;
+        let mut reader = get_typed_column_reader::<Int64Type>(reader);
+        loop {
+            let (mut values, mut levels) = (Vec::new(), Vec::new());
+            let read = reader.read_records(ROWS, Some(&mut levels), None, &mut values);
+            let (rows, present, _) = read.map_err(|error| self.unreadable(error))?;
+            if rows == 0 {
+                return Ok(());
+            }
+            self.check_present(rows, present, labels.len(), "label")?;
+            self.check_room(labels.len() + rows)?;
+            for value in values {
+                let label = u32::try_from(value).ok();
+                let label = label.filter(|&label| (label as usize) < self.repo.classes);
+                labels.push(label.ok_or_else(|| {
+                    let (row, classes) = (labels.len(), self.repo.classes);
+                    self.wrong(&format!("labels below {classes}"), &format!("{value} in row {row}"))
+                })?);
+            }
+        }
+    }
+
+    fn read_images(&self, group: &dyn RowGroupReader, column: usize, images: &mut Vec<u8>) -> Result<()> {
+        let reader = group.get_column_reader(column).map_err(|error| self.unreadable(error))?;
+        let mut reader = get_typed_column_reader::<ByteArrayType>(reader);
+        loop {
+            let (mut values, mut levels) = (Vec::new(), Vec::new());
+            let read = reader.read_records(ROWS, Some(&mut levels), None, &mut values);
+            let (rows, present, _) = read.map_err(|error| self.unreadable(error))?;
+            if rows == 0 {
+                return Ok(());
+            }
+            let before = images.len() / self.image_size();
+            self.check_present(rows, present, before, "picture")?;
+            self.check_room(before + rows)?;
+            self.decode(&values, images)?;
+        }
+    }
+
+    fn decode(&self, pictures: &[ByteArray], images: &mut Vec<u8>) -> Result<()> {
+        let (start, size) = (images.len(), self.image_size());
+        images.resize(start + pictures.len() * size, 0);
+        let planes = images[start..].par_chunks_exact_mut(size).zip(pictures).enumerate();
+        let wrong = planes.find_map_first(|(i, (planes, png))| {
+            let found = picture::decode(png.data(), self.repo.shape, planes).err()?;
+            let expected = format!("{} in row {}", picture::wanted(self.repo.shape), start / size + i);
+            Some(self.wrong(&expected, &found))
+        });
+        wrong.map_or(Ok(()), Err)
+    }
+
+    fn check_present(&self, rows: usize, present: usize, before: usize, what: &str) -> Result<()> {
+        if rows == present {
+            return Ok(());
+        }
+        let found = format!("{} without one among rows {before} to {}", rows - present, before + rows);
+        Err(self.wrong(&format!("a {what} in every row"), &found))
+    }
+
+    /// Rows that repeat an entry of a dictionary cost next to nothing in the file.
+    fn check_room(&self, rows: usize) -> Result<()> {
+        let largest = self.length.saturating_mul(pages::LARGEST_EXPANSION);
+        if (rows as u64).saturating_mul(self.image_size() as u64) <= largest {
+            return Ok(());
+        }
+        let found = format!("at least {rows} rows in {} bytes", self.length);
+        Err(self.wrong("a picture in every row", &found))
+    }
+
+    fn image_size(&self) -> usize {
+        let (c, h, w) = self.repo.shape;
+        c * h * w
+    }
+
+    fn unreadable(&self, error: parquet::errors::ParquetError) -> Error {
+        self.wrong("a parquet file", &error.to_string())
+    }
+
+    fn wrong(&self, expected: &str, found: &str) -> Error {
+        Error::format(self.path, expected, found)
+    }
+}

@@ -1,0 +1,113 @@
+//! Data sets in folders: where they are found, and what is said when they are not.
+
+use flate2::{Compression, write::GzEncoder};
+use l0_data::idx::Idx;
+use l0_data::{Dataset, DatasetName, Silent, Source, load};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+fn idx(n: usize, labels: usize) -> [Vec<u8>; 2] {
+    let images = Idx { dims: vec![n, 28, 28], data: (0..n * 784).map(|i| i as u8).collect() };
+    let labels = Idx { dims: vec![labels], data: (0..labels).map(|i| (i % 10) as u8).collect() };
+    [images.to_bytes(), labels.to_bytes()]
+}
+
+fn write_mnist(dir: &Path, suffix: &str, encode: impl Fn(Vec<u8>) -> Vec<u8>) {
+    fs::create_dir_all(dir).unwrap();
+    for (part, n) in [("train", 12), ("t10k", 5)] {
+        let [images, labels] = idx(n, n);
+        fs::write(dir.join(format!("{part}-images-idx3-ubyte{suffix}")), encode(images)).unwrap();
+        fs::write(dir.join(format!("{part}-labels-idx1-ubyte{suffix}")), encode(labels)).unwrap();
+    }
+}
+
+fn gzip(bytes: Vec<u8>) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(vec![], Compression::fast());
+    encoder.write_all(&bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn mnist(dir: &Path) -> Result<Dataset, String> {
+    load(DatasetName::Mnist, &Source::dir(dir), &Silent).map_err(|error| error.to_string())
+}
+
+#[test]
+fn idx_files_are_found_where_other_tools_put_them() {
+    let plain = tempfile::tempdir().unwrap();
+    write_mnist(plain.path(), "", |bytes| bytes);
+    let expected = mnist(plain.path()).unwrap();
+    assert_eq!((expected.train.len(), expected.test.len(), expected.files.len()), (12, 5, 4));
+    assert_eq!(expected.train.image(1)[0], (784 % 256) as u8);
+    for folder in ["MNIST/raw", "mnist-idx", ""] {
+        let dir = tempfile::tempdir().unwrap();
+        write_mnist(&dir.path().join(folder), ".gz", gzip);
+        assert_eq!(mnist(dir.path()).unwrap().digest(), expected.digest());
+    }
+}
+
+#[test]
+fn cifar_binaries_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("cifar-10-batches-bin");
+    fs::create_dir(&inner).unwrap();
+    let record = |label: u8| [vec![label], vec![label * 2; 3072]].concat();
+    for i in 1..=5 {
+        fs::write(inner.join(format!("data_batch_{i}.bin")), record(i)).unwrap();
+    }
+    let read = |dir: &Path| load(DatasetName::Cifar10, &Source::dir(dir), &Silent);
+    fs::write(inner.join("test_batch.bin"), [record(8), record(9)].concat()).unwrap();
+    let data = read(dir.path()).unwrap();
+    assert_eq!((data.train.labels(), data.test.labels()), (&[1, 2, 3, 4, 5][..], &[8, 9][..]));
+    assert_eq!(data.train.image(4)[0], 10);
+    assert_eq!(read(&inner).unwrap().digest(), data.digest());
+    fs::remove_file(inner.join("data_batch_3.bin")).unwrap();
+    let error = read(dir.path()).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read ") && error.contains("data_batch_3.bin"), "{error}");
+}
+
+fn refused(dir: &Path, message: &str) {
+    let error = mnist(dir).unwrap_err();
+    assert!(error.contains(message), "{error}");
+}
+
+#[test]
+fn what_is_wrong_with_a_folder_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    refused(&dir.path().join("nowhere"), "cannot read the folder");
+    refused(dir.path(), "does not hold mnist: looked for train-images-idx3-ubyte");
+    write_mnist(dir.path(), "", |bytes| bytes);
+    let labels = dir.path().join("t10k-labels-idx1-ubyte");
+    fs::write(&labels, &idx(5, 4)[1]).unwrap();
+    refused(dir.path(), "t10k-labels-idx1-ubyte: expected 5 labels for the images in");
+    let wrong = Idx { dims: vec![5], data: vec![0, 1, 10, 3, 4] };
+    fs::write(&labels, wrong.to_bytes()).unwrap();
+    refused(dir.path(), "t10k-labels-idx1-ubyte: expected labels below 10, found 10 at position 2");
+    fs::remove_file(&labels).unwrap();
+    refused(dir.path(), "t10k-labels-idx1-ubyte: No such file");
+    let small = Idx { dims: vec![5, 27, 28], data: vec![0; 5 * 27 * 28] };
+    fs::write(dir.path().join("t10k-images-idx3-ubyte"), small.to_bytes()).unwrap();
+    fs::write(&labels, &idx(5, 5)[1]).unwrap();
+    refused(dir.path(), "expected images of 28x28, found images of 27x28");
+}
+
+#[cfg(not(feature = "hub"))]
+#[test]
+fn parquet_files_need_the_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("mnist/train")).unwrap();
+    fs::write(dir.path().join("mnist/train/0000.parquet"), b"PAR1").unwrap();
+    refused(dir.path(), "0000.parquet needs the feature `hub`: rebuild with --features hub");
+}
+
+#[test]
+fn the_real_files_are_read() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    if !dir.join("mnist-idx").exists() {
+        println!("skipped: {} is not there", dir.display());
+        return;
+    }
+    let data = mnist(&dir).unwrap();
+    assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
+    assert_eq!(data.train.labels()[..5], [5, 0, 4, 1, 9]);
+}

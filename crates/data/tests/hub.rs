@@ -1,0 +1,244 @@
+//! The Hub as a user meets it, well and badly, played by a server on the loopback interface.
+#![cfg(feature = "hub")]
+
+mod common;
+
+use common::server::{Fault, Server};
+use l0_data::hub::{HubFile, fetch};
+use l0_data::{DatasetName, Error, Progress, Silent, Source, download, load};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const NAME: &str = "someone/pictures/train/0000.parquet";
+
+/// Bytes of a file, large enough to come in many pieces.
+fn content() -> Vec<u8> {
+    (0..300_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Case {
+    server: Server,
+    cache: TempDir,
+    source: Source,
+    file: HubFile,
+}
+
+impl Case {
+    fn new(fault: Fault) -> Self {
+        let bytes = content();
+        let digest = sha256(&bytes);
+        let server = Server::start(&[(NAME, &digest, &bytes)]).with(fault);
+        let cache = tempfile::tempdir().unwrap();
+        let source = Source {
+            endpoint: Some(server.endpoint.clone()),
+            cache: Some(cache.path().to_path_buf()),
+            patience: Duration::from_secs(10),
+            ..Source::default()
+        };
+        let file = HubFile { repo: "someone/pictures".into(), path: "train/0000.parquet".into(), sha256: Some(digest) };
+        Self { server, cache, source, file }
+    }
+
+    fn fetch(&self) -> Result<PathBuf, Error> {
+        fetch(&self.file, &self.source, &Silent).map(|file| file.path)
+    }
+
+    fn arrives(&self) {
+        assert_eq!(std::fs::read(self.fetch().unwrap()).unwrap(), content());
+    }
+
+    fn fails(&self, reason: &str) {
+        let error = self.fetch().unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(error.contains("someone") && error.contains("--data DIR"), "{error}");
+        self.nothing_to_trust();
+    }
+
+    /// Neither a blob nor a pointer is left, whatever else is.
+    fn nothing_to_trust(&self) {
+        for file in files(self.cache.path()) {
+            let trusted = |folder: &str| file.components().any(|part| part.as_os_str() == folder);
+            let whole = trusted("blobs") && file.extension().is_none();
+            assert!(!whole && !trusted("snapshots"), "{} was left", file.display());
+        }
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let each = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
+    entries.flat_map(|entry| each(entry.path())).collect()
+}
+
+#[test]
+fn what_was_fetched_once_is_not_fetched_again() {
+    let mut case = Case::new(Fault::None);
+    case.arrives();
+    let requests = case.server.requests();
+    case.arrives();
+    case.source.offline = true;
+    case.arrives();
+    assert_eq!((case.server.requests(), case.server.sent()), (requests, content().len()));
+}
+
+#[test]
+fn a_cut_download_goes_on_where_it_was_cut() {
+    let case = Case::new(Fault::Cut);
+    case.arrives();
+    assert_eq!(case.server.sent(), content().len());
+    assert_eq!(files(&case.cache.path().join("datasets--someone--pictures/blobs")).len(), 1);
+}
+
+#[test]
+fn a_server_that_sends_nothing_is_given_up() {
+    Case::new(Fault::Empty).fails("the connection was cut after 0 of 1200000 bytes (4 attempts)");
+}
+
+#[test]
+fn wrong_bytes_are_not_kept() {
+    let case = Case::new(Fault::Corrupt);
+    case.fails(&format!("expected sha256 {}, found ", sha256(&content())));
+    case.server.set(Fault::None);
+    case.arrives();
+}
+
+#[test]
+fn another_file_than_the_known_one_is_not_kept() {
+    let mut case = Case::new(Fault::None);
+    case.file.sha256 = Some(sha256(b"another"));
+    case.fails("expected sha256");
+}
+
+#[test]
+fn without_a_known_digest_the_servers_word_counts() {
+    let mut case = Case::new(Fault::Corrupt);
+    case.file.sha256 = None;
+    case.fails(&format!("expected sha256 {}", sha256(&content())));
+    case.server.set(Fault::None);
+    case.arrives();
+}
+
+#[test]
+fn a_busy_server_is_asked_again() {
+    Case::new(Fault::Busy(2)).arrives();
+}
+
+#[test]
+fn a_server_that_stays_busy_is_given_up() {
+    let mut case = Case::new(Fault::Busy(1000));
+    case.source.patience = Duration::from_millis(700);
+    case.fails("nothing came for 0.7 s after 0 bytes");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let case = Case::new(Fault::Missing);
+    case.fails(&format!(
+        "cannot fetch {NAME} from {}: the server does not have it",
+        case.source.endpoint.as_ref().unwrap()
+    ));
+    case.server.set(Fault::None);
+    case.arrives();
+}
+
+#[test]
+fn an_error_page_is_not_taken_for_the_file() {
+    Case::new(Fault::ErrorPage).fails("received 17 bytes instead of 1200000");
+}
+
+#[test]
+fn a_download_that_stands_still_ends() {
+    let mut case = Case::new(Fault::Stall);
+    case.source.patience = Duration::from_millis(700);
+    case.fails("nothing came for 0.7 s after 600000 bytes");
+    case.server.set(Fault::None);
+    case.arrives();
+}
+
+#[test]
+fn without_a_server_an_error_says_what_to_do() {
+    let mut case = Case::new(Fault::None);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    case.source.endpoint = Some(format!("http://{port}"));
+    case.source.patience = Duration::from_secs(2);
+    case.fails("HF_ENDPOINT");
+    case.source.endpoint = Some("no address".into());
+    case.fails("relative URL without a base");
+}
+
+#[test]
+fn offline_only_the_cache_counts() {
+    let mut case = Case::new(Fault::None);
+    case.source.offline = true;
+    case.fails("HF_HUB_OFFLINE");
+    assert_eq!(case.server.requests(), 0);
+}
+
+#[test]
+fn a_file_that_rots_in_the_cache_is_fetched_anew() {
+    let mut case = Case::new(Fault::None);
+    let rot = |path: &Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[1000] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    };
+    rot(&case.fetch().unwrap());
+    case.arrives();
+    rot(&case.fetch().unwrap());
+    case.source.offline = true;
+    case.fails("expected sha256");
+}
+
+#[derive(Default)]
+struct Tally(Mutex<(u64, u64)>);
+
+impl Progress for Tally {
+    fn start(&self, _: &str, bytes: u64, done: u64) {
+        *self.0.lock().unwrap() = (done, bytes);
+    }
+    fn advance(&self, bytes: u64) {
+        self.0.lock().unwrap().0 += bytes;
+    }
+    fn finish(&self) {}
+}
+
+#[test]
+fn progress_reaches_the_end() {
+    for fault in [Fault::None, Fault::Cut] {
+        let (case, tally) = (Case::new(fault), Tally::default());
+        fetch(&case.file, &case.source, &tally).unwrap();
+        assert_eq!(*tally.0.lock().unwrap(), (1_200_000, 1_200_000));
+    }
+}
+
+#[test]
+fn a_data_set_comes_whole() {
+    let rows = |n: i64| -> Vec<_> { (0..n).map(|i| (Some(common::colour_picture(i as u8)), i * 7 % 100)).collect() };
+    let parts = [("train", common::cifar100(&rows(23))), ("test", common::cifar100(&rows(4)))];
+    let names = parts.each_ref().map(|(part, _)| format!("uoft-cs/cifar100/cifar100/{part}/0000.parquet"));
+    let digests = parts.each_ref().map(|(_, bytes)| sha256(bytes));
+    let file = |i: usize| (names[i].as_str(), digests[i].as_str(), parts[i].1.as_slice());
+    let server = Server::start(&[file(0), file(1)]);
+    let cache = tempfile::tempdir().unwrap();
+    let mut source = Source {
+        endpoint: Some(server.endpoint.clone()),
+        cache: Some(cache.path().to_path_buf()),
+        ..Source::default()
+    };
+    let data = load(DatasetName::Cifar100, &source, &Silent).unwrap();
+    assert_eq!((data.train.len(), data.test.len(), data.train.shape()), (23, 4, (3, 32, 32)));
+    assert_eq!(data.train.labels()[22], 22 * 7 % 100);
+    // Red is the row, green the column, blue the number of the picture.
+    let picture = data.train.image(22);
+    assert_eq!((picture[5 * 32 + 9], picture[1024 + 5 * 32 + 9], picture[2048]), (5, 9, 22));
+    assert_eq!([&data.files[0].sha256, &data.files[1].sha256], [&digests[0], &digests[1]]);
+    source.offline = true;
+    assert_eq!(download(DatasetName::Cifar100, &source, &Silent).unwrap(), data.files);
+}
