@@ -51,6 +51,13 @@ impl Plan {
         ((u % s * s + v % s) * self.hq + u / s) * self.wq + v / s
     }
 
+    /// The rows of the kernel that meet the image at output row y, not its border of zeros.
+    fn rows_inside(&self, y: usize) -> (usize, usize) {
+        let g = &self.g;
+        let first = g.padding.saturating_sub(g.stride * y).min(g.kh);
+        (first, (g.ih + g.padding).saturating_sub(g.stride * y).clamp(first, g.kh))
+    }
+
     fn shifts(&self) -> Vec<usize> {
         (0..self.g.kh * self.g.kw).map(|k| self.shift(k / self.g.kw, k % self.g.kw)).collect()
     }
@@ -65,6 +72,9 @@ impl Plan {
         let line = line.eights();
         for row in 0..g.ic * g.ih {
             let (i, y) = (row / g.ih, row % g.ih + g.padding);
+            if y % s >= g.kh {
+                continue; // No kernel offset meets this row.
+            }
             if s == 1 {
                 let at = i * self.x_plane() + y * self.wq + g.padding;
                 pack(images, g.image(), row * g.iw, &mut x[at..at + g.iw]);
@@ -110,8 +120,9 @@ pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], ys
         let (mut x, mut a) = (scratch(g.ic * plan.x_plane() * LANES), scratch(g.oc * g.oh * g.ow * LANES));
         let (x, a) = (x.eights(), a.eights());
         plan.pack_images(&xs[images.start * g.image()..images.end * g.image()], x);
-        let from = Source { data: x, plane: plan.x_plane(), shifts: &shifts };
         for y in 0..g.oh {
+            let (first, end) = plan.rows_inside(y);
+            let from = Source { data: x, plane: plan.x_plane(), shifts: &shifts, first: first * g.kw, end: end * g.kw };
             for (o, len) in even(g.oc, OUTPUTS) {
                 let weights = &weights[o * g.depth()..][..len * g.depth()];
                 let target = Target { at: (o * g.oh + y) * g.ow, plane: g.oh * g.ow, step: 1 };
@@ -284,6 +295,8 @@ struct Phase {
     /// First row and column in the image.
     y: usize,
     x: usize,
+    /// How far each kernel offset reaches up, in rows of g, and the shift it makes.
+    up: Vec<usize>,
     shifts: Vec<usize>,
     weights: Vec<f32>,
 }
@@ -304,7 +317,8 @@ fn phases(plan: &Plan, weight: &[f32]) -> Vec<Phase> {
             let ((u, v), o) = (offsets[term % offsets.len()], term / offsets.len());
             weight[((o * g.ic + i) * g.kh + u) * g.kw + v]
         });
-        Phase { rows, columns, y, x, shifts: offsets.iter().map(shift).collect(), weights }
+        let up = offsets.iter().map(|&(u, _)| u / s).collect();
+        Phase { rows, columns, y, x, up, shifts: offsets.iter().map(shift).collect(), weights }
     };
     (0..s * s).map(phase).collect()
 }
@@ -316,9 +330,11 @@ fn image_gradient(plan: &Plan, phases: &[Phase], da: &[Vector], to: &mut [Vector
         to.fill(Vector::ZERO);
     }
     for phase in phases.iter().filter(|phase| !phase.shifts.is_empty()) {
-        let from = Source { data: da, plane: plan.g_plane(), shifts: &phase.shifts };
         let terms = g.oc * phase.shifts.len();
         for (step, row) in phase.rows.clone().enumerate() {
+            let first = phase.up.partition_point(|up| up + g.oh <= row);
+            let end = phase.up.partition_point(|&up| up <= row).max(first);
+            let from = Source { data: da, plane: plan.g_plane(), shifts: &phase.shifts, first, end };
             for (i, len) in even(g.ic, OUTPUTS) {
                 let weights = &phase.weights[i * terms..][..len * terms];
                 let at = (i * g.ih + phase.y + step * s) * g.iw + phase.x;

@@ -26,12 +26,15 @@ pub(super) fn even(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)
     })
 }
 
-/// Input planes seen through shifts: term (i, k) of position x is `data[i * plane + at + shifts[k] + x]`.
+/// Input planes seen through shifts: term (i, k) of position x is `data[i * plane + at + shifts[k] + x]`, for the k of
+/// `first..end`; the other terms are known to be zero.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) data: &'a [Vector],
     pub(super) plane: usize,
     pub(super) shifts: &'a [usize],
+    pub(super) first: usize,
+    pub(super) end: usize,
 }
 
 /// Where results go: output o of position x is `at + o * plane + x * step`.
@@ -84,8 +87,9 @@ fn sums<const O: usize, const T: usize>(
     target: Target,
 ) {
     let mut sums = [[Vector::ZERO; T]; O];
+    let shifts = &from.shifts[from.first..from.end];
     for (plane, weights) in from.data.chunks_exact(from.plane).zip(weights.chunks_exact(from.shifts.len())) {
-        for (&shift, weights) in from.shifts.iter().zip(weights) {
+        for (&shift, weights) in shifts.iter().zip(&weights[from.first..from.end]) {
             let Some(xs) = plane[at + shift..].first_chunk::<T>() else { return };
             for o in 0..O {
                 let weight = Vector::splat(weights[o]);
