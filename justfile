@@ -49,3 +49,23 @@ report *args:
 [group('develop')]
 bench *args:
     cargo run --release -p l0-experiments --bin bench -- "$@"
+
+# Compact the network of a finished run, prove it equal, write it: RUN [--estimator mean|median|top-k] [--onnx] [--data DIR].
+[group('use')]
+export *args:
+    cargo run {{ hub }} --bin export -- "$@"
+
+# Check a compact file against its digest, its claims and the gated network beside it: FILE [--data DIR].
+[group('use')]
+verify *args:
+    cargo run {{ hub }} --bin verify -- "$@"
+
+# Classify pictures (PNG or IDX) with a pruned network: IMAGE... [--model FILE].
+[group('use')]
+predict *args:
+    cargo run --release -p l0-experiments --bin predict -- "$@"
+
+# Size, work, error and speed of exported files beside the whole network: FILE... [--data DIR].
+[group('use')]
+bench-model *args:
+    cargo run {{ hub }} --bin bench-model -- "$@"

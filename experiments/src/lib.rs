@@ -3,7 +3,10 @@
 //! A [`Recipe`] states every setting of one row in the same order: data, network, training. [`recipes`] has a file for
 //! each row, headed by its claim. [`session`] turns a recipe and a seed into a run folder.
 
+pub mod artifact;
 pub mod cli;
+pub mod latency;
+pub mod picture;
 pub mod progress;
 pub mod published;
 pub mod recipe;

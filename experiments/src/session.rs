@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0_data::Dataset;
 use l0_record::{DataId, RunFolder, RunHeader, Status, machine, read_run};
-use l0_train::{Finished, Job};
+use l0_train::{Checkpoints, Finished, Job};
 
-use crate::Recipe;
 use crate::progress::Bar;
+use crate::{Recipe, artifact};
 
 /// Revision of the code, with a mark if it was changed since; empty outside of a checkout.
 pub fn revision() -> String {
@@ -72,8 +72,12 @@ pub fn train(
         seed,
         device: device()?,
     };
+    let (digest, revision) = (header.data.sha256.clone(), header.revision.clone());
     let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);
-    Ok(Some(l0_train::run(&job, folder, &mut bar, stop)?))
+    let done = l0_train::run(&job, folder, &mut bar, stop)?;
+    artifact::save_checkpoint(path, &network, &done.weights, &artifact::card(&digest, &revision, &done.outcome)?)?;
+    Checkpoints::of(path).clear()?;
+    Ok(Some(done))
 }
 
 /// The device that the program was built for.

@@ -71,5 +71,5 @@ pub use gated::GatedLayer;
 pub use hard_concrete::HardConcrete;
 pub use layer::{Granularity, LayerConfig, Noise, Sampling, open_gates};
 pub use linear::{L0Linear, l0_linear};
-pub use network::{Network, Placement, Pruned, Side, per_layer};
+pub use network::{Gates, Network, Placement, Pruned, Side, per_layer};
 pub use penalty::{L2, Lambda, Penalty};

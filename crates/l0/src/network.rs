@@ -59,6 +59,18 @@ pub struct Network {
     l2: L2,
 }
 
+/// Everything that makes a plain network a gated one, to be kept in a file beside its description.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// Where the gates are.
+    pub placements: Vec<Placement>,
+    /// Their distribution.
+    pub distribution: HardConcrete,
+    /// How weight decay and gates go together.
+    pub l2: L2,
+}
+
 /// An error of gates in a network; most come from the network's description.
 pub type Result<T> = std::result::Result<T, l0_net::Error>;
 
@@ -79,6 +91,19 @@ impl Network {
             gates.push(placed);
         }
         Ok(Self { net, gates, distribution: HardConcrete::default(), l2: L2::default() })
+    }
+
+    /// A network with the gates that a file describes.
+    ///
+    /// # Errors
+    /// As for [`Network::new`].
+    pub fn with_gates(net: Net, gates: &Gates) -> Result<Self> {
+        Ok(Self { distribution: gates.distribution, l2: gates.l2, ..Self::new(net, &gates.placements)? })
+    }
+
+    /// What [`Network::with_gates`] needs.
+    pub fn gates(&self) -> Gates {
+        Gates { placements: self.placements().cloned().collect(), distribution: self.distribution, l2: self.l2 }
     }
 
     /// The same network with L2 attached to its gates, or detached from them.

@@ -48,18 +48,14 @@ fn mix(x: u64) -> u64 {
 
 /// FNV-1a, to fold a name into a key.
 fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3)
-    })
+    name.bytes().fold(0xCBF2_9CE4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3))
 }
 
 impl Stream {
     /// The stream with this address.
     pub fn new(seed: u64, purpose: Purpose, epoch: u64, step: u64, name: &str) -> Self {
         let parts = [purpose as u64, epoch, step, hash(name)];
-        let key = parts.iter().fold(mix(seed ^ GOLDEN), |key, &part| {
-            mix(key.wrapping_add(GOLDEN) ^ mix(part))
-        });
+        let key = parts.iter().fold(mix(seed ^ GOLDEN), |key, &part| mix(key.wrapping_add(GOLDEN) ^ mix(part)));
         Self { state: key }
     }
 
@@ -143,10 +139,7 @@ mod tests {
     fn splitmix64_reference() {
         // Outputs of Vigna's splitmix64.c started from state 0.
         let mut s = Stream { state: 0 };
-        assert_eq!(
-            [s.bits(), s.bits()],
-            [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4]
-        );
+        assert_eq!([s.bits(), s.bits()], [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4]);
     }
 
     #[test]

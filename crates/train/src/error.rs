@@ -28,7 +28,7 @@ pub enum Error {
         step: u64,
     },
     /// The run was asked to stop; it can be resumed.
-    #[error("interrupted in epoch {epoch} after {step} steps; go on with --resume {folder}", folder = folder.display())]
+    #[error("interrupted in epoch {epoch} after {step} steps; the same command goes on from {folder}", folder = folder.display())]
     Interrupted {
         /// The epoch, from 1.
         epoch: u64,

@@ -1,13 +1,17 @@
 //! The whole of it in a minute, without a network: trains a gated LeNet-5 on digits it draws, and shows what is left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use l0_data::Dataset;
 use l0_experiments::cli::{self, RunArgs};
-use l0_experiments::{recipes, session};
+use l0_experiments::latency::{BATCHES, Candidate, alternate};
+use l0_experiments::{Recipe, artifact, recipes, session};
+use l0_net::{Existing, write_file};
 use l0_record::{free_path, run_path};
+use l0_train::Finished;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,10 +48,44 @@ fn quickstart(args: &Args) -> Result<()> {
     };
     let data = l0_data::load(recipe.data, &l0_data::Source::default(), &l0_data::Silent)?;
     let path = free_path(run_path(&args.out, recipe.name, args.seed)?);
-    if let Some(done) = session::train(&recipe, args.seed, &data, &path, threads, stop)? {
-        println!("{}", recipe.model.network()?.net().summary(&done.pruned.plan));
-        println!("test error {:.2} %", done.outcome.test_error_percent.unwrap_or(f64::NAN));
-        println!("recorded in {}", path.display());
+    let Some(done) = session::train(&recipe, args.seed, &data, &path, threads, stop)? else { return Ok(()) };
+    show(&recipe, &done, &data, &path, threads)
+}
+
+/// Compacts, proves, writes, measures, and says it in a table.
+fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: usize) -> Result<()> {
+    let network = recipe.model.network()?;
+    let compact =
+        artifact::compact(&network, &done.weights, recipe.training.estimator, &data.test, recipe.data.normalise())?;
+    println!("{}", network.net().summary(&done.pruned.plan));
+    println!("gated against compact: {}", compact.agreement);
+    ensure!(compact.agreement.passes(), "the compact network is not equal to the gated one");
+    let card = artifact::card(&data.digest(), &session::revision(), &done.outcome)?;
+    let card = artifact::compact_card(&card, &network, recipe.training.estimator, &compact)?;
+    let (file, onnx) = (path.join("compact.safetensors"), path.join("compact.onnx"));
+    compact.model.save(&file, &card, Existing::Replace)?;
+    write_file(&onnx, &artifact::onnx(&compact.model, &card)?, Existing::Replace)?;
+
+    let mut candidates = vec![
+        Candidate::new(network.net(), &done.weights, threads)?,
+        Candidate::new(&compact.model.net, &compact.model.weights, threads)?,
+    ];
+    alternate(&mut candidates, 9)?;
+    let (full, kept) = (network.net().cost(), compact.model.net.cost());
+    let whole_bytes = 4 * full.params() as u64;
+    let kept_bytes = std::fs::metadata(&file).with_context(|| file.display().to_string())?.len();
+    println!("{:<28}{:>12}{:>12}{:>10}", "", "whole", "pruned", "");
+    let row = |what: &str, whole: f64, pruned: f64, digits: usize| {
+        println!("{what:<28}{whole:>12.digits$}{pruned:>12.digits$}{:>9.1}x", whole / pruned);
+    };
+    row("parameters", full.params() as f64, kept.params() as f64, 0);
+    row("multiply-accumulates", full.macs() as f64, kept.macs() as f64, 0);
+    row("bytes", whole_bytes as f64, kept_bytes as f64, 0);
+    for (i, batch) in BATCHES.into_iter().enumerate() {
+        let name = format!("ms for {batch}, 1 thread");
+        row(&name, candidates[0].median(i, false), candidates[1].median(i, false), 4);
     }
+    println!("\ntest error of the pruned network {:.2} %, on digits drawn by the program", compact.error_percent);
+    println!("run      {}\nnetwork  {}\nONNX     {}", path.display(), file.display(), onnx.display());
     Ok(())
 }

@@ -65,6 +65,9 @@ pub fn l0(config: &Config, lambdas: &[Lambda]) -> Result<Network, Error> {
     Network::new(chain(config, 0.0).build()?, &placements)
 }
 
+/// A compact network trained on MNIST with a lambda for each layer, as a file of `l0_net`: `zoo/README.md` says more.
+pub const ZOO_MNIST_L0_SEP: &[u8] = include_bytes!("../zoo/mnist-l0-sep.safetensors");
+
 fn chain(config: &Config, dropout: f64) -> Builder {
     let (c, h, w) = config.image;
     let mut b = Builder::image("image", c, h, w);

@@ -1,0 +1,132 @@
+//! What training leaves: the gated checkpoint of a run, and the compact network made of it, proved equal.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use candle_core::Device;
+use l0::{Estimator, Gates, Network};
+use l0_data::{Feed, Normalise, Split};
+use l0_net::{Agreement, Card, Checkpoint, Existing, Masks, Mode, Model, Net, OnnxAbout, Weights};
+use l0_record::Outcome;
+use serde_json::json;
+
+/// Images in a batch of a proof.
+const BATCH: usize = 500;
+
+/// The gated checkpoint in the folder of a run.
+pub fn checkpoint_path(run: &Path) -> PathBuf {
+    run.join("gated.safetensors")
+}
+
+/// Writes the averaged values of a run with all its gates, to train on or to compact with another estimator.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_checkpoint(run: &Path, network: &Network, weights: &Weights, card: &Card) -> Result<()> {
+    let gates = serde_json::to_value(network.gates())?;
+    let checkpoint = Checkpoint { net: network.net().clone(), weights: weights.clone(), gates };
+    Ok(checkpoint.save(checkpoint_path(run), card, Existing::Replace)?)
+}
+
+/// A gated network from its file, or from the folder of its run.
+///
+/// # Errors
+/// If there is none, or it does not hold what it describes.
+pub fn load_checkpoint(path: &Path) -> Result<(Network, Weights, Card)> {
+    let file = if path.is_dir() { checkpoint_path(path) } else { path.to_path_buf() };
+    if !file.exists() {
+        bail!("{}: there is no such file; a finished run has a gated.safetensors in its folder", file.display());
+    }
+    let (checkpoint, card) = Checkpoint::load(&file, &Device::Cpu)?;
+    let gates: Gates = serde_json::from_value(checkpoint.gates)
+        .with_context(|| format!("{}: its metadata do not say where the gates are", file.display()))?;
+    Ok((Network::with_gates(checkpoint.net, &gates)?, checkpoint.weights, card))
+}
+
+/// The compact network of a gated one, with the proof that both compute the same.
+#[derive(Debug)]
+pub struct Compact {
+    /// The plain, smaller network.
+    pub model: Model,
+    /// How its logits compare with those of the gated network on a test set.
+    pub agreement: Agreement,
+    /// Its own error on that set, in percent.
+    pub error_percent: f64,
+}
+
+/// Compacts a gated network and compares both on every image of `test`.
+///
+/// # Errors
+/// If the images do not fit.
+pub fn compact(
+    network: &Network,
+    weights: &Weights,
+    estimator: Estimator,
+    test: &Split,
+    normalise: Normalise,
+) -> Result<Compact> {
+    let masks = network.test_masks(weights, estimator)?;
+    let model = network.net().compact(weights, &masks)?;
+    let (agreement, error_percent) = prove((network.net(), weights, &masks), &model, test, normalise)?;
+    Ok(Compact { model, agreement, error_percent })
+}
+
+/// Compares the logits of a masked network with those of a plain one; also the plain one's error in percent.
+///
+/// # Errors
+/// If the images do not fit.
+pub fn prove(
+    (net, weights, masks): (&Net, &Weights, &Masks),
+    model: &Model,
+    test: &Split,
+    normalise: Normalise,
+) -> Result<(Agreement, f64)> {
+    let feed = Feed::new(test, normalise, BATCH, &Device::Cpu)?;
+    let mut agreement = Agreement::default();
+    let mut wrong = 0;
+    for batch in feed.in_order() {
+        let batch = batch?;
+        let expected = net.forward(weights, &batch.images, masks, Mode::Eval)?.ys;
+        let found = model.forward(&batch.images)?;
+        agreement.add(&expected, &found)?;
+        let guesses = found.argmax(1)?.to_vec1::<u32>()?;
+        wrong += guesses.iter().zip(batch.labels.to_vec1::<u32>()?).filter(|(guess, label)| **guess != *label).count();
+    }
+    Ok((agreement, 100.0 * wrong as f64 / test.len().max(1) as f64))
+}
+
+/// What a file says of a run.
+pub fn card(data: &str, revision: &str, outcome: &Outcome) -> Result<Card> {
+    let outcome = serde_json::to_value(outcome)?;
+    let outcome = outcome.as_object().cloned().unwrap_or_default().into_iter().collect();
+    Ok(Card { data: Some(data.into()), revision: Some(revision.into()), outcome, ..Card::default() })
+}
+
+/// The card of a compact network: that of its run, the estimator, the proof, its own error, and the whole network's
+/// description to be compared with.
+///
+/// # Errors
+/// None in practice.
+pub fn compact_card(of_run: &Card, network: &Network, estimator: Estimator, compact: &Compact) -> Result<Card> {
+    let mut card = of_run.clone();
+    card.estimator = Some(estimator.to_string());
+    card.agreement = Some(compact.agreement.clone());
+    card.forced = !compact.agreement.passes();
+    card.extra.insert("error_percent_of_this_file".into(), json!(compact.error_percent));
+    card.extra.insert("whole".into(), serde_json::to_value(network.net())?);
+    Ok(card)
+}
+
+/// The ONNX form of a compact network, with its card in the metadata.
+///
+/// # Errors
+/// If it would be too large.
+pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
+    let about = OnnxAbout {
+        producer: env!("CARGO_PKG_NAME").into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        doc: "A network pruned by L0 regularisation".into(),
+        metadata: [("card".to_string(), serde_json::to_string(card)?)].into(),
+    };
+    Ok(l0_net::to_onnx(&model.net, &model.weights, &about)?)
+}

@@ -1,0 +1,139 @@
+//! The truth about exported files: size, work, error and speed of each, beside the whole network's.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use candle_core::Device;
+use clap::Parser;
+use l0_data::{Dataset, DatasetName};
+use l0_experiments::artifact;
+use l0_experiments::cli::{self, DataArgs, RunArgs};
+use l0_experiments::latency::{BATCHES, Candidate, alternate};
+use l0_infer::Engine;
+use l0_net::{Masks, Model, Net, Params};
+use l0_record::{Align, Table};
+
+/// Compare exported files with the whole network: bytes, parameters, multiply-accumulates, the error of that file,
+/// latency at batch 1, 64 and 256 with one thread and with all, throughput and peak memory.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Compact files.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How often the networks take turns.
+    #[arg(long, default_value_t = 15)]
+    rounds: usize,
+    /// The data set whose test images are used.
+    #[arg(long, default_value = "mnist")]
+    dataset: DatasetName,
+    /// Leave the error out: needs no data.
+    #[arg(long)]
+    no_error: bool,
+    /// Print the peak memory of running one file, in bytes; how this program measures it.
+    #[arg(long, hide = true)]
+    memory: bool,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// One line of the table.
+struct Entry {
+    name: String,
+    model: Model,
+    bytes: u64,
+    error: Option<f64>,
+    memory: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| bench(&args))
+}
+
+fn bench(args: &Args) -> Result<()> {
+    if args.memory {
+        return memory(&args.files[0]);
+    }
+    let threads = args.run.apply()?;
+    let data = if args.no_error { None } else { Some(args.data.load(args.dataset)?) };
+    let mut entries = Vec::new();
+    for path in &args.files {
+        let (model, card) = Model::load(path, &Device::Cpu)?;
+        if entries.is_empty()
+            && let Some(whole) = card.extra.get("whole")
+        {
+            let net: Net = serde_json::from_value(whole.clone()).context("the card's whole network")?;
+            entries.push(whole_entry(net)?);
+        }
+        let error = data.as_ref().map(|data| error(&model, data, args)).transpose()?;
+        let bytes = std::fs::metadata(path)?.len();
+        let name = path.display().to_string();
+        entries.push(Entry { name, model, bytes, error, memory: memory_of(path) });
+    }
+    let candidates = entries.iter().map(|entry| Candidate::new(&entry.model.net, &entry.model.weights, threads));
+    let mut candidates = candidates.collect::<Result<Vec<_>>>()?;
+    alternate(&mut candidates, args.rounds)?;
+    println!("{}", l0_record::machine(threads).describe());
+    println!("{}", table(&entries, &candidates, threads).markdown());
+    Ok(())
+}
+
+/// The whole network with values that do not matter: it is here for its speed and size.
+fn whole_entry(net: Net) -> Result<Entry> {
+    let weights = Params::init(&net, 1, &Device::Cpu)?.detached();
+    let model = Model::new(net, weights)?;
+    let bytes = model.to_bytes(&l0_net::Card::default())?;
+    let file = std::env::temp_dir().join(format!("whole-{}.safetensors", std::process::id()));
+    std::fs::write(&file, &bytes).with_context(|| file.display().to_string())?;
+    let memory = memory_of(&file);
+    std::fs::remove_file(&file).with_context(|| file.display().to_string())?;
+    Ok(Entry { name: "the whole network".into(), model, bytes: bytes.len() as u64, error: None, memory })
+}
+
+fn error(model: &Model, data: &Dataset, args: &Args) -> Result<f64> {
+    let itself = (&model.net, &model.weights, &Masks::none(&model.net));
+    Ok(artifact::prove(itself, model, &data.test, args.dataset.normalise())?.1)
+}
+
+/// Peak memory of a program of its own that runs the file at batch 256.
+fn memory_of(file: &Path) -> Option<u64> {
+    let output = Command::new(std::env::current_exe().ok()?).arg("--memory").arg(file).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+fn memory(file: &Path) -> Result<()> {
+    let (model, _) = Model::load(file, &Device::Cpu)?;
+    let mut engine = Engine::new(&model.net, &model.weights)?;
+    engine.run(&vec![0.5; 256 * engine.input_len()], 256)?;
+    println!("{}", l0_record::peak_memory_bytes().context("this system does not tell")?);
+    Ok(())
+}
+
+fn table(entries: &[Entry], candidates: &[Candidate], threads: usize) -> Table {
+    let mut columns = vec![("file".to_string(), Align::Left)];
+    let right = ["bytes", "parameters", "MACs", "error %"].map(|name| (name.to_string(), Align::Right));
+    columns.extend(right);
+    for threads in [1, threads] {
+        columns.extend(BATCHES.map(|batch| (format!("ms, batch {batch}, {threads} thr."), Align::Right)));
+    }
+    columns.extend(["images/s", "peak MB"].map(|name| (name.to_string(), Align::Right)));
+    let mut table = Table::new(columns);
+    for (entry, candidate) in entries.iter().zip(candidates) {
+        let cost = entry.model.net.cost();
+        let mut cells =
+            vec![entry.name.clone(), entry.bytes.to_string(), cost.params().to_string(), cost.macs().to_string()];
+        cells.push(entry.error.map_or("-".into(), |error| format!("{error:.2}")));
+        for all in [false, true] {
+            cells.extend((0..BATCHES.len()).map(|i| format!("{:.4}", candidate.median(i, all))));
+        }
+        let last = BATCHES.len() - 1;
+        cells.push(format!("{:.0}", 1e3 * BATCHES[last] as f64 / candidate.median(last, true)));
+        cells.push(entry.memory.map_or("-".into(), |bytes| format!("{:.1}", bytes as f64 / 1e6)));
+        table.push(cells);
+    }
+    table
+}

@@ -1,0 +1,74 @@
+//! A finished run becomes a compact, self-describing file that is proved equal.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use l0::Estimator;
+use l0_data::DatasetName;
+use l0_experiments::artifact;
+use l0_experiments::cli::{self, DataArgs};
+use l0_net::Existing;
+use l0_record::read_run;
+
+/// Compact the network of a run, compare both on the whole test set, and write the smaller one.
+///
+/// Nothing is written if a logit differs by more than 1e-4, or a prediction beyond that difference, unless forced.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Folder of a finished run.
+    run: PathBuf,
+    /// What a gate is worth: mean (eq. 13 of the paper), median, or top-k.
+    #[arg(long, default_value = "mean")]
+    estimator: Estimator,
+    /// File to write; RUN/compact.safetensors if not given.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write an ONNX file beside it, too.
+    #[arg(long)]
+    onnx: bool,
+    /// Write although the networks differ; the file will say so.
+    #[arg(long)]
+    force: bool,
+    /// Replace files that exist.
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| export(&args))
+}
+
+fn export(args: &Args) -> Result<()> {
+    let header = read_run(&args.run)?.header;
+    let name: DatasetName = header.data.name.parse()?;
+    let (network, weights, card) = artifact::load_checkpoint(&args.run)?;
+    let data = args.data.load(name)?;
+    let compact = artifact::compact(&network, &weights, args.estimator, &data.test, name.normalise())?;
+    println!("{}", compact.agreement);
+    if !compact.agreement.passes() && !args.force {
+        bail!("the compact network is not equal to the gated one; nothing was written (--force writes it)");
+    }
+    if compact.model.is_constant()? {
+        tracing::warn!("the network is pruned to nothing: its output is the same for every image");
+    }
+    let card = artifact::compact_card(&card, &network, args.estimator, &compact)?;
+    let out = args.out.clone().unwrap_or_else(|| args.run.join("compact.safetensors"));
+    let existing = if args.replace { Existing::Replace } else { Existing::Keep };
+    compact.model.save(&out, &card, existing)?;
+    println!("{}", compact.model.net.summary(&l0_net::Plan::full(&compact.model.net)));
+    let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
+    println!("{}: {bytes} bytes, test error {:.2} %", out.display(), compact.error_percent);
+    if args.onnx {
+        let out = out.with_extension("onnx");
+        let bytes = artifact::onnx(&compact.model, &card)?;
+        l0_net::write_file(&out, &bytes, existing)?;
+        println!("{}: {} bytes", out.display(), bytes.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! What a compact network sees in a picture.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::Device;
+use clap::Parser;
+use l0_data::DatasetName;
+use l0_experiments::{cli, picture};
+use l0_infer::Engine;
+use l0_net::{Model, Shape};
+
+/// Classify pictures with a compact network: class and probabilities.
+///
+/// Digits are white on black, as in MNIST.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// PNG files, or IDX files of images.
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// The network; a LeNet-5 trained on MNIST that comes with the program if not given.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// The data set whose way of making numbers of pixels the network was trained with.
+    #[arg(long, default_value = "mnist")]
+    dataset: DatasetName,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| predict(&args))
+}
+
+fn predict(args: &Args) -> Result<()> {
+    let (model, _) = match &args.model {
+        Some(path) => Model::load(path, &Device::Cpu)?,
+        None => Model::from_bytes(l0_lenet5::ZOO_MNIST_L0_SEP, &Device::Cpu)?,
+    };
+    let Shape::Image(c, h, w) = model.net.shape(0) else {
+        anyhow::bail!("the network reads {}, not images", model.net.shape(0));
+    };
+    let mut engine = Engine::new(&model.net, &model.weights)?;
+    for path in &args.images {
+        for (name, pixels) in picture::read(path, (c, h, w))? {
+            let split = l0_data::Split::new(pixels, vec![0], (c, h, w), 1)?;
+            let batch = split.batch(&[0], &args.dataset.normalise(), None, &Device::Cpu)?;
+            let logits = engine.run(&batch.images.flatten_all()?.to_vec1::<f32>()?, 1)?.to_vec();
+            println!("{}", line(&name, &logits)?);
+        }
+    }
+    Ok(())
+}
+
+/// "7.png: 7 (99.9 %)  1 0.1 %": the class, then the others that are worth a thousandth.
+fn line(name: &str, logits: &[f32]) -> Result<String> {
+    ensure!(logits.iter().all(|x| x.is_finite()), "{name}: the network's output is not finite");
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|x| (x - top).exp()).sum();
+    let mut classes: Vec<(usize, f32)> = logits.iter().map(|x| 100.0 * (x - top).exp() / sum).enumerate().collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let (class, percent) = classes.first().context("the network has no output")?;
+    let others: Vec<String> =
+        classes[1..].iter().filter(|c| c.1 >= 0.1).map(|(c, p)| format!("{c} {p:.1} %")).collect();
+    Ok(format!("{name}: {class} ({percent:.1} %)  {}", others.join("  ")).trim_end().to_string())
+}

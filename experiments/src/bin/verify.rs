@@ -1,0 +1,76 @@
+//! Checks a compact file: its digest, its error, and its equality with the gated network it was made of.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use candle_core::Device;
+use clap::Parser;
+use l0::Estimator;
+use l0_data::DatasetName;
+use l0_experiments::artifact;
+use l0_experiments::cli::{self, DataArgs};
+use l0_net::{Masks, Model};
+
+/// Check a compact file against its digest, its own claims, and the gated network it was made of.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The file.
+    file: PathBuf,
+    /// The gated network, or the folder of its run; gated.safetensors beside the file if that exists.
+    #[arg(long, value_name = "PATH")]
+    against: Option<PathBuf>,
+    /// The data set whose test images are used.
+    #[arg(long, default_value = "mnist")]
+    dataset: DatasetName,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| verify(&args))
+}
+
+fn verify(args: &Args) -> Result<()> {
+    let (model, card) = Model::load(&args.file, &Device::Cpu)?;
+    println!("digest, description and tensors agree");
+    let data = args.data.load(args.dataset)?;
+    let digest = data.digest();
+    match &card.data {
+        Some(trained) if *trained == digest => println!("trained on this data ({})", &digest[..12]),
+        Some(trained) => tracing::warn!("trained on data {trained}, this is {digest}"),
+        None => tracing::warn!("the file does not say what it was trained on"),
+    }
+    let beside = args.file.parent().map(artifact::checkpoint_path).filter(|path| path.exists());
+    let gated = match args.against.clone().or(beside) {
+        Some(path) => Some(artifact::load_checkpoint(&path)?),
+        None => None,
+    };
+    let normalise = args.dataset.normalise();
+    let (agreement, error) = match &gated {
+        Some((network, weights, _)) => {
+            let estimator: Estimator = card.estimator.as_deref().unwrap_or("mean").parse()?;
+            let masks = network.test_masks(weights, estimator)?;
+            artifact::prove((network.net(), weights, &masks), &model, &data.test, normalise)?
+        }
+        None => artifact::prove((&model.net, &model.weights, &Masks::none(&model.net)), &model, &data.test, normalise)?,
+    };
+    println!("test error {error:.2} %");
+    if let Some(claimed) = card.extra.get("error_percent_of_this_file").and_then(serde_json::Value::as_f64)
+        && card.data.as_deref() == Some(&digest)
+        && (claimed - error).abs() > 1e-9
+    {
+        bail!("{}: it claims an error of {claimed} %, found {error} %", args.file.display());
+    }
+    match &gated {
+        Some(_) if agreement.passes() => println!("equal to the gated network: {agreement}"),
+        Some(_) => bail!("not equal to the gated network: {agreement}"),
+        None => match &card.agreement {
+            Some(proof) => println!("the gated network is not here; when the file was written: {proof}"),
+            None => tracing::warn!("the gated network is not here, and the file holds no proof"),
+        },
+    }
+    Ok(())
+}
