@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::compare::{differences, settled, shown};
-use crate::{Error, Result, Run, RunHeader, Status, Summary, find_runs, read_run};
+use crate::{Error, Reference, Result, Run, RunHeader, Status, Summary, find_runs, read_run};
 
 /// All runs below a folder.
 #[derive(Debug, Clone, Default)]
@@ -114,9 +114,21 @@ impl<'a> Group<'a> {
         if self.settings.is_empty() { title.into() } else { format!("{title} ({})", self.settings.join(", ")) }
     }
 
+    /// The label, with a star if there is a [caveat](RunHeader::caveat) to look for.
+    pub fn marked_label(&self) -> String {
+        let star = if self.header().caveat().is_some() { " *" } else { "" };
+        self.label() + star
+    }
+
     /// The runs that reached their end: only these count.
     pub fn finished(&self) -> impl Iterator<Item = &'a Run> {
         self.runs.iter().copied().filter(|run| run.header.status == Status::Finished)
+    }
+
+    /// Whether the runs repeat this published row.
+    pub fn repeats(&self, row: &Reference) -> bool {
+        let names = |row: &Reference| (row.network.clone(), row.label.clone(), row.source.clone());
+        self.header().reference.as_ref().map(names) == Some(names(row))
     }
 
     /// A number of every finished run that has it.
@@ -147,4 +159,21 @@ impl<'a> Group<'a> {
         }
         settings.into_iter().map(|(path, value)| format!("{path} = {value}")).collect()
     }
+}
+
+/// What must be said about some of the groups, each thing once, with the groups it is true of.
+pub fn caveats(groups: &[Group]) -> Vec<String> {
+    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    for group in groups {
+        let Some(caveat) = group.header().caveat() else { continue };
+        match said.iter_mut().find(|(known, _)| *known == caveat) {
+            Some((_, labels)) => labels.push(group.label()),
+            None => said.push((caveat, vec![group.label()])),
+        }
+    }
+    let sentence = |(caveat, labels): (String, Vec<String>)| match labels.len() == groups.len() {
+        true => format!("* {caveat}"),
+        false => format!("* {}: {caveat}", labels.join("; ")),
+    };
+    said.into_iter().map(sentence).collect()
 }

@@ -52,7 +52,7 @@ mod table;
 mod tensorboard;
 mod time;
 
-pub use collection::{Collection, Group};
+pub use collection::{Collection, Group, caveats};
 pub use error::{Error, Result};
 pub use folder::RunFolder;
 pub use header::{DataId, FORMAT, Resumed, RunHeader};

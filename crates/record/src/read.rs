@@ -34,7 +34,8 @@ pub fn read_run(path: impl AsRef<Path>) -> Result<Run> {
 
 /// The folders below `root` that hold a run, `root` among them, in the order of their names.
 ///
-/// Links are not followed, and what begins with a dot is left out.
+/// Links are not followed, and what begins with a dot is left out; so is a folder `scratch`, where
+/// runs lie that nobody means to keep, unless it is `root` itself.
 pub fn find_runs(root: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![root.as_ref().to_path_buf()];
@@ -44,8 +45,9 @@ pub fn find_runs(root: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
         }
         for entry in fs::read_dir(&folder).at("list", &folder)? {
             let entry = entry.at("list", &folder)?;
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            if !hidden && entry.file_type().at("list", &folder)?.is_dir() {
+            let name = entry.file_name();
+            let passed_over = name == "scratch" || name.to_string_lossy().starts_with('.');
+            if !passed_over && entry.file_type().at("list", &folder)?.is_dir() {
                 open.push(entry.path());
             }
         }

@@ -207,10 +207,11 @@ fn a_folder_without_a_run_says_so() {
 #[test]
 fn runs_are_found_at_any_depth_in_order() {
     let temp = tempfile::tempdir().unwrap();
-    for name in ["b/seed-2", "a", "b/seed-1", ".hidden/run"] {
+    for name in ["b/seed-2", "a", "b/seed-1", ".hidden/run", "scratch/run"] {
         drop(RunFolder::create(temp.path().join(name), &header()).unwrap());
     }
     let found = find_runs(temp.path()).unwrap();
     let expected = ["a", "b/seed-1", "b/seed-2"].map(|name| temp.path().join(name));
     assert_eq!(found, expected);
+    assert_eq!(find_runs(temp.path().join("scratch")).unwrap().len(), 1);
 }

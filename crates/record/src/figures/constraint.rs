@@ -1,13 +1,14 @@
 //! How a constraint was met.
 
 use super::{Curve, epoch, shown, slug};
+use crate::collection::caveats;
 use crate::plot::{Axis, Chart, Color, Figure};
 use crate::{EpochRow, Group, Named};
 
 /// The multipliers of a group's constraints over the epochs, and how far each was from holding.
 pub fn constraint(network: &str, group: &Group) -> Figure {
     let chart = |label: &str, values: fn(&EpochRow) -> &Named<f64>| {
-        let chart = Chart::new("", Axis::linear("epoch").from(0.0).tight(), Axis::linear(label));
+        let chart = Chart::new("", Axis::count("epoch"), Axis::linear(label));
         names(group, values).iter().enumerate().fold(chart, |chart, (index, name)| {
             let curve = Curve::of(group, epoch, |row| values(row).get(name).copied());
             let [band, line] = curve.marks();
@@ -24,6 +25,7 @@ pub fn constraint(network: &str, group: &Group) -> Figure {
             .into(),
         charts: vec![multipliers, violations],
         height: 260.0,
+        notes: caveats(std::slice::from_ref(group)),
         ..Figure::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Quantities over the course of training.
 
 use super::{Curve, color, epoch, slug, step};
+use crate::collection::caveats;
 use crate::plot::{Axis, Chart, Figure, Mark};
 use crate::{EpochRow, Group};
 
@@ -10,7 +11,7 @@ const FLOPS_PER_MAC: f64 = 2.0;
 /// Figure 3 of the paper, expected operations against training iterations, and beside it what
 /// the paper does not show: how long a step took.
 pub fn work(network: &str, groups: &[Group]) -> Figure {
-    let iterations = || Axis::linear("training iterations").from(0.0).tight();
+    let iterations = || Axis::count("training iterations");
     let flops = Chart::new("", iterations(), Axis::linear("expected FLOPs for one example").from(0.0));
     let time = Chart::new("", iterations(), Axis::linear("milliseconds for a training step").from(0.0));
     let flops = with_curves(flops, groups, step, |row| row.expected_macs.map(|macs| FLOPS_PER_MAC * macs));
@@ -23,13 +24,14 @@ pub fn work(network: &str, groups: &[Group]) -> Figure {
                   training step. Lines are means over the seeds, bands run from the lowest to the highest."
             .into(),
         charts: vec![flops, time],
+        notes: caveats(groups),
         ..Figure::default()
     }
 }
 
 /// Test and training error over the epochs.
 pub fn errors(network: &str, groups: &[Group]) -> Figure {
-    let epochs = || Axis::linear("epoch").from(0.0).tight();
+    let epochs = || Axis::count("epoch");
     let test = Chart::new("", epochs(), Axis::log("test error, %"));
     let train = Chart::new("", epochs(), Axis::log("training error, %"));
     let test = with_curves(test, groups, epoch, |row| row.test_error_percent);
@@ -42,6 +44,7 @@ pub fn errors(network: &str, groups: &[Group]) -> Figure {
                   training batches, with sampled gates. Means over the seeds with their range."
             .into(),
         charts: vec![test, train],
+        notes: caveats(groups),
         ..Figure::default()
     }
 }
@@ -49,7 +52,7 @@ pub fn errors(network: &str, groups: &[Group]) -> Figure {
 /// Open gates over the epochs, a chart to a layer.
 pub fn open_units(network: &str, groups: &[Group]) -> Figure {
     let chart = |layer: &String| {
-        let chart = Chart::new(layer, Axis::linear("epoch").from(0.0).tight(), Axis::linear("open gates").from(0.0));
+        let chart = Chart::new(layer, Axis::count("epoch"), Axis::linear("open gates").from(0.0));
         with_curves(chart, groups, epoch, |row| row.open.get(layer).map(|&open| open as f64))
     };
     let layers = layers(groups);
@@ -60,6 +63,7 @@ pub fn open_units(network: &str, groups: &[Group]) -> Figure {
         charts: layers.iter().map(chart).collect(),
         columns: layers.len().clamp(1, 4),
         height: 260.0,
+        notes: caveats(groups),
         ..Figure::default()
     }
 }
@@ -71,7 +75,7 @@ fn with_curves(chart: Chart, groups: &[Group], x: fn(&EpochRow) -> f64, y: impl 
             return chart;
         }
         let [band, line]: [Mark; 2] = curve.marks();
-        chart.with("", color(index), band).with(group.label(), color(index), line)
+        chart.with("", color(index), band).with(group.marked_label(), color(index), line)
     })
 }
 

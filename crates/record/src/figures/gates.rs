@@ -1,6 +1,7 @@
 //! Gates: their distribution, and what became of them.
 
 use super::{shown, slug};
+use crate::collection::caveats;
 use crate::plot::{Axis, Cell, Chart, Color, ColorBar, Figure, Mark, Point, Shape};
 use crate::{EpochRow, Group, Named, Run};
 
@@ -59,7 +60,7 @@ pub fn gates_over_time(network: &str, group: &Group) -> Figure {
     let layers: Vec<&str> = run.rows.last().map_or(Vec::new(), |row| row.gates.iter().map(|(name, _)| name).collect());
     let chart = |layer: &&str| {
         let last = run.rows.last().map_or(1, |row| row.epoch);
-        let epochs = Axis::linear("epoch").from(0.0).to(last as f64);
+        let epochs = Axis::count("epoch").to(last as f64);
         let values = Axis::linear("gate at test time").from(0.0).to(1.0);
         Chart::new(*layer, epochs, values).with("", Color::Muted, Mark::Cells(cells(&run.rows, layer, last)))
     };
@@ -78,6 +79,7 @@ pub fn gates_over_time(network: &str, group: &Group) -> Figure {
             low: "0 %".into(),
             high: "100 %".into(),
         }),
+        notes: caveats(std::slice::from_ref(group)),
         ..Figure::default()
     }
 }
@@ -112,18 +114,21 @@ pub fn input_gates(network: &str, groups: &[Group]) -> Figure {
         name: slug(&["inputs", network]),
         title: format!("{network}: the pixels that survive"),
         caption: "Test-time gates of the inputs, one for every pixel, in the run of the first seed.".into(),
-        charts: groups.iter().filter_map(|group| picture(&group.label(), shown(group)[0])).collect(),
+        charts: groups.iter().filter_map(|group| picture(group, shown(group)[0])).collect(),
         columns: 4,
         height: 252.0,
         color_bar: Some(ColorBar { label: "gate".into(), low: "0".into(), high: "1".into() }),
+        notes: caveats(groups),
         ..Figure::default()
     }
 }
 
-fn picture(label: &str, run: &Run) -> Option<Chart> {
+fn picture(group: &Group, run: &Run) -> Option<Chart> {
     let gates = run.gates.values().find(|values| values.len() == SIDE * SIDE)?;
     let open = gates.iter().filter(|&&gate| gate > 0.0).count();
     let levels: Vec<f64> = gates.iter().map(|&gate| f64::from(gate)).collect();
-    let note = format!("{open} of {} open", gates.len());
-    (open < gates.len()).then(|| Chart::picture(label, note, SIDE, &levels))
+    let star = if group.header().caveat().is_some() { " *" } else { "" };
+    let settings = group.settings.iter().map(|setting| format!("{setting}: "));
+    let note = format!("{}{open} of {} open", settings.collect::<String>(), gates.len());
+    (open < gates.len()).then(|| Chart::picture(format!("{}{star}", group.header().title()), note, SIDE, &levels))
 }

@@ -1,6 +1,7 @@
 //! Error against what remains: ours, the paper's, and others'.
 
 use super::{color, slug};
+use crate::collection::caveats;
 use crate::plot::{Axis, Chart, Color, Figure, Mark, Point, Shape};
 use crate::{Group, Reference, Run};
 
@@ -35,6 +36,7 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
         charts: SIZES.iter().map(|size| chart(size, network, groups, references)).collect(),
         columns: 1,
         height: 380.0,
+        notes: caveats(groups),
         ..Figure::default()
     }
 }
@@ -44,15 +46,11 @@ fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference])
     let chart = joined(chart, size, groups);
     let published: Vec<&Reference> = references.iter().filter(|row| row.network == network).collect();
     let (repeated, others): (Vec<&Reference>, Vec<&Reference>) =
-        published.into_iter().partition(|row| is_repeated(row, groups));
+        published.into_iter().partition(|row| groups.iter().any(|group| group.repeats(row)));
     let points = |rows: Vec<&Reference>| rows.into_iter().filter_map(|row| published_point(size, row)).collect();
     let chart = with_points(chart, "published by others", Color::Muted, Shape::Square, points(others));
     let chart = with_points(chart, "the rows repeated here", Color::Published, Shape::Diamond, points(repeated));
     groups.iter().enumerate().fold(chart, |chart, (index, group)| own(chart, size, group, index))
-}
-
-fn is_repeated(row: &Reference, groups: &[Group]) -> bool {
-    groups.iter().any(|group| group.header().reference.as_ref() == Some(row))
 }
 
 /// A line through the settings of each recipe that has several.
@@ -83,12 +81,14 @@ fn own(chart: Chart, size: &Size, group: &Group, index: usize) -> Chart {
     let label = group.settings.join(", ");
     let point = Point { at, label, spread: None };
     let chart = if seeds.len() > 1 { with_points(chart, "", color(index), Shape::Dot, seeds) } else { chart };
-    with_points(chart, &group.label(), color(index), Shape::Disc, vec![point])
+    with_points(chart, &group.marked_label(), color(index), Shape::Disc, vec![point])
 }
 
 fn published_point(size: &Size, row: &Reference) -> Option<Point> {
     let at = ((size.published)(row)?, row.error_percent?);
-    Some(Point { at, label: row.label.clone(), spread: None })
+    // Who is to be credited stands in the table; here it would take the room of other points.
+    let label = row.label.split(" (").next().unwrap_or_default().into();
+    Some(Point { at, label, spread: None })
 }
 
 fn with_points(chart: Chart, label: &str, color: Color, shape: Shape, points: Vec<Point>) -> Chart {

@@ -9,12 +9,18 @@ pub struct Axis {
     pub(super) log: bool,
     pub(super) ends: (Option<f64>, Option<f64>),
     pub(super) tight: bool,
+    pub(super) whole: bool,
 }
 
 impl Axis {
     /// An axis on which equal distances are equal differences.
     pub fn linear(label: impl Into<String>) -> Self {
         Self { label: label.into(), ..Self::default() }
+    }
+
+    /// A linear axis for what is counted from 0, without room around it and with whole ticks only.
+    pub fn count(label: impl Into<String>) -> Self {
+        Self { tight: true, whole: true, ..Self::linear(label) }.from(0.0)
     }
 
     /// An axis on which equal distances are equal ratios; what is not above zero has no place.

@@ -29,8 +29,8 @@ pub(super) fn chart(canvas: &mut Canvas, chart: &Chart, room: Room, head: f64) {
     let mut base = room.top + head - self::head(chart) - 4.0;
     for (text, style) in words(chart) {
         base += style.size + 5.0;
-        // Bold letters are wider by a tenth or so.
-        let size = if style.bold { 1.12 * style.size } else { style.size };
+        // Bold letters are wider, by how much depends on the font.
+        let size = if style.bold { 1.2 * style.size } else { style.size };
         let text = text::fitted(text, size, room.right - room.left);
         canvas.text((room.left, base), Anchor::Start, style, &text);
     }

@@ -41,6 +41,8 @@ pub struct Figure {
     pub title: String,
     /// What a reader must know to read it; stands beside the picture, not in it.
     pub caption: String,
+    /// What must not be read without, as that the data are not real; stands in the picture.
+    pub notes: Vec<String>,
     /// Its charts, row by row.
     pub charts: Vec<Chart>,
     /// Charts in a row.
@@ -59,6 +61,7 @@ impl Default for Figure {
             name: String::new(),
             title: String::new(),
             caption: String::new(),
+            notes: Vec::new(),
             charts: Vec::new(),
             columns: 2,
             width: 960.0,
@@ -92,8 +95,19 @@ impl Figure {
             draw::chart(&mut canvas, chart, room, head);
         }
         let rows = self.charts.len().div_ceil(columns) as f64;
-        let height = top + rows * (self.height + GAP) - GAP + PADDING;
-        canvas.finish(self.width, height.max(top), &self.title)
+        let bottom = self.write_notes(&mut canvas, top + rows * (self.height + GAP) - GAP);
+        canvas.finish(self.width, bottom.max(top) + PADDING, &self.title)
+    }
+
+    /// Writes the notes from `top` and returns where they end.
+    fn write_notes(&self, canvas: &mut Canvas, top: f64) -> f64 {
+        let room = self.width - 2.0 * PADDING;
+        let lines = self.notes.iter().flat_map(|note| text::wrapped(note, LABEL.size, room));
+        let below = if self.notes.is_empty() { top } else { top + 8.0 };
+        lines.fold(below, |top, line| {
+            canvas.text((PADDING, top + 12.0), Anchor::Start, LABEL, &line);
+            top + 17.0
+        })
     }
 
     /// Draws the legend from `top` and returns where it ends.

@@ -9,6 +9,7 @@ const LARGEST: f64 = 1e100;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
     log: bool,
+    whole: bool,
     /// The ends, already as logarithms if `log`.
     low: f64,
     high: f64,
@@ -18,7 +19,7 @@ pub(super) struct Scale {
 
 impl Scale {
     /// A scale that shows the numbers, with some room around them unless the axis says otherwise.
-    pub(super) fn over(numbers: impl Iterator<Item = f64>, &Axis { log, ends, tight, .. }: &Axis) -> Self {
+    pub(super) fn over(numbers: impl Iterator<Item = f64>, &Axis { log, ends, tight, whole, .. }: &Axis) -> Self {
         let place = |x: f64| if log { x.log10() } else { x };
         let numbers = numbers.filter(|&x| drawable(x, log)).map(place);
         let (low, high) = numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
@@ -30,7 +31,10 @@ impl Scale {
             ends => ends,
         };
         let room = if tight { 0.0 } else { 0.05 * (high - low) };
-        Self { log, low: from.unwrap_or(low - room), high: to.unwrap_or(high + room), pixels: (0.0, 1.0) }
+        let (low, high) = (from.unwrap_or(low - room), to.unwrap_or(high + room));
+        // An end that was given can lie beyond all numbers.
+        let high = if high > low { high } else { spread(low, log).1 };
+        Self { log, whole, low, high, pixels: (0.0, 1.0) }
     }
 
     /// The scale with its ends at these pixels.
@@ -55,14 +59,14 @@ impl Scale {
 
     /// Round numbers on the scale, about `wanted` of them.
     pub(super) fn ticks(&self, wanted: usize) -> Vec<f64> {
-        if self.log { self.log_ticks(wanted) } else { linear_ticks(self.low, self.high, wanted) }
+        if self.log { self.log_ticks(wanted) } else { linear_ticks(self.low, self.high, wanted, self.whole) }
     }
 
     fn log_ticks(&self, wanted: usize) -> Vec<f64> {
         let decades = self.high.floor() - self.low.ceil() + 1.0;
         if decades > wanted as f64 {
-            let exponents = linear_ticks(self.low.ceil(), self.high.floor(), wanted);
-            return exponents.into_iter().filter(|e| e.fract() == 0.0).map(|e| 10f64.powf(e)).collect();
+            let exponents = linear_ticks(self.low.ceil(), self.high.floor(), wanted, true);
+            return exponents.into_iter().map(|exponent| 10f64.powf(exponent)).collect();
         }
         for steps in [&[1.0][..], &[1.0, 3.0], &[1.0, 2.0, 5.0], &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0]] {
             let ticks = self.steps_of_decades(steps);
@@ -70,7 +74,7 @@ impl Scale {
                 return ticks;
             }
         }
-        linear_ticks(10f64.powf(self.low), 10f64.powf(self.high), wanted)
+        linear_ticks(10f64.powf(self.low), 10f64.powf(self.high), wanted, false)
     }
 
     fn steps_of_decades(&self, steps: &[f64]) -> Vec<f64> {
@@ -99,21 +103,23 @@ fn spread(x: f64, log: bool) -> (f64, f64) {
     (x - room, x + room)
 }
 
-fn linear_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
-    let step = round_step((high - low) / wanted.max(1) as f64);
+fn linear_ticks(low: f64, high: f64, wanted: usize, whole: bool) -> Vec<f64> {
+    let step = (high - low) / wanted.max(1) as f64;
+    let step = if whole { round_step(step, &[1.0, 2.0, 5.0, 10.0]).max(1.0) } else { round_step(step, &ROUND) };
     let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
     let count = (last - first).clamp(0.0, 4.0 * wanted as f64) as usize;
     // Multiplied, not added up: the tick at 0.3 is then the number 0.3, as far as a float can be.
     (0..=count).map(|i| (first + i as f64) * step + 0.0).collect()
 }
 
-/// The number of the form 1, 2, 2.5 or 5 times a power of ten that is nearest, as ratios go.
-fn round_step(step: f64) -> f64 {
+const ROUND: [f64; 5] = [1.0, 2.0, 2.5, 5.0, 10.0];
+
+/// The round number times a power of ten that is nearest, as ratios go.
+fn round_step(step: f64, round: &[f64]) -> f64 {
     let step = step.max(f64::MIN_POSITIVE);
     let power = 10f64.powf(step.log10().floor());
     let off = |round: &f64| (round * power / step).ln().abs();
-    let rounds = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter();
-    rounds.min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(1.0) * power
+    round.iter().copied().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(1.0) * power
 }
 
 #[cfg(test)]
@@ -147,10 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn counts_have_whole_ticks() {
+        let ticks = |last: f64| Scale::over([1.0, last].into_iter(), &Axis::count("")).ticks(6);
+        assert_eq!(ticks(3.0), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(ticks(16.0), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0]);
+    }
+
+    #[test]
     fn given_ends_hold() {
         let scale = Scale::over([3.0, 9.0].into_iter(), &axis(false).from(0.0).to(10.0)).at(100.0, 0.0);
         assert_eq!((scale.pixel(0.0), scale.pixel(10.0)), (Some(100.0), Some(0.0)));
         assert_eq!(scale.pixel_within(50.0), Some(0.0));
+        let beyond = Scale::over([-1.05, -0.05].into_iter(), &axis(false).from(0.0)).at(0.0, 1.0);
+        assert_eq!(beyond.pixel(0.0), Some(0.0));
     }
 
     proptest! {

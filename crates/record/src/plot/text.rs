@@ -54,6 +54,21 @@ pub(super) fn fitted(text: &str, size: f64, room: f64) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
+/// The text in lines that fit, broken at its spaces.
+pub(super) fn wrapped(text: &str, size: f64, room: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line, size) + width(word, size) + width(" ", size) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines.iter().map(|line| fitted(line, size, room)).collect()
+}
+
 fn advance(c: char) -> f64 {
     match c {
         'i' | 'j' | 'l' | '\'' | '|' | '.' | ',' | ':' | ';' | '!' => 0.28,
@@ -99,6 +114,14 @@ mod tests {
         assert_eq!(fitted("short", 10.0, 100.0), "short");
         let cut = fitted(&"long ".repeat(20), 10.0, 100.0);
         assert!(cut.ends_with('…') && width(&cut, 10.0) <= 100.0, "{cut}");
+    }
+
+    #[test]
+    fn no_word_is_lost_between_lines() {
+        let text = "a text of some words that takes a few lines";
+        let lines = wrapped(text, 10.0, 90.0);
+        assert!(lines.len() > 2 && lines.iter().all(|line| width(line, 10.0) <= 90.0), "{lines:?}");
+        assert_eq!(lines.join(" "), text);
     }
 
     #[test]

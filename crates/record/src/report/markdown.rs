@@ -29,7 +29,8 @@ pub(super) fn headed_table(report: &Report, section: &Section, level: &str) -> S
         format!("{level} {}", inline(&section.network)),
         versus_table(&section.network, &section.groups, &report.references).markdown(),
     ];
-    parts.extend(section.caveats.iter().map(|caveat| format!("\\* {}", inline(caveat))));
+    let note = |note: &String| inline(note).replace('*', "\\*");
+    parts.push(section.notes.iter().map(note).collect::<Vec<_>>().join("<br>\n"));
     joined(parts)
 }
 

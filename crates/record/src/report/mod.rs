@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::collection::caveats;
 use crate::error::At;
 use crate::figures::{self, GateCurves};
 use crate::plot::Figure;
@@ -37,7 +38,8 @@ pub struct Report {
 pub(crate) struct Section<'a> {
     pub(crate) network: String,
     pub(crate) groups: Vec<Group<'a>>,
-    pub(crate) caveats: Vec<String>,
+    /// What stands under its table: sources, and what must be said about some rows.
+    pub(crate) notes: Vec<String>,
     pub(crate) figures: Vec<Figure>,
 }
 
@@ -114,8 +116,10 @@ impl Report {
         let of_group = |group| [figures::gates_over_time(&network, group), figures::constraint(&network, group)];
         let all = shared.into_iter().chain(groups.iter().flat_map(of_group));
         let figures = all.filter(|figure| !figure.is_empty()).collect();
-        let caveats = caveats(&groups);
-        Section { network, groups, caveats, figures }
+        let sources = tables::sources(&network, &groups, &self.references).into_iter().enumerate();
+        let sources = sources.map(|(index, source)| format!("{} {source}", tables::note_sign(index)));
+        let notes = sources.chain(caveats(&groups)).collect();
+        Section { network, groups, notes, figures }
     }
 }
 
@@ -130,21 +134,4 @@ fn rename_twins<'a>(figures: impl Iterator<Item = &'a mut Figure>) {
         }
         taken.insert(figure.name.clone());
     }
-}
-
-/// What must be said about some of the groups, each thing once, with the groups it is true of.
-fn caveats(groups: &[Group]) -> Vec<String> {
-    let mut said: Vec<(String, Vec<String>)> = Vec::new();
-    for group in groups {
-        let Some(caveat) = group.header().caveat() else { continue };
-        match said.iter_mut().find(|(known, _)| *known == caveat) {
-            Some((_, labels)) => labels.push(group.label()),
-            None => said.push((caveat, vec![group.label()])),
-        }
-    }
-    let sentence = |(caveat, labels): (String, Vec<String>)| match labels.len() == groups.len() {
-        true => format!("All rows, {caveat}"),
-        false => format!("{}: {caveat}", labels.join("; ")),
-    };
-    said.into_iter().map(sentence).collect()
 }

@@ -43,8 +43,8 @@ fn contents(sections: &[Section]) -> String {
 fn section(report: &Report, section: &Section, index: usize) -> String {
     let mut html = format!("<h2 id=\"network-{index}\">{}</h2>\n", escape(&section.network));
     html.push_str(&versus_table(&section.network, &section.groups, &report.references).html());
-    for caveat in &section.caveats {
-        let _ = writeln!(html, "<p class=\"note\">* {}</p>", escape(caveat));
+    for note in &section.notes {
+        let _ = writeln!(html, "<p class=\"note\">{}</p>", escape(note));
     }
     let values = values_table(&section.groups);
     if !values.is_empty() {

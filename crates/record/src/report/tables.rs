@@ -16,15 +16,15 @@ pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -
         ("MACs kept %", Right),
         ("minutes", Right),
     ]);
+    let sources = sources(network, groups, references);
     for group in groups.iter().filter(|group| group.finished().count() > 0) {
         table.push(own_row(group));
         if let Some(row) = &group.header().reference {
-            table.push_muted(published_row(&format!("↳ {}", source(row)), row));
+            table.push_muted(published_row("↳ published", row, &sources));
         }
     }
-    let repeated = |row: &&Reference| groups.iter().any(|group| group.header().reference.as_ref() == Some(row));
-    for row in references.iter().filter(|row| row.network == network && !repeated(row)) {
-        table.push_muted(published_row(&format!("{}, {}", row.label, source(row)), row));
+    for row in others(network, groups, references) {
+        table.push_muted(published_row(&row.label, row, &sources));
     }
     table
 }
@@ -32,7 +32,7 @@ pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -
 fn own_row(group: &Group) -> Vec<String> {
     let outcome = |value: fn(&Outcome) -> Option<f64>| group.summary(|run| value(&run.header.outcome));
     vec![
-        marked(group),
+        group.marked_label(),
         group.finished().count().to_string(),
         outcome(|o| o.test_error_percent).rounded(2),
         architecture(&group.architecture()),
@@ -42,10 +42,11 @@ fn own_row(group: &Group) -> Vec<String> {
     ]
 }
 
-fn published_row(label: &str, row: &Reference) -> Vec<String> {
+fn published_row(label: &str, row: &Reference, sources: &[&str]) -> Vec<String> {
     let percent = |x: Option<f64>| share(&Summary::of(x));
+    let source = sources.iter().position(|source| *source == row.source);
     vec![
-        label.into(),
+        source.map_or(label.into(), |index| format!("{label} {}", note_sign(index))),
         String::new(),
         number(row.error_percent, 2),
         architecture(&row.architecture),
@@ -55,19 +56,33 @@ fn published_row(label: &str, row: &Reference) -> Vec<String> {
     ]
 }
 
-fn source(row: &Reference) -> &str {
-    if row.source.is_empty() { "published" } else { &row.source }
+/// The published rows of a network that no run repeats.
+fn others<'a>(network: &str, groups: &[Group], references: &'a [Reference]) -> Vec<&'a Reference> {
+    let repeated = |row: &Reference| groups.iter().any(|group| group.repeats(row));
+    references.iter().filter(|row| row.network == network && !repeated(row)).collect()
+}
+
+/// Who published the rows of a table, each once, in the order of the signs that the rows bear.
+pub(super) fn sources<'a>(network: &str, groups: &[Group<'a>], references: &'a [Reference]) -> Vec<&'a str> {
+    let repeated = groups.iter().filter_map(|group| group.header().reference.as_ref());
+    let mut sources: Vec<&str> = Vec::new();
+    for row in repeated.chain(others(network, groups, references)) {
+        if !row.source.is_empty() && !sources.contains(&row.source.as_str()) {
+            sources.push(&row.source);
+        }
+    }
+    sources
+}
+
+/// The sign of a note, counted from 0: ¹, ², ³ and so on.
+pub(super) fn note_sign(index: usize) -> String {
+    const RAISED: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    (index + 1).to_string().bytes().map(|digit| RAISED[usize::from(digit - b'0')]).collect()
 }
 
 /// A share in percent; below one it takes a second digit to say something.
 fn share(percent: &Summary) -> String {
     percent.rounded(if percent.mean < 1.0 { 2 } else { 1 })
-}
-
-/// A label with a sign if there is something to know about the runs.
-fn marked(group: &Group) -> String {
-    let sign = if group.header().caveat().is_some() { " *" } else { "" };
-    format!("{}{sign}", group.label())
 }
 
 /// Every value that a group's means are made of.
@@ -84,7 +99,7 @@ pub fn values_table(groups: &[Group]) -> Table {
     for group in groups.iter().filter(|group| group.finished().count() > 0) {
         let outcome = |value: fn(&Outcome) -> Option<f64>| group.summary(|run| value(&run.header.outcome));
         table.push([
-            marked(group),
+            group.marked_label(),
             outcome(|o| o.test_error_percent).listed(2),
             outcome(|o| o.expected_density.map(|share| 100.0 * share)).rounded(1),
             outcome(|o| o.params_kept_percent()).rounded(1),
