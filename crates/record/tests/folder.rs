@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 fn header() -> RunHeader {
     let data = DataId { name: "mnist".into(), sha256: "ab".into() };
-    RunHeader { data, ..RunHeader::new("mlp-l0", 1, json!({ "epochs": 3, "adam": { "lr": 0.001 } })) }
+    let start = "2026-11-22T10:00:00Z".into();
+    RunHeader { data, start, ..RunHeader::new("mlp-l0", 1, json!({ "epochs": 3, "adam": { "lr": 0.001 } })) }
 }
 
 fn row(epoch: u64) -> EpochRow {
@@ -118,8 +119,8 @@ fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
     assert_eq!(folder.last_epoch(), 4);
     let mut folder = folder.truncate_after(2).unwrap();
     (3..=5).for_each(|epoch| folder.append(&row(epoch)).unwrap());
-    let metrics = |path: &Path| fs::read(path.join("metrics.jsonl")).unwrap();
-    assert_eq!(metrics(&path), metrics(&undisturbed));
+    assert_eq!(contents(&path), contents(&undisturbed));
+    assert!(contents(&path).iter().any(|(name, _)| name.starts_with("events.out.tfevents.")));
     assert_eq!(folder.header().resumed.len(), 1);
 }
 
