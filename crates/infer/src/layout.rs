@@ -1,0 +1,73 @@
+//! How the values of one example lie in a buffer.
+
+use l0_net::Shape;
+
+use crate::{Error, Result};
+
+/// Numbers of a vector: on the machines at hand two vectors of 8 are multiplied at a time, as fast as one of 16, and
+/// fewer lanes are idle at the end of a row.
+pub(crate) const LANES: usize = 8;
+
+/// Most values of one example in a buffer.
+const LIMIT: usize = 1 << 28;
+
+/// Channels of rows, with a border of zeros that nobody writes; features are channels of a single value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) c: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+    pub(crate) pad: usize,
+}
+
+impl Layout {
+    /// The layout of an output of `node`.
+    pub(crate) fn new(node: &str, shape: Shape, pad: usize) -> Result<Self> {
+        let (c, h, w) = match shape {
+            Shape::Features(n) => (n, 1, 1),
+            Shape::Image(c, h, w) => (c, h, w),
+        };
+        let side = |n: usize| pad.checked_mul(2)?.checked_add(n);
+        let size = || c.checked_mul(side(h)?)?.checked_mul(side(w)?);
+        match size() {
+            Some(size) if size <= LIMIT => Ok(Self { c, h, w, pad }),
+            _ => Err(Error::TooLarge { node: node.into(), c, h, w, padding: pad, limit: LIMIT }),
+        }
+    }
+
+    /// From one row to the next.
+    pub(crate) fn row(&self) -> usize {
+        self.w + 2 * self.pad
+    }
+
+    /// From one channel to the next.
+    pub(crate) fn plane(&self) -> usize {
+        self.row() * (self.h + 2 * self.pad)
+    }
+
+    /// From one example to the next.
+    pub(crate) fn len(&self) -> usize {
+        self.c * self.plane()
+    }
+
+    /// Where row `y` of channel `c` begins.
+    pub(crate) fn at(&self, c: usize, y: usize) -> usize {
+        c * self.plane() + (y + self.pad) * self.row() + self.pad
+    }
+
+    /// The beginnings of all rows, channel by channel.
+    pub(crate) fn rows(self) -> impl Iterator<Item = usize> {
+        (0..self.c).flat_map(move |c| (0..self.h).map(move |y| self.at(c, y)))
+    }
+
+    /// The values in one piece, as features.
+    pub(crate) fn flat(&self) -> Self {
+        Self { c: self.c * self.h * self.w, h: 1, w: 1, pad: 0 }
+    }
+}
+
+/// Cuts `0..n` into ranges (start, length) of nearly equal length, at most `most`.
+pub(crate) fn even(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let pieces = n.div_ceil(most).max(1);
+    (0..pieces).map(move |i| (i * n / pieces, (i + 1) * n / pieces)).map(|(from, to)| (from, to - from))
+}

@@ -1,0 +1,37 @@
+//! Plain networks run fast on a CPU.
+//!
+//! An [`Engine`] is compiled once from a network and its parameters: a list of steps on flat `f32` buffers. Weights are
+//! packed in the order in which the inner loops meet them, buffers are there from the start, and what follows a linear
+//! map (normalisation, bias, ReLU, 2x2 max pooling) is done to its results while they are in registers. There is no
+//! graph, no gradient, and no allocation per call.
+//!
+//! A convolution is computed directly on vectors along the rows of an image, one image after the other, so it needs no
+//! batch to be fast; positions that pooling would drop are not computed. `docs/decisions/030-inference.md` has the
+//! measurements behind this.
+//!
+//! ```
+//! use l0_net::{Builder, Params};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut b = Builder::image("input", 1, 28, 28);
+//! b.conv2d("conv1", 9, 5).relu().max_pool2d(2).flatten("features").linear("fc", 10);
+//! let net = b.build()?;
+//! let params = Params::init(&net, 1, &candle_core::Device::Cpu)?;
+//! let mut engine = l0_infer::Engine::new(&net, &params.detached())?;
+//! assert_eq!(engine.run(&[0.0; 2 * 784], 2)?, [0.0; 20]); // biases are 0 at first
+//! assert_eq!(engine.predict(&[0.0; 784], 1)?, [0]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod conv;
+mod engine;
+mod error;
+mod fold;
+mod kernel;
+mod layout;
+mod linear;
+mod program;
+mod tile;
+
+pub use engine::Engine;
+pub use error::{Error, Result};

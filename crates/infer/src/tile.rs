@@ -1,0 +1,134 @@
+//! The inner loops of the convolution, on vectors along the rows of an image.
+
+use wide::f32x8;
+
+use crate::layout::LANES;
+
+/// Most channels of a tile, and most vectors along a row.
+pub(crate) const OUTPUTS: usize = 6;
+pub(crate) const VECTORS: usize = 3;
+
+/// Most channels of a tile of two rows so many vectors wide: 24 sums fill the 32 registers of AVX-512, 12 the 16 of
+/// older machines.
+pub(crate) fn most_outputs(vectors: usize) -> usize {
+    let sums = if cfg!(target_feature = "avx512f") { 24 } else { 12 };
+    (sums / (2 * vectors)).min(OUTPUTS)
+}
+
+/// Input planes seen through shifts: term (i, k) of position (y, x) is `data[i * plane + shifts[k] + y * row + x]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) plane: usize,
+    pub(crate) row: usize,
+    pub(crate) shifts: &'a [usize],
+}
+
+/// Where the results of a tile go, and what is done to them on the way.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// From one channel to the next, from one row to the next.
+    pub(crate) plane: usize,
+    pub(crate) row: usize,
+    /// A number for each channel of the tile.
+    pub(crate) bias: &'a [f32],
+    pub(crate) relu: bool,
+    /// Values of a row, counted from the tile's first.
+    pub(crate) width: usize,
+}
+
+/// The larger one; unlike `f32::max` a single instruction.
+#[inline(always)]
+pub(crate) fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// Sums over all terms for `O` channels, `R` rows and `V` vectors from position `at` on. They stay in registers as long
+/// as every index into them is known to the compiler, so what is done with them is left to another function.
+#[inline(never)]
+fn sums<const O: usize, const R: usize, const V: usize>(
+    from: Source,
+    at: usize,
+    weights: &[[f32; O]],
+) -> [[[f32x8; V]; R]; O] {
+    let mut sums = [[[f32x8::ZERO; V]; R]; O];
+    for (i, weights) in weights.chunks_exact(from.shifts.len()).enumerate() {
+        let plane = &from.data[i * from.plane + at..];
+        for (&shift, weights) in from.shifts.iter().zip(weights) {
+            let mut xs = [[f32x8::ZERO; V]; R];
+            for r in 0..R {
+                let (vectors, _) = plane[shift + r * from.row..].as_chunks::<LANES>();
+                let row: &[[f32; LANES]; V] = vectors.first_chunk().expect("buffers end with a spare vector");
+                for v in 0..V {
+                    xs[r][v] = f32x8::new(row[v]);
+                }
+            }
+            for o in 0..O {
+                let weight = f32x8::splat(weights[o]);
+                for r in 0..R {
+                    for v in 0..V {
+                        sums[o][r][v] = xs[r][v].mul_add(weight, sums[o][r][v]);
+                    }
+                }
+            }
+        }
+    }
+    sums
+}
+
+impl Target<'_> {
+    /// Bias and ReLU.
+    #[inline(always)]
+    fn finish<const N: usize>(&self, o: usize, values: [f32; N]) -> [f32; N] {
+        let (bias, least) = (self.bias[o], if self.relu { 0.0 } else { f32::NEG_INFINITY });
+        values.map(|value| larger(value + bias, least))
+    }
+
+    /// Stores the values that belong to the row, from its column `x` on.
+    #[inline(always)]
+    fn store<const N: usize>(&self, row: &mut [f32], x: usize, values: [f32; N]) {
+        match row[x..].first_chunk_mut() {
+            Some(to) if x + N <= self.width => *to = values,
+            _ => row[x..self.width].copy_from_slice(&values[..self.width - x]),
+        }
+    }
+}
+
+/// A tile of `O` channels, `R` rows and `V` vectors.
+pub(crate) fn plain<const O: usize, const R: usize, const V: usize>(
+    from: Source,
+    at: usize,
+    weights: &[[f32; O]],
+    to: &mut [f32],
+    target: Target,
+) {
+    let sums = sums::<O, R, V>(from, at, weights);
+    for (o, rows) in sums.iter().enumerate() {
+        for (r, row) in rows.iter().enumerate() {
+            let to = &mut to[o * target.plane + r * target.row..];
+            for (v, vector) in row.iter().enumerate() {
+                target.store(to, v * LANES, target.finish(o, vector.to_array()));
+            }
+        }
+    }
+}
+
+/// A tile of two rows, of which the largest value of each 2x2 window is kept. Adding a bias and ReLU do not change which
+/// value is the largest, so they come after.
+pub(crate) fn pooled<const O: usize, const V: usize>(
+    from: Source,
+    at: usize,
+    weights: &[[f32; O]],
+    to: &mut [f32],
+    target: Target,
+) {
+    let sums = sums::<O, 2, V>(from, at, weights);
+    for (o, [upper, lower]) in sums.iter().enumerate() {
+        let to = &mut to[o * target.plane..];
+        for v in 0..V {
+            let rows = upper[v].fast_max(lower[v]).to_array();
+            let windows: [f32; LANES / 2] = std::array::from_fn(|l| larger(rows[2 * l], rows[2 * l + 1]));
+            target.store(to, v * LANES / 2, target.finish(o, windows));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A compiled network gives what its forward pass gives, whatever the batch and the number of threads.
+#![allow(missing_docs)]
+
+#[path = "../../net/tests/onnx/cases.rs"]
+mod cases;
+
+use candle_core::Tensor;
+use cases::Case;
+use cases::common::{difference, random_input, stream};
+use l0_infer::{Engine, Error};
+use l0_net::{Builder, Layer, Net};
+
+fn flat(xs: &Tensor) -> Vec<f32> {
+    xs.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn check(case: &Case, batch: usize) {
+    let xs = random_input(&case.net, 3, batch);
+    let expected = case.forward(&xs);
+    let mut engine = Engine::new(&case.net, &case.weights).unwrap();
+    for call in 0..2 {
+        let ys = engine.run(&flat(&xs), batch).unwrap().to_vec();
+        let ys = Tensor::from_vec(ys, expected.dims(), xs.device()).unwrap();
+        let difference = difference(&expected, &ys);
+        assert!(difference < 1e-5, "{} at batch {batch} differs by {difference} (call {call})", case.name);
+    }
+}
+
+#[test]
+fn random_networks_and_every_layer() {
+    for case in cases::cases() {
+        [1, 2, 7, 30].into_iter().for_each(|batch| check(&case, batch));
+    }
+}
+
+/// One convolution of any size, with or without what may follow it.
+fn one_conv(seed: u64) -> Net {
+    let mut r = stream(seed, "one conv");
+    let kernel = 1 + r.below(5);
+    let (c, h, w) = (1 + r.below(3), kernel + 1 + r.below(30), kernel + 1 + r.below(40));
+    let mut b = Builder::image("image", c, h, w);
+    let (out, stride, padding) = (1 + r.below(14), 1 + r.below(3), r.below(kernel.min(4)));
+    b.layer("conv", Layer::Conv2d { out, kernel, stride, padding, bias: r.below(2) == 0 });
+    if r.below(2) == 0 {
+        b.relu();
+    }
+    if h > 2 * stride + kernel && w > 2 * stride + kernel {
+        match r.below(4) {
+            0 => b.max_pool2d(2),
+            1 => b.max_pool2d(2).relu(),
+            2 => b.max_pool2d(3),
+            _ => &mut b,
+        };
+    }
+    b.build().unwrap()
+}
+
+#[test]
+fn convolutions_of_any_size() {
+    for seed in 0..200 {
+        let case = Case::new(&format!("conv {seed}"), one_conv(seed), seed);
+        check(&case, 2);
+    }
+}
+
+#[test]
+fn linear_layers_of_any_size() {
+    for seed in 0..60 {
+        let mut r = stream(seed, "one linear");
+        let mut b = Builder::features("xs", 1 + r.below(100));
+        b.linear("fc", 1 + r.below(200)).relu().linear("out", 1 + r.below(20));
+        check(&Case::new(&format!("linear {seed}"), b.build().unwrap(), seed), 1 + r.below(20));
+    }
+}
+
+#[test]
+fn the_same_bits_for_any_batch_and_number_of_threads() {
+    for case in cases::cases().into_iter().take(12) {
+        let (batch, width) = (53, case.net.shape(0).dims().iter().product::<usize>());
+        let xs = flat(&random_input(&case.net, 4, batch));
+        let mut engine = Engine::new(&case.net, &case.weights).unwrap();
+        let n = engine.output_len();
+        let alone: Vec<f32> = xs.chunks(width).flat_map(|x| engine.run(x, 1).unwrap().to_vec()).collect();
+        assert_eq!(engine.run(&xs, batch).unwrap(), alone, "{}", case.name);
+        let mut engine = engine.with_threads(3).unwrap();
+        assert_eq!(engine.run(&xs, batch).unwrap(), alone, "{}", case.name);
+        assert_eq!(engine.run(&xs[..2 * width], 2).unwrap(), &alone[..2 * n], "{}", case.name);
+    }
+}
+
+/// Enough work for several threads to take part.
+#[test]
+fn threads_share_a_large_batch() {
+    let mut b = Builder::image("image", 3, 20, 20);
+    b.conv2d_same("a", 24, 3, 1).relu().conv2d_same("b", 24, 3, 2).relu().avg_pool().linear("out", 4);
+    let case = Case::new("wide", b.build().unwrap(), 1);
+    check(&case, 5);
+    let xs = flat(&random_input(&case.net, 4, 41));
+    let mut engine = Engine::new(&case.net, &case.weights).unwrap();
+    let alone = engine.run(&xs, 41).unwrap().to_vec();
+    for threads in [1, 2, 4] {
+        let mut engine = Engine::new(&case.net, &case.weights).unwrap().with_threads(threads).unwrap();
+        assert_eq!(engine.run(&xs, 41).unwrap(), alone);
+    }
+}
+
+#[test]
+fn predictions_are_the_first_largest_outputs() {
+    let case = &cases::cases()[10];
+    let xs = random_input(&case.net, 5, 9);
+    let expected: Vec<u32> = case.forward(&xs).argmax(1).unwrap().to_vec1().unwrap();
+    let found = Engine::new(&case.net, &case.weights).unwrap().predict(&flat(&xs), 9).unwrap();
+    assert_eq!(found, expected.iter().map(|&class| class as usize).collect::<Vec<_>>());
+}
+
+#[test]
+fn bad_input_is_an_error() {
+    let case = &cases::cases()[0];
+    let engine = || Engine::new(&case.net, &case.weights).unwrap();
+    let error = engine().run(&[0.0; 5], 2).unwrap_err().to_string();
+    assert_eq!(error, "found 5 input values for a batch of 2, expected 396");
+    assert!(engine().run(&[], usize::MAX).is_err());
+    assert!(engine().run(&[], 0).unwrap().is_empty());
+    assert!(matches!(engine().with_threads(0), Err(Error::Threads { found: 0, .. })));
+
+    let mut other = Builder::features("xs", 3);
+    other.linear("other", 2);
+    assert!(matches!(Engine::new(&other.build().unwrap(), &case.weights), Err(Error::Net(_))));
+
+    let mut huge = Builder::image("image", 1, 1 << 14, 1 << 14); // as large as can be; the zeros around it are too many
+    huge.conv2d_same("conv0", 1, 3, 2);
+    let net = huge.build().unwrap();
+    let weights = cases::common::random_params(&net, 1).detached();
+    assert!(matches!(Engine::new(&net, &weights), Err(Error::TooLarge { .. })));
+}
