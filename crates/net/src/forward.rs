@@ -199,8 +199,8 @@ impl Pass<'_> {
             (Layer::Relu, [input]) => self.aligned(id, input)?.map(l0_ops::relu),
             (Layer::MaxPool2d { size }, [input]) => self.aligned(id, input)?.pool(|xs| l0_ops::max_pool2d(xs, *size)),
             (Layer::AvgPool, [input]) => self.aligned(id, input)?.pool(l0_ops::avg_pool),
-            (Layer::Flatten, [input]) => self.flatten(id, input),
-            (Layer::Take { units }, [input]) => self.take(id, units, input),
+            (Layer::Flatten, [input]) => self.flatten(id, &self.varying(id, input, xs)?),
+            (Layer::Take { units }, [input]) => self.take(id, units, &self.varying(id, input, xs)?),
             (Layer::Dropout { p }, [input]) => match mode {
                 Mode::Eval => self.aligned(id, input),
                 Mode::Train(noise) => {
@@ -287,17 +287,30 @@ impl Pass<'_> {
         self.per_example(id, Activation { computed: Some(ys), ..made })
     }
 
-    /// Uneven maps made of constants alone: no input is computed, but zero padding leaves a pattern.
+    /// Units made of constants alone that are computed all the same: patterns in training, or scaled per example.
     fn constant_maps(&self, id: NodeId, block: &crate::affine::Affine, batch: usize) -> Result<Tensor> {
-        let map =
-            block.map.as_ref().ok_or_else(|| crate::Error::layer(&self.net.node(id).name, "has no computed input"))?;
-        let map = match &block.bias {
-            Some(bias) => map.broadcast_add(&bias.reshape(unit_dims(map, bias.elem_count()))?)?,
-            None => map.clone(),
+        let map = block.map.as_ref().map(|map| map.squeeze(0)).transpose()?;
+        let values = match (&block.bias, map) {
+            (Some(bias), Some(map)) => sum(bias, &map)?,
+            (Some(bias), None) => bias.clone(),
+            (None, Some(map)) => map,
+            (None, None) => return Err(crate::Error::layer(&self.net.node(id).name, "has no computed input")),
         };
-        let mut dims = map.dims().to_vec();
-        dims[0] = batch;
-        Ok(map.broadcast_as(dims)?.contiguous()?)
+        let rows = values.dim(0)?;
+        let shape = self.net.shape(id).with_units(rows);
+        let kept = Selection::of(&vec![false; rows]);
+        let made = Activation { computed: None, kept, constants: Some(values.clone()), scale: None };
+        made.expand(&Selection::all(rows), batch, shape, &values)
+    }
+
+    /// The input of a layer whose units are scaled per example, constants spread over the examples.
+    fn varying(&self, id: NodeId, input: &Activation, xs: &Tensor) -> Result<Activation> {
+        if input.constants.is_none() || !self.masks.varies(self.net.space(id)) {
+            return Ok(input.clone());
+        }
+        let kept = Selection::all(input.kept.total());
+        let computed = input.expand(&kept, xs.dim(0)?, self.net.shape(self.net.node(id).inputs[0]), xs)?;
+        Ok(Activation { computed: Some(computed), kept, constants: None, scale: None })
     }
 
     /// The units of `input` that a layer acting unit by unit keeps: fewer than its input has where another reader has more.

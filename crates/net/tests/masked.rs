@@ -85,6 +85,31 @@ fn a_mask_per_example_equals_a_shared_one_with_equal_rows() {
     }
 }
 
+/// A constant that meets a scale per example is not one any more.
+#[test]
+fn shared_masks_beside_masks_per_example() {
+    for seed in 400..460 {
+        let net = random_net(seed);
+        let params = random_params(&net, seed);
+        let (_, vars) = random_masks(&net, seed, if seed % 3 == 0 { 0.0 } else { 0.4 }, true);
+        let mut masks = Masks::none(&net);
+        for (space, z) in vars.iter().enumerate().filter_map(|(i, v)| Some((i, v.as_ref()?))) {
+            let each =
+                Tensor::from_vec(stream(seed, "each").uniforms(4 * z.elem_count()), (4, z.elem_count()), &Device::Cpu);
+            let mask = if (seed + space as u64).is_multiple_of(2) {
+                Mask::Shared(z.as_tensor().clone())
+            } else {
+                Mask::PerExample(each.unwrap())
+            };
+            masks.set(&net, space, mask).unwrap();
+        }
+        let xs = random_input(&net, seed, 4);
+        let ours = net.forward(&params.detached(), &xs, &masks, Mode::Eval).unwrap().ys;
+        let theirs = reference(&net, &params.detached(), &xs, &masks, false).unwrap();
+        assert!(difference(&theirs, &ours) < 5e-5, "seed {seed} differs by {}", difference(&theirs, &ours));
+    }
+}
+
 fn lenet() -> l0_net::Net {
     let mut b = Builder::image("input", 1, 28, 28);
     b.conv2d("conv1", 20, 5).relu().max_pool2d(2).conv2d("conv2", 50, 5).relu().max_pool2d(2);
