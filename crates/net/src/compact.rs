@@ -125,6 +125,11 @@ impl Model {
         Ok(Self { net, weights, kept: Vec::new() })
     }
 
+    /// A table of the layers: their shapes, parameters and multiply-accumulates.
+    pub fn summary(&self) -> String {
+        self.net.summary(&Plan::full(&self.net))
+    }
+
     /// Runs the network on `xs`, (b, features) or (b, c, h, w): (b, n) or (b, c', h', w').
     ///
     /// # Errors

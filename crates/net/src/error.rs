@@ -1,5 +1,7 @@
 //! What can be wrong with a network or what is handed to it.
 
+use crate::FileProblem;
+
 /// An error of this crate; the message names the thing, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -44,15 +46,33 @@ pub enum Error {
         /// How many there should be.
         expected: String,
     },
+    /// A file that was refused, or could not be read or written.
+    #[error("{file}: {problem}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: FileProblem,
+    },
+    /// A file that is not to be overwritten.
+    #[error("{0} exists already; ask for it to be replaced, or choose another name")]
+    Exists(String),
+    /// A value that cannot be written as JSON.
+    #[error("cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }
 
 /// A result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    pub(crate) fn file(file: &str, problem: FileProblem) -> Self {
+        Self::File { file: file.into(), problem }
+    }
+
     pub(crate) fn layer(node: &str, problem: impl Into<String>) -> Self {
         Self::Layer { node: node.into(), problem: problem.into() }
     }

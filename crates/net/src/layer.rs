@@ -124,6 +124,15 @@ impl Layer {
             let (kind, arity) = (self.kind(), self.arity());
             return Err(Error::layer(node, format!("{kind} reads {arity} inputs, found {}", inputs.len())));
         }
+        let shape = self.shape(node, inputs)?;
+        if !shape.is_sane() {
+            let limit = Shape::LIMIT;
+            return Err(Error::layer(node, format!("makes {shape}, expected {limit} values for an example at most")));
+        }
+        Ok(shape)
+    }
+
+    fn shape(&self, node: &str, inputs: &[Shape]) -> Result<Shape> {
         let wrong = |expected: &str, found: Shape| {
             Error::layer(node, format!("{} expects {expected}, found {found}", self.kind()))
         };
@@ -139,11 +148,18 @@ impl Layer {
             (Self::Linear { out, .. }, [Shape::Features(_)]) if *out > 0 => Ok(Shape::Features(*out)),
             (Self::Linear { .. }, [found]) => Err(wrong("(features) and one output or more", *found)),
             (Self::Conv2d { out, kernel, stride, padding, .. }, [Shape::Image(_, h, w)]) => {
-                let side = |n: usize| (n + 2 * padding).checked_sub(*kernel).map(|n| n / stride.max(&1) + 1);
+                // Descriptions come from files: no number in them may overflow.
+                let side = |n: usize| {
+                    let padded = padding.checked_mul(2)?.checked_add(n)?;
+                    Some(padded.checked_sub(*kernel)?.checked_div(*stride)? + 1)
+                };
                 match (side(*h), side(*w)) {
-                    (Some(h), Some(w)) if *out > 0 && *kernel > 0 && *stride > 0 => Ok(Shape::Image(*out, h, w)),
+                    (Some(h), Some(w)) if *out > 0 && padding < kernel => Ok(Shape::Image(*out, h, w)),
                     _ => Err(wrong(
-                        &format!("an image no smaller than its {kernel}x{kernel} kernel, stride {stride}"),
+                        &format!(
+                            "an image no smaller than its {kernel}x{kernel} kernel, a stride of 1 or more (is {stride}), \
+                             padding below the kernel's side (is {padding}) and one output or more (is {out})"
+                        ),
                         inputs[0],
                     )),
                 }
@@ -204,6 +220,12 @@ impl Shape {
             [c, h, w] => Some(Self::Image(c, h, w)),
             _ => None,
         }
+    }
+
+    /// Whether an example has a number of values that can be computed with.
+    fn is_sane(self) -> bool {
+        let size = self.dims().iter().try_fold(1usize, |size, &d| size.checked_mul(d));
+        size.is_some_and(|size| size <= Self::LIMIT)
     }
 
     /// Number of units: features or channels.

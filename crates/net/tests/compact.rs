@@ -162,3 +162,108 @@ fn one_unit_open() {
         check_cost(&net, &masks, &model, seed);
     }
 }
+
+/// LeNet-5 in small: a feature before fc1 lives only if its own gate and its map's gate are open, and something reads it.
+#[test]
+fn features_live_if_their_map_does() {
+    let mut b = Builder::image("input", 1, 12, 12);
+    b.conv2d("conv1", 4, 5).relu().max_pool2d(2).flatten("features").linear("fc1", 6).relu().linear("fc2", 3);
+    let net = b.build().unwrap();
+    let params = random_params(&net, 1);
+    let mut masks = Masks::none(&net);
+    open(&net, &mut masks, "conv1", |map| if map < 2 { 0.5 } else { 0.0 });
+    open(&net, &mut masks, "features", |feature| if feature >= 10 { 0.7 } else { 0.0 }); // 16 features of each map
+    open(&net, &mut masks, "fc1", |unit| if unit % 2 == 0 { 0.9 } else { 0.0 });
+    let model = compacted(&net, &params, &masks, 1);
+    check_cost(&net, &masks, &model, 1);
+    let kept = |layer: &str| model.kept.iter().find(|kept| kept.layer == layer).unwrap().units.clone();
+    assert_eq!(kept("conv1"), Some(vec![0, 1]));
+    assert_eq!(kept("features"), Some((10..32).collect()));
+    assert_eq!(kept("fc1"), Some(vec![0, 2, 4]));
+    assert_eq!(kept("fc2"), None);
+    let take = model.net.node(model.net.find("features.kept").unwrap());
+    assert_eq!(take.layer, Layer::Take { units: (10..32).collect() });
+    assert_eq!(model.net.cost().weights(), 2 * 25 + 22 * 3 + 3 * 3);
+
+    // Where the features of whole maps are left, nothing needs to be picked.
+    let mut whole = Masks::none(&net);
+    open(&net, &mut whole, "features", |feature| if (16..32).contains(&feature) { 1.0 } else { 0.0 });
+    let model = compacted(&net, &params, &whole, 1);
+    assert_eq!(model.kept[1].units, Some(vec![1]), "a map whose every reader is closed dies");
+    assert!(model.net.find("features.kept").is_err());
+}
+
+/// A closed map before a normalisation leaves a constant, and a padded convolution after it a border.
+#[test]
+fn closed_maps_leave_a_border() {
+    let mut b = Builder::image("input", 1, 4, 4);
+    b.conv2d_same("conv1", 2, 1, 1).batch_norm("bn", ClosedMaps::Constant).relu().conv2d_same("conv2", 1, 3, 1);
+    let net = b.build().unwrap();
+    let one = |values: &[f32], dims: &[usize]| Tensor::from_slice(values, dims, &Device::Cpu).unwrap();
+    let weights = vec![
+        ("conv1.weight".into(), one(&[1.0, 9.0], &[2, 1, 1, 1])),
+        ("bn.weight".into(), one(&[1.0, 2.0], &[2])),
+        ("bn.bias".into(), one(&[0.0, 5.0], &[2])),
+        ("bn.running_mean".into(), one(&[0.0, 2.0], &[2])),
+        ("bn.running_var".into(), one(&[1.0 - 1e-5, 1.0 - 1e-5], &[2])),
+        ("conv2.weight".into(), one(&[1.0; 18], &[1, 2, 3, 3])),
+    ];
+    let weights = l0_net::Weights::new(weights).unwrap();
+    let mut masks = Masks::none(&net);
+    open(&net, &mut masks, "conv1", |map| if map == 0 { 1.0 } else { 0.0 });
+    let model = net.compact(&weights, &masks).unwrap();
+    // The closed map is relu(5 - 2 * 2) = 1 everywhere: 4, 6 or 9 of the window's nine places lie on the image.
+    let border: Vec<f32> = values(&model).into_iter().find(|(name, _)| name == "conv2.border.bias").unwrap().1;
+    let expected = [4.0, 6.0, 6.0, 4.0, 6.0, 9.0, 9.0, 6.0, 6.0, 9.0, 9.0, 6.0, 4.0, 6.0, 6.0, 4.0];
+    assert!(border.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{border:?}");
+    assert!(model.net.find("bn").is_err(), "folded into conv1");
+    let xs = random_input(&net, 1, 2);
+    let masked = net.forward(&weights, &xs, &masks, Mode::Eval).unwrap().ys;
+    assert!(difference(&masked, &model.forward(&xs).unwrap()) < 1e-6);
+}
+
+/// Closing the last reader of a chain takes the whole chain with it.
+#[test]
+fn a_chain_that_nobody_reads_dies() {
+    let mut b = Builder::image("input", 1, 6, 6);
+    b.conv2d_same("stem", 3, 3, 1).relu();
+    let stem = b.tip();
+    b.conv2d_same("a", 4, 3, 1).batch_norm("bn", ClosedMaps::Zero).relu().conv2d_same("b", 4, 3, 1).relu();
+    b.conv2d_same("c", 3, 3, 1).add(stem).avg_pool().linear("out", 2);
+    let net = b.build().unwrap();
+    let params = random_params(&net, 1);
+    let mut masks = Masks::none(&net);
+    open(&net, &mut masks, "b", |_| 0.0);
+    let model = compacted(&net, &params, &masks, 1);
+    let names: Vec<&str> = model.net.nodes().iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["input", "stem", "relu2", "pool10", "out"]);
+}
+
+#[test]
+fn nothing_left_is_a_constant_network_that_says_so() {
+    let net = random_net(3);
+    let params = random_params(&net, 3);
+    let mut masks = Masks::none(&net);
+    open(&net, &mut masks, "input", |_| 0.0);
+    let model = compacted(&net, &params, &masks, 3);
+    assert!(model.is_constant().unwrap());
+    assert!(model.kept.iter().all(|kept| kept.is_empty()));
+    // An image as output is constant too, and keeps its size.
+    let mut b = Builder::image("input", 2, 9, 7);
+    b.conv2d_same("a", 3, 3, 2).relu().max_pool2d(2).conv2d_same("b", 4, 3, 1);
+    let net = b.build().unwrap();
+    let params = random_params(&net, 3);
+    let mut masks = Masks::none(&net);
+    open(&net, &mut masks, "a", |_| 0.0);
+    assert!(compacted(&net, &params, &masks, 3).is_constant().unwrap());
+}
+
+#[test]
+fn a_mask_that_differs_between_examples_is_refused() {
+    let net = random_net(3);
+    let mut masks = Masks::none(&net);
+    let z = Tensor::ones((4, net.spaces()[0].units), candle_core::DType::F32, &Device::Cpu).unwrap();
+    masks.set(&net, 0, Mask::PerExample(z)).unwrap();
+    let problem = net.compact(&random_params(&net, 3).detached(), &masks).unwrap_err().to_string();
+    assert!(problem.contains("differs between examples"), "{problem}");
+}

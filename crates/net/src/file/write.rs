@@ -1,0 +1,100 @@
+//! Writing: the bytes of a file, and how they reach the disk whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use candle_core::{DType, Tensor};
+use serde_json::{Map, Value, json};
+
+use super::header::{Checksum, FORMAT, LIMIT, VERSION};
+use super::{Card, Existing, FileProblem, Kind};
+use crate::{Error, Net, Result};
+
+/// The bytes of a file with these tensors, in this order, and one more entry that belongs to its kind.
+pub(super) fn bytes(
+    kind: Kind,
+    net: &Net,
+    named: Vec<(String, Tensor)>,
+    own: (&str, String),
+    card: &Card,
+) -> Result<Vec<u8>> {
+    let entries = [
+        ("format", FORMAT.to_string()),
+        ("version", VERSION.to_string()),
+        ("kind", kind.to_string()),
+        ("net", serde_json::to_string(net)?),
+        ("card", serde_json::to_string(card)?),
+        own,
+    ];
+    let mut entries: BTreeMap<String, String> = entries.map(|(key, value)| (key.to_string(), value)).into();
+    let mut sum = Checksum::new(&entries);
+    let (mut infos, mut data) = (Map::new(), Vec::new());
+    for (name, value) in &named {
+        let start = data.len();
+        data.extend(values(name, value)?);
+        sum.tensor(name, value.dims(), &data[start..]);
+        infos.insert(
+            name.clone(),
+            json!({ "dtype": "F32", "shape": value.dims(), "data_offsets": [start, data.len()] }),
+        );
+    }
+    entries.insert("sha256".into(), sum.hex());
+    let mut header = Map::from_iter([("__metadata__".to_string(), json!(entries))]);
+    header.extend(infos);
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' '); // so that the tensors are aligned
+    if header.len() as u64 > LIMIT {
+        let problem = format!("makes a header of {} bytes, files may have {LIMIT}", header.len());
+        return Err(Error::layer("the description", problem));
+    }
+    Ok([&(header.len() as u64).to_le_bytes(), header.as_slice(), &data].concat())
+}
+
+/// The values of a tensor, little-endian.
+fn values(name: &str, value: &Tensor) -> Result<Vec<u8>> {
+    if value.dtype() != DType::F32 {
+        let problem = format!("has dtype {:?}, files hold F32", value.dtype());
+        return Err(Error::layer(name, problem));
+    }
+    let values = value.detach().flatten_all()?.to_vec1::<f32>()?;
+    Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+/// Writes beside `path`, syncs, renames, and syncs the folder: `path` is the old file or the new one, never half of it.
+pub(super) fn save(path: &Path, bytes: &[u8], existing: Existing) -> Result<()> {
+    let name = path.display().to_string();
+    if existing == Existing::Keep && path.exists() {
+        return Err(Error::Exists(name));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = temporary(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        match existing {
+            Existing::Keep => file.persist_noclobber(path)?,
+            Existing::Replace => file.persist(path)?,
+        };
+        sync_folder(folder)
+    };
+    write().map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Error::Exists(name),
+        _ => Error::file(&name, FileProblem::Io(e)),
+    })
+}
+
+/// A temporary file that others may read once it is renamed, as far as the process's mask allows.
+fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".writing-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// A rename is on disk when its folder is; only Unix can sync one.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
