@@ -1,0 +1,184 @@
+//! The real programs, in a temporary folder, and the files they leave.
+#![allow(missing_docs)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use l0_data::idx::Idx;
+use l0_data::{Digits, Split};
+use l0_record::{Status, read_run};
+
+fn program(name: &str) -> Command {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop(); // deps
+    path.pop();
+    let mut command = Command::new(path.join(name));
+    command.env_remove("L0_DATA").env_remove("RUST_LOG").env("RAYON_NUM_THREADS", "2");
+    command
+}
+
+fn run(name: &str, args: &[&str]) -> Output {
+    program(name).args(args).output().unwrap()
+}
+
+fn ok(name: &str, args: &[&str]) -> String {
+    let output = run(name, args);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name} {args:?}\n{out}\n{err}");
+    out.into_owned()
+}
+
+/// Checks that a program fails without a panic, and says `message`.
+fn fails(name: &str, args: &[&str], message: &str) {
+    let output = run(name, args);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && output.status.code() != Some(101),
+        "{name} {args:?}: {:?}\n{err}",
+        output.status
+    );
+    assert!(err.contains(message), "{name} {args:?} says:\n{err}");
+}
+
+/// Drawn digits as the IDX files of MNIST.
+fn mnist_folder(folder: &Path) {
+    let digits = Digits { train: 600, test: 200, seed: 5 }.draw().unwrap();
+    let write = |split: &Split, stem: &str| {
+        let images = Idx { dims: vec![split.len(), 28, 28], data: split.images().to_vec() };
+        let labels = Idx { dims: vec![split.len()], data: split.labels().iter().map(|&label| label as u8).collect() };
+        std::fs::write(folder.join(format!("{stem}-images-idx3-ubyte")), images.to_bytes()).unwrap();
+        std::fs::write(folder.join(format!("{stem}-labels-idx1-ubyte")), labels.to_bytes()).unwrap();
+    };
+    write(&digits.train, "train");
+    write(&digits.test, "t10k");
+}
+
+#[test]
+fn a_row_is_trained_exported_verified_measured_and_reported() {
+    let temp = tempfile::tempdir().unwrap();
+    mnist_folder(temp.path());
+    let data = temp.path().to_str().unwrap();
+    let out = temp.path().join("runs");
+    let args = ["mlp-l0", "--data", data, "--epochs", "3", "--out", out.to_str().unwrap()];
+    let said = ok("reproduce-mnist", &args);
+    assert!(said.starts_with("mlp-l0 seed 1: error "), "{said}");
+
+    let folder = out.join("mlp-l0/seed-1");
+    let read = read_run(&folder).unwrap();
+    assert_eq!((read.header.status, read.rows.len()), (Status::Finished, 3));
+    assert_eq!(read.header.scaled_down.as_deref(), Some("3 of 200 epochs"));
+    assert_eq!(read.header.outcome.weights_total, Some(266_200));
+    assert_eq!(read.header.outcome.test_error_percent, read.rows[2].test_error_percent);
+    assert!(ok("reproduce-mnist", &args).contains("finished before"));
+
+    let run_folder = folder.to_str().unwrap();
+    let said = ok("export", &[run_folder, "--data", data, "--onnx"]);
+    assert!(said.contains("0 predictions changed"), "{said}");
+    fails("export", &[run_folder, "--data", data], "compact.safetensors");
+    let file = folder.join("compact.safetensors");
+    let file = file.to_str().unwrap();
+    assert!(ok("verify", &[file, "--data", data]).contains("equal to the gated network"));
+    let pictures = temp.path().join("t10k-images-idx3-ubyte");
+    let said = ok("predict", &["--model", file, pictures.to_str().unwrap()]);
+    assert_eq!(said.lines().count(), 200);
+    let said = ok("bench-model", &[file, "--data", data, "--rounds", "1"]);
+    assert!(said.contains("the whole network") && said.contains("266610"), "{said}");
+
+    let readme = temp.path().join("README.md");
+    std::fs::write(&readme, "<!-- results:start -->\n<!-- results:end -->\n").unwrap();
+    ok("report", &[out.to_str().unwrap(), "--readme", readme.to_str().unwrap()]);
+    assert!(std::fs::read_to_string(readme).unwrap().contains("3 of 200 epochs"));
+    assert!(out.join("report.html").exists() && out.join("REPORT.md").exists());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_rows_with_one_thread_and_with_two() {
+    let temp = tempfile::tempdir().unwrap();
+    mnist_folder(temp.path());
+    let rows = |threads: &str| {
+        let out = temp.path().join(threads);
+        let folder = out.to_str().unwrap();
+        let data = temp.path().to_str().unwrap();
+        ok(
+            "reproduce-mnist",
+            &["lenet5-l0-sep", "--data", data, "--epochs", "2", "--out", folder, "--threads", threads],
+        );
+        let text = std::fs::read_to_string(out.join("lenet5-l0-sep/seed-1/metrics.jsonl")).unwrap();
+        text.lines().map(without_clocks).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("1"), rows("2"));
+}
+
+fn without_clocks(line: &str) -> serde_json::Value {
+    let mut row: serde_json::Value = serde_json::from_str(line).unwrap();
+    let fields = row.as_object_mut().unwrap();
+    fields.remove("seconds");
+    fields.remove("step_ms");
+    row
+}
+
+#[test]
+fn quickstart_needs_nothing_and_ends_with_equal_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().to_str().unwrap();
+    let said = ok("quickstart", &["--epochs", "2", "--out", out]);
+    assert!(said.contains("gated against compact: largest difference"), "{said}");
+    assert!(temp.path().join("quickstart/seed-1/compact.onnx").exists());
+    // A second one takes a folder of its own.
+    ok("quickstart", &["--epochs", "1", "--out", out]);
+    assert!(temp.path().join("quickstart/seed-1.2/run.json").exists());
+}
+
+#[test]
+fn the_network_that_comes_with_the_program_reads_digits() {
+    let temp = tempfile::tempdir().unwrap();
+    mnist_folder(temp.path());
+    let pictures = temp.path().join("t10k-images-idx3-ubyte");
+    let said = ok("predict", &[pictures.to_str().unwrap()]);
+    let digits = Digits { train: 600, test: 200, seed: 5 }.draw().unwrap();
+    let guess = |line: &str| line.split(": ").nth(1)?.split(' ').next()?.parse::<u32>().ok();
+    let right = said.lines().zip(digits.test.labels()).filter(|(line, label)| guess(line) == Some(**label)).count();
+    // It was trained on handwriting, and drawn digits are another thing: far better than chance is what can be asked.
+    assert!(right > 80, "{right} of 200");
+}
+
+#[test]
+fn mistakes_end_in_an_error_that_says_what_to_do() {
+    let temp = tempfile::tempdir().unwrap();
+    let empty = temp.path().to_str().unwrap();
+    fails("reproduce-mnist", &["mlp-lo", "--data", empty], "there are mlp-dense, mlp-dropout, mlp-l0");
+    fails("reproduce-mnist", &["mlp-l0", "--data", empty], "does not hold mnist: looked for train-images-idx3-ubyte");
+    fails("reproduce-mnist", &["mlp-l0", "--data", "/nowhere"], "/nowhere");
+    fails("reproduce-mnist", &["--epochs", "0"], "0 is not in 1..");
+    fails("reproduce-mnist", &["--threads", "0"], "--threads is 0, expected 1 or more");
+    fails("export", &[empty], "run.json");
+    fails("verify", &["/nowhere.safetensors"], "/nowhere.safetensors");
+    fails("download", &["mnits"], "known are mnist, cifar10, cifar100");
+    let text = temp.path().join("not.png");
+    std::fs::write(&text, "no picture").unwrap();
+    fails("predict", &[text.to_str().unwrap()], "is no PNG");
+    let file = temp.path().join("not.safetensors");
+    std::fs::write(&file, "no network").unwrap();
+    fails("predict", &["--model", file.to_str().unwrap(), text.to_str().unwrap()], "not.safetensors");
+}
+
+#[test]
+fn a_folder_of_another_run_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    mnist_folder(temp.path());
+    let data = temp.path().to_str().unwrap();
+    let out = temp.path().join("runs");
+    let args = |epochs: &'static str| ["mlp-l0", "--data", data, "--epochs", epochs, "--out"].map(String::from);
+    let go = |epochs| {
+        let mut command = program("reproduce-mnist");
+        command.args(args(epochs)).arg(&out).output().unwrap()
+    };
+    assert!(go("1").status.success());
+    let header = out.join("mlp-l0/seed-1/run.json");
+    let text = std::fs::read_to_string(&header).unwrap().replace("\"finished\"", "\"interrupted\"");
+    std::fs::write(&header, text).unwrap();
+    let output = go("2");
+    assert!(!output.status.success());
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("epochs"), "{err}");
+}
