@@ -82,6 +82,9 @@ fn a_file_is_never_overwritten_unless_asked_nor_left_half_written() -> Any {
     assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "no temporary file is left");
     assert!(model(1).save(folder.path().join("no/such/folder"), &card(), Existing::Keep).is_err());
     assert!(Model::load(folder.path(), &Device::Cpu).is_err(), "a folder is not a file");
+    let sparse = folder.path().join("sparse");
+    std::fs::File::create(&sparse)?.set_len(1 << 40)?;
+    assert!(Model::load(&sparse, &Device::Cpu).unwrap_err().to_string().contains("at most"));
     assert!(Model::load(folder.path().join("none"), &Device::Cpu).unwrap_err().to_string().contains("none"));
     Ok(())
 }

@@ -15,6 +15,8 @@ pub(super) const FORMAT: &str = "l0-net";
 pub(super) const VERSION: &str = "1";
 /// The most bytes a header may have.
 pub(super) const LIMIT: u64 = 16 << 20;
+/// The most bytes a file may have: a sparse one claims any size without taking room.
+const LARGEST: u64 = 8 << 30;
 /// The most layers a description may have.
 const NODES: usize = 10_000;
 
@@ -54,6 +56,9 @@ impl Header {
     /// Reads the header of a file of `size` bytes and checks that it fits: the rest is then tensors, no more and no less.
     pub(super) fn read(file: &mut dyn Read, size: u64) -> Result<Self, FileProblem> {
         let mut length = [0; 8];
+        if size > LARGEST {
+            return Err(FileProblem::Large { found: size, limit: LARGEST });
+        }
         if size < 8 {
             return Err(FileProblem::Size { found: size, expected: 8 });
         }

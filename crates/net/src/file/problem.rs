@@ -13,6 +13,14 @@ pub enum FileProblem {
         /// Bytes that its header asks for.
         expected: u64,
     },
+    /// It is larger than any network that this program makes, on disk or because a sparse file says so.
+    #[error("has {found} bytes, at most {limit} are read: it is not a network of this program")]
+    Large {
+        /// Bytes of the file.
+        found: u64,
+        /// The most a file may have.
+        limit: u64,
+    },
     /// The header claims an impossible size.
     #[error(
         "claims a header of {found} bytes, at most {limit} are allowed: it is not a safetensors file or is damaged"
