@@ -4,9 +4,13 @@
 //! `dW[r, c, ..] = g[a, b, ..] row[r] col[c]`, `drow[r] = sum over b, .. of g[a, b, ..] W[r, c, ..] col[c]`,
 //! `dcol[c] = sum over a, .. of g[a, b, ..] W[r, c, ..] row[r]`, and 0 for units that are not kept.
 
+use std::iter::repeat_n;
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
+use crate::parallel::scratch;
 use crate::{Selection, portable};
 
 /// `ys[a, b, ..] = weight[r, c, ..] * row_scale[r] * col_scale[c]` with `r = rows[a]`, `c = cols[b]`:
@@ -32,7 +36,7 @@ pub fn select(
     }
     let scales: Vec<&Tensor> = row_scale.into_iter().chain(col_scale).collect();
     let plain = scales.is_empty() && rows.is_all() && cols.is_all();
-    if plain || !serves(&[weight]) || !serves(&scales) {
+    if plain || weight.elem_count() == 0 || !serves(&[weight]) || !serves(&scales) {
         return portable::select(weight, rows, cols, row_scale, col_scale);
     }
     let inner = weight.dims()[2..].iter().product();
@@ -73,51 +77,91 @@ struct Gradients {
     col: Vec<f32>,
 }
 
+/// Partial sums of a row that run side by side.
+const LANES: usize = 8;
+
+/// `dw = g row col`, `cols += g w row`, all of one row's length; returns the sum of `g w col`.
+fn row_gradients(g: &[f32], w: &[f32], row: f32, col: &[f32], dw: &mut [f32], cols: &mut [f32]) -> f32 {
+    let mut sums = [0.0; LANES];
+    let ((g, g_rest), (w, w_rest), (col, col_rest)) = (g.as_chunks(), w.as_chunks(), col.as_chunks());
+    let ((dw, dw_rest), (cols, cols_rest)) = (dw.as_chunks_mut(), cols.as_chunks_mut());
+    for (((g, w), col), (dw, cols)) in g.iter().zip(w).zip(col).zip(dw.iter_mut().zip(cols)) {
+        eight_gradients(g, w, row, col, dw, cols, &mut sums);
+    }
+    let mut sum = sums.iter().sum();
+    for i in 0..g_rest.len() {
+        dw_rest[i] = g_rest[i] * (row * col_rest[i]);
+        cols_rest[i] += g_rest[i] * w_rest[i] * row;
+        sum += g_rest[i] * w_rest[i] * col_rest[i];
+    }
+    sum
+}
+
+type Lanes = [f32; LANES];
+
+fn eight_gradients(g: &Lanes, w: &Lanes, row: f32, col: &Lanes, dw: &mut Lanes, cols: &mut Lanes, sums: &mut Lanes) {
+    for i in 0..LANES {
+        dw[i] = g[i] * (row * col[i]);
+        cols[i] += g[i] * w[i] * row;
+        sums[i] += g[i] * w[i] * col[i];
+    }
+}
+
 impl Select {
-    /// The block of a weight, row by row.
-    fn gather(&self, weight: &[f32], row_scale: &[f32], col_scale: &[f32]) -> Vec<f32> {
-        let inner = self.inner;
-        let scales: Vec<f32> = self.cols.iter().map(|c| col_scale[c]).collect();
-        let mut ys = Vec::with_capacity(self.rows.len() * scales.len() * inner);
+    /// Length of a full row and of a row of the block.
+    fn widths(&self) -> (usize, usize) {
+        (self.cols.total() * self.inner, self.cols.len() * self.inner)
+    }
+
+    /// Calls `f(kept column, its place in a full row)`.
+    fn columns(&self, mut f: impl FnMut(usize, Range<usize>)) {
+        self.cols.iter().enumerate().for_each(|(b, c)| f(b * self.inner, c * self.inner..(c + 1) * self.inner));
+    }
+
+    /// The kept numbers of a full row.
+    fn gather<'a>(&self, row: &'a [f32], kept: &'a mut [f32]) -> &'a [f32] {
+        match self.cols.indices() {
+            None => return row,
+            Some(cols) if self.inner == 1 => kept.iter_mut().zip(cols).for_each(|(k, &c)| *k = row[c as usize]),
+            Some(_) => self.columns(|at, from| kept[at..at + from.len()].copy_from_slice(&row[from])),
+        }
+        kept
+    }
+
+    /// The scale of each number of a row of the block.
+    fn spread(&self, col_scale: &[f32]) -> Vec<f32> {
+        self.cols.iter().flat_map(|c| repeat_n(col_scale[c], self.inner)).collect()
+    }
+
+    fn forward(&self, weight: &[f32], row_scale: &[f32], col_scale: &[f32]) -> Vec<f32> {
+        let ((full, width), scales) = (self.widths(), self.spread(col_scale));
+        let (mut kept, mut ys) = (scratch(width), Vec::with_capacity(self.rows.len() * width));
         for r in self.rows.iter() {
-            let row = &weight[r * self.cols.total() * inner..][..self.cols.total() * inner];
-            let scale = row_scale[r];
-            match self.cols.indices() {
-                None if inner == 1 => ys.extend(row.iter().zip(&scales).map(|(w, s)| w * scale * s)),
-                Some(cols) if inner == 1 => {
-                    ys.extend(cols.iter().zip(&scales).map(|(&c, s)| row[c as usize] * scale * s));
-                }
-                _ => self.cols.iter().zip(&scales).for_each(|(c, s)| {
-                    ys.extend(row[c * inner..][..inner].iter().map(|w| w * scale * s));
-                }),
-            }
+            let (row, scale) = (self.gather(&weight[r * full..][..full], &mut kept), row_scale[r]);
+            ys.extend(row.iter().zip(&scales).map(|(w, s)| w * (scale * s)));
         }
         ys
     }
 
     fn backward(&self, weight: &[f32], row_scale: &[f32], col_scale: &[f32], g: &[f32], to: &mut Gradients) {
-        let (inner, width) = (self.inner, self.cols.len() * self.inner);
-        let mut col_sums = vec![0.0; self.cols.len()];
+        let ((full, width), scales) = (self.widths(), self.spread(col_scale));
+        let (mut kept, mut dw, mut col_sums) = (scratch(width), scratch(width), vec![0.0; width]);
         for (a, r) in self.rows.iter().enumerate() {
-            let (g, mut sum) = (&g[a * width..][..width], 0.0);
-            for ((b, c), col_sum) in self.cols.iter().enumerate().zip(&mut col_sums) {
-                let at = (r * self.cols.total() + c) * inner;
-                let (g, scale) = (&g[b * inner..][..inner], row_scale[r] * col_scale[c]);
-                if !to.weight.is_empty() {
-                    to.weight[at..at + inner].iter_mut().zip(g).for_each(|(dw, g)| *dw = g * scale);
-                }
-                if !(to.row.is_empty() && to.col.is_empty()) {
-                    let dot: f32 = weight[at..at + inner].iter().zip(g).map(|(w, g)| w * g).sum();
-                    sum += dot * col_scale[c];
-                    *col_sum += dot * row_scale[r];
-                }
-            }
+            let (g, row) = (&g[a * width..][..width], self.gather(&weight[r * full..][..full], &mut kept));
+            let sum = row_gradients(g, row, row_scale[r], &scales, &mut dw, &mut col_sums);
             if let Some(row) = to.row.get_mut(r) {
                 *row = sum;
             }
+            if let Some(row) = to.weight.get_mut(r * full..(r + 1) * full) {
+                match self.cols.indices() {
+                    None => row.copy_from_slice(&dw),
+                    Some(cols) if self.inner == 1 => cols.iter().zip(&*dw).for_each(|(&c, dw)| row[c as usize] = *dw),
+                    Some(_) => self.columns(|at, place| row[place.clone()].copy_from_slice(&dw[at..][..place.len()])),
+                }
+            }
         }
         if !to.col.is_empty() {
-            self.cols.iter().zip(col_sums).for_each(|(c, sum)| to.col[c] = sum);
+            self.columns(|at, place| to.col[place.start / self.inner] = col_sums[at..][..self.inner].iter().sum());
         }
     }
 }
@@ -136,7 +180,7 @@ impl CustomOp3 for Select {
         col: &CpuStorage,
         col_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let ys = self.gather(slice(weight, layout)?, slice(row, row_layout)?, slice(col, col_layout)?);
+        let ys = self.forward(slice(weight, layout)?, slice(row, row_layout)?, slice(col, col_layout)?);
         let mut dims = layout.dims().to_vec();
         dims[..2].copy_from_slice(&[self.rows.len(), self.cols.len()]);
         output(ys, dims)

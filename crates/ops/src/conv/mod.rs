@@ -9,8 +9,10 @@
 //! `dxs[n, i, j, l] = sum of W[o, i, u, v] g[n, o, y, x]` over all terms in which this number took part.
 
 mod direct;
+mod gradients;
 mod im2col;
 mod lanes;
+mod plan;
 mod tile;
 
 use std::sync::OnceLock;
@@ -40,14 +42,17 @@ struct Geometry {
     path: Path,
 }
 
-/// The two ways to compute a convolution.
+/// The two ways to compute a convolution (docs/decisions/010-direct-convolution.md).
 #[derive(Debug, Clone, Copy)]
 enum Path {
+    /// As matrix products, image by image.
     Products,
+    /// Eight images side by side.
     Direct,
 }
 
 impl Path {
+    /// Below four images most of a vector of eight would be idle.
     fn choose(b: usize) -> Self {
         if b >= 4 { Self::Direct } else { Self::Products }
     }
@@ -56,7 +61,7 @@ impl Path {
         match self {
             _ if g.pool == 1 => 0,
             Self::Products => outputs,
-            Self::Direct => direct::places_len(g),
+            Self::Direct => plan::places_len(g),
         }
     }
 }
@@ -154,7 +159,7 @@ impl CustomOp3 for Conv {
         let operands = Backward { xs: x, weight: w, ys: y, grad: g, places };
         let backward = match self.geometry.path {
             Path::Products => im2col::backward,
-            Path::Direct => direct::backward,
+            Path::Direct => gradients::backward,
         };
         backward(&self.geometry, &operands, &mut to);
         let wanted = |t: &Tensor, g: Vec<f32>| t.track_op().then(|| tensor(g, t.shape())).transpose();

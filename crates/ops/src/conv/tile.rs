@@ -90,6 +90,7 @@ fn sums<const O: usize, const T: usize>(
     let shifts = &from.shifts[from.first..from.end];
     for (plane, weights) in from.data.chunks_exact(from.plane).zip(weights.chunks_exact(from.shifts.len())) {
         for (&shift, weights) in shifts.iter().zip(&weights[from.first..from.end]) {
+            // Always there: a shifted window lies inside its plane.
             let Some(xs) = plane[at + shift..].first_chunk::<T>() else { return };
             for o in 0..O {
                 let weight = Vector::splat(weights[o]);

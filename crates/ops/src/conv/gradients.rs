@@ -1,0 +1,181 @@
+//! The gradients of the direct convolution, group by group of eight images.
+
+use std::ops::Range;
+
+use super::lanes::{pack, unpack};
+use super::plan::{Plan, groups, order_weights};
+use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
+use super::{Backward, Geometry, Gradients};
+use crate::parallel::{carve, each, scratch, split};
+use crate::pointwise::mask_into;
+
+pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
+    let (plan, groups) = (Plan::new(g), groups(g));
+    let (dw_len, db_len) = (to.weight.len(), to.bias.len());
+    // A sum over few groups at a time, as long as the sums stay small beside a cache.
+    let most = ((1 << 19) / dw_len.max(1)).clamp(4, 16);
+    let pieces = split(groups.len(), most, 1);
+    let images = |piece: &Range<usize>| groups[piece.start].start..groups[piece.end - 1].end;
+    let mut parts = vec![0.0; pieces.len() * (dw_len + db_len)];
+    let dx_len = if to.xs.is_empty() { 0 } else { g.image() };
+    let dx = carve(&mut to.xs, pieces.iter().map(|p| images(p).len() * dx_len));
+    let phases = if dx_len > 0 { phases(&plan, of.weight) } else { vec![] };
+    let part = carve(&mut parts, pieces.iter().map(|_| dw_len + db_len));
+    each(pieces.iter().zip(dx).zip(part).collect(), |((piece, dx), part)| {
+        let (dw, db) = part.split_at_mut(dw_len);
+        let first = images(piece).start;
+        for group in piece.clone() {
+            let images = groups[group].clone();
+            let dx = &mut dx[(images.start - first) * dx_len..(images.end - first) * dx_len];
+            group_backward(&plan, of, group, images, &phases, dx, dw, db);
+        }
+    });
+    for part in parts.chunks_exact((dw_len + db_len).max(1)) {
+        let (dw, db) = part.split_at(dw_len);
+        to.weight.iter_mut().zip(dw).for_each(|(sum, part)| *sum += part);
+        to.bias.iter_mut().zip(db).for_each(|(sum, part)| *sum += part);
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn group_backward(
+    plan: &Plan,
+    of: &Backward,
+    group: usize,
+    images: Range<usize>,
+    phases: &[Phase],
+    dx: &mut [f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
+    let g = &plan.g;
+    let mut da = scratch(g.oc * plan.g_plane() * LANES);
+    let da = da.eights();
+    unfinish(plan, of, group, &images, da);
+    for (sum, plane) in db.iter_mut().zip(da.chunks_exact(plan.g_plane())) {
+        *sum += plane.iter().fold(Vector::ZERO, |sum, &v| sum + v).reduce_add();
+    }
+    if !dw.is_empty() {
+        let mut x = scratch(g.ic * plan.x_plane() * LANES);
+        let x = x.eights();
+        plan.pack_images(&of.xs[images.start * g.image()..images.end * g.image()], x);
+        weight_gradient(plan, x, da, dw);
+    }
+    if !dx.is_empty() {
+        let mut to = scratch(g.image() * LANES);
+        let to = to.eights();
+        image_gradient(plan, phases, da, to);
+        unpack(to, dx, g.image(), 0);
+    }
+}
+
+/// The gradient of a group behind pooling and ReLU, with zeros around.
+fn unfinish(plan: &Plan, of: &Backward, group: usize, images: &Range<usize>, da: &mut [Vector]) {
+    let g = &plan.g;
+    let (pooled, out) = (g.pooled(), g.oc * g.pooled());
+    let range = images.start * out..images.end * out;
+    let mut masked = scratch(if g.relu { range.len() } else { 0 });
+    let mut grad = &of.grad[range.clone()];
+    if g.relu {
+        mask_into(&mut masked, grad, &of.ys[range]);
+        grad = &masked;
+    }
+    da.fill(Vector::ZERO);
+    let mut plane = scratch(pooled * LANES);
+    let plane = plane.eights();
+    for (o, da) in da.chunks_exact_mut(plan.g_plane()).enumerate() {
+        pack(grad, out, o * pooled, plane);
+        let width = g.ow / g.pool;
+        for (y, row) in plane.chunks_exact(width).enumerate() {
+            let start = (plan.top + y * g.pool) * plan.g_width() + plan.left;
+            if g.pool == 1 {
+                da[start..start + width].copy_from_slice(row);
+                continue;
+            }
+            let places = &of.places[((group * g.oc + o) * pooled + y * width) * LANES..][..width * LANES];
+            for (x, (v, place)) in row.iter().zip(places.as_chunks::<LANES>().0).enumerate() {
+                let v = v.to_array();
+                for i in 0..g.pool * g.pool {
+                    let at = start + x * g.pool + i / g.pool * plan.g_width() + i % g.pool;
+                    da[at] = Vector::from(std::array::from_fn::<f32, LANES, _>(|l| {
+                        if place[l] == i as u8 { v[l] } else { 0.0 }
+                    }));
+                }
+            }
+        }
+    }
+}
+
+fn weight_gradient(plan: &Plan, x: &[Vector], da: &[Vector], dw: &mut [f32]) {
+    let (g, shifts) = (&plan.g, plan.shifts());
+    let meeting = Meeting { rows: g.oh, width: g.ow, x_stride: plan.wq, g_stride: plan.g_width() };
+    let x_at: Vec<usize> =
+        (0..g.depth()).map(|k| k / shifts.len() * plan.x_plane() + shifts[k % shifts.len()]).collect();
+    let first = plan.top * plan.g_width() + plan.left;
+    for (k, k_len) in even(g.depth(), POSITIONS) {
+        for (o, o_len) in even(g.oc, OUTPUTS) {
+            let g_at: [usize; OUTPUTS] = std::array::from_fn(|i| (o + i) * plan.g_plane() + first);
+            let to = &mut dw[o * g.depth() + k..];
+            contract(x, da, meeting, &x_at[k..k + k_len], &g_at[..o_len], to, g.depth());
+        }
+    }
+}
+
+/// One of the s x s planes of a padded image: the inputs it holds, and the kernel offsets that meet it.
+struct Phase {
+    /// Rows and columns of the plane inside the image.
+    rows: Range<usize>,
+    columns: Range<usize>,
+    /// First row and column in the image.
+    y: usize,
+    x: usize,
+    /// How far each kernel offset reaches up, in rows of g, and the shift it makes.
+    up: Vec<usize>,
+    shifts: Vec<usize>,
+    weights: Vec<f32>,
+}
+
+fn phases(plan: &Plan, weight: &[f32]) -> Vec<Phase> {
+    let (g, s) = (&plan.g, plan.g.stride);
+    let inside = |r: usize, n: usize| {
+        let first = g.padding.saturating_sub(r).div_ceil(s);
+        (first..(g.padding + n).saturating_sub(r).div_ceil(s), (first * s + r).saturating_sub(g.padding))
+    };
+    let phase = |r: usize| {
+        let (ry, rx) = (r / s, r % s);
+        let ((rows, y), (columns, x)) = (inside(ry, g.ih), inside(rx, g.iw));
+        let offsets: Vec<(usize, usize)> =
+            (0..g.kh * g.kw).map(|k| (k / g.kw, k % g.kw)).filter(|&(u, v)| u % s == ry && v % s == rx).collect();
+        let shift = |&(u, v): &(usize, usize)| (plan.top - u / s) * plan.g_width() + plan.left - v / s;
+        let weights = order_weights(g.ic, g.oc * offsets.len(), |i, term| {
+            let ((u, v), o) = (offsets[term % offsets.len()], term / offsets.len());
+            weight[((o * g.ic + i) * g.kh + u) * g.kw + v]
+        });
+        let up = offsets.iter().map(|&(u, _)| u / s).collect();
+        Phase { rows, columns, y, x, up, shifts: offsets.iter().map(shift).collect(), weights }
+    };
+    (0..s * s).map(phase).collect()
+}
+
+/// dxs of a group: (i, h, w), vectors of images.
+fn image_gradient(plan: &Plan, phases: &[Phase], da: &[Vector], to: &mut [Vector]) {
+    let (g, s) = (&plan.g, plan.g.stride);
+    if s > 1 {
+        to.fill(Vector::ZERO);
+    }
+    for phase in phases.iter().filter(|phase| !phase.shifts.is_empty()) {
+        let terms = g.oc * phase.shifts.len();
+        for (step, row) in phase.rows.clone().enumerate() {
+            let first = phase.up.partition_point(|up| up + g.oh <= row);
+            let end = phase.up.partition_point(|&up| up <= row).max(first);
+            let from = Source { data: da, plane: plan.g_plane(), shifts: &phase.shifts, first, end };
+            for (i, len) in even(g.ic, OUTPUTS) {
+                let weights = &phase.weights[i * terms..][..len * terms];
+                let at = (i * g.ih + phase.y + step * s) * g.iw + phase.x;
+                let target = Target { at, plane: g.ih * g.iw, step: s };
+                let start = row * plan.g_width() + phase.columns.start;
+                correlate(from, start, phase.columns.len(), weights, len, to, target);
+            }
+        }
+    }
+}

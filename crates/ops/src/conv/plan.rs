@@ -1,0 +1,105 @@
+//! How a group of eight images lies in memory for the direct convolution, and the order in which it meets its weights.
+
+use std::ops::Range;
+
+use super::Geometry;
+use super::lanes::pack;
+use super::tile::{LANES, OUTPUTS, Vector, even};
+use crate::parallel::{scratch, split};
+
+/// Sizes that follow from a geometry.
+#[derive(Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) g: Geometry,
+    /// Height and width of one of the s x s planes of a padded image.
+    pub(super) hq: usize,
+    pub(super) wq: usize,
+    /// Rows and columns of zeros before g.
+    pub(super) top: usize,
+    pub(super) left: usize,
+}
+
+impl Plan {
+    pub(super) fn new(g: &Geometry) -> Self {
+        let (hq, wq) = ((g.ih + 2 * g.padding).div_ceil(g.stride), (g.iw + 2 * g.padding).div_ceil(g.stride));
+        Self { g: *g, hq, wq, top: (g.kh - 1) / g.stride, left: (g.kw - 1) / g.stride }
+    }
+
+    /// Vectors of a padded input channel.
+    pub(super) fn x_plane(&self) -> usize {
+        self.g.stride * self.g.stride * self.hq * self.wq
+    }
+
+    /// Width of a row of g with its zeros.
+    pub(super) fn g_width(&self) -> usize {
+        self.left + self.wq
+    }
+
+    /// Vectors of an output channel of g with its zeros.
+    pub(super) fn g_plane(&self) -> usize {
+        (self.top + self.hq) * self.g_width()
+    }
+
+    /// Where kernel offset (u, v) shifts a plane to.
+    pub(super) fn shift(&self, u: usize, v: usize) -> usize {
+        let s = self.g.stride;
+        ((u % s * s + v % s) * self.hq + u / s) * self.wq + v / s
+    }
+
+    /// The rows of the kernel that meet the image at output row y, not its border of zeros.
+    pub(super) fn rows_inside(&self, y: usize) -> (usize, usize) {
+        let g = &self.g;
+        let first = g.padding.saturating_sub(g.stride * y).min(g.kh);
+        (first, (g.ih + g.padding).saturating_sub(g.stride * y).clamp(first, g.kh))
+    }
+
+    pub(super) fn shifts(&self) -> Vec<usize> {
+        (0..self.g.kh * self.g.kw).map(|k| self.shift(k / self.g.kw, k % self.g.kw)).collect()
+    }
+
+    /// The padded planes of a group of images.
+    pub(super) fn pack_images(&self, images: &[f32], x: &mut [Vector]) {
+        let (g, s) = (&self.g, self.g.stride);
+        if g.padding > 0 || s > 1 {
+            x.fill(Vector::ZERO);
+        }
+        let mut line = scratch(g.iw * LANES);
+        let line = line.eights();
+        for row in 0..g.ic * g.ih {
+            let (i, y) = (row / g.ih, row % g.ih + g.padding);
+            if y % s >= g.kh {
+                continue; // No kernel offset meets this row.
+            }
+            if s == 1 {
+                let at = i * self.x_plane() + y * self.wq + g.padding;
+                pack(images, g.image(), row * g.iw, &mut x[at..at + g.iw]);
+                continue;
+            }
+            pack(images, g.image(), row * g.iw, line);
+            for (column, vector) in line.iter().enumerate() {
+                x[i * self.x_plane() + self.shift(y, column + g.padding)] = *vector;
+            }
+        }
+    }
+}
+
+/// Weights in the order in which a tile meets them: for each tile of outputs (input, kernel offset, output).
+pub(super) fn order_weights(outputs: usize, terms: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+    let mut ordered = Vec::with_capacity(outputs * terms);
+    for (start, len) in even(outputs, OUTPUTS) {
+        for term in 0..terms {
+            ordered.extend((start..start + len).map(|o| weight(o, term)));
+        }
+    }
+    ordered
+}
+
+/// Fixed groups of images.
+pub(super) fn groups(g: &Geometry) -> Vec<Range<usize>> {
+    split(g.b, g.b.div_ceil(LANES), LANES)
+}
+
+/// Places of maxima kept per group.
+pub(super) fn places_len(g: &Geometry) -> usize {
+    if g.pool > 1 { g.b.next_multiple_of(LANES) * g.oc * g.pooled() } else { 0 }
+}
