@@ -20,11 +20,29 @@ pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
 
 /// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
 pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
-    let ys = xs.conv2d(weight, padding, stride, 1, 1)?;
+    let ys = squared(xs, weight, stride, padding)?;
     match bias {
         Some(bias) => ys.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?),
         None => Ok(ys),
     }
+}
+
+/// Candle's convolution. Its gradient takes image and kernel for square where the stride is not 1, so shorter sides are
+/// matched by zeros below and to the right, which no output that is kept reads as anything but padding.
+fn squared(xs: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+    let ((_, _, h, w), (_, _, kh, kw)) = (xs.dims4()?, weight.dims4()?);
+    if stride == 1 || (h == w && kh == kw) {
+        return xs.conv2d(weight, padding, stride, 1, 1);
+    }
+    let outputs = |n: usize, k: usize| (n + 2 * padding).checked_sub(k).map(|n| n / stride + 1);
+    let (Some(oh), Some(ow)) = (outputs(h, kh), outputs(w, kw)) else {
+        bail!("conv2d: a kernel of {kh}x{kw} does not fit an image of {h}x{w} with padding {padding}")
+    };
+    let k = kh.max(kw);
+    let side = (h + k - kh).max(w + k - kw);
+    let xs = xs.pad_with_zeros(2, 0, side - h)?.pad_with_zeros(3, 0, side - w)?;
+    let weight = weight.pad_with_zeros(2, 0, k - kh)?.pad_with_zeros(3, 0, k - kw)?;
+    xs.conv2d(&weight.contiguous()?, padding, stride, 1, 1)?.narrow(2, 0, oh)?.narrow(3, 0, ow)
 }
 
 /// [`conv2d`], then ReLU and max pooling as `epilogue` says.

@@ -186,7 +186,6 @@ fn row(job: &Job, trainer: &Trainer, state: &State, times: &mut [f64]) -> Result
         step_ms: times.get(times.len() / 2).map(|seconds| 1e3 * seconds),
         open: pruned.open.iter().map(|(layer, open)| (layer.clone(), *open as u64)).collect(),
         gates: pruned.values.iter().map(|(layer, z)| (layer.clone(), gate_histogram(z.iter().copied()))).collect(),
-        ..EpochRow::default()
     };
     Ok((row, evaluation))
 }

@@ -102,7 +102,7 @@ fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
     b.conv2d_same("conv", 16, 3, 1);
     let mut maps = 16;
     for group in 0..3 {
-        let out = 16 * config.width << group;
+        let out = (16 * config.width) << group;
         for i in 0..per_group(config) {
             let stride = if group > 0 && i == 0 { 2 } else { 1 };
             residual(&mut b, &block(group, i), (maps, out), stride, config.closed, dropout);
