@@ -3,6 +3,7 @@
 
 use l0_data::{DatasetName, Source, load};
 use std::error::Error;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -18,9 +19,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("{error}\n({:.1} s)", start.elapsed().as_secs_f64());
     });
     let Ok(data) = data else { std::process::exit(1) };
-    println!("{name}: {} + {} images in {:.1} s", data.train.len(), data.test.len(), start.elapsed().as_secs_f64());
-    data.files.iter().for_each(|file| println!("{}  {}", file.sha256, file.path.display()));
-    println!("{}", data.digest());
+    let (train, test, seconds) = (data.train.len(), data.test.len(), start.elapsed().as_secs_f64());
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{name}: {train} + {test} images in {seconds:.1} s, sha256 {}", data.digest())?;
+    for file in &data.files {
+        writeln!(out, "{}  {}", file.sha256, file.path.display())?;
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 //!
 //! [`load`] goes from a name to a [`Dataset`]: from a folder of the user's if there is one, else from the Hub's cache,
 //! else from the Hub. Readers believe no header: what it promises must fit the file before anything is allocated. A
-//! file that comes from the Hub is read only after its sha256 has been found right, and never enters the cache before.
+//! file that comes from the Hub is read only after its sha256 has been found right; a wrong one is removed.
 //! The Hub needs the feature `hub`, and with it several hundred crates; IDX, CIFAR's binary files and the [`Digits`]
 //! that the program draws itself need nothing.
 //!

@@ -117,6 +117,26 @@ fn another_file_than_the_known_one_is_not_kept() {
 }
 
 #[test]
+fn a_sound_file_of_another_version_stays_for_others() {
+    let mut case = Case::new(Fault::None);
+    let path = case.fetch().unwrap();
+    case.file.sha256 = Some(sha256(b"another"));
+    for offline in [false, true] {
+        case.source.offline = offline;
+        let error = case.fetch().unwrap_err().to_string();
+        assert!(error.contains("another version of the file"), "{error}");
+        assert!(path.exists());
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let mut case = Case::new(Fault::Mute);
+    case.source.patience = Duration::from_millis(700);
+    case.fails("nothing came for 0.7 s after 0 bytes");
+}
+
+#[test]
 fn without_a_known_digest_the_servers_word_counts() {
     let mut case = Case::new(Fault::Corrupt);
     case.file.sha256 = None;
@@ -132,9 +152,7 @@ fn a_busy_server_is_asked_again() {
 
 #[test]
 fn a_server_that_stays_busy_is_given_up() {
-    let mut case = Case::new(Fault::Busy(1000));
-    case.source.patience = Duration::from_millis(700);
-    case.fails("nothing came for 0.7 s after 0 bytes");
+    Case::new(Fault::Busy(1000)).fails("the server answered 503 Service Unavailable");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn changed(at: usize, row: Row) -> Vec<u8> {
 fn what_is_wrong_is_said() {
     assert_eq!(read(cifar100(&rows(12))).unwrap().len(), 12);
     refused(b"PAR1 is not all".to_vec(), "a parquet file, found ");
-    refused(changed(7, (None, 3)), "a picture in every row, found 1 without one among rows 5 to 10");
+    refused(changed(7, (None, 3)), "a picture in every row, found 1 without one among rows 4 to 8");
     let label = "labels below 100, found 100 in row 8";
     refused(changed(8, (Some(colour_picture(1)), 100)), label);
     refused(changed(8, (Some(colour_picture(1)), -1)), "labels below 100, found -1 in row 8");
@@ -44,6 +44,12 @@ fn what_is_wrong_is_said() {
     refused(changed(11, (Some(grey), 1)), &format!("{wanted} a 8-bit Grayscale one of 32x32"));
     let small = png(png::ColorType::Rgb, 31, 32, &[0; 31 * 32 * 3]);
     refused(changed(11, (Some(small), 1)), &format!("{wanted} a 8-bit Rgb one of 32x31"));
+}
+
+#[test]
+fn rows_that_cost_nothing_do_not_fill_the_memory() {
+    let rows = vec![(Some(colour_picture(0)), 0); 6000];
+    refused(cifar100(&rows), "a picture in every row, found at least ");
 }
 
 #[test]

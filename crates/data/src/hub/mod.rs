@@ -2,7 +2,7 @@
 //!
 //! `candle-datasets` can fetch both, and is not used for it: it reads the environment alone, has no offline mode, trusts
 //! whatever its cache holds, skips rows that fail and panics on pictures that do not decode, and its CIFAR images come
-//! out transposed. Its `Dataset` is what our splits convert to and from ([`vision`]).
+//! out transposed. Its `Dataset` is what ours converts to and from: [`Dataset::to_candle`], [`Dataset::from_candle`].
 
 mod bar;
 mod cache;
@@ -11,6 +11,7 @@ mod meter;
 mod pages;
 pub mod parquet;
 mod picture;
+mod transfer;
 mod vision;
 
 pub use bar::Bar;

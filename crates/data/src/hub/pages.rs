@@ -6,7 +6,7 @@
 use std::io::{ErrorKind, Read};
 
 /// More than any codec makes of a byte of pictures or labels (deflate: 1032).
-pub(super) const LARGEST_EXPANSION: u64 = 1 << 11;
+const LARGEST_EXPANSION: u64 = 1 << 11;
 const DEEPEST: usize = 8;
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,9 @@ use std::path::Path;
 
 /// Pictures in memory as PNG at a time.
 const ROWS: usize = 4096;
+/// Pixels that a byte of a file may stand for (of MNIST, 3.3), and what a small file may come to regardless.
+const LARGEST_RATIO: u64 = 64;
+const SMALL: u64 = 16 << 20;
 
 /// Reads a file after checking its digest, if one is expected.
 pub(crate) fn read(path: &Path, repo: &Repo, expected: Option<&str>) -> Result<(Split, SourceFile)> {
@@ -174,7 +177,7 @@ impl Table<'_> {
 
     /// Rows that repeat an entry of a dictionary cost next to nothing in the file.
     fn check_room(&self, rows: usize) -> Result<()> {
-        let largest = self.length.saturating_mul(pages::LARGEST_EXPANSION);
+        let largest = self.length.saturating_mul(LARGEST_RATIO).max(SMALL);
         if (rows as u64).saturating_mul(self.image_size() as u64) <= largest {
             return Ok(());
         }

@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Empty,
     /// Every body stands still half way.
     Stall,
+    /// Requests are taken and never answered.
+    Mute,
     /// There is no file.
     Missing,
     /// This many requests are answered by 503.
@@ -88,6 +90,10 @@ impl Server {
         let Some((sha256, bytes)) = file.filter(|_| fault != Fault::Missing) else {
             return reply(&mut stream, "404 Not Found", "X-Error-Code: EntryNotFound\r\n", b"none", head);
         };
+        if fault == Fault::Mute {
+            std::thread::sleep(Duration::from_secs(60));
+            return None;
+        }
         if matches!(fault, Fault::Busy(_)) {
             return reply(&mut stream, "503 Service Unavailable", "", b"busy", head);
         }
