@@ -44,16 +44,19 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// Sets the number of threads and returns it.
+    /// Runs `body` on one of the threads that do the work, and hands it their number: work that starts on a thread of
+    /// the pool need not wake another one first.
     ///
     /// # Errors
-    /// If it is 0.
-    pub fn apply(&self) -> Result<usize> {
+    /// If the number of threads is 0, or as `body`.
+    pub fn inside<T: Send>(&self, body: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
+        let mut builder = rayon::ThreadPoolBuilder::new();
         if let Some(threads) = self.threads {
             anyhow::ensure!(threads > 0, "--threads is 0, expected 1 or more");
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
+            builder = builder.num_threads(threads);
         }
-        Ok(rayon::current_num_threads())
+        let pool = builder.build().context("cannot start the threads")?;
+        pool.install(|| body(rayon::current_num_threads()))
     }
 }
 

@@ -51,14 +51,13 @@ struct Entry {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::main(|| bench(&args))
+    cli::main(|| args.run.inside(|threads| bench(&args, threads)))
 }
 
-fn bench(args: &Args) -> Result<()> {
+fn bench(args: &Args, threads: usize) -> Result<()> {
     if args.memory {
         return memory(&args.files[0]);
     }
-    let threads = args.run.apply()?;
     let data = if args.no_error { None } else { Some(args.data.load(args.dataset)?) };
     let mut entries = Vec::new();
     for path in &args.files {

@@ -54,11 +54,10 @@ struct Row {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::main(|| bench(&args))
+    cli::main(|| args.run.inside(|threads| bench(&args, threads)))
 }
 
-fn bench(args: &Args) -> Result<()> {
-    let threads = args.run.apply()?;
+fn bench(args: &Args, threads: usize) -> Result<()> {
     let wanted = |row: &Row| args.rows.is_empty() || args.rows.iter().any(|word| row.name.contains(word.as_str()));
     let mut peer = match Peer::start(&args.python) {
         Ok(peer) => Some(peer),
@@ -85,7 +84,7 @@ fn bench(args: &Args) -> Result<()> {
         "torch": peer.map(|peer| peer.version), "threads": threads, "matmul_gflops": floor, "rows": rows,
     });
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
-    let path = l0_record::free_path(args.out.join(format!("{}.json", l0_record::today())));
+    let path = args.out.join(format!("{}.json", l0_record::now().replace(':', "-")));
     std::fs::write(&path, serde_json::to_string_pretty(&report)?).with_context(|| path.display().to_string())?;
     println!("\nwritten to {}", path.display());
     Ok(())

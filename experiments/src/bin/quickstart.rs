@@ -35,11 +35,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::main(|| quickstart(&args))
+    cli::main(|| args.run.inside(|threads| quickstart(&args, threads)))
 }
 
-fn quickstart(args: &Args) -> Result<()> {
-    let threads = args.run.apply()?;
+fn quickstart(args: &Args, threads: usize) -> Result<()> {
     let stop = cli::stop_on_signals()?;
     let recipe = recipes::quickstart();
     let recipe = match args.epochs {

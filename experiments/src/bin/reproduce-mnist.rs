@@ -47,13 +47,12 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::main(|| reproduce(&args))
+    cli::main(|| args.run.inside(|threads| reproduce(&args, threads)))
 }
 
-fn reproduce(args: &Args) -> Result<()> {
+fn reproduce(args: &Args, threads: usize) -> Result<()> {
     let rows = session::choose(recipes::mnist(), &args.rows)?;
     let seeds = session::seeds(args.seeds, &args.seed)?;
-    let threads = args.run.apply()?;
     let stop = cli::stop_on_signals()?;
     let mut data = args.data.load(rows[0].data)?;
     if let Some(n) = args.validation {
