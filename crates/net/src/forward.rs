@@ -178,15 +178,11 @@ impl Pass<'_> {
     ) -> Result<Activation> {
         let kept = self.plan.kept(id);
         match (&self.net.node(id).layer, inputs) {
-            (Layer::Input { .. }, _) => self.entered(
-                id,
-                Activation {
-                    computed: (!kept.is_empty()).then(|| l0_ops::take(xs, 1, kept)).transpose()?,
-                    kept: kept.clone(),
-                    constants: None,
-                    scale: None,
-                },
-            ),
+            (Layer::Input { .. }, _) => {
+                let kept = self.entering(id, &Selection::all(kept.total()), mode);
+                let computed = (!kept.is_empty()).then(|| l0_ops::take(xs, 1, &kept)).transpose()?;
+                self.entered(id, Activation { computed, kept, constants: None, scale: None })
+            }
             (Layer::Linear { .. } | Layer::Conv2d { .. }, [input]) => self.linear_map(id, fused, input, xs),
             (Layer::BatchNorm { eps, .. }, [input]) => match mode {
                 Mode::Eval => self.norm_eval(id, *eps, &self.aligned(id, input)?, fused.relu),
@@ -199,7 +195,7 @@ impl Pass<'_> {
             (Layer::Relu, [input]) => self.aligned(id, input)?.map(l0_ops::relu),
             (Layer::MaxPool2d { size }, [input]) => self.aligned(id, input)?.pool(|xs| l0_ops::max_pool2d(xs, *size)),
             (Layer::AvgPool, [input]) => self.aligned(id, input)?.pool(l0_ops::avg_pool),
-            (Layer::Flatten, [input]) => self.flatten(id, &self.varying(id, input, xs)?),
+            (Layer::Flatten, [input]) => self.flatten(id, &self.varying(id, input, xs)?, mode),
             (Layer::Take { units }, [input]) => self.take(id, units, &self.varying(id, input, xs)?),
             (Layer::Dropout { p }, [input]) => match mode {
                 Mode::Eval => self.aligned(id, input),
@@ -227,13 +223,11 @@ impl Pass<'_> {
 
     /// Applies a mask where a space is made by something that is not a linear map.
     fn entered(&self, id: NodeId, made: Activation) -> Result<Activation> {
-        let readers = self.net.readers(id);
         match self.masks.get(self.net.space(id)) {
             None => Ok(made),
             Some(Mask::Shared(z)) => {
                 let constants = made.constants.as_ref().map(|c| c.broadcast_mul(&beside(z, c)?)).transpose()?;
-                // Linear maps fold the scale into their weights, which also spares the gradient of the input.
-                if !readers.is_empty() && readers.iter().all(|&r| self.net.node(r).layer.is_affine()) {
+                if self.folds_scale(id) {
                     return Ok(Activation { constants, scale: Some(z.clone()), ..made });
                 }
                 let z = l0_ops::take(z, 0, &made.kept)?;
@@ -342,18 +336,34 @@ impl Pass<'_> {
         Ok(Activation { computed, kept: kept.clone(), constants: None, scale: None })
     }
 
-    fn flatten(&self, id: NodeId, input: &Activation) -> Result<Activation> {
-        let kept = self.plan.kept(id);
+    fn flatten(&self, id: NodeId, input: &Activation, mode: Mode) -> Result<Activation> {
         let positions = self.net.shape(self.net.node(id).inputs[0]).positions();
         let spread = Selection::of(&repeat(&input.kept.mask(), positions));
+        let kept = self.entering(id, &spread, mode);
         let computed = input.computed.as_ref().filter(|_| !kept.is_empty());
-        let computed = computed.map(|xs| l0_ops::take(&xs.flatten_from(1)?, 1, &within(&spread, kept))).transpose()?;
+        let computed = computed.map(|xs| l0_ops::take(&xs.flatten_from(1)?, 1, &within(&spread, &kept))).transpose()?;
         let constants = match &input.constants {
             Some(c) if c.rank() > 1 => Some(c.flatten_all()?),
             Some(c) => Some(c.unsqueeze(1)?.broadcast_as((c.elem_count(), positions))?.contiguous()?.flatten_all()?),
             None => None,
         };
-        self.entered(id, Activation { computed, kept: kept.clone(), constants, scale: None })
+        self.entered(id, Activation { computed, kept, constants, scale: None })
+    }
+
+    /// The units that enter a space by being copied from those `available`. In training, copying out most of them costs
+    /// more than leaving the closed ones in, where linear maps multiply them by their mask's 0.
+    fn entering(&self, id: NodeId, available: &Selection, mode: Mode) -> Selection {
+        let kept = self.plan.kept(id);
+        let most = 5 * kept.len() >= 4 * available.len();
+        let folded = self.scale(id).is_some() && self.folds_scale(id);
+        if mode.is_training() && most && folded { available.clone() } else { kept.clone() }
+    }
+
+    /// Whether all that reads a space are linear maps, which fold its scale into their weights: that also spares the
+    /// gradient of the input.
+    fn folds_scale(&self, id: NodeId) -> bool {
+        let readers = self.net.readers(id);
+        !readers.is_empty() && readers.iter().all(|&reader| self.net.node(reader).layer.is_affine())
     }
 
     fn take(&self, id: NodeId, units: &[u32], input: &Activation) -> Result<Activation> {
