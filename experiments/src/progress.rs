@@ -46,7 +46,7 @@ impl Watch for Bar {
         let open = if open.is_empty() { String::new() } else { format!("  open {}", open.join(" ")) };
         self.latest = format!("test error {:.2} %{expected}{open}", evaluation.error_percent());
         let step_ms = row.step_ms.unwrap_or(f64::NAN);
-        tracing::info!("epoch {:>3}  {}  {step_ms:.2} ms a step", row.epoch, self.latest);
+        self.bar.suspend(|| tracing::info!("epoch {:>3}  {}  {step_ms:.2} ms a step", row.epoch, self.latest));
     }
 }
 
