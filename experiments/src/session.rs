@@ -32,11 +32,19 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> Run
         revision: revision(),
         data: DataId { name: data.name.clone(), sha256: data.digest() },
         machine: machine(threads),
-        command: std::env::args().collect(),
+        command: std::env::args().map(|arg| portable(&arg)).collect(),
         reference: recipe.reference.clone(),
         scaled_down: recipe.scaled_down.clone(),
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
         ..RunHeader::new(recipe.name, seed, recipe.config())
+    }
+}
+
+/// A word of a command line, an absolute path by its last part alone: the rest means nothing on another machine.
+fn portable(arg: &str) -> String {
+    match (Path::new(arg).is_absolute(), Path::new(arg).file_name()) {
+        (true, Some(name)) => name.to_string_lossy().into_owned(),
+        _ => arg.to_string(),
     }
 }
 
