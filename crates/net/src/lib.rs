@@ -37,6 +37,7 @@ mod error;
 mod file;
 mod forward;
 mod layer;
+mod layers;
 mod masks;
 mod net;
 mod norm;
