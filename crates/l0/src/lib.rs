@@ -58,6 +58,7 @@ pub mod layer;
 pub mod linear;
 pub mod network;
 pub mod penalty;
+pub mod placement;
 #[cfg(test)]
 mod testing;
 
@@ -71,5 +72,6 @@ pub use gated::GatedLayer;
 pub use hard_concrete::HardConcrete;
 pub use layer::{Granularity, LayerConfig, Noise, Sampling, open_gates};
 pub use linear::{L0Linear, l0_linear};
-pub use network::{Gates, Network, Placement, Pruned, Side, per_layer};
+pub use network::{Gates, Network, Pruned};
 pub use penalty::{L2, Lambda, Penalty};
+pub use placement::{Placement, Side, per_layer};

@@ -1,0 +1,94 @@
+//! Where gates are: which layer a set of them belongs to, and on which side.
+
+use candle_core::Tensor;
+use l0_net::{Layer, Net, NodeId, SpaceId, Weights};
+use serde::{Deserialize, Serialize};
+
+use crate::Lambda;
+use crate::network::Result;
+
+/// Which units of a layer a set of gates switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The units that the layer reads.
+    Input,
+    /// The units that the layer makes.
+    Output,
+}
+
+/// A set of gates on one layer of a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The name of a linear layer or a convolution.
+    pub layer: String,
+    /// Which of its units are gated.
+    pub side: Side,
+    /// The gates start open with probability sigmoid(ln((1 - d) / d) + 1.5986).
+    pub droprate_init: f64,
+    /// The strength of the L0 penalty.
+    pub lambda: Lambda,
+    /// Coefficient of the L2 penalty of the gated weights.
+    pub weight_decay: f64,
+}
+
+/// A set of gates in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) placement: Placement,
+    pub(crate) node: NodeId,
+    pub(crate) space: SpaceId,
+    pub(crate) units: usize,
+    pub(crate) group: usize,
+}
+
+impl Placed {
+    pub(crate) fn new(net: &Net, placement: &Placement) -> Result<Self> {
+        let node = net.find(&placement.layer)?;
+        let (kernel, bias) = match net.node(node).layer {
+            Layer::Linear { bias, .. } => (1, bias),
+            Layer::Conv2d { kernel, bias, .. } => (kernel * kernel, bias),
+            ref other => {
+                let problem = format!("gates belong to a linear layer or a convolution, this is a {}", other.kind());
+                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem });
+            }
+        };
+        let input = net.node(node).inputs[0];
+        let (inputs, outputs) = (net.shape(input).units(), net.shape(node).units());
+        let (space, units, group) = match placement.side {
+            Side::Input => (net.space(input), inputs, outputs * kernel),
+            Side::Output => (net.space(node), outputs, inputs * kernel + usize::from(bias)),
+        };
+        Ok(Self { placement: placement.clone(), node, space, units, group })
+    }
+
+    pub(crate) fn parameter(&self) -> String {
+        format!("{}.log_alpha", self.placement.layer)
+    }
+
+    pub(crate) fn has_bias(&self, net: &Net) -> bool {
+        matches!(net.node(self.node).layer, Layer::Linear { bias: true, .. } | Layer::Conv2d { bias: true, .. })
+    }
+
+    /// The tensors that the gates switch, with the dimension along which gates are counted.
+    pub(crate) fn members(&self, net: &Net, weights: &Weights) -> Result<Vec<(Tensor, usize)>> {
+        let part = |leaf: &str| weights.get(&format!("{}.{leaf}", self.placement.layer)).cloned();
+        Ok(match self.placement.side {
+            Side::Input => vec![(part("weight")?, 1)],
+            Side::Output if self.has_bias(net) => vec![(part("weight")?, 0), (part("bias")?, 0)],
+            Side::Output => vec![(part("weight")?, 0)],
+        })
+    }
+}
+
+/// `values` for each of `layers` layers: one for all, or as many as there are layers.
+///
+/// # Errors
+/// If there is another number of them; `what` names them.
+pub fn per_layer<T: Copy>(what: &'static str, values: &[T], layers: usize) -> Result<Vec<T>> {
+    match values {
+        [one] => Ok(vec![*one; layers]),
+        _ if values.len() == layers => Ok(values.to_vec()),
+        _ => Err(l0_net::Error::Count { what, found: values.len(), expected: format!("1 for all layers or {layers}") }),
+    }
+}
