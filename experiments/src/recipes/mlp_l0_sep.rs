@@ -1,6 +1,7 @@
 //! LeNet-300-100 on MNIST with gates on the inputs of every layer, a lambda for each (Louizos et al. 2018, Table 1).
 //!
-//! `just reproduce-mnist mlp-l0-sep --seeds 5`. Paper: 1.8 % error, 266-88-33. The lambdas of the paper are not published.
+//! `just reproduce-mnist mlp-l0-sep --seeds 5`. Paper: 1.8 % error, 266-88-33. The lambdas of the paper are not
+//! published; these are a first guess.
 
 use l0_data::DatasetName;
 
