@@ -1,6 +1,6 @@
 //! The operations composed of Candle's own: right on every device, and what other devices than the CPU use.
 
-use candle_core::{D, DType, Result, Tensor, bail};
+use candle_core::{D, Result, Tensor, bail};
 
 use crate::{BatchNormed, Epilogue, Selection};
 
@@ -176,6 +176,3 @@ pub fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) 
         None => Ok(ys),
     }
 }
-
-/// The dtype that the kernels of this crate are written for.
-pub const KERNEL_DTYPE: DType = DType::F32;
