@@ -18,10 +18,15 @@ quickstart *args:
 download *names:
     cargo run {{ hub }} --bin download -- "$@"
 
-# Train rows of Table 1 of the paper: [rows] [--seeds n] [--epochs n] [--data DIR] [--out DIR].
+# Train rows of Table 1 of the paper: [rows] [--seeds n] [--target SHARE] [--epochs n] [--data DIR] [--out DIR].
 [group('reproduce')]
 reproduce-mnist *args:
     cargo run {{ hub }} --bin reproduce-mnist -- "$@"
+
+# Train a recipe at several settings: RECIPE --targets .1,.2 | --targets-macs | --lambdas [--seeds n] [--jobs n] [--list].
+[group('reproduce')]
+sweep *args:
+    cargo run {{ hub }} --bin sweep -- "$@"
 
 # Run every test that needs no network.
 [group('develop')]

@@ -11,6 +11,8 @@ pub mod progress;
 pub mod published;
 pub mod recipe;
 pub mod recipes;
+pub mod rows;
 pub mod session;
+pub mod sweep;
 
 pub use recipe::{Gating, Model, Recipe};

@@ -1,6 +1,6 @@
 //! Progress on the terminal: a bar for the steps of an epoch, a line for each epoch done. Silent where nobody looks.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use l0_record::EpochRow;
 use l0_train::{Evaluation, StepResult, Watch};
 
@@ -95,5 +95,59 @@ impl Downloads {
         {
             old.finish_and_clear();
         }
+    }
+}
+
+/// A bar for runs side by side, with a line for each one at work.
+#[derive(Debug)]
+pub struct Jobs {
+    all: MultiProgress,
+    bar: ProgressBar,
+    lines: Vec<ProgressBar>,
+}
+
+impl Jobs {
+    /// A bar for so many runs, of which some are done; drawn on standard error if that is a terminal.
+    pub fn new(runs: u64, done: u64) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let bar = all.add(ProgressBar::new(runs).with_position(done));
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar:.cyan/dim}  {pos}/{len} runs, {elapsed}") {
+            bar.set_style(style);
+        }
+        Self { all, bar, lines: Vec::new() }
+    }
+
+    /// A line about something that happened.
+    pub fn line(&self, said: &str) {
+        self.all.suspend(|| println!("{said}"));
+    }
+
+    /// A run reached its end.
+    pub fn finished(&self, said: &str) {
+        self.line(said);
+        self.bar.inc(1);
+    }
+
+    /// What the runs at work are at.
+    pub fn running(&mut self, said: &[String]) {
+        while self.lines.len() < said.len() {
+            let line = self.all.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("  {msg}") {
+                line.set_style(style);
+            }
+            self.lines.push(line);
+        }
+        for line in self.lines.drain(said.len()..) {
+            line.finish_and_clear();
+            self.all.remove(&line);
+        }
+        self.lines.iter().zip(said).for_each(|(line, said)| line.set_message(said.clone()));
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.running(&[]);
+        self.bar.finish_and_clear();
     }
 }

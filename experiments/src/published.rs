@@ -26,6 +26,7 @@ pub fn rows() -> Vec<Reference> {
         row(MLP, "L0, lambda separate", table1, 1.8, &[266, 88, 33], (10.0, 10.0)),
         row(MLP, "constrained L0, density 0.2", gallego, 2.11, &[], (12.8, 12.8)),
         row(MLP, "constrained L0, density 0.35", gallego, 1.75, &[], (30.1, 30.1)),
+        row(MLP, "constrained L0, density 0.5", gallego, 1.46, &[], (49.7, 49.7)),
         row(LENET5, "Sparse VD (Molchanov et al. 2017)", table1, 1.0, &[14, 19, 242, 131], (9.3, 28.8)),
         row(LENET5, "GL (Wen et al. 2016)", table1, 1.0, &[3, 12, 192, 500], (23.7, 8.8)),
         row(LENET5, "GD (Srinivas and Babu 2016)", table1, 1.1, &[7, 13, 208, 16], (1.4, 10.9)),
@@ -34,9 +35,14 @@ pub fn rows() -> Vec<Reference> {
         row(LENET5, "BC-GHS (Louizos et al. 2017)", table1, 1.0, &[5, 10, 76, 16], (0.64, 6.7)),
         row(LENET5, "L0, lambda = 0.1/N", table1, 0.9, &[20, 25, 45, 462], (8.9, 48.5)),
         row(LENET5, "L0, lambda separate", table1, 1.0, &[9, 18, 65, 25], (1.4, 17.1)),
-        row(LENET5, "constrained L0, layers .5/.3/.7/.1", gallego, 0.91, &[], (2.35, 14.9)),
+        row(LENET5, "constrained L0, layers 0.5, 0.3, 0.7, 0.1", gallego, 0.91, &[], (2.35, 14.9)),
         row(LENET5, "constrained L0, density 0.1", gallego, 1.01, &[], (7.75, 46.5)),
     ]
+}
+
+/// The published row with a label.
+pub fn row_of(network: &str, label: &str) -> Option<Reference> {
+    rows().into_iter().find(|row| row.network == network && row.label == label)
 }
 
 fn row(

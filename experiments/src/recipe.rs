@@ -1,11 +1,13 @@
 //! One row of a table: data, network and training, with every setting.
 
 use anyhow::Result;
-use l0::{Lambda, Network};
+use l0::{Estimator, Lambda, Network, Quantity, Targets};
 use l0_data::DatasetName;
 use l0_record::Reference;
-use l0_train::Training;
+use l0_train::{Constraint, Training};
 use serde::{Deserialize, Serialize};
+
+use crate::published;
 
 /// How a network is kept from using all of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,11 +64,24 @@ impl Model {
         })
     }
 
+    fn gating(&self) -> &Gating {
+        let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. }) = self;
+        gating
+    }
+
     /// Other lambdas for the gates, in the paper's unit; a network without gates stays as it is.
-    pub fn set_lambdas(&mut self, values: &[f64]) {
+    fn set_lambdas(&mut self, values: &[f64]) {
         let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. }) = self;
         if let Gating::L0 { lambdas } = gating {
             *lambdas = values.iter().copied().map(Lambda::PerWeight).collect();
+        }
+    }
+
+    /// What the name of a row begins with.
+    fn short(&self) -> &'static str {
+        match self {
+            Self::Mlp { .. } => "mlp",
+            Self::Lenet5 { .. } => "lenet5",
         }
     }
 
@@ -79,13 +94,22 @@ impl Model {
     }
 }
 
+/// Step size of the multipliers. A density that is 0.5 too high adds 0.3 to its price in an epoch of 600 steps, and the
+/// price that halves these networks is about 1.
+const MULTIPLIER_RATE: f64 = 1e-3;
+
+/// Last epochs of a constrained run, in which its gates stay as they are and the weights settle to them.
+const SETTLING: u64 = 10;
+
 /// A row: what is trained on what, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
-    /// As one types it: "lenet5-l0-sep".
-    pub name: &'static str,
+    /// As one types it, and as the folder of its runs is called: "lenet5-l0-sep".
+    pub name: String,
     /// As a table calls it: "L0, lambda separate".
-    pub title: &'static str,
+    pub title: String,
+    /// The rows that differ from this one in one number alone, as a curve: "lenet5-con".
+    pub curve: Option<String>,
     /// The data.
     pub data: DatasetName,
     /// The network.
@@ -106,11 +130,105 @@ impl Recipe {
             self.scaled_down = Some(format!("{epochs} of {} epochs", self.training.epochs));
         }
         self.training.epochs = epochs;
+        self.training.frozen_epochs = self.training.frozen_epochs.min(epochs / 2);
         self
+    }
+
+    /// Whether there are gates, to price or to hold to a density.
+    pub fn is_gated(&self) -> bool {
+        matches!(self.model.gating(), Gating::L0 { .. })
+    }
+
+    /// The same with other lambdas, in the paper's unit: one for all gated layers or one for each.
+    #[must_use]
+    pub fn with_lambdas(mut self, lambdas: &[f64]) -> Self {
+        self.model.set_lambdas(lambdas);
+        let (curve, values) = (format!("{}-lambda", self.name), joined(lambdas, "-"));
+        Self {
+            name: format!("{curve}-{values}"),
+            title: match lambdas {
+                [one] => format!("L0, lambda = {one}/N"),
+                each => format!("L0, lambda = ({})/N", joined(each, ", ")),
+            },
+            curve: Some(curve),
+            reference: None,
+            ..self
+        }
+    }
+
+    /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
+    /// expected to be open, the most probable first, so that the network is as small as was asked; in the last epochs
+    /// they stay fixed.
+    #[must_use]
+    pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
+        self.model.set_lambdas(&[0.0]);
+        let (what, typed, shown) = match (&targets, quantity) {
+            (Targets::Layers(each), _) => ("layers", format!("con-{}", joined(each, "-")), joined(each, ", ")),
+            (Targets::Model(one), Quantity::Params) => ("density", format!("con-{one}"), one.to_string()),
+            (Targets::Model(one), Quantity::Macs) => ("MACs", format!("con-macs-{one}"), one.to_string()),
+        };
+        let title = format!("constrained L0, {what} {shown}");
+        let curve = match what {
+            "layers" => None,
+            "MACs" => Some(format!("{}-con-macs", self.model.short())),
+            _ => Some(format!("{}-con", self.model.short())),
+        };
+        let training = Training {
+            estimator: Estimator::TopK,
+            frozen_epochs: SETTLING.min(self.training.epochs / 2),
+            constraint: Some(Constraint { targets, quantity, learning_rate: MULTIPLIER_RATE, restart: true }),
+            ..self.training
+        };
+        let name = format!("{}-{typed}", self.model.short());
+        Self { name, reference: published::row_of(self.model.title(), &title), title, curve, training, ..self }
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// If one is out of its range, or there are not as many as layers; the message says which.
+    pub fn check(&self) -> Result<()> {
+        let gated = self.model.network()?.gated_units().len();
+        self.training.check()?;
+        if let Some(constraint) = &self.training.constraint {
+            constraint.start(gated)?;
+        }
+        Ok(())
     }
 
     /// Every setting, for the header of a run.
     pub fn config(&self) -> serde_json::Value {
         serde_json::json!({ "data": self.data.as_str(), "model": self.model, "training": self.training })
+    }
+}
+
+fn joined(values: &[f64], separator: &str) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipes;
+
+    #[test]
+    fn a_row_held_to_densities_is_named_by_them_and_finds_its_published_row() {
+        let rows = recipes::mnist();
+        let lenet = rows.iter().find(|row| row.name == "lenet5-l0").unwrap().clone();
+        let layers = lenet.clone().held_to(Targets::Layers(vec![0.5, 0.3, 0.7, 0.1]), Quantity::Params);
+        assert_eq!(layers.name, "lenet5-con-0.5-0.3-0.7-0.1");
+        assert_eq!(layers.reference.unwrap().error_percent, Some(0.91));
+        let macs = lenet.with_epochs(4).held_to(Targets::Model(0.25), Quantity::Macs);
+        assert_eq!((macs.name.as_str(), macs.title.as_str()), ("lenet5-con-macs-0.25", "constrained L0, MACs 0.25"));
+        assert_eq!((macs.training.frozen_epochs, macs.reference), (2, None));
+    }
+
+    #[test]
+    fn names_tell_rows_apart() {
+        let mut names: Vec<String> = recipes::mnist().into_iter().map(|row| row.name).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 }

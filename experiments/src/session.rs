@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0_data::Dataset;
-use l0_record::{DataId, RunFolder, RunHeader, Status, machine, read_run};
+use l0_record::{DataId, Outcome, RunFolder, RunHeader, Status, machine, read_run};
 use l0_train::{Checkpoints, Finished, Job};
 
 use crate::progress::Bar;
@@ -27,7 +27,8 @@ pub fn revision() -> String {
 /// The header of a run.
 pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> RunHeader {
     RunHeader {
-        title: recipe.title.into(),
+        title: recipe.title.clone(),
+        curve: recipe.curve.clone(),
         network: recipe.model.title().into(),
         revision: revision(),
         data: DataId { name: data.name.clone(), sha256: data.digest() },
@@ -36,7 +37,7 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> Run
         reference: recipe.reference.clone(),
         scaled_down: recipe.scaled_down.clone(),
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
-        ..RunHeader::new(recipe.name, seed, recipe.config())
+        ..RunHeader::new(&recipe.name, seed, recipe.config())
     }
 }
 
@@ -105,11 +106,11 @@ pub fn device() -> Result<Device> {
 /// # Errors
 /// If a name is unknown.
 pub fn choose(all: Vec<Recipe>, wanted: &[String]) -> Result<Vec<Recipe>> {
-    let known: Vec<&str> = all.iter().map(|recipe| recipe.name).collect();
+    let known: Vec<&str> = all.iter().map(|recipe| recipe.name.as_str()).collect();
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("no row is called {unknown:?}; there are {}", known.join(", "));
     }
-    Ok(all.into_iter().filter(|recipe| wanted.is_empty() || wanted.iter().any(|name| name == recipe.name)).collect())
+    Ok(all.into_iter().filter(|recipe| wanted.is_empty() || wanted.contains(&recipe.name)).collect())
 }
 
 /// The seeds of a command line: those listed, or the first `count` from 1.
@@ -120,4 +121,18 @@ pub fn seeds(count: u64, listed: &[u64]) -> Result<Vec<u64>> {
     let seeds: Vec<u64> = if listed.is_empty() { (1..=count).collect() } else { listed.to_vec() };
     seeds.first().context("--seeds is 0, expected 1 or more")?;
     Ok(seeds)
+}
+
+/// A finished run in a line.
+pub fn line(row: &str, seed: u64, outcome: &Outcome) -> String {
+    let architecture: Vec<String> = outcome.architecture.iter().map(ToString::to_string).collect();
+    let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} %"));
+    format!(
+        "{row} seed {seed}: error {}, {} weights {}, MACs {}, {:.0} s",
+        percent(outcome.test_error_percent),
+        if architecture.is_empty() { "all units,".into() } else { format!("{},", architecture.join("-")) },
+        percent(outcome.weights_kept_percent()),
+        percent(outcome.macs_kept_percent()),
+        outcome.train_seconds.unwrap_or(f64::NAN)
+    )
 }

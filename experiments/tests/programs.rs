@@ -182,3 +182,37 @@ fn a_folder_of_another_run_is_refused() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(err.contains("epochs"), "{err}");
 }
+
+#[test]
+fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
+    let temp = tempfile::tempdir().unwrap();
+    mnist_folder(temp.path());
+    let (data, out) = (temp.path().to_str().unwrap(), temp.path().join("sweep"));
+    let out = out.to_str().unwrap();
+    let args = ["mlp-l0", "--targets", "0.3,0.6", "--epochs", "2", "--data", data, "--out", out];
+    let with = |more: &[&'static str]| [&args[..], more].concat();
+
+    assert!(ok("sweep", &with(&["--index", "1"])).contains("1 of 2 runs are finished"));
+    let listed = ok("sweep", &with(&["--list"]));
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(lines[0].starts_with("   0  mlp-con-0.3 seed 1") && lines[0].ends_with("not begun"), "{listed}");
+    assert!(lines[1].starts_with("   1  mlp-con-0.6 seed 1") && lines[1].contains("finished, error"), "{listed}");
+
+    let said = ok("sweep", &with(&["--jobs", "2"]));
+    assert!(said.starts_with("mlp-con-0.3 seed 1: error "), "{said}");
+    assert!(said.contains("pareto-mlp-784-300-100.svg") && Path::new(out).join("report.html").exists(), "{said}");
+    let said = ok("sweep", &args);
+    assert_eq!(said.matches("finished before").count(), 2, "{said}");
+
+    // ---- the multiplier is on record
+    let run = read_run(Path::new(out).join("mlp-con-0.6/seed-1")).unwrap();
+    assert!(run.rows.iter().all(|row| row.multipliers.iter().count() == 1), "{:?}", run.rows);
+
+    fails(
+        "sweep",
+        &["mlp-l0", "--targets", "0.3", "--index", "1", "--data", data],
+        "there is no run 1: the sweep has 1",
+    );
+    fails("sweep", &["mlp-dense", "--targets", "0.3", "--data", data], "mlp-dense has no gates");
+    fails("sweep", &["mlp-12"], "no row is called \"mlp-12\"");
+}

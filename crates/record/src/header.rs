@@ -33,6 +33,10 @@ pub struct RunHeader {
     /// The recipe as a table calls it, as `L0, lambda = 0.1/N`; the recipe's name if empty.
     #[serde(default)]
     pub title: String,
+    /// The runs that a figure joins by a line, as `mlp-con` of runs held to one density each; those of one recipe if
+    /// there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<String>,
     /// The network's name, which heads the table the run belongs to.
     #[serde(default)]
     pub network: String,

@@ -46,7 +46,7 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
         None => recipe,
     };
     let data = l0_data::load(recipe.data, &l0_data::Source::default(), &l0_data::Silent)?;
-    let path = free_path(run_path(&args.out, recipe.name, args.seed)?);
+    let path = free_path(run_path(&args.out, &recipe.name, args.seed)?);
     let Some(done) = session::train(&recipe, args.seed, &data, &path, threads, stop)? else { return Ok(()) };
     show(&recipe, &done, &data, &path, threads)
 }

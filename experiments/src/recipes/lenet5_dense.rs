@@ -9,8 +9,9 @@ use crate::{Gating, Model, Recipe};
 /// The row.
 pub(super) fn recipe() -> Recipe {
     Recipe {
-        name: "lenet5-dense",
-        title: "dense",
+        name: "lenet5-dense".into(),
+        title: "dense".into(),
+        curve: None,
         data: DatasetName::Mnist,
         model: Model::Lenet5 { sizes: l0_lenet5::lenet5_caffe(), gating: Gating::Dense },
         training: super::mnist_training(),

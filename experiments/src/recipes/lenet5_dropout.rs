@@ -9,8 +9,9 @@ use crate::{Gating, Model, Recipe};
 /// The row.
 pub(super) fn recipe() -> Recipe {
     Recipe {
-        name: "lenet5-dropout",
-        title: "dropout",
+        name: "lenet5-dropout".into(),
+        title: "dropout".into(),
+        curve: None,
         data: DatasetName::Mnist,
         model: Model::Lenet5 { sizes: l0_lenet5::lenet5_caffe(), gating: Gating::Dropout },
         training: super::mnist_training(),

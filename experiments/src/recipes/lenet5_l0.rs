@@ -11,8 +11,9 @@ use crate::{Gating, Model, Recipe};
 /// The row.
 pub(super) fn recipe() -> Recipe {
     Recipe {
-        name: "lenet5-l0",
-        title: "L0, lambda = 0.1/N",
+        name: "lenet5-l0".into(),
+        title: "L0, lambda = 0.1/N".into(),
+        curve: None,
         data: DatasetName::Mnist,
         model: Model::Lenet5 {
             sizes: l0_lenet5::lenet5_caffe(),

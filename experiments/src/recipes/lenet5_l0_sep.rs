@@ -11,8 +11,9 @@ use crate::{Gating, Model, Recipe};
 /// The row.
 pub(super) fn recipe() -> Recipe {
     Recipe {
-        name: "lenet5-l0-sep",
-        title: "L0, lambda separate",
+        name: "lenet5-l0-sep".into(),
+        title: "L0, lambda separate".into(),
+        curve: None,
         data: DatasetName::Mnist,
         model: Model::Lenet5 {
             sizes: l0_lenet5::lenet5_caffe(),

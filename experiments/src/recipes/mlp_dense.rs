@@ -9,8 +9,9 @@ use crate::{Gating, Model, Recipe};
 /// The row.
 pub(super) fn recipe() -> Recipe {
     Recipe {
-        name: "mlp-dense",
-        title: "dense",
+        name: "mlp-dense".into(),
+        title: "dense".into(),
+        curve: None,
         data: DatasetName::Mnist,
         model: Model::Mlp { sizes: l0_mlp::lenet_300_100(), gating: Gating::Dense },
         training: super::mnist_training(),

@@ -9,8 +9,9 @@ use crate::{Gating, Model, Recipe};
 /// The row.
 pub(super) fn recipe() -> Recipe {
     Recipe {
-        name: "mlp-dropout",
-        title: "dropout",
+        name: "mlp-dropout".into(),
+        title: "dropout".into(),
+        curve: None,
         data: DatasetName::Mnist,
         model: Model::Mlp { sizes: l0_mlp::lenet_300_100(), gating: Gating::Dropout },
         training: super::mnist_training(),

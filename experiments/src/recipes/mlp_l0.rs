@@ -11,8 +11,9 @@ use crate::{Gating, Model, Recipe};
 /// The row.
 pub(super) fn recipe() -> Recipe {
     Recipe {
-        name: "mlp-l0",
-        title: "L0, lambda = 0.1/N",
+        name: "mlp-l0".into(),
+        title: "L0, lambda = 0.1/N".into(),
+        curve: None,
         data: DatasetName::Mnist,
         model: Model::Mlp {
             sizes: l0_mlp::lenet_300_100(),

@@ -16,8 +16,9 @@ const LAMBDAS: [f64; 3] = [0.1, 0.3, 4.0];
 /// The row.
 pub(super) fn recipe() -> Recipe {
     Recipe {
-        name: "mlp-l0-sep",
-        title: "L0, lambda separate",
+        name: "mlp-l0-sep".into(),
+        title: "L0, lambda separate".into(),
+        curve: None,
         data: DatasetName::Mnist,
         model: Model::Mlp {
             sizes: l0_mlp::lenet_300_100(),

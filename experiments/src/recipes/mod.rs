@@ -1,9 +1,11 @@
 //! A file for each published row; two of them differ in the lines that make the rows different.
 
+mod lenet5_con;
 mod lenet5_dense;
 mod lenet5_dropout;
 mod lenet5_l0;
 mod lenet5_l0_sep;
+mod mlp_con;
 mod mlp_dense;
 mod mlp_dropout;
 mod mlp_l0;
@@ -20,16 +22,16 @@ pub use quickstart::recipe as quickstart;
 
 /// The rows of Table 1 of the paper, in the order of `just reproduce-mnist`.
 pub fn mnist() -> Vec<Recipe> {
-    vec![
-        mlp_dense::recipe(),
-        mlp_dropout::recipe(),
-        mlp_l0::recipe(),
-        mlp_l0_sep::recipe(),
-        lenet5_dense::recipe(),
-        lenet5_dropout::recipe(),
-        lenet5_l0::recipe(),
-        lenet5_l0_sep::recipe(),
-    ]
+    let mlp = [mlp_dense::recipe(), mlp_dropout::recipe(), mlp_l0::recipe(), mlp_l0_sep::recipe()];
+    let lenet5 = [lenet5_dense::recipe(), lenet5_dropout::recipe(), lenet5_l0::recipe(), lenet5_l0_sep::recipe()];
+    mlp.into_iter().chain(mlp_con::recipes()).chain(lenet5).chain(lenet5_con::recipes()).collect()
+}
+
+/// Every recipe that can be named on a command line.
+pub fn all() -> Vec<Recipe> {
+    let mut all = mnist();
+    all.push(quickstart::recipe());
+    all
 }
 
 /// How the paper trains on MNIST (section 4.1).

@@ -13,8 +13,9 @@ use crate::{Gating, Model, Recipe};
 pub fn recipe() -> Recipe {
     let lambdas = [6.0, 0.25, 0.03, 3.0].map(Lambda::PerWeight).to_vec();
     Recipe {
-        name: "quickstart",
-        title: "L0, drawn digits",
+        name: "quickstart".into(),
+        title: "L0, drawn digits".into(),
+        curve: None,
         data: DatasetName::Digits,
         model: Model::Lenet5 { sizes: l0_lenet5::lenet5_caffe(), gating: Gating::L0 { lambdas } },
         training: Training {

@@ -53,13 +53,19 @@ fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference])
     groups.iter().enumerate().fold(chart, |chart, (index, group)| own(chart, size, group, index))
 }
 
-/// A line through the settings of each recipe that has several.
+fn curve<'a>(group: &Group<'a>) -> &'a str {
+    let header = group.header();
+    header.curve.as_ref().unwrap_or(&header.recipe)
+}
+
+/// A line through the groups of each curve that has several.
 fn joined(chart: Chart, size: &Size, groups: &[Group]) -> Chart {
-    let mut recipes: Vec<&str> = groups.iter().map(|group| group.header().recipe.as_str()).collect();
-    recipes.dedup();
-    recipes.into_iter().fold(chart, |chart, recipe| {
-        let of_recipe = groups.iter().filter(|group| group.header().recipe == recipe);
-        let mut line: Vec<(f64, f64)> = of_recipe.filter_map(|group| mean(size, group)).collect();
+    let mut curves: Vec<&str> = groups.iter().map(curve).collect();
+    curves.sort_unstable();
+    curves.dedup();
+    curves.into_iter().fold(chart, |chart, one| {
+        let of_curve = groups.iter().filter(|group| curve(group) == one);
+        let mut line: Vec<(f64, f64)> = of_curve.filter_map(|group| mean(size, group)).collect();
         line.sort_by(|a, b| a.0.total_cmp(&b.0));
         if line.len() < 2 { chart } else { chart.with("", Color::Muted, Mark::Dashed(line)) }
     })

@@ -1,0 +1,132 @@
+//! One recipe at several targets or lambdas and seeds: error against size, as a curve.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use l0_experiments::cli::{self, DataArgs, RunArgs};
+use l0_experiments::rows::Changes;
+use l0_experiments::sweep::{self, Point, side_by_side};
+use l0_experiments::{Recipe, recipes, session};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Train one recipe at several settings and seeds.
+///
+/// The list of runs follows from the command line alone. Finished runs are skipped, half-done ones go on, those that
+/// another process is at are left to it: give the same command again, on one machine or on many that share a folder, until
+/// all are done. In a job array (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, or --index) a process makes one run of the list.
+/// When all are finished, tables and pictures are written beside them.
+#[derive(Debug, Parser)]
+#[command(version, args_override_self = true)]
+struct Args {
+    /// The recipe, as mlp-l0.
+    recipe: String,
+    /// Shares of the parameters to keep: .1,.2,.35.
+    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    targets: Vec<f64>,
+    /// Shares of the multiply-accumulates to keep.
+    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    targets_macs: Vec<f64>,
+    /// Lambdas for all gated layers, in the paper's unit: 0.01,0.1,1.
+    #[arg(long, value_name = "L", value_delimiter = ',')]
+    lambdas: Vec<f64>,
+    /// Train each setting with the seeds 1 to N.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seeds: u64,
+    /// Epochs, in place of the recipe's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    epochs: Option<u64>,
+    /// Folder for the runs: OUT/SETTING/seed-N. If not given, results/sweeps/RECIPE.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Make this run of the list alone, counted from 0.
+    #[arg(long, value_name = "I")]
+    index: Option<usize>,
+    /// Make so many runs side by side, each in a process of its own with its share of the threads.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
+    /// Show the list of runs and how far each has come.
+    #[arg(long, conflicts_with = "index")]
+    list: bool,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| run(&args))
+}
+
+fn run(args: &Args) -> Result<()> {
+    ensure!(args.jobs > 0, "--jobs is 0, expected 1 or more");
+    let out = args.out.clone().unwrap_or_else(|| Path::new("results/sweeps").join(&args.recipe));
+    let points = sweep::points(&settings(args)?, &session::seeds(args.seeds, &[])?, &out)?;
+    if args.list {
+        return list(&points);
+    }
+    let stop = cli::stop_on_signals()?;
+    match sweep::index(args.index, |name| std::env::var(name).ok(), points.len())? {
+        Some(index) => one(args, &points[index], stop)?,
+        None if args.jobs == 1 => points.iter().try_for_each(|point| one(args, point, stop))?,
+        None => side_by_side(&points, args.jobs, args.run.threads, stop)?,
+    }
+    finish(args, &points, &out)
+}
+
+fn settings(args: &Args) -> Result<Vec<Recipe>> {
+    let recipe = session::choose(recipes::all(), std::slice::from_ref(&args.recipe))?.remove(0);
+    let changes = Changes { epochs: args.epochs, ..Changes::default() };
+    let targets = args.targets.iter().map(|&share| Changes { target: Some(share), ..changes.clone() });
+    let macs = args.targets_macs.iter().map(|&share| Changes { target_macs: Some(share), ..changes.clone() });
+    let lambdas = args.lambdas.iter().map(|&lambda| Changes { lambdas: vec![lambda], ..changes.clone() });
+    let mut each: Vec<Changes> = targets.chain(macs).chain(lambdas).collect();
+    if each.is_empty() {
+        each.push(changes.clone());
+    }
+    sweep::settings(&recipe, &each)
+}
+
+fn list(points: &[Point]) -> Result<()> {
+    for (index, point) in points.iter().enumerate() {
+        println!("{index:>4}  {:<40} {}", point.name(), point.state()?);
+    }
+    Ok(())
+}
+
+/// Makes one run, unless it is made or another process is at it.
+fn one(args: &Args, point: &Point, stop: &AtomicBool) -> Result<()> {
+    if point.is_finished()? {
+        println!("{}: finished before, in {}", point.name(), point.path.display());
+        return Ok(());
+    }
+    let data = args.data.load(point.recipe.data)?;
+    let done = args.run.inside(|threads| session::train(&point.recipe, point.seed, &data, &point.path, threads, stop));
+    match done {
+        Ok(Some(done)) => println!("{}", session::line(&point.recipe.name, point.seed, &done.outcome)),
+        Ok(None) => println!("{}: finished before, in {}", point.name(), point.path.display()),
+        Err(error) if sweep::is_taken(&error) => println!("{}: another process is at it", point.name()),
+        Err(error) => return Err(error.context(point.name())),
+    }
+    Ok(())
+}
+
+/// Tables and pictures, once every run is finished.
+fn finish(args: &Args, points: &[Point], out: &Path) -> Result<()> {
+    let finished = points.iter().map(Point::is_finished).collect::<Result<Vec<bool>>>()?;
+    let open = finished.iter().filter(|finished| !**finished).count();
+    if open > 0 {
+        println!("{} of {} runs are finished", points.len() - open, points.len());
+        return Ok(());
+    }
+    for picture in sweep::report(&format!("Sweep of {}", args.recipe), out)? {
+        println!("{}", picture.display());
+    }
+    println!("{}", out.join("REPORT.md").display());
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! The command line of a table: which of its rows, with what changed, how often, and where to.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use l0::{Quantity, Targets};
+use l0_data::Dataset;
+use l0_record::run_path;
+
+use crate::cli::{self, DataArgs, RunArgs};
+use crate::{Recipe, session};
+
+/// What a command line changes in a row.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Changes {
+    /// Epochs, in place of the row's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub epochs: Option<u64>,
+    /// Lambdas of the gated layers, in the paper's unit, in place of the row's: one for all, or one for each.
+    #[arg(long, value_name = "L", value_delimiter = ',', conflicts_with_all = ["target", "target_macs", "targets"])]
+    pub lambdas: Vec<f64>,
+    /// Keep this share of the parameters, in place of pricing them: 0.2.
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["target_macs", "targets"])]
+    pub target: Option<f64>,
+    /// Keep this share of the multiply-accumulates.
+    #[arg(long, value_name = "SHARE", conflicts_with = "targets")]
+    pub target_macs: Option<f64>,
+    /// Keep these shares of the gates of each gated layer: .5,.3,.7,.1.
+    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    pub targets: Vec<f64>,
+}
+
+impl Changes {
+    /// The row with the changes.
+    ///
+    /// # Errors
+    /// If the row has no gates to hold or to price, or a number is out of range or one of the wrong count.
+    pub fn apply(&self, row: &Recipe) -> Result<Recipe> {
+        let mut changed = match self.epochs {
+            Some(epochs) => row.clone().with_epochs(epochs),
+            None => row.clone(),
+        };
+        if !self.lambdas.is_empty() {
+            changed = gated(changed, "--lambdas")?.with_lambdas(&self.lambdas);
+        }
+        if let Some(target) = self.target {
+            changed = gated(changed, "--target")?.held_to(Targets::Model(target), Quantity::Params);
+        }
+        if let Some(target) = self.target_macs {
+            changed = gated(changed, "--target-macs")?.held_to(Targets::Model(target), Quantity::Macs);
+        }
+        if !self.targets.is_empty() {
+            changed = gated(changed, "--targets")?.held_to(Targets::Layers(self.targets.clone()), Quantity::Params);
+        }
+        changed.check()?;
+        Ok(changed)
+    }
+}
+
+fn gated(row: Recipe, option: &str) -> Result<Recipe> {
+    ensure!(row.is_gated(), "{} has no gates, so {option} means nothing for it; name an L0 row", row.name);
+    Ok(row)
+}
+
+/// Which rows to train, and how.
+#[derive(Debug, Clone, Args)]
+pub struct RowArgs {
+    /// Rows to train; all if none is named.
+    pub rows: Vec<String>,
+    /// Train each row with the seeds 1 to N.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seeds: u64,
+    /// Train with these seeds instead.
+    #[arg(long, value_name = "SEED", value_delimiter = ',', conflicts_with = "seeds")]
+    pub seed: Vec<u64>,
+    /// What to change.
+    #[command(flatten)]
+    pub changes: Changes,
+    /// Hold out N training images and test on them instead: for choosing settings, never for a result.
+    #[arg(long, value_name = "N")]
+    pub validation: Option<usize>,
+    /// Folder for the runs: OUT/ROW/seed-N. If not given, a folder under results/ with today's date.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where data comes from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How the program runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+impl RowArgs {
+    /// Trains the chosen ones of `all`, below `root` and today's date if the command line names no folder.
+    ///
+    /// # Errors
+    /// If the command line does not fit the rows, or a run fails.
+    pub fn train(&self, all: Vec<Recipe>, root: &str) -> Result<()> {
+        self.run.inside(|threads| self.train_with(all, root, threads))
+    }
+
+    fn train_with(&self, all: Vec<Recipe>, root: &str, threads: usize) -> Result<()> {
+        let rows = session::choose(all, &self.rows)?;
+        let rows = rows.iter().map(|row| self.adapted(row)).collect::<Result<Vec<Recipe>>>()?;
+        let seeds = session::seeds(self.seeds, &self.seed)?;
+        let stop = cli::stop_on_signals()?;
+        let out = self.out.clone().unwrap_or_else(|| Path::new(root).join(l0_record::today()));
+        let mut loaded: Option<Dataset> = None;
+        for row in &rows {
+            let data = match loaded.take() {
+                Some(data) if data.name == row.data.as_str() => data,
+                _ => self.load(row)?,
+            };
+            for &seed in &seeds {
+                let path = run_path(&out, &row.name, seed)?;
+                match session::train(row, seed, &data, &path, threads, stop)? {
+                    Some(done) => println!("{}", session::line(&row.name, seed, &done.outcome)),
+                    None => println!("{} seed {seed}: finished before, in {}", row.name, path.display()),
+                }
+            }
+            loaded = Some(data);
+        }
+        Ok(())
+    }
+
+    fn load(&self, row: &Recipe) -> Result<Dataset> {
+        let mut data = self.data.load(row.data)?;
+        if let Some(n) = self.validation {
+            (data.train, data.test) = data.train.split_off(n, 0)?;
+        }
+        Ok(data)
+    }
+
+    /// The row as the command line changes it; what then differs from the published one is said wherever a run is shown.
+    fn adapted(&self, row: &Recipe) -> Result<Recipe> {
+        let mut row = self.changes.apply(row)?;
+        if let Some(n) = self.validation {
+            row.scaled_down = Some(format!("tested on {n} training images that were held out"));
+        }
+        Ok(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipes;
+
+    fn row(name: &str) -> Recipe {
+        recipes::mnist().into_iter().find(|row| row.name == name).unwrap()
+    }
+
+    fn error(name: &str, changes: &Changes) -> String {
+        changes.apply(&row(name)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn changes_that_do_not_fit_are_named() {
+        let target = |share| Changes { target: Some(share), ..Changes::default() };
+        assert!(error("mlp-dense", &target(0.2)).starts_with("mlp-dense has no gates, so --target means nothing"));
+        assert!(error("mlp-l0", &target(1.5)).contains("in (0, 1]"), "{}", error("mlp-l0", &target(1.5)));
+        let layers = Changes { targets: vec![0.5, 0.5], ..Changes::default() };
+        assert!(error("lenet5-l0", &layers).starts_with("found 2 target densities, expected 4"));
+        let lambdas = Changes { lambdas: vec![0.1, 0.2], ..Changes::default() };
+        assert!(error("mlp-l0", &lambdas).starts_with("found 2 lambdas, expected 1 for all layers or 3"));
+    }
+}

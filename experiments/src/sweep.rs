@@ -1,0 +1,182 @@
+//! A sweep: one recipe at several settings and seeds, as a list of runs that any number of processes may work off.
+
+mod jobs;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use l0_record::{Collection, Error as RecordError, Report, Run, Status, read_run, run_path};
+
+use crate::rows::Changes;
+use crate::{Recipe, published};
+
+pub use jobs::side_by_side;
+
+/// One run of a sweep.
+#[derive(Debug, Clone)]
+pub struct Point {
+    /// What is trained.
+    pub recipe: Recipe,
+    /// With which seed.
+    pub seed: u64,
+    /// In which folder.
+    pub path: PathBuf,
+}
+
+impl Point {
+    /// As a line begins that is about it.
+    pub fn name(&self) -> String {
+        format!("{} seed {}", self.recipe.name, self.seed)
+    }
+
+    /// What its folder says; `None` if it was not begun.
+    ///
+    /// # Errors
+    /// If the folder holds files that are not those of a run.
+    pub fn run(&self) -> Result<Option<Run>> {
+        if !self.path.join("run.json").exists() {
+            return Ok(None);
+        }
+        Ok(Some(read_run(&self.path)?))
+    }
+
+    /// How far it has come, in a few words.
+    ///
+    /// # Errors
+    /// As for [`Point::run`].
+    pub fn state(&self) -> Result<String> {
+        let Some(run) = self.run()? else { return Ok("not begun".into()) };
+        let error = run.rows.last().and_then(|row| row.test_error_percent);
+        let error = error.map_or(String::new(), |error| format!(", error {error:.2} %"));
+        let epochs = format!("epoch {} of {}{error}", run.rows.len(), self.recipe.training.epochs);
+        Ok(match run.header.status {
+            Status::Finished => format!("finished{error}"),
+            Status::Running => epochs,
+            Status::Interrupted => format!("interrupted, {epochs}"),
+            Status::Failed => format!("failed, {epochs}: {}", run.header.message.unwrap_or_default()),
+        })
+    }
+
+    /// Whether it has reached its end.
+    ///
+    /// # Errors
+    /// As for [`Point::run`].
+    pub fn is_finished(&self) -> Result<bool> {
+        Ok(self.run()?.is_some_and(|run| run.header.status == Status::Finished))
+    }
+}
+
+/// The settings of a sweep, in the order in which they were given.
+///
+/// # Errors
+/// If one does not fit the recipe or is given twice.
+pub fn settings(recipe: &Recipe, each: &[Changes]) -> Result<Vec<Recipe>> {
+    let rows = each.iter().map(|changes| changes.apply(recipe)).collect::<Result<Vec<Recipe>>>()?;
+    for (index, row) in rows.iter().enumerate() {
+        ensure!(rows[..index].iter().all(|other| other.name != row.name), "{} is asked for twice", row.name);
+    }
+    Ok(rows)
+}
+
+/// The runs: all settings with the first seed, then all with the second, and so on, so that a sweep cut short still
+/// covers its range.
+///
+/// # Errors
+/// If a name cannot be that of a folder.
+pub fn points(settings: &[Recipe], seeds: &[u64], out: &Path) -> Result<Vec<Point>> {
+    let mut points = Vec::with_capacity(settings.len() * seeds.len());
+    for &seed in seeds {
+        for recipe in settings {
+            let path = run_path(out, &recipe.name, seed)?;
+            points.push(Point { recipe: recipe.clone(), seed, path });
+        }
+    }
+    Ok(points)
+}
+
+/// Which run of the list this process is to make: as the command line says, or a scheduler of job arrays (Slurm,
+/// Kubernetes), all counting from 0; `None` for all of them.
+///
+/// # Errors
+/// If the number is not one, or past the end of the list.
+pub fn index(asked: Option<usize>, environment: impl Fn(&str) -> Option<String>, runs: usize) -> Result<Option<usize>> {
+    let scheduler = || {
+        ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"]
+            .into_iter()
+            .find_map(|name| environment(name).map(|value| (name, value)))
+    };
+    let index = match (asked, scheduler()) {
+        (Some(index), _) => index,
+        (None, Some((name, value))) => {
+            value.parse().with_context(|| format!("{name} is {value:?}, expected the index of a run, from 0"))?
+        }
+        (None, None) => return Ok(None),
+    };
+    if index >= runs {
+        bail!("there is no run {index}: the sweep has {runs}, counted from 0 (--list shows them)");
+    }
+    Ok(Some(index))
+}
+
+/// Whether an error says that another process is at work on that very run.
+pub fn is_taken(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(RecordError::Locked { .. })))
+}
+
+/// Writes tables and pictures of the runs below `out` into it, and returns where the Pareto pictures are.
+///
+/// # Errors
+/// If a run cannot be read or a file not be written.
+pub fn report(title: &str, out: &Path) -> Result<Vec<PathBuf>> {
+    let collection = Collection::read(out)?;
+    let report = Report {
+        title: title.into(),
+        introduction: "Every run of the sweep; errors are those of the last epoch.".into(),
+        command: "just sweep".into(),
+        references: published::rows(),
+        gates: None,
+    };
+    let files = report.write(&collection, out)?;
+    let is_picture = |file: &PathBuf| file.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("pareto"));
+    Ok(files.into_iter().filter(is_picture).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipes;
+
+    fn row(name: &str) -> Recipe {
+        recipes::mnist().into_iter().find(|row| row.name == name).unwrap()
+    }
+
+    fn target(share: f64) -> Changes {
+        Changes { target: Some(share), ..Changes::default() }
+    }
+
+    #[test]
+    fn every_setting_comes_before_the_next_seed() {
+        let settings = settings(&row("mlp-l0"), &[target(0.1), target(0.2)]).unwrap();
+        let points = points(&settings, &[1, 2], Path::new("out")).unwrap();
+        let names: Vec<String> = points.iter().map(Point::name).collect();
+        assert_eq!(names, ["mlp-con-0.1 seed 1", "mlp-con-0.2 seed 1", "mlp-con-0.1 seed 2", "mlp-con-0.2 seed 2"]);
+        assert_eq!(points[3].path, Path::new("out/mlp-con-0.2/seed-2"));
+    }
+
+    #[test]
+    fn a_setting_is_asked_for_once() {
+        let error = settings(&row("mlp-l0"), &[target(0.1), target(0.1)]).unwrap_err().to_string();
+        assert_eq!(error, "mlp-con-0.1 is asked for twice");
+    }
+
+    #[test]
+    fn a_job_array_says_which_run_is_meant() {
+        let none = |_: &str| None;
+        let slurm = |name: &str| (name == "SLURM_ARRAY_TASK_ID").then(|| "3".to_string());
+        assert_eq!(index(None, none, 4).unwrap(), None);
+        assert_eq!(index(None, slurm, 4).unwrap(), Some(3));
+        assert_eq!(index(Some(1), slurm, 4).unwrap(), Some(1));
+        assert!(index(None, slurm, 3).unwrap_err().to_string().contains("the sweep has 3"));
+        assert!(index(None, |_| Some("x".into()), 3).unwrap_err().to_string().contains("SLURM_ARRAY_TASK_ID is \"x\""));
+    }
+}

@@ -1,0 +1,134 @@
+//! The runs of a sweep side by side on one machine, each in a process of its own.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use l0_record::Status;
+
+use super::Point;
+use crate::progress::Jobs;
+use crate::session;
+
+/// How often processes are looked after.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Makes all runs that are not finished, `jobs` at a time; one that fails does not stop the others. A process is this
+/// program with this command line, `--index` and `--threads` added; what it says goes into a file beside its run's folder.
+///
+/// # Errors
+/// If a run failed, or `stop` was set: then each has saved where it stands.
+pub fn side_by_side(points: &[Point], jobs: usize, threads: Option<usize>, stop: &AtomicBool) -> Result<()> {
+    let mut waiting = VecDeque::new();
+    for (index, point) in points.iter().enumerate() {
+        if !point.is_finished()? {
+            waiting.push_back(index);
+        }
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or_else(|| (cores / jobs).max(1));
+    let mut bar = Jobs::new(points.len() as u64, (points.len() - waiting.len()) as u64);
+    let mut running: Vec<Job> = Vec::new();
+    let mut failed = Vec::new();
+    let mut told = false;
+    while !running.is_empty() || !waiting.is_empty() {
+        if stop.load(Ordering::Relaxed) {
+            waiting.clear();
+            if !std::mem::replace(&mut told, true) {
+                running.iter().for_each(Job::interrupt);
+            }
+        }
+        while running.len() < jobs
+            && let Some(index) = waiting.pop_front()
+        {
+            running.push(Job::start(&points[index], index, threads)?);
+        }
+        std::thread::sleep(GLANCE);
+        let mut still = Vec::with_capacity(running.len());
+        for mut job in running {
+            match job.end()? {
+                None => still.push(job),
+                Some(End::Good(said)) => bar.finished(&said),
+                Some(End::Bad(said)) if !told => failed.push(said),
+                Some(End::Bad(said)) => bar.line(&said),
+            }
+        }
+        running = still;
+        bar.running(&running.iter().map(Job::state).collect::<Vec<String>>());
+    }
+    if told {
+        bail!("interrupted; the same command goes on where it stopped");
+    }
+    ensure!(failed.is_empty(), "not every run came to its end: {}", failed.join("; "));
+    Ok(())
+}
+
+/// A process at work on a run.
+struct Job<'a> {
+    point: &'a Point,
+    child: Child,
+    log: PathBuf,
+}
+
+/// How a process ended, in a line.
+enum End {
+    Good(String),
+    Bad(String),
+}
+
+impl<'a> Job<'a> {
+    fn start(point: &'a Point, index: usize, threads: usize) -> Result<Self> {
+        let log = point.path.with_extension("log");
+        if let Some(folder) = log.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let file = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+        command
+            .args(std::env::args_os().skip(1))
+            .args(["--index", &index.to_string(), "--threads", &threads.to_string()])
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().with_context(|| log.display().to_string())?)
+            .stderr(file);
+        // A group of its own: an interrupt from the terminal comes to this program alone, which passes it on once.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let child = command.spawn().with_context(|| format!("cannot start a process for {}", point.name()))?;
+        Ok(Self { point, child, log })
+    }
+
+    /// Asks the process to save and end.
+    fn interrupt(&self) {
+        #[cfg(unix)]
+        {
+            use nix::sys::signal::{Signal, kill};
+            use nix::unistd::Pid;
+            let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM); // it may have ended just now
+        }
+    }
+
+    fn end(&mut self) -> Result<Option<End>> {
+        let name = self.point.name();
+        let status = self.child.try_wait().with_context(|| format!("cannot wait for {name}"))?;
+        let Some(status) = status else { return Ok(None) };
+        Ok(Some(match self.point.run()? {
+            Some(run) if run.header.status == Status::Finished => {
+                End::Good(session::line(&self.point.recipe.name, self.point.seed, &run.header.outcome))
+            }
+            _ if status.success() => End::Bad(format!("{name} was left to another process")),
+            Some(run) if run.header.status == Status::Interrupted => {
+                End::Bad(format!("{name} was interrupted, {} epochs are saved", run.rows.len()))
+            }
+            _ => End::Bad(format!("{name} ended with {status}, see {}", self.log.display())),
+        }))
+    }
+
+    fn state(&self) -> String {
+        let state = self.point.state().unwrap_or_default(); // its files may be half written
+        format!("{}: {state}", self.point.name())
+    }
+}
