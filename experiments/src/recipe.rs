@@ -96,7 +96,7 @@ impl Model {
 
 /// Step size of the multipliers. A density that is 0.5 too high adds 0.3 to its price in an epoch of 600 steps, and the
 /// price that halves these networks is about 1.
-const MULTIPLIER_RATE: f64 = 1e-3;
+const MULTIPLIER_RATE: f64 = 1e-4;
 
 /// Last epochs of a constrained run, in which its gates stay as they are and the weights settle to them.
 const SETTLING: u64 = 10;

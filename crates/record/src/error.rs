@@ -130,6 +130,16 @@ pub enum Error {
         name: String,
     },
 
+    /// A picture that cannot be drawn as points.
+    #[cfg(feature = "png")]
+    #[error("cannot draw {}: {problem}", path.display())]
+    Picture {
+        /// Where it was to lie.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
     /// A document without the markers between which a table belongs.
     #[error("{} has no pair of markers <!-- {name}:start --> and <!-- {name}:end -->; add them where the table belongs", path.display())]
     Marker {

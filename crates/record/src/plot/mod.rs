@@ -11,6 +11,8 @@ mod draw;
 mod figure;
 mod label;
 mod palette;
+#[cfg(feature = "png")]
+mod png;
 mod scale;
 mod svg;
 mod text;
@@ -18,5 +20,7 @@ mod text;
 pub use chart::{Axis, Cell, Chart, Mark, Point, Series, Shape};
 pub use figure::{ColorBar, Figure};
 pub use palette::{Color, shade};
+#[cfg(feature = "png")]
+pub use png::png;
 pub(crate) use svg::escape;
 pub use text::short;
