@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0::{Estimator, Gates, Network};
 use l0_data::{Feed, Normalise, Split};
-use l0_net::{Agreement, Card, Checkpoint, Existing, Masks, Mode, Model, Net, OnnxAbout, Weights};
-use l0_record::Outcome;
+use l0_net::{Agreement, Card, Checkpoint, Masks, Mode, Model, Net, OnnxAbout, Weights};
 use serde_json::json;
 
 /// Images in a batch of a proof.
@@ -15,17 +14,7 @@ const BATCH: usize = 500;
 
 /// The gated checkpoint in the folder of a run.
 pub fn checkpoint_path(run: &Path) -> PathBuf {
-    run.join("gated.safetensors")
-}
-
-/// Writes the averaged values of a run with all its gates, to train on or to compact with another estimator.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn save_checkpoint(run: &Path, network: &Network, weights: &Weights, card: &Card) -> Result<()> {
-    let gates = serde_json::to_value(network.gates())?;
-    let checkpoint = Checkpoint { net: network.net().clone(), weights: weights.clone(), gates };
-    Ok(checkpoint.save(checkpoint_path(run), card, Existing::Replace)?)
+    run.join(l0_train::GATED)
 }
 
 /// A gated network from its file, or from the folder of its run.
@@ -93,13 +82,6 @@ pub fn prove(
         wrong += guesses.iter().zip(batch.labels.to_vec1::<u32>()?).filter(|(guess, label)| **guess != *label).count();
     }
     Ok((agreement, 100.0 * wrong as f64 / test.len().max(1) as f64))
-}
-
-/// What a file says of a run.
-pub fn card(data: &str, revision: &str, outcome: &Outcome) -> Result<Card> {
-    let outcome = serde_json::to_value(outcome)?;
-    let outcome = outcome.as_object().cloned().unwrap_or_default().into_iter().collect();
-    Ok(Card { data: Some(data.into()), revision: Some(revision.into()), outcome, ..Card::default() })
 }
 
 /// The card of a compact network: that of its run, the estimator, the proof, its own error, and the whole network's

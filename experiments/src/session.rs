@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0_data::Dataset;
-use l0_record::{DataId, Outcome, RunFolder, RunHeader, Status, machine, read_run};
-use l0_train::{Checkpoints, Finished, Job};
+use l0_record::{DataId, Error as RecordError, Outcome, RunFolder, RunHeader, machine};
+use l0_train::{Finished, Job};
 
+use crate::Recipe;
 use crate::progress::Bar;
-use crate::{Recipe, artifact};
 
 /// Revision of the code, with a mark if it was changed since; empty outside of a checkout.
 pub fn revision() -> String {
@@ -63,13 +63,12 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
     let header = header(recipe, seed, data, threads);
-    let folder = if path.join("run.json").exists() {
-        if read_run(path)?.header.status == Status::Finished {
-            return Ok(None);
-        }
-        RunFolder::resume(path, &header)?
-    } else {
-        RunFolder::create(path, &header)?
+    let folder = match path.join("run.json").exists() {
+        true => match RunFolder::resume(path, &header) {
+            Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first
+            folder => folder?,
+        },
+        false => RunFolder::create(path, &header)?,
     };
     let network = recipe.model.network()?;
     let job = Job {
@@ -81,12 +80,8 @@ pub fn train(
         seed,
         device: device()?,
     };
-    let (digest, revision) = (header.data.sha256.clone(), header.revision.clone());
     let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);
-    let done = l0_train::run(&job, folder, &mut bar, stop)?;
-    artifact::save_checkpoint(path, &network, &done.weights, &artifact::card(&digest, &revision, &done.outcome)?)?;
-    Checkpoints::of(path).clear()?;
-    Ok(Some(done))
+    Ok(Some(l0_train::run(&job, folder, &mut bar, stop)?))
 }
 
 /// The device that the program was built for.

@@ -61,13 +61,17 @@ impl RunFolder {
     /// call [`truncate_after`](Self::truncate_after) next.
     pub fn resume(path: impl AsRef<Path>, header: &RunHeader) -> Result<Self> {
         let path = path.as_ref();
-        read::header(path)?;
+        let stored = || {
+            let stored = read::header(path)?;
+            refuse_other(path, &stored, header)?;
+            match stored.status {
+                Status::Finished => Err(Error::Finished { path: path.to_path_buf() }),
+                _ => Ok(stored),
+            }
+        };
+        stored()?; // a folder that is refused is not touched
         let lock = lock(path)?;
-        let mut stored = read::header(path)?;
-        refuse_other(path, &stored, header)?;
-        if stored.status == Status::Finished {
-            return Err(Error::Finished { path: path.to_path_buf() });
-        }
+        let mut stored = stored()?; // what another process left
         let resumed = Resumed { at: time::now(), revision: header.revision.clone(), machine: header.machine.clone() };
         stored.resumed.push(resumed);
         stored = RunHeader { status: Status::Running, message: None, end: None, ..stored };

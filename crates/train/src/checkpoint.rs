@@ -1,8 +1,9 @@
 //! Checkpoints: everything a step depends on, so that a resumed run goes on bit for bit.
 //!
 //! A checkpoint is a safetensors file: the values ("param."), their averages ("average."), the optimisers' moments
-//! ("moment1.", "moment2."), and in its metadata the position and the sums of the epoch so far. It is written under a
-//! temporary name, synced and renamed; the last two are kept. A digest of all tensors tells a damaged one.
+//! ("moment1.", "moment2."), and in its metadata the seed, the position, the sums of the epoch so far and the multipliers.
+//! It is written under a temporary name, synced and renamed; the last two are kept. A digest of all of it tells a
+//! damaged one.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -15,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{Error, Result, Sums, Trainer};
 
-/// Version of the format.
-const FORMAT: u32 = 1;
+/// Version of the format. In version 1 the digest was of the tensors alone, and there was no seed.
+const FORMAT: u32 = 2;
 
 /// How many checkpoints are kept.
 const KEPT: usize = 2;
@@ -26,6 +27,8 @@ const KEPT: usize = 2;
 #[serde(deny_unknown_fields)]
 pub struct State {
     format: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
     /// Epochs done.
     pub epoch: u64,
     /// Steps done of the next one.
@@ -71,6 +74,7 @@ impl Checkpoints {
     pub fn save(&self, trainer: &Trainer, state: &State) -> Result<PathBuf> {
         let state = State {
             format: FORMAT,
+            seed: Some(trainer.seed),
             optimiser_steps: trainer.optimiser.steps(),
             average_steps: trainer.average.steps(),
             ..*state
@@ -78,14 +82,12 @@ impl Checkpoints {
         fs::create_dir_all(&self.folder).map_err(|error| problem(&self.folder, error))?;
         let path = self.folder.join(format!("epoch-{:05}-step-{:07}.safetensors", state.epoch, state.step));
         let tensors = bytes(trainer)?;
-        let metadata = HashMap::from([
-            ("state".to_string(), serde_json::to_string(&state).map_err(|error| problem(&path, error))?),
-            (
-                "constraints".to_string(),
-                serde_json::to_string(&trainer.constraints).map_err(|error| problem(&path, error))?,
-            ),
-            ("sha256".to_string(), digest(tensors.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice())))),
-        ]);
+        let state = serde_json::to_string(&state).map_err(|error| problem(&path, error))?;
+        let constraints = serde_json::to_string(&trainer.constraints).map_err(|error| problem(&path, error))?;
+        let parts = tensors.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice()));
+        let sha256 = digest(parts.chain(entries(&state, &constraints)));
+        let metadata = [("state", state), ("constraints", constraints), ("sha256", sha256)];
+        let metadata = HashMap::from(metadata.map(|(key, value)| (key.to_string(), value)));
         let views = tensors.iter().map(|(name, shape, bytes)| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
@@ -98,35 +100,47 @@ impl Checkpoints {
     }
 
     fn prune(&self) -> Result<()> {
-        for old in self.newest_first()?.into_iter().skip(KEPT) {
-            fs::remove_file(&old).map_err(|error| problem(&old, error))?;
-        }
-        Ok(())
+        let unfinished = self.files("tmp")?; // of a process that was killed: this one has none
+        let old = self.newest_first()?.into_iter().skip(KEPT);
+        old.chain(unfinished).try_for_each(|path| fs::remove_file(&path).map_err(|error| problem(&path, error)))
     }
 
     fn newest_first(&self) -> Result<Vec<PathBuf>> {
+        let mut paths = self.files("safetensors")?;
+        paths.sort_unstable_by(|a, b| b.cmp(a)); // names sort by epoch, then step
+        Ok(paths)
+    }
+
+    fn files(&self, extension: &str) -> Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(problem(&self.folder, error)),
         };
-        let mut paths: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
-            .collect();
-        paths.sort_unstable_by(|a, b| b.cmp(a)); // names sort by epoch, then step
-        Ok(paths)
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        Ok(paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect())
     }
 
-    /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is passed over, with a warning.
+    /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is passed over, with a warning that says
+    /// where the run goes on instead.
     ///
     /// # Errors
     /// If the folder cannot be read. Damaged checkpoints are no error; none at all gives `None`.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<Option<State>> {
-        for path in self.newest_first()? {
-            match read(&path, trainer) {
-                Ok(state) => return Ok(Some(state)),
-                Err(error) => tracing::warn!("{error}; falling back to the checkpoint before it"),
+        let paths = self.newest_first()?;
+        for (i, path) in paths.iter().enumerate() {
+            let before = paths.get(i + 1).map_or("the start".into(), |path| path.display().to_string());
+            match read(path, trainer) {
+                Ok(state) => {
+                    tracing::info!(
+                        "going on after {} epochs and {} steps: {}",
+                        state.epoch,
+                        state.step,
+                        path.display()
+                    );
+                    return Ok(Some(state));
+                }
+                Err(error) => tracing::warn!("{error}; falling back to {before}"),
             }
         }
         Ok(None)
@@ -144,8 +158,8 @@ impl Checkpoints {
     }
 }
 
-/// Every tensor of a trainer with a name of its own.
-fn named(trainer: &Trainer) -> Vec<(String, Tensor)> {
+/// Every tensor of a trainer with a name of its own: all that is saved, and all that must be finite.
+pub(crate) fn named(trainer: &Trainer) -> Vec<(String, Tensor)> {
     let params = trainer.params.iter().map(|p| (format!("param.{}", p.name), p.var.as_detached_tensor()));
     let averages = trainer.average.weights().iter().map(|(name, t)| (format!("average.{name}"), t.clone()));
     let moments = trainer.optimiser.named().map(|(name, t)| (name, t.clone()));
@@ -164,9 +178,14 @@ fn bytes(trainer: &Trainer) -> Result<Vec<Named>> {
     Ok(all)
 }
 
-fn digest<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+/// The metadata that the digest covers.
+fn entries<'a>(state: &'a str, constraints: &'a str) -> [(&'static str, &'a [u8]); 2] {
+    [("state", state.as_bytes()), ("constraints", constraints.as_bytes())]
+}
+
+fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut sha = Sha256::new();
-    for (name, bytes) in tensors {
+    for (name, bytes) in parts {
         sha.update(name.as_bytes());
         sha.update(bytes);
     }
@@ -175,9 +194,15 @@ fn digest<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
 
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()?;
+    let durably = || {
+        let mut file = File::create(&temporary)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()
+    };
+    if let Err(error) = durably() {
+        let _ = fs::remove_file(&temporary); // a full disk wants its room back
+        return Err(error);
+    }
     fs::rename(&temporary, path)?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
@@ -193,8 +218,11 @@ fn read(path: &Path, trainer: &mut Trainer) -> Result<State> {
     let entry = |key: &str| metadata.get(key).ok_or_else(|| problem(path, format!("its metadata has no {key:?}")));
     let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
     let constraints = serde_json::from_str(entry("constraints")?).map_err(|error| problem(path, error))?;
-    if state.format != FORMAT {
+    if !(1..=FORMAT).contains(&state.format) {
         return Err(problem(path, format!("its format is {}, expected {FORMAT}", state.format)));
+    }
+    if let Some(seed) = state.seed.filter(|&seed| seed != trainer.seed) {
+        return Err(problem(path, format!("it is of seed {seed}, expected {}", trainer.seed)));
     }
     let mut names: Vec<&str> = tensors.names();
     names.sort_unstable();
@@ -202,9 +230,10 @@ fn read(path: &Path, trainer: &mut Trainer) -> Result<State> {
     for name in names {
         views.push((name, tensors.tensor(name).map_err(|error| problem(path, error))?));
     }
-    let found = digest(views.iter().map(|(name, view)| (*name, view.data())));
+    let covered = entries(entry("state")?, entry("constraints")?).into_iter().filter(|_| state.format > 1);
+    let found = digest(views.iter().map(|(name, view)| (*name, view.data())).chain(covered));
     if entry("sha256")? != &found {
-        return Err(problem(path, format!("its tensors have digest {found}, expected {}", entry("sha256")?)));
+        return Err(problem(path, format!("its contents have digest {found}, expected {}", entry("sha256")?)));
     }
     let values: HashMap<&str, &TensorView> = views.iter().map(|(name, view)| (*name, view)).collect();
     restore(path, &values, trainer)?;

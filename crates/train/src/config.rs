@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// More epochs than any run has.
+const MOST_EPOCHS: u64 = 1_000_000;
+
+/// More images than any batch here has.
+const LARGEST_BATCH: usize = 1_000_000;
+
 /// An optimiser and its constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -37,6 +43,19 @@ impl Optimiser {
         Self::Adam { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
     }
 
+    /// Checks every number; `name` is how messages call this optimiser.
+    fn check(&self, name: &str) -> Result<()> {
+        let (rate, shares, eps) = match *self {
+            Self::Adam { learning_rate, beta1, beta2, eps } => {
+                (learning_rate, vec![("beta1", beta1), ("beta2", beta2)], eps)
+            }
+            Self::Sgd { learning_rate, momentum, .. } => (learning_rate, vec![("momentum", momentum)], 1.0),
+        };
+        positive(&format!("{name}.learning_rate"), rate)?;
+        positive(&format!("{name}.eps"), eps)?;
+        shares.into_iter().try_for_each(|(of, share)| below_one(&format!("{name}.{of}"), share))
+    }
+
     /// The step size before any schedule.
     pub fn learning_rate(&self) -> f64 {
         match *self {
@@ -61,6 +80,13 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::Constant => Ok(()),
+            Self::Steps { factor, .. } => positive("schedule.factor", *factor),
+        }
+    }
+
     /// What learning rates are multiplied by once `done` epochs are done.
     pub fn factor(&self, done: u64) -> f64 {
         match self {
@@ -130,33 +156,39 @@ impl Training {
     /// # Errors
     /// If one is out of its range; the message says which.
     pub fn check(&self) -> Result<()> {
-        let wrong = |name, found: String, expected| Err(Error::Config { name, found, expected });
-        let rates =
-            [("optimiser.learning_rate", self.optimiser), ("gate_optimiser.learning_rate", self.gate_optimiser)];
-        for (name, optimiser) in rates {
-            let rate = optimiser.learning_rate();
-            if !(rate > 0.0 && rate.is_finite()) {
-                return wrong(name, rate.to_string(), "a number above 0");
-            }
+        if !(1..=MOST_EPOCHS).contains(&self.epochs) {
+            return wrong("epochs", self.epochs, format!("1 to {MOST_EPOCHS}"));
         }
-        match () {
-            () if self.epochs == 0 => wrong("epochs", "0".into(), "1 or more"),
-            () if self.batch_size == 0 => wrong("batch_size", "0".into(), "1 or more"),
-            () if !(0.0..1.0).contains(&self.average) => {
-                wrong("average", self.average.to_string(), "0 or more and below 1")
-            }
-            () if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) => {
-                wrong("weight_decay", self.weight_decay.to_string(), "a number of 0 or more")
-            }
-            () if self.frozen_epochs >= self.epochs => {
-                wrong("frozen_epochs", self.frozen_epochs.to_string(), "fewer than there are epochs")
-            }
-            () => Ok(()),
+        if !(1..=LARGEST_BATCH).contains(&self.batch_size) {
+            return wrong("batch_size", self.batch_size, format!("1 to {LARGEST_BATCH}"));
         }
+        self.optimiser.check("optimiser")?;
+        self.gate_optimiser.check("gate_optimiser")?;
+        self.schedule.check()?;
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return wrong("weight_decay", self.weight_decay, "a number of 0 or more");
+        }
+        below_one("average", self.average)?;
+        if self.frozen_epochs >= self.epochs {
+            return wrong("frozen_epochs", self.frozen_epochs, format!("0 to {}", self.epochs - 1));
+        }
+        Ok(())
     }
 
     /// Whether the gates are frozen in the epoch after `done` epochs.
     pub fn is_frozen(&self, done: u64) -> bool {
         self.frozen_epochs > 0 && done + self.frozen_epochs >= self.epochs
     }
+}
+
+fn positive(name: &str, value: f64) -> Result<()> {
+    if value > 0.0 && value.is_finite() { Ok(()) } else { wrong(name, value, "a number above 0") }
+}
+
+fn below_one(name: &str, value: f64) -> Result<()> {
+    if (0.0..1.0).contains(&value) { Ok(()) } else { wrong(name, value, "0 or more and below 1") }
+}
+
+fn wrong(name: &str, found: impl ToString, expected: impl Into<String>) -> Result<()> {
+    Err(Error::Config { name: name.into(), found: found.to_string(), expected: expected.into() })
 }

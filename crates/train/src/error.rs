@@ -9,17 +9,17 @@ pub enum Error {
     #[error("{name} is {found}, expected {expected}")]
     Config {
         /// The setting.
-        name: &'static str,
+        name: String,
         /// Its value.
         found: String,
         /// What it may be.
-        expected: &'static str,
+        expected: String,
     },
     /// A quantity stopped being a number.
     #[error("{quantity} is {value} at step {step} of epoch {epoch}; lower the learning rate, or look at the data")]
     NotFinite {
         /// What it is.
-        quantity: &'static str,
+        quantity: String,
         /// What it became.
         value: f64,
         /// The epoch, from 1.
@@ -28,7 +28,7 @@ pub enum Error {
         step: u64,
     },
     /// The run was asked to stop; it can be resumed.
-    #[error("interrupted in epoch {epoch} after {step} steps; the same command goes on from {folder}", folder = folder.display())]
+    #[error("interrupted in epoch {epoch} after {step} steps; the same command goes on where it stopped, in {folder}", folder = folder.display())]
     Interrupted {
         /// The epoch, from 1.
         epoch: u64,

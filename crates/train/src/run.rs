@@ -9,6 +9,7 @@ use l0_data::{Augment, Dataset, Feed, Normalise};
 use l0_net::Weights;
 use l0_record::{EpochRow, Named, Outcome, RunFolder, gate_histogram, peak_memory_bytes};
 
+use crate::gated;
 use crate::{Checkpoints, Error, Evaluation, Result, State, StepResult, Trainer, Training, evaluate};
 
 /// Images in a batch of an evaluation: no result depends on it.
@@ -52,7 +53,8 @@ pub struct Finished {
     pub pruned: Pruned,
 }
 
-/// Trains to the end and records every epoch. A folder that holds checkpoints goes on from the newest.
+/// Trains to the end and records every epoch. A folder that holds checkpoints goes on from the newest; they are gone once
+/// the averages lie in [`GATED`](crate::GATED).
 ///
 /// # Errors
 /// If anything fails, which the folder then says; or if `stop` was set, after a checkpoint.
@@ -61,14 +63,22 @@ pub fn run(job: &Job, mut folder: RunFolder, watch: &mut dyn Watch, stop: &Atomi
     let mut trainer = start(job)?;
     let mut state = checkpoints.restore(&mut trainer)?.unwrap_or_default();
     folder = folder.truncate_after(state.epoch)?;
-    match epochs(job, &mut trainer, &mut state, &checkpoints, &mut folder, watch, stop) {
-        Ok(last) => finish(job, &trainer, &state, last, folder),
-        Err(error @ Error::Interrupted { .. }) => {
-            folder.interrupted()?;
-            Err(error)
+    let last = epochs(job, &mut trainer, &mut state, &checkpoints, &mut folder, watch, stop);
+    match last.and_then(|last| finish(job, &trainer, &state, last, &folder)) {
+        Ok(finished) => {
+            // Only now: a run that calls itself finished has all its files, and no further need of a checkpoint.
+            folder.finish(finished.outcome.clone())?;
+            checkpoints.clear()?;
+            Ok(finished)
         }
         Err(error) => {
-            folder.fail(error.to_string())?;
+            let said = match &error {
+                Error::Interrupted { .. } => folder.interrupted(),
+                _ => folder.fail(error.to_string()),
+            };
+            if let Err(second) = said {
+                tracing::warn!("{second}"); // a full disk may refuse this, too; the first error is the one to act on
+            }
             Err(error)
         }
     }
@@ -118,6 +128,7 @@ fn epochs(
             watch.step(state.epoch, state.step, feed.steps() as u64, &result);
             if stop.load(Ordering::Relaxed) && state.step < feed.steps() as u64 {
                 state.seconds += times.iter().sum::<f64>();
+                trainer.check_finite(state.epoch, state.step)?;
                 checkpoints.save(trainer, state)?;
                 let (epoch, step) = (state.epoch + 1, state.step);
                 return Err(Error::Interrupted { epoch, step, folder: folder.path().into() });
@@ -126,6 +137,7 @@ fn epochs(
         state.seconds += times.iter().sum::<f64>();
 
         // ---- evaluation of the averages
+        trainer.check_finite(state.epoch, state.step)?;
         let (row, result) = row(job, trainer, state, &mut times)?;
         watch.epoch(&row, &result);
         evaluation = Some(result);
@@ -206,7 +218,8 @@ fn constraints(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)>
     Ok((multipliers.collect(), violations))
 }
 
-fn finish(job: &Job, trainer: &Trainer, state: &State, last: Evaluation, folder: RunFolder) -> Result<Finished> {
+/// Writes what the run leaves beside its rows.
+fn finish(job: &Job, trainer: &Trainer, state: &State, last: Evaluation, folder: &RunFolder) -> Result<Finished> {
     let weights = trainer.average().weights().clone();
     let pruned = job.network.pruned(&weights, job.training.estimator)?;
     let full = job.network.net().cost();
@@ -227,6 +240,6 @@ fn finish(job: &Job, trainer: &Trainer, state: &State, last: Evaluation, folder:
     if !pruned.values.is_empty() {
         folder.write_gates(&pruned.values.iter().cloned().collect::<Named<Vec<f32>>>())?;
     }
-    folder.finish(outcome.clone())?;
+    gated::save(folder, job.network, &weights, &outcome)?;
     Ok(Finished { outcome, weights, pruned })
 }

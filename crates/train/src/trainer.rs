@@ -56,7 +56,7 @@ pub struct Trainer<'a> {
     network: &'a Network,
     training: &'a Training,
     n_train: usize,
-    seed: u64,
+    pub(crate) seed: u64,
     pub(crate) params: Params,
     pub(crate) optimiser: OptimiserState,
     pub(crate) average: Average,
@@ -108,6 +108,21 @@ impl<'a> Trainer<'a> {
         gates.into_iter().try_for_each(|gate| Ok(gate.var.set(&averages.get(&gate.name)?.copy()?)?))
     }
 
+    /// Checks that every value, average and moment is a number, after `step` steps of the epoch after `epoch` epochs: what
+    /// is not would spoil the checkpoint that takes the place of a good one.
+    ///
+    /// # Errors
+    /// The first that is not, with its name.
+    pub fn check_finite(&self, epoch: u64, step: u64) -> Result<()> {
+        for (name, tensor) in crate::checkpoint::named(self) {
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            if let Some(value) = values.into_iter().find(|value| !value.is_finite()) {
+                return Err(Error::NotFinite { quantity: name, value: value.into(), epoch: epoch + 1, step });
+            }
+        }
+        Ok(())
+    }
+
     /// One step on `batch`, at `epoch` and `step` of it (both from 0).
     ///
     /// # Errors
@@ -154,7 +169,7 @@ impl<'a> Trainer<'a> {
         };
         for (quantity, value) in [("the training loss", result.loss), ("the penalty", result.penalty)] {
             if !value.is_finite() {
-                return Err(Error::NotFinite { quantity, value, epoch: epoch + 1, step: step + 1 });
+                return Err(Error::NotFinite { quantity: quantity.into(), value, epoch: epoch + 1, step: step + 1 });
             }
         }
 

@@ -1,15 +1,15 @@
 //! Runs that must agree: resumed and undisturbed, one thread and several, the same seed twice.
 #![allow(missing_docs)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
 use l0::{Estimator, Lambda, Network, Quantity, Sampling, Targets};
-use l0_data::{Dataset, Digits, Normalise};
+use l0_data::{Augment, Dataset, Digits, Normalise, Split};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
-    Constraint, Error, Evaluation, Finished, Job, Optimiser, Schedule, StepResult, Trainer, Training, Watch, run,
+    Constraint, Error, Evaluation, Finished, GATED, Job, Optimiser, Schedule, StepResult, Trainer, Training, Watch, run,
 };
 
 fn training(epochs: u64) -> Training {
@@ -28,8 +28,22 @@ fn training(epochs: u64) -> Training {
     }
 }
 
-fn data() -> Dataset {
+fn digits() -> Dataset {
     Digits { train: 500, test: 100, seed: 3 }.draw().unwrap()
+}
+
+/// Colour images of one shade per class and noise, 3x8x8, for networks that read such.
+fn colours() -> Dataset {
+    let split = |n: usize, seed: usize| {
+        let pixel = |i: usize| ((i / 192 % 10) * 20 + (i * 7919 + seed) % 50) as u8;
+        Split::new((0..n * 192).map(pixel).collect(), (0..n as u32).map(|i| i % 10).collect(), (3, 8, 8), 10).unwrap()
+    };
+    Dataset::new("colours", split(60, 1), split(20, 2), vec![]).unwrap()
+}
+
+fn wide_resnet() -> Network {
+    let sizes = l0_wide_resnet::Config { image: (3, 8, 8), depth: 10, ..l0_wide_resnet::wrn_16_1(10) };
+    l0_wide_resnet::l0(&sizes, &[Lambda::PerWeight(0.01)], 5e-4).unwrap()
 }
 
 fn mlp() -> Network {
@@ -58,7 +72,8 @@ impl Watch for StopAfter<'_> {
 }
 
 fn go(network: &Network, training: &Training, path: &Path, stop_after: Option<u64>) -> l0_train::Result<Finished> {
-    let data = data();
+    let is_colour = network.net().shape(0).dims()[0] == 3;
+    let data = if is_colour { colours() } else { digits() };
     let header = RunHeader::new("test", 7, serde_json::json!({ "training": training }));
     let folder = match path.join("run.json").exists() {
         true => RunFolder::resume(path, &header).unwrap(),
@@ -68,8 +83,8 @@ fn go(network: &Network, training: &Training, path: &Path, stop_after: Option<u6
         network,
         training,
         data: &data,
-        normalise: Normalise::unit(),
-        augment: None,
+        normalise: if is_colour { Normalise::cifar10() } else { Normalise::unit() },
+        augment: is_colour.then(Augment::cifar),
         seed: 7,
         device: Device::Cpu,
     };
@@ -122,6 +137,13 @@ fn a_resumed_dropout_network_with_momentum_is_undisturbed() {
 }
 
 #[test]
+fn a_resumed_wide_resnet_with_augmented_images_is_undisturbed() {
+    let sgd = Optimiser::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true };
+    let training = Training { optimiser: sgd, weight_decay: 5e-4, batch_size: 20, ..training(3) };
+    resumed_is_undisturbed(&wide_resnet(), &training, &[4, 1]);
+}
+
+#[test]
 fn a_resumed_constrained_mlp_is_undisturbed() {
     let constraint = Constraint {
         targets: Targets::Layers(vec![0.5, 0.4, 0.9]),
@@ -132,29 +154,71 @@ fn a_resumed_constrained_mlp_is_undisturbed() {
     resumed_is_undisturbed(&mlp(), &Training { constraint: Some(constraint), ..training(3) }, &[7, 16]);
 }
 
-#[test]
-fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+/// The checkpoints of a run, the newest last.
+fn checkpoints(run: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(run.join("checkpoints")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Damages the newest of two checkpoints; the run goes on from the other one, as if nothing had been.
+fn damage_is_survived(damage: impl Fn(&mut Vec<u8>)) {
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     let undisturbed = go(&mlp(), &training(3), &whole, None).unwrap();
     go(&mlp(), &training(3), &parts, Some(25)).unwrap_err();
-    let mut checkpoints: Vec<_> =
-        std::fs::read_dir(parts.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    checkpoints.sort();
-    assert_eq!(checkpoints.len(), 2);
-    let newest = checkpoints.last().unwrap();
-    let mut bytes = std::fs::read(newest).unwrap();
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
+    let [_, newest] = checkpoints(&parts).try_into().unwrap();
+    let mut bytes = std::fs::read(&newest).unwrap();
+    let before = bytes.clone();
+    damage(&mut bytes);
+    assert_ne!(before, bytes);
     std::fs::write(newest, bytes).unwrap();
     let resumed = go(&mlp(), &training(3), &parts, None).unwrap();
     assert!(bits(&resumed) == bits(&undisturbed), "the final values differ");
     assert_eq!(rows(&whole), rows(&parts));
+    assert!(!parts.join("checkpoints").exists() && parts.join(GATED).exists());
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before() {
+    damage_is_survived(|bytes| *bytes.last_mut().unwrap() ^= 1);
+    damage_is_survived(|bytes| bytes.truncate(bytes.len() / 2));
+    damage_is_survived(Vec::clear);
+    let edit = |bytes: &mut Vec<u8>, from: &str, to: &str| {
+        let at = bytes.windows(from.len()).position(|found| found == from.as_bytes()).unwrap();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    };
+    // The position is as good as a value: "step" is a number of the header, not of a tensor.
+    damage_is_survived(|bytes| edit(bytes, r#"\"step\":5"#, r#"\"step\":6"#));
+    damage_is_survived(|bytes| edit(bytes, r#"\"seed\":7"#, r#"\"seed\":8"#));
+    // A header that claims more than any machine holds.
+    damage_is_survived(|bytes| bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes()));
+}
+
+#[test]
+fn what_is_not_a_number_never_replaces_a_good_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    // The second epoch's last step makes values that only the third epoch's first loss would show.
+    let wild = Training {
+        optimiser: Optimiser::Sgd { learning_rate: 1e-2, momentum: 0.0, nesterov: false },
+        schedule: Schedule::Steps { after: vec![2], factor: f64::MAX },
+        batch_size: 500,
+        ..training(4)
+    };
+    let error = go(&mlp(), &wild, &path, None).unwrap_err();
+    let Error::NotFinite { quantity, epoch: 3, step: 1, .. } = &error else { panic!("{error}") };
+    assert!(quantity.starts_with("param."), "{error}");
+    assert_eq!(read_run(&path).unwrap().header.message, Some(error.to_string()));
+    assert_eq!(read_run(&path).unwrap().rows.len(), 2);
+    let names: Vec<_> = checkpoints(&path).iter().map(|path| path.file_stem().unwrap().to_owned()).collect();
+    assert_eq!(names, ["epoch-00001-step-0000000", "epoch-00002-step-0000000"]);
 }
 
 fn same_with_any_number_of_threads(network: &Network) {
     let folder = tempfile::tempdir().unwrap();
-    let results: Vec<_> = [1, 2, 3, 1]
+    let results: Vec<_> = [1, 2, 4]
         .iter()
         .enumerate()
         .map(|(i, &threads)| {
@@ -178,6 +242,11 @@ fn an_mlp_is_the_same_with_any_number_of_threads() {
 #[test]
 fn a_lenet5_is_the_same_with_any_number_of_threads() {
     same_with_any_number_of_threads(&lenet5());
+}
+
+#[test]
+fn a_wide_resnet_is_the_same_with_any_number_of_threads() {
+    same_with_any_number_of_threads(&wide_resnet());
 }
 
 #[test]
@@ -217,7 +286,7 @@ fn an_infinite_loss_ends_the_run_and_is_recorded() {
 #[test]
 fn a_step_on_the_sub_network_equals_one_with_a_sample_for_each_example() {
     // With a batch of one example both ways of sampling draw the same gates, and only one of them leaves units out.
-    let data = data();
+    let data = digits();
     let batch = |i: u32| data.train.batch(&[i], &Normalise::unit(), None, &Device::Cpu).unwrap();
     let after = |sampling| {
         let (network, training) = (lenet5(), Training { sampling, ..training(1) });
@@ -238,9 +307,9 @@ fn a_step_on_the_sub_network_equals_one_with_a_sample_for_each_example() {
 #[test]
 fn wrong_settings_are_named() {
     let check = |training: Training, message: &str| assert_eq!(training.check().unwrap_err().to_string(), message);
-    check(Training { batch_size: 0, ..training(1) }, "batch_size is 0, expected 1 or more");
+    check(Training { batch_size: 0, ..training(1) }, "batch_size is 0, expected 1 to 1000000");
     check(Training { average: 1.0, ..training(1) }, "average is 1, expected 0 or more and below 1");
-    check(Training { frozen_epochs: 2, ..training(2) }, "frozen_epochs is 2, expected fewer than there are epochs");
+    check(Training { frozen_epochs: 2, ..training(2) }, "frozen_epochs is 2, expected 0 to 1");
     let wild = Training { optimiser: Optimiser::adam(f64::NAN), ..training(1) };
     check(wild, "optimiser.learning_rate is NaN, expected a number above 0");
 }
