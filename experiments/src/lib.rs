@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod cli;
+pub mod config;
 pub mod latency;
 pub mod picture;
 pub mod progress;
@@ -16,3 +17,18 @@ pub mod session;
 pub mod sweep;
 
 pub use recipe::{Gating, Model, Recipe};
+
+/// The code of the guide, compiled and run as documentation tests.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../docs/guide/gate-your-model.md")]
+    mod gate_your_model {}
+    #[doc = include_str!("../../docs/guide/price-or-target.md")]
+    mod price_or_target {}
+    #[doc = include_str!("../../docs/guide/report.md")]
+    mod report {}
+    #[doc = include_str!("../../docs/guide/export.md")]
+    mod export {}
+    #[doc = include_str!("../../docs/guide/resume.md")]
+    mod resume {}
+}

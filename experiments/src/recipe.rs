@@ -1,6 +1,6 @@
 //! One row of a table: data, network and training, with every setting.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use l0::{Estimator, Lambda, Network, Quantity, Targets};
 use l0_data::DatasetName;
 use l0_record::Reference;
@@ -64,6 +64,27 @@ impl Model {
         })
     }
 
+    /// Checks what can be checked before a network of these sizes is built: they may come from a file.
+    fn check_sizes(&self) -> Result<()> {
+        let model = serde_json::to_value(self)?;
+        let sizes = model["sizes"].as_object().into_iter().flatten();
+        for (name, size) in sizes {
+            let each = size.as_array().map_or(std::slice::from_ref(size), Vec::as_slice);
+            let each: Vec<u64> = each.iter().filter_map(serde_json::Value::as_u64).collect();
+            for size in &each {
+                ensure!((1..=LARGEST_SIZE).contains(size), "{name} is {size}, expected 1 to {LARGEST_SIZE}");
+            }
+            let pixels = each.iter().fold(1, |product: u64, size| product.saturating_mul(*size));
+            ensure!(name != "image" || pixels <= MOST_PIXELS, "image has {pixels} values, expected 1 to {MOST_PIXELS}");
+        }
+        if let Gating::L0 { lambdas } = self.gating() {
+            for Lambda::PerWeight(lambda) | Lambda::Density(lambda) in lambdas {
+                ensure!(lambda.is_finite() && *lambda >= 0.0, "lambda is {lambda}, expected a number of 0 or more");
+            }
+        }
+        Ok(())
+    }
+
     fn gating(&self) -> &Gating {
         let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. }) = self;
         gating
@@ -100,6 +121,15 @@ const MULTIPLIER_RATE: f64 = 1e-4;
 
 /// Last epochs of a constrained run, in which its gates stay as they are and the weights settle to them.
 const SETTLING: u64 = 10;
+
+/// More units than any layer here has.
+const LARGEST_SIZE: u64 = 100_000;
+
+/// More values than any image here has.
+const MOST_PIXELS: u64 = 1_000_000;
+
+/// More parameters than any network here has, and as many as fit beside their averages and moments in 32 GB.
+const MOST_PARAMETERS: usize = 2_000_000_000;
 
 /// A row: what is trained on what, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -188,7 +218,10 @@ impl Recipe {
     /// # Errors
     /// If one is out of its range, or there are not as many as layers; the message says which.
     pub fn check(&self) -> Result<()> {
-        let gated = self.model.network()?.gated_units().len();
+        self.model.check_sizes()?;
+        let network = self.model.network()?;
+        let (params, gated) = (network.net().cost().params(), network.gated_units().len());
+        ensure!(params <= MOST_PARAMETERS, "the network has {params} parameters, expected 1 to {MOST_PARAMETERS}");
         self.training.check()?;
         if let Some(constraint) = &self.training.constraint {
             constraint.start(gated)?;

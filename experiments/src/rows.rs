@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use l0::{Quantity, Targets};
 use l0_data::Dataset;
-use l0_record::run_path;
+use l0_record::{read_run, run_path};
+use l0_train::Finished;
 
 use crate::cli::{self, DataArgs, RunArgs};
-use crate::{Recipe, session};
+use crate::{Recipe, config, session};
 
 /// What a command line changes in a row.
 #[derive(Debug, Clone, Default, Args)]
@@ -68,6 +69,17 @@ fn gated(row: Recipe, option: &str) -> Result<Recipe> {
 pub struct RowArgs {
     /// Rows to train; all if none is named.
     pub rows: Vec<String>,
+    /// Train the recipe in this file, as --print-config writes one, in place of a row.
+    #[arg(long, value_name = "FILE", conflicts_with = "rows")]
+    pub config: Option<PathBuf>,
+    /// Write the chosen recipe, with all its settings, and train nothing.
+    #[arg(long)]
+    pub print_config: bool,
+    /// Go on with the run in this folder; recipe and seed are its own.
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "rows", "config", "print_config", "seeds", "seed", "out", "epochs", "lambdas", "target", "target_macs", "targets",
+    ])]
+    pub resume: Option<PathBuf>,
     /// Train each row with the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seeds: u64,
@@ -77,7 +89,8 @@ pub struct RowArgs {
     /// What to change.
     #[command(flatten)]
     pub changes: Changes,
-    /// Hold out N training images and test on them instead: for choosing settings, never for a result.
+    /// Hold out N training images and test on them instead: for choosing settings, never for a result. A run of this kind
+    /// is resumed with the same N.
     #[arg(long, value_name = "N")]
     pub validation: Option<usize>,
     /// Folder for the runs: OUT/ROW/seed-N. If not given, a folder under results/ with today's date.
@@ -101,8 +114,19 @@ impl RowArgs {
     }
 
     fn train_with(&self, all: Vec<Recipe>, root: &str, threads: usize) -> Result<()> {
-        let rows = session::choose(all, &self.rows)?;
+        if let Some(run) = &self.resume {
+            return self.go_on(run, threads);
+        }
+        let rows = match &self.config {
+            Some(file) => vec![config::read(file)?],
+            None => session::choose(all, &self.rows)?,
+        };
         let rows = rows.iter().map(|row| self.adapted(row)).collect::<Result<Vec<Recipe>>>()?;
+        if self.print_config {
+            let [row] = &rows[..] else { bail!("--print-config writes one recipe, not {}; name a row", rows.len()) };
+            print!("{}", config::print(row)?);
+            return Ok(());
+        }
         let seeds = session::seeds(self.seeds, &self.seed)?;
         let stop = cli::stop_on_signals()?;
         let out = self.out.clone().unwrap_or_else(|| Path::new(root).join(l0_record::today()));
@@ -114,13 +138,20 @@ impl RowArgs {
             };
             for &seed in &seeds {
                 let path = run_path(&out, &row.name, seed)?;
-                match session::train(row, seed, &data, &path, threads, stop)? {
-                    Some(done) => println!("{}", session::line(&row.name, seed, &done.outcome)),
-                    None => println!("{} seed {seed}: finished before, in {}", row.name, path.display()),
-                }
+                say(row, seed, &path, session::train(row, seed, &data, &path, threads, stop)?);
             }
             loaded = Some(data);
         }
+        Ok(())
+    }
+
+    /// Trains on where the run in a folder stopped.
+    fn go_on(&self, run: &Path, threads: usize) -> Result<()> {
+        let header = read_run(run)?.header;
+        let recipe = config::of_run(&header).with_context(|| format!("the run in {}", run.display()))?;
+        let stop = cli::stop_on_signals()?;
+        let data = self.load(&recipe)?;
+        say(&recipe, header.seed, run, session::train(&recipe, header.seed, &data, run, threads, stop)?);
         Ok(())
     }
 
@@ -139,6 +170,13 @@ impl RowArgs {
             row.scaled_down = Some(format!("tested on {n} training images that were held out"));
         }
         Ok(row)
+    }
+}
+
+fn say(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) {
+    match done {
+        Some(done) => println!("{}", session::line(&row.name, seed, &done.outcome)),
+        None => println!("{} seed {seed}: finished before, in {}", row.name, path.display()),
     }
 }
 

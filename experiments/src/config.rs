@@ -1,0 +1,260 @@
+//! Recipes as files: `--print-config` writes one, `--config` reads it back, and a mistake is named with its line.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use l0_record::RunHeader;
+use l0_train::Training;
+use serde::{Deserialize, Serialize};
+
+use crate::{Model, Recipe, recipes};
+
+/// What a file says. What was published of a recipe, and in what a run is smaller, is not for a file to say.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    title: Option<String>,
+    curve: Option<String>,
+    data: String,
+    model: Model,
+    training: Training,
+}
+
+/// The recipe as a file.
+///
+/// # Errors
+/// None in practice: every recipe has a form in TOML.
+pub fn print(recipe: &Recipe) -> Result<String> {
+    let recipe = recipe.clone();
+    let file = File {
+        name: recipe.name,
+        title: Some(recipe.title),
+        curve: recipe.curve,
+        data: recipe.data.to_string(),
+        model: recipe.model,
+        training: recipe.training,
+    };
+    Ok(format!("# A recipe, as --print-config writes one and --config reads it.\n\n{}", toml::to_string(&file)?))
+}
+
+/// Reads a recipe from a file.
+///
+/// # Errors
+/// If the file cannot be read; if it has an unknown key (the nearest known one is named), a value out of range (the range
+/// is given), or the name of a recipe that is another.
+pub fn read(path: &Path) -> Result<Recipe> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse(&bytes).with_context(|| path.display().to_string())
+}
+
+/// Reads a recipe from the bytes of a file.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(bytes: &[u8]) -> Result<Recipe> {
+    let text = std::str::from_utf8(bytes).context("is not text in UTF-8")?;
+    let file: File = toml::from_str(text).map_err(|error| anyhow::anyhow!(explained(text, &error)))?;
+    let recipe = Recipe {
+        title: file.title.unwrap_or_else(|| file.name.clone()),
+        name: file.name,
+        curve: file.curve,
+        data: file.data.parse()?,
+        model: file.model,
+        training: file.training,
+        reference: None,
+        scaled_down: None,
+    };
+    recipe.check()?;
+    as_known(recipe)
+}
+
+/// A recipe with the name of a published one must be it, the number of epochs aside: else its runs would pass for those.
+fn as_known(recipe: Recipe) -> Result<Recipe> {
+    let Some(known) = recipes::all().into_iter().find(|known| known.name == recipe.name) else { return Ok(recipe) };
+    let known = known.with_epochs(recipe.training.epochs);
+    ensure!(
+        known.config() == recipe.config(),
+        "{} is the name of a recipe with other settings (--print-config shows them); give this one a name of its own",
+        recipe.name
+    );
+    Ok(known)
+}
+
+/// The recipe that a run was made by.
+///
+/// # Errors
+/// If its header holds something else.
+pub fn of_run(header: &RunHeader) -> Result<Recipe> {
+    let entry = |key: &str| header.config.get(key).cloned().with_context(|| format!("its config has no {key:?}"));
+    let data = entry("data")?;
+    let Some(data) = data.as_str() else { bail!("its data is {data}, expected a name") };
+    let recipe = Recipe {
+        name: header.recipe.clone(),
+        title: header.title().into(),
+        curve: header.curve.clone(),
+        data: data.parse()?,
+        model: serde_json::from_value(entry("model")?).context("its model")?,
+        training: serde_json::from_value(entry("training")?).context("its training")?,
+        reference: header.reference.clone(),
+        scaled_down: header.scaled_down.clone(),
+    };
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// What is wrong and in which line; of an unknown key or word also which known one is the nearest.
+fn explained(text: &str, error: &toml::de::Error) -> String {
+    let mut message = error.message().trim().replace('\n', ", ");
+    for kind in ["u64", "usize", "u32"] {
+        message = message.replace(&format!("expected {kind}"), "expected a whole number of 0 or more");
+    }
+    let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+    let is_unknown = error.message().starts_with("unknown");
+    if let (true, [found, known @ ..]) = (is_unknown, quoted.as_slice())
+        && let Some(nearest) = nearest(found, known)
+    {
+        message = format!("{message}; did you mean `{nearest}`?");
+    }
+    // The place of a key in a table that is read twice is that of the table: then look for the key itself.
+    let begins = |line: &str| {
+        is_unknown && quoted.first().is_some_and(|key| line.trim_start().trim_start_matches('[').starts_with(key))
+    };
+    let start = error.span().map_or(0, |span| span.start);
+    let of_span = text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+    let line = text.lines().position(begins).unwrap_or(of_span);
+    format!("line {}: {message}", line + 1)
+}
+
+fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().min_by_key(|known| strsim::damerau_levenshtein(found, known)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lenet5() -> String {
+        let all = recipes::all();
+        print(all.iter().find(|recipe| recipe.name == "lenet5-l0-sep").unwrap()).unwrap()
+    }
+
+    fn refused(text: &str, message: &str) {
+        let error = format!("{:#}", parse(text.as_bytes()).unwrap_err());
+        assert!(error.contains(message), "expected {message:?}, found {error:?}");
+    }
+
+    fn edited(from: &str, to: &str) -> String {
+        let text = lenet5();
+        assert!(text.contains(from), "{text}");
+        text.replacen("\"lenet5-l0-sep\"", "\"mine\"", 1).replacen(from, to, 1)
+    }
+
+    #[test]
+    fn every_recipe_is_written_and_read() {
+        for recipe in recipes::all() {
+            let text = print(&recipe).unwrap();
+            assert_eq!(parse(text.as_bytes()).unwrap(), recipe, "{text}");
+            let short = recipe.with_epochs(7);
+            assert_eq!(parse(print(&short).unwrap().as_bytes()).unwrap(), short);
+        }
+    }
+
+    #[test]
+    fn a_run_knows_its_recipe() {
+        for recipe in recipes::all() {
+            let header = RunHeader {
+                title: recipe.title.clone(),
+                curve: recipe.curve.clone(),
+                reference: recipe.reference.clone(),
+                ..RunHeader::new(&recipe.name, 1, recipe.config())
+            };
+            assert_eq!(of_run(&header).unwrap(), recipe);
+        }
+        refused_header(serde_json::json!({ "data": "mnist" }), "its config has no \"model\"");
+        refused_header(serde_json::json!({ "data": 3 }), "its data is 3, expected a name");
+    }
+
+    fn refused_header(config: serde_json::Value, message: &str) {
+        let error = of_run(&RunHeader::new("mine", 1, config)).unwrap_err().to_string();
+        assert_eq!(error, message);
+    }
+
+    #[test]
+    fn unknown_keys_and_words_are_named_with_their_line_and_the_nearest_known_one() {
+        let line = |text: &str, key: &str| text.lines().position(|line| line.starts_with(key)).unwrap() + 1;
+        for (from, to, found, near) in [
+            ("batch_size", "batchsize", "batchsize", "batch_size"),
+            ("maps1", "map1", "map1", "maps1"),
+            ("beta1", "betta1", "betta1", "beta1"),
+            ("[training.schedule]", "[training.shedule]", "[training.shedule", "schedule"),
+        ] {
+            let text = edited(from, to);
+            let (line, found) = (line(&text, found), found.rsplit('.').next().unwrap());
+            refused(&text, &format!("unknown field `{found}`"));
+            refused(&text, &format!("did you mean `{near}`?"));
+            if !to.starts_with('[') {
+                refused(&text, &format!("line {line}: "));
+            }
+        }
+        refused(&edited("\"minibatch\"", "\"minibach\""), "did you mean `minibatch`?");
+        refused(&edited("\"lenet5\"", "\"lenet\""), "did you mean `lenet5`?");
+        refused(&edited("\"mnist\"", "\"mnits\""), "known are mnist, cifar10");
+        refused("name = ", "line 1: ");
+        refused(&edited("epochs = 200", ""), "missing field `epochs`");
+    }
+
+    #[test]
+    fn values_out_of_range_come_with_the_range() {
+        refused(&edited("epochs = 200", "epochs = 0"), "epochs is 0, expected 1 to 1000000");
+        refused(&edited("epochs = 200", "epochs = -1"), "integer `-1`, expected a whole number of 0 or more");
+        refused(&edited("average = 0.999", "average = 1.0"), "average is 1, expected 0 or more and below 1");
+        refused(&edited("beta1 = 0.9", "beta1 = 1.5"), "beta1 is 1.5, expected 0 or more and below 1");
+        refused(
+            &edited("learning_rate = 0.001", "learning_rate = nan"),
+            "learning_rate is NaN, expected a number above 0",
+        );
+        refused(&edited("maps1 = 20", "maps1 = 0"), "maps1 is 0, expected 1 to 100000");
+        refused(&edited("hidden = 500", "hidden = 200000000"), "hidden is 200000000, expected 1 to 100000");
+        refused(
+            &edited("hidden = 500", "hidden = 90000").replace("maps2 = 50", "maps2 = 90000"),
+            "parameters, expected 1",
+        );
+        refused(&edited("[1, 28, 28]", "[1, 28000, 28000]"), "image has 784000000 values, expected 1 to 1000000");
+        refused(&edited("per-weight = 10.0", "per-weight = -1.0"), "lambda is -1, expected a number of 0 or more");
+    }
+
+    #[test]
+    fn the_name_of_a_published_row_is_not_for_another() {
+        let text = lenet5().replacen("per-weight = 10.0", "per-weight = 9.0", 1);
+        refused(&text, "lenet5-l0-sep is the name of a recipe with other settings");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn damaged_files_are_read_or_refused(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+            number in prop_oneof![any::<i64>().prop_map(|n| n.to_string()), any::<f64>().prop_map(|x| format!("{x:?}"))],
+            at in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = lenet5().into_bytes();
+            let length = bytes.len();
+            changes.iter().for_each(|(at, byte)| bytes[at.index(length)] = *byte);
+            let _ = parse(&bytes);
+            // Any number in the place of another.
+            let text = edited("title", "title");
+            let numbers: Vec<usize> = text.match_indices("= ").map(|(at, _)| at + 2).collect();
+            let at = numbers[at.index(numbers.len())];
+            let end = at + text[at..].find('\n').unwrap();
+            let _ = parse(format!("{}{number}{}", &text[..at], &text[end..]).as_bytes());
+        }
+    }
+}
