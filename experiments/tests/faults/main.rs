@@ -1,0 +1,10 @@
+//! The real programs under faults: what `docs/faults.md` promises, one test for each of its lines.
+#![allow(missing_docs)]
+#![cfg(unix)]
+
+mod bench;
+mod clock;
+mod disk;
+mod folders;
+mod kill;
+mod numbers;
