@@ -18,7 +18,7 @@ quickstart *args:
 download *names:
     cargo run {{ hub }} --bin download -- "$@"
 
-# Train rows of Table 1 of the paper: [rows] [--seeds n] [--target SHARE] [--epochs n] [--data DIR] [--out DIR].
+# Train rows of Table 1 of the paper: [rows] [--seeds n] [--target SHARE] [--epochs n] [--data DIR] [--out DIR] [--resume DIR].
 [group('reproduce')]
 reproduce-mnist *args:
     cargo run {{ hub }} --bin reproduce-mnist -- "$@"
@@ -37,6 +37,21 @@ test:
 [group('develop')]
 test-hub:
     cargo test --release -p l0-data --features hub
+
+# Kill two networks twenty times each at random moments and compare what they come to with undisturbed runs: minutes.
+[group('develop')]
+torture:
+    cargo test --release -p l0-experiments --test faults -- --ignored --nocapture
+
+# Feed random bytes to a reader (idx, cifar, parquet, png, network, config, metrics); needs nightly and cargo-fuzz.
+[group('develop')]
+fuzz target seconds="60":
+    cargo +nightly fuzz run --sanitizer none {{ target }} -- -max_total_time={{ seconds }} -malloc_limit_mb=512 -rss_limit_mb=2048
+
+# Licences, sources and doubles of everything that comes into the build; needs cargo-deny (`cargo install cargo-deny`).
+[group('develop')]
+supply-chain:
+    cargo deny check --hide-inclusion-graph licenses bans sources
 
 # Format, lints and documentation, with warnings denied.
 [group('develop')]

@@ -45,6 +45,8 @@
 //! # }
 //! ```
 
+#![deny(missing_docs)]
+
 pub mod constraint;
 pub mod conv;
 pub mod cost;

@@ -12,6 +12,9 @@
 //! scaled per unit, as one differentiable step: a layer that uses the result computes the sub-block alone, and the
 //! gradients come back scattered to the full weight. This is what makes closed gates save time, exactly.
 
+#![allow(unsafe_code)] // nowhere else in the workspace; clippy asks for a SAFETY comment on each block
+#![deny(missing_docs)]
+
 mod conv;
 mod cpu;
 mod gemm;
