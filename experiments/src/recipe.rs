@@ -115,12 +115,9 @@ impl Model {
     }
 }
 
-/// Step size of the multipliers. A density that is 0.5 too high adds 0.3 to its price in an epoch of 600 steps, and the
-/// price that halves these networks is about 1.
+/// Step size of the multipliers. A density that is 0.5 too high adds 0.03 to its price in an epoch of 600 steps, and the
+/// price that halves these networks is below 1: slow enough for the gates to be chosen while it rises.
 const MULTIPLIER_RATE: f64 = 1e-4;
-
-/// Last epochs of a constrained run, in which its gates stay as they are and the weights settle to them.
-const SETTLING: u64 = 10;
 
 /// More units than any layer here has.
 const LARGEST_SIZE: u64 = 100_000;
@@ -187,8 +184,7 @@ impl Recipe {
     }
 
     /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
-    /// expected to be open, the most probable first, so that the network is as small as was asked; in the last epochs
-    /// they stay fixed.
+    /// expected to be open, the most probable first, so that the network is as small as was asked.
     #[must_use]
     pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
         self.model.set_lambdas(&[0.0]);
@@ -205,7 +201,6 @@ impl Recipe {
         };
         let training = Training {
             estimator: Estimator::TopK,
-            frozen_epochs: SETTLING.min(self.training.epochs / 2),
             constraint: Some(Constraint { targets, quantity, learning_rate: MULTIPLIER_RATE, restart: true }),
             ..self.training
         };
@@ -253,7 +248,7 @@ mod tests {
         assert_eq!(layers.reference.unwrap().error_percent, Some(0.91));
         let macs = lenet.with_epochs(4).held_to(Targets::Model(0.25), Quantity::Macs);
         assert_eq!((macs.name.as_str(), macs.title.as_str()), ("lenet5-con-macs-0.25", "constrained L0, MACs 0.25"));
-        assert_eq!((macs.training.frozen_epochs, macs.reference), (2, None));
+        assert_eq!((macs.training.estimator, macs.reference), (Estimator::TopK, None));
     }
 
     #[test]
