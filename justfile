@@ -46,7 +46,7 @@ torture:
 # Feed random bytes to a reader (idx, cifar, parquet, png, network, config, metrics); needs nightly and cargo-fuzz.
 [group('develop')]
 fuzz target seconds="60":
-    cargo +nightly fuzz run --sanitizer none {{ target }} -- -max_total_time={{ seconds }} -malloc_limit_mb=512 -rss_limit_mb=2048
+    cargo +nightly fuzz run --sanitizer none {{ if target == "parquet" { "--features hub" } else { "" } }} {{ target }} -- -max_total_time={{ seconds }} -malloc_limit_mb=512 -rss_limit_mb=2048
 
 # Licences, sources and doubles of everything that comes into the build; needs cargo-deny (`cargo install cargo-deny`).
 [group('develop')]
