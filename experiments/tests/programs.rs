@@ -163,27 +163,6 @@ fn mistakes_end_in_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn a_folder_of_another_run_is_refused() {
-    let temp = tempfile::tempdir().unwrap();
-    mnist_folder(temp.path());
-    let data = temp.path().to_str().unwrap();
-    let out = temp.path().join("runs");
-    let args = |epochs: &'static str| ["mlp-l0", "--data", data, "--epochs", epochs, "--out"].map(String::from);
-    let go = |epochs| {
-        let mut command = program("reproduce-mnist");
-        command.args(args(epochs)).arg(&out).output().unwrap()
-    };
-    assert!(go("1").status.success());
-    let header = out.join("mlp-l0/seed-1/run.json");
-    let text = std::fs::read_to_string(&header).unwrap().replace("\"finished\"", "\"interrupted\"");
-    std::fs::write(&header, text).unwrap();
-    let output = go("2");
-    assert!(!output.status.success());
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(err.contains("epochs"), "{err}");
-}
-
-#[test]
 fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
     let temp = tempfile::tempdir().unwrap();
     mnist_folder(temp.path());
