@@ -214,7 +214,10 @@ impl Pass<'_> {
                     (a, b) => (*a).clone().or_else(|| (*b).clone()),
                 };
                 let (a, b) = (self.expanded(id, a, xs)?, self.expanded(id, b, xs)?);
-                Ok(Activation { constants: self.masked_constants(id, constants)?, ..self.computed(id, |_| &a + &b)? })
+                Ok(Activation {
+                    constants: self.masked_constants(id, constants)?,
+                    ..self.computed(id, |_| l0_ops::add(&a, &b))?
+                })
             }
             (Layer::Bias { .. }, [input]) => self.biased(id, input, xs),
             (layer, _) => Err(crate::Error::layer(&self.net.node(id).name, format!("{} lacks an input", layer.kind()))),

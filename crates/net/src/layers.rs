@@ -59,10 +59,11 @@ impl Pass<'_> {
             (Layer::Linear { .. }, Some(weight), Some(xs)) => l0_ops::linear(xs, weight, block.bias.as_ref())?,
             (Layer::Conv2d { stride, padding, .. }, Some(weight), Some(xs)) => match &block.map {
                 None => l0_ops::conv2d_epilogue(xs, weight, block.bias.as_ref(), *stride, *padding, epilogue)?,
-                Some(map) => finish(
-                    &l0_ops::conv2d(xs, weight, block.bias.as_ref(), *stride, *padding)?.broadcast_add(map)?,
-                    epilogue,
-                )?,
+                Some(map) => {
+                    let map = map.squeeze(0)?;
+                    let map = block.bias.as_ref().map_or(Ok(map.clone()), |bias| sum(bias, &map))?;
+                    l0_ops::conv2d_epilogue(xs, weight, Some(&map), *stride, *padding, epilogue)?
+                }
             },
             _ => finish(&self.constant_maps(id, &block, xs.dim(0)?)?, epilogue)?,
         };

@@ -17,8 +17,13 @@ pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
 
 /// The same through the lock that [`Tensor::storage_and_layout`] hands out.
 pub(crate) fn data<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
+    slice(host(storage)?, layout)
+}
+
+/// Storage on the CPU.
+pub(crate) fn host(storage: &Storage) -> Result<&CpuStorage> {
     match storage {
-        Storage::Cpu(storage) => slice(storage, layout),
+        Storage::Cpu(storage) => Ok(storage),
         _ => bail!("a kernel of l0-ops was given a tensor that is not on the CPU"),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Candle's own forms of some operations are wrong (the gradient of max pooling, ReLU'(0)) or slow on a CPU (convolution
 //! backward); `docs/differences.md` of the workspace lists them. Every operation here takes and returns ordinary Candle
-//! tensors and takes part in Candle's `backward`.
+//! tensors and takes part in Candle's `backward`; [`backward`] does the same with fewer copies.
 //!
 //! On the CPU in `f32` an operation runs our kernels; anywhere else it is composed of Candle's own right operations
 //! (module [`portable`]), with the same results. Results do not depend on the number of threads: work is split into
@@ -15,6 +15,7 @@
 #![allow(unsafe_code)] // nowhere else in the workspace; clippy asks for a SAFETY comment on each block
 #![deny(missing_docs)]
 
+mod chain;
 mod conv;
 mod cpu;
 mod gemm;
@@ -30,11 +31,13 @@ mod selection;
 mod take;
 pub mod update;
 
+pub use chain::{Gradients, backward};
 pub use conv::{conv2d, conv2d_epilogue};
 pub use linear::{linear, linear_relu};
 pub use loss::cross_entropy;
 pub use norm::{batch_norm, batch_norm_train};
-pub use pointwise::{dropout, relu};
+pub use parallel::awake;
+pub use pointwise::{add, dropout, relu};
 pub use pool::{avg_pool, max_pool2d};
 pub use select::{select, select_vector};
 pub use selection::Selection;

@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
+use crate::chain::apply3;
 use crate::cpu::{bias_or_zeros, data, expect_dims, expect_rank, output, serves, slice, tensor};
 use crate::gemm::{Mat, gemm};
-use crate::parallel::{Scratch, carve, each, pieces, scratch, split};
+use crate::parallel::{Scratch, carve, each, made, pieces, scratch, split};
 use crate::pointwise::{mask_into, rectify};
 use crate::portable;
 
@@ -41,7 +42,7 @@ fn apply(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, relu: bo
         return if relu { portable::linear_relu(xs, weight, bias) } else { portable::linear(xs, weight, bias) };
     }
     let bias = bias_or_zeros(bias, o, xs)?;
-    xs.contiguous()?.apply_op3(&weight.contiguous()?, &bias, Linear { b, i, o, relu })
+    apply3(&xs.contiguous()?, &weight.contiguous()?, &bias, Linear { b, i, o, relu })
 }
 
 struct Linear {
@@ -97,11 +98,8 @@ fn add_bias(ys: &mut [f32], bias: &[f32], relu: bool) {
 /// Rows of `dW = g^T xs` (o, i), each piece of rows on its own.
 fn weight_gradient(g: Mat, xs: Mat) -> Vec<f32> {
     let (o, i) = (g.cols(), xs.cols());
-    let mut dw = vec![0.0; o * i];
-    let rows = split(o, pieces(o * i * xs.rows()), 8);
-    let items = rows.iter().cloned().zip(carve(&mut dw, rows.iter().map(|r| r.len() * i))).collect();
-    each(items, |(rows, dw): (Range<usize>, &mut [f32])| gemm(dw, false, g.t().row_range(rows), xs));
-    dw
+    let items = split(o, pieces(o * i * xs.rows()), 8).into_iter().map(|rows| (rows.len() * i, rows)).collect();
+    made(items, |rows, dw| gemm(dw, false, g.t().row_range(rows), xs))
 }
 
 /// Sum of the rows of `g` (b, o) -> (o,).

@@ -8,9 +8,11 @@
 use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use wide::f32x8;
 
+use crate::chain::apply3;
 use crate::cpu::{data, expect_dims, expect_rank, output, serves, slice, tensor};
-use crate::parallel::{carve, each, split};
+use crate::parallel::{each, made, split};
 use crate::pointwise::rectify;
 use crate::{BatchNormed, portable};
 
@@ -63,26 +65,34 @@ fn channel_sums(extent: Extent, plane_sums: impl Fn(usize, usize) -> [f64; 2] + 
     sums
 }
 
-const LANES: usize = 16;
+/// Eight numbers side by side.
+type Vector = f32x8;
 
-/// Sums of `f(a, b)` over two slices, in 16 interleaved partial sums.
-fn sums2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> [f32; 2]) -> [f64; 2] {
-    let mut acc = [[0.0f32; LANES]; 2];
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            let part = f(a[lane], b[lane]);
-            acc[0][lane] += part[0];
-            acc[1][lane] += part[1];
-        }
+/// Sums of `f(a, b)` over two slices, in two interleaved partial sums of eight lanes each. The end of the slices goes
+/// through `f` padded with `(a, b)` of `rest`, for which `f` must be 0.
+fn sums2(a: &[f32], b: &[f32], rest: (f32, f32), f: impl Fn(Vector, Vector) -> [Vector; 2]) -> [f64; 2] {
+    let mut sums = [[Vector::ZERO; 2]; 2];
+    let mut add = |half: usize, a: [f32; 8], b: [f32; 8]| {
+        let part = f(a.into(), b.into());
+        sums[half][0] += part[0];
+        sums[half][1] += part[1];
+    };
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let ((a2, a_odd), (b2, b_odd)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
+    for (a, b) in a2.iter().zip(b2) {
+        add(0, a[0], b[0]);
+        add(1, a[1], b[1]);
     }
-    let mut total = acc.map(|lanes| lanes.iter().map(|&x| f64::from(x)).sum::<f64>());
-    for (&a, &b) in a_rest.iter().zip(b_rest) {
-        let part = f(a, b);
-        total = [total[0] + f64::from(part[0]), total[1] + f64::from(part[1])];
+    a_odd.iter().zip(b_odd).for_each(|(a, b)| add(0, *a, *b));
+    if !a_rest.is_empty() {
+        let padded = |xs: &[f32], rest| std::array::from_fn(|i| xs.get(i).copied().unwrap_or(rest));
+        add(1, padded(a_rest, rest.0), padded(b_rest, rest.1));
     }
-    total
+    let total = |which: usize| -> f64 {
+        let lanes = sums.iter().flat_map(|half| half[which].to_array());
+        lanes.map(f64::from).sum()
+    };
+    [total(0), total(1)]
 }
 
 /// Mean and variance of each channel over the batch.
@@ -91,8 +101,9 @@ fn statistics(xs: &[f32], extent: Extent) -> (Vec<f32>, Vec<f32>) {
     // Centred on a number of the channel, so that one pass keeps the digits of the variance.
     let pivot: Vec<f32> = (0..extent.c).map(|channel| xs[channel * extent.plane]).collect();
     let sums = channel_sums(extent, |channel, start| {
-        sums2(plane(start), plane(start), |x, _| {
-            let d = x - pivot[channel];
+        let (pivot, xs) = (pivot[channel], plane(start));
+        sums2(xs, xs, (pivot, pivot), |x, _| {
+            let d = x - Vector::splat(pivot);
             [d, d * d]
         })
     });
@@ -114,15 +125,15 @@ struct Norm {
 }
 
 impl Norm {
-    /// Runs `f(channel, start of the plane, plane of ys)` on every plane.
-    fn planes(&self, ys: &mut [f32], f: impl Fn(usize, usize, &mut [f32]) + Sync) {
-        let (e, pieces) = (self.extent, self.extent.pieces());
-        let items = pieces.iter().zip(carve(ys, pieces.iter().map(|p| p.len() * e.example()))).collect();
-        each(items, |(piece, ys): (&Range<usize>, &mut [f32])| {
+    /// Numbers in the shape of xs that `f(channel, start of the plane, plane)` makes.
+    fn planes(&self, f: impl Fn(usize, usize, &mut [f32]) + Sync + Send) -> Vec<f32> {
+        let e = self.extent;
+        let pieces = e.pieces().into_iter().map(|piece| (piece.len() * e.example(), piece.start * e.example()));
+        made(pieces.collect(), |first, ys| {
             for (i, plane) in ys.chunks_exact_mut(e.plane).enumerate() {
-                f(i % e.c, piece.start * e.example() + i * e.plane, plane);
+                f(i % e.c, first + i * e.plane, plane);
             }
-        });
+        })
     }
 
     /// The gradient of ys behind the ReLU: forward's own arithmetic says again which side of zero it was.
@@ -132,8 +143,7 @@ impl Norm {
     }
 
     fn input_gradient(&self, xs: &[f32], g: &[f32], scale: &[f32], shift: &[f32], sums: &[[f64; 2]]) -> Vec<f32> {
-        let mut dx = vec![0.0; xs.len()];
-        self.planes(&mut dx, |c, start, dx| {
+        self.planes(|c, start, dx| {
             let (mean, inverse, gain) = (self.mean[c], self.inverse[c], scale[c] * self.inverse[c]);
             let share = |sum: f64| if self.of_batch { (sum / self.extent.n()) as f32 } else { 0.0 };
             let (mean_g, mean_gx) = (share(sums[c][0]), share(sums[c][1]) * inverse);
@@ -142,8 +152,7 @@ impl Norm {
             for ((dx, &x), &g) in dx.iter_mut().zip(xs).zip(g) {
                 *dx = gain * (masked(x, g) - mean_g - (x - mean) * mean_gx);
             }
-        });
-        dx
+        })
     }
 }
 
@@ -163,8 +172,7 @@ impl CustomOp3 for Norm {
     ) -> Result<(CpuStorage, Shape)> {
         let (xs, scale) = (slice(xs, xs_layout)?, slice(scale, scale_layout)?);
         let shift = slice(shift, shift_layout)?;
-        let mut ys = vec![0.0; xs.len()];
-        self.planes(&mut ys, |c, start, ys| {
+        let ys = self.planes(|c, start, ys| {
             let (mean, gain, shift) = (self.mean[c], scale[c] * self.inverse[c], shift[c]);
             let affine = ys.iter_mut().zip(&xs[start..]);
             if self.relu {
@@ -189,11 +197,14 @@ impl CustomOp3 for Norm {
         let ((a, al), (s, sl)) = (scale.storage_and_layout(), shift.storage_and_layout());
         let (g, x, a, s) = (data(&grad, gl)?, data(&x, xl)?, data(&a, al)?, data(&s, sl)?);
         let mut sums = channel_sums(self.extent, |c, start| {
-            let (mean, masked) = (self.mean[c], self.through_relu(c, a[c], s[c]));
             let range = start..start + self.extent.plane;
-            sums2(&x[range.clone()], &g[range], |x, g| {
-                let g = masked(x, g);
-                [g, g * (x - mean)]
+            let (mean, gain, shift) = (Vector::splat(self.mean[c]), a[c] * self.inverse[c], Vector::splat(s[c]));
+            let (gain, relu) = (Vector::splat(gain), self.relu);
+            sums2(&x[range.clone()], &g[range], (0.0, 0.0), |x, g| {
+                let d = x - mean;
+                let closed = d.mul_add(gain, shift).simd_le(Vector::ZERO);
+                let g = if relu { closed.select(Vector::ZERO, g) } else { g };
+                [g, g * d]
             })
         });
         sums.iter_mut().zip(&self.inverse).for_each(|(sum, &inverse)| sum[1] *= f64::from(inverse));
@@ -267,5 +278,5 @@ fn apply(
 ) -> Result<Tensor> {
     let inverse = var.iter().map(|&var| (1.0 / (f64::from(var) + eps).sqrt()) as f32).collect();
     let norm = Norm { extent: Extent::of(xs), mean, inverse, of_batch, relu };
-    xs.contiguous()?.apply_op3(&scale.contiguous()?, &shift.contiguous()?, norm)
+    apply3(&xs.contiguous()?, &scale.contiguous()?, &shift.contiguous()?, norm)
 }

@@ -2,17 +2,79 @@
 //! computed by one thread. Reductions over pieces run in their order. So the bits of a result do not depend on threads.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut, Range};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
 use wide::f32x8;
 
 /// Runs `work` on every item, on the threads of the current rayon pool.
 pub(crate) fn each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync + Send) {
-    if items.len() < 2 || rayon::current_num_threads() == 1 {
-        items.into_iter().for_each(work);
-    } else {
-        items.into_par_iter().with_max_len(1).for_each(work);
+    let threads = rayon::current_num_threads().min(items.len());
+    if threads < 2 {
+        return items.into_iter().for_each(work);
+    }
+    let queue = Mutex::new(items.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    on(threads, &|| std::iter::from_fn(next).for_each(&work));
+}
+
+/// Runs `work` on so many threads, if they are free; one that comes too late finds nothing left.
+fn on(threads: usize, work: &(impl Fn() + Sync)) {
+    if threads < 2 {
+        return work();
+    }
+    rayon::join(|| on(threads / 2, work), || on(threads - threads / 2, work));
+}
+
+/// How often a thread looks for work before it lets others have its core in between: a fifth of a millisecond.
+const PATIENCE: u32 = 2000;
+
+/// A new buffer made of parts side by side: `work` gets an item and its part, of the length beside the item, as zeros.
+/// Each thread sets its parts to zero just before it fills them, while they are in its cache.
+pub(crate) fn made<T: Send>(items: Vec<(usize, T)>, work: impl Fn(T, &mut [f32]) + Sync + Send) -> Vec<f32> {
+    let len = items.iter().map(|(len, _)| len).sum();
+    let mut all = Vec::with_capacity(len);
+    let parts = carve(&mut all.spare_capacity_mut()[..len], items.iter().map(|(len, _)| *len).collect::<Vec<_>>());
+    each(items.into_iter().zip(parts).collect(), |((_, item), part): ((usize, T), &mut [MaybeUninit<f32>])| {
+        part.fill(MaybeUninit::new(0.0));
+        // SAFETY: every number of the part has just been set.
+        work(item, unsafe { part.assume_init_mut() });
+    });
+    // SAFETY: the parts are all of the first `len` numbers, and each has been set.
+    unsafe { all.set_len(len) };
+    all
+}
+
+/// Runs `work` with the other threads of the pool awake, looking for parts of it: waking a thread takes longer than many
+/// a part does. They give way to whatever else wants their cores.
+pub fn awake<R>(work: impl FnOnce() -> R) -> R {
+    let Some(this) = rayon::current_thread_index().filter(|_| rayon::current_num_threads() > 1) else { return work() };
+    let done = AtomicBool::new(false);
+    rayon::in_place_scope(|scope| {
+        scope.spawn_broadcast(|_, context| {
+            let mut idle = 0u32;
+            while context.index() != this && !done.load(Ordering::Acquire) {
+                match rayon::yield_now() {
+                    Some(rayon::Yield::Executed) => idle = 0,
+                    _ if idle < PATIENCE => idle += 1,
+                    _ => std::thread::yield_now(),
+                }
+                std::hint::spin_loop();
+            }
+        });
+        let _done = Done(&done);
+        work()
+    })
+}
+
+/// Says that work is done, also when it panics.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -1,12 +1,13 @@
-//! Element by element: ReLU and dropout.
+//! Element by element: ReLU, dropout, sums.
 //!
 //! relu: `ys = max(0, xs)`, gradient `g` where `ys > 0` and 0 elsewhere. dropout: `ys = xs / (1 - p)` where
 //! `noise >= p` and 0 elsewhere, gradient the same with `g` for `xs`.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
+use crate::chain::{apply1, apply2};
 use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
-use crate::parallel::each;
+use crate::parallel::made;
 use crate::portable;
 
 /// Numbers a piece of element by element work holds: 64 KiB of each operand.
@@ -14,20 +15,14 @@ const PIECE: usize = 16 * 1024;
 
 /// `ys[i] = f(xs[i])`.
 fn map(xs: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    let mut ys = vec![0.0; xs.len()];
-    let items = ys.chunks_mut(PIECE).zip(xs.chunks(PIECE)).collect();
-    each(items, |(ys, xs): (&mut [f32], &[f32])| ys.iter_mut().zip(xs).for_each(|(y, &x)| *y = f(x)));
-    ys
+    let items = xs.chunks(PIECE).map(|xs| (xs.len(), xs)).collect();
+    made(items, |xs, ys| ys.iter_mut().zip(xs).for_each(|(y, &x)| *y = f(x)))
 }
 
 /// `ys[i] = f(a[i], b[i])`.
 fn map2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
-    let mut ys = vec![0.0; a.len()];
-    let items = ys.chunks_mut(PIECE).zip(a.chunks(PIECE)).zip(b.chunks(PIECE)).collect();
-    each(items, |((ys, a), b): ((&mut [f32], &[f32]), &[f32])| {
-        ys.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b));
-    });
-    ys
+    let items = a.chunks(PIECE).zip(b.chunks(PIECE)).map(|(a, b)| (a.len(), (a, b))).collect();
+    made(items, |(a, b): (&[f32], &[f32]), ys| ys.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)))
 }
 
 /// `masked = grad` where `ys > 0`, 0 elsewhere.
@@ -64,7 +59,38 @@ impl CustomOp1 for Relu {
 /// # Errors
 /// None of its own.
 pub fn relu(xs: &Tensor) -> Result<Tensor> {
-    if serves(&[xs]) { xs.contiguous()?.apply_op1(Relu) } else { portable::relu(xs) }
+    if serves(&[xs]) { apply1(&xs.contiguous()?, Relu) } else { portable::relu(xs) }
+}
+
+struct Add;
+
+impl CustomOp2 for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn cpu_fwd(&self, a: &CpuStorage, al: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
+        output(map2(slice(a, al)?, slice(b, bl)?, |a, b| a + b), al.shape())
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((Some(grad.clone()), Some(grad.clone())))
+    }
+}
+
+/// `a + b`, both of one shape.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    expect_dims("add", "b", b, a.dims())?;
+    if serves(&[a, b]) { apply2(&a.contiguous()?, &b.contiguous()?, Add) } else { a + b }
+}
+
+/// `a + b` of one shape, outside of any graph.
+pub(crate) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (a, b) = (a.detach().contiguous()?, b.detach().contiguous()?);
+    if serves(&[&a, &b]) { a.apply_op2_no_bwd(&b, &Add) } else { a + b }
 }
 
 struct Dropout {
@@ -113,7 +139,7 @@ pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
     }
     let noise = noise.detach();
     if serves(&[xs, &noise]) {
-        xs.contiguous()?.apply_op2(&noise.contiguous()?, Dropout { p })
+        apply2(&xs.contiguous()?, &noise.contiguous()?, Dropout { p })
     } else {
         portable::dropout(xs, &noise, p)
     }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use crate::chain::apply1;
 use crate::cpu::{data, expect_rank, output, serves, slice, tensor};
 use crate::parallel::{carve, each, split};
 use crate::portable;
@@ -150,7 +151,7 @@ pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
         return portable::max_pool2d(xs, size);
     }
     let windows = Windows { size, h, w };
-    xs.contiguous()?.apply_op1(MaxPool { planes: b * c, windows, places: OnceLock::new() })
+    apply1(&xs.contiguous()?, MaxPool { planes: b * c, windows, places: OnceLock::new() })
 }
 
 struct AvgPool {
@@ -189,5 +190,5 @@ pub fn avg_pool(xs: &Tensor) -> Result<Tensor> {
     if h * w == 0 {
         bail!("avg_pool: xs has shape {:?}, expected images of at least one pixel", xs.dims())
     }
-    if serves(&[xs]) { xs.contiguous()?.apply_op1(AvgPool { plane: h * w }) } else { portable::avg_pool(xs) }
+    if serves(&[xs]) { apply1(&xs.contiguous()?, AvgPool { plane: h * w }) } else { portable::avg_pool(xs) }
 }

@@ -18,10 +18,11 @@ pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
     relu(&linear(xs, weight, bias)?)
 }
 
-/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
+/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) or (o, h', w') -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
 pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
     let ys = squared(xs, weight, stride, padding)?;
     match bias {
+        Some(bias) if bias.rank() == 3 => ys.broadcast_add(bias),
         Some(bias) => ys.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?),
         None => Ok(ys),
     }

@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use crate::chain::apply3;
 use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
-use crate::parallel::scratch;
+use crate::parallel::{carve, made, scratch, split};
 use crate::{Selection, portable};
 
 /// `ys[a, b, ..] = weight[r, c, ..] * row_scale[r] * col_scale[c]` with `r = rows[a]`, `c = cols[b]`:
@@ -46,7 +47,7 @@ pub fn select(
     };
     let (row_scale, col_scale) = (ones(row_scale, rows.total())?, ones(col_scale, cols.total())?);
     let op = Select { rows: rows.clone(), cols: cols.clone(), inner };
-    weight.contiguous()?.apply_op3(&row_scale, &col_scale, op)
+    apply3(&weight.contiguous()?, &row_scale, &col_scale, op)
 }
 
 /// `ys[a] = vector[r] * scale[r]` with `r = rows[a]`: (o,), (o,) -> (rows.len(),).
@@ -70,12 +71,15 @@ struct Select {
     inner: usize,
 }
 
-/// The gradients of one backward pass; an empty one is not wanted.
+/// The gradients of one backward pass; that of the weight is empty where it is not wanted.
 struct Gradients {
     weight: Vec<f32>,
     row: Vec<f32>,
     col: Vec<f32>,
 }
+
+/// Numbers of the block that a piece holds at least.
+const PIECE: usize = 16 * 1024;
 
 /// Partial sums of a row that run side by side.
 const LANES: usize = 8;
@@ -133,35 +137,64 @@ impl Select {
         self.cols.iter().flat_map(|c| repeat_n(col_scale[c], self.inner)).collect()
     }
 
-    fn forward(&self, weight: &[f32], row_scale: &[f32], col_scale: &[f32]) -> Vec<f32> {
-        let ((full, width), scales) = (self.widths(), self.spread(col_scale));
-        let (mut kept, mut ys) = (scratch(width), Vec::with_capacity(self.rows.len() * width));
-        for r in self.rows.iter() {
-            let (row, scale) = (self.gather(&weight[r * full..][..full], &mut kept), row_scale[r]);
-            ys.extend(row.iter().zip(&scales).map(|(w, s)| w * (scale * s)));
+    /// Fixed ranges of kept rows.
+    fn pieces(&self) -> Vec<Range<usize>> {
+        let (rows, width) = (self.rows.len(), self.widths().1);
+        if rows == 0 {
+            return vec![0..0];
         }
-        ys
+        split(rows, (rows * width / PIECE).clamp(1, 4), 1)
     }
 
-    fn backward(&self, weight: &[f32], row_scale: &[f32], col_scale: &[f32], g: &[f32], to: &mut Gradients) {
+    fn forward(&self, weight: &[f32], row_scale: &[f32], col_scale: &[f32]) -> Vec<f32> {
         let ((full, width), scales) = (self.widths(), self.spread(col_scale));
-        let (mut kept, mut dw, mut col_sums) = (scratch(width), scratch(width), vec![0.0; width]);
-        for (a, r) in self.rows.iter().enumerate() {
-            let (g, row) = (&g[a * width..][..width], self.gather(&weight[r * full..][..full], &mut kept));
-            let sum = row_gradients(g, row, row_scale[r], &scales, &mut dw, &mut col_sums);
-            if let Some(row) = to.row.get_mut(r) {
-                *row = sum;
+        let (pieces, rows) = (self.pieces(), self.rows.iter().collect::<Vec<_>>());
+        made(pieces.into_iter().map(|piece| (piece.len() * width, piece)).collect(), |piece, ys| {
+            let mut kept = scratch(width);
+            for (&r, ys) in rows[piece].iter().zip(ys.chunks_exact_mut(width.max(1))) {
+                let (row, scale) = (self.gather(&weight[r * full..][..full], &mut kept), row_scale[r]);
+                ys.iter_mut().zip(row).zip(&scales).for_each(|((y, w), s)| *y = w * (scale * s));
             }
-            if let Some(row) = to.weight.get_mut(r * full..(r + 1) * full) {
-                match self.cols.indices() {
-                    None => row.copy_from_slice(&dw),
-                    Some(cols) if self.inner == 1 => cols.iter().zip(&*dw).for_each(|(&c, dw)| row[c as usize] = *dw),
-                    Some(_) => self.columns(|at, place| row[place.clone()].copy_from_slice(&dw[at..][..place.len()])),
+        })
+    }
+
+    fn backward(&self, [weight, row_scale, col_scale, g]: [&[f32]; 4], wanted: bool) -> Gradients {
+        let ((full, width), scales) = (self.widths(), self.spread(col_scale));
+        let (pieces, rows) = (self.pieces(), self.rows.iter().collect::<Vec<_>>());
+        let (mut col_sums, mut row_sums) = (vec![0.0; pieces.len() * width], vec![0.0; rows.len()]);
+        // The rows of the weight from the first kept one of a piece to that of the next.
+        let starts = pieces.iter().map(|p| if p.start == 0 { 0 } else { rows[p.start] });
+        let starts: Vec<usize> = starts.chain([self.rows.total()]).collect();
+        let lens = starts.windows(2).map(|s| if wanted { (s[1] - s[0]) * full } else { 0 });
+        let sums = carve(&mut row_sums, pieces.iter().map(Range::len))
+            .into_iter()
+            .zip(carve(&mut col_sums, pieces.iter().map(|_| width)));
+        let items = lens.zip(pieces.iter().zip(&starts).zip(sums)).collect();
+        let weight = made(items, |((piece, start), (row_sums, col_sums)), dws| {
+            let (mut kept, mut dw) = (scratch(width), scratch(width));
+            for (a, sum) in piece.clone().zip(row_sums) {
+                let r = rows[a];
+                let (g, row) = (&g[a * width..][..width], self.gather(&weight[r * full..][..full], &mut kept));
+                *sum = row_gradients(g, row, row_scale[r], &scales, &mut dw, col_sums);
+                if wanted {
+                    self.scatter(&dw, &mut dws[(r - start) * full..][..full]);
                 }
             }
+        });
+        let (mut row, mut col) = (vec![0.0; self.rows.total()], vec![0.0; self.cols.total()]);
+        rows.iter().zip(&row_sums).for_each(|(&r, &sum)| row[r] = sum);
+        for sums in col_sums.chunks(width.max(1)) {
+            self.columns(|at, place| col[place.start / self.inner] += sums[at..][..self.inner].iter().sum::<f32>());
         }
-        if !to.col.is_empty() {
-            self.columns(|at, place| to.col[place.start / self.inner] = col_sums[at..][..self.inner].iter().sum());
+        Gradients { weight, row, col }
+    }
+
+    /// The numbers of a row of the block to their places in a full row.
+    fn scatter(&self, kept: &[f32], row: &mut [f32]) {
+        match self.cols.indices() {
+            None => row.copy_from_slice(kept),
+            Some(cols) if self.inner == 1 => cols.iter().zip(kept).for_each(|(&c, kept)| row[c as usize] = *kept),
+            Some(_) => self.columns(|at, place| row[place.clone()].copy_from_slice(&kept[at..][..place.len()])),
         }
     }
 }
@@ -194,12 +227,11 @@ impl CustomOp3 for Select {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let zeros = |t: &Tensor| if t.track_op() { vec![0.0; t.elem_count()] } else { vec![] };
-        let mut to = Gradients { weight: zeros(weight), row: zeros(row), col: zeros(col) };
         let grad = grad.contiguous()?;
         let ((grad, gl), (ws, wl)) = (grad.storage_and_layout(), weight.storage_and_layout());
         let ((rs, rl), (cs, cl)) = (row.storage_and_layout(), col.storage_and_layout());
-        self.backward(data(&ws, wl)?, data(&rs, rl)?, data(&cs, cl)?, data(&grad, gl)?, &mut to);
+        let operands = [data(&ws, wl)?, data(&rs, rl)?, data(&cs, cl)?, data(&grad, gl)?];
+        let to = self.backward(operands, weight.track_op());
         let wanted = |t: &Tensor, g: Vec<f32>| t.track_op().then(|| tensor(g, t.shape())).transpose();
         Ok((wanted(weight, to.weight)?, wanted(row, to.row)?, wanted(col, to.col)?))
     }

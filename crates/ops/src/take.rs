@@ -3,6 +3,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use crate::chain::apply1;
 use crate::cpu::{data, output, serves, slice, tensor};
 use crate::{Selection, portable};
 
@@ -65,5 +66,5 @@ pub fn take(xs: &Tensor, dim: usize, selection: &Selection) -> Result<Tensor> {
     if selection.is_all() || !serves(&[xs]) {
         return portable::take(xs, dim, selection);
     }
-    xs.contiguous()?.apply_op1(Take { dim, units: selection.clone() })
+    apply1(&xs.contiguous()?, Take { dim, units: selection.clone() })
 }

@@ -1,6 +1,5 @@
 //! Optimisers with their own state, so that it can be saved: one rule for the weights, one for the gates.
 
-use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use l0_net::{Params, Role};
 use l0_ops::update::{Adam, Sgd, adam, sgd};
@@ -59,14 +58,11 @@ impl OptimiserState {
 
     /// One step with learning rates times `factor`. A parameter that the loss does not reach has a gradient of zero, as
     /// in the full computation; frozen gates stay.
-    pub(crate) fn step(&mut self, grads: &GradStore, factor: f64, gates_frozen: bool) -> Result<()> {
+    pub(crate) fn step(&mut self, grads: &l0_ops::Gradients, factor: f64, gates_frozen: bool) -> Result<()> {
         self.steps += 1;
         for slot in self.slots.iter().filter(|slot| !(slot.is_gate && gates_frozen)) {
             let param = slot.var.as_tensor();
-            let grad = match grads.get(param) {
-                Some(grad) => grad.contiguous()?,
-                None => param.zeros_like()?,
-            };
+            let grad = grads.get(param)?.map_or_else(|| param.zeros_like(), Ok)?;
             let weight_decay = slot.weight_decay;
             match if slot.is_gate { self.gates } else { self.weights } {
                 Optimiser::Adam { learning_rate, beta1, beta2, eps } => {

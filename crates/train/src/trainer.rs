@@ -128,6 +128,10 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If loss or penalty is not finite any more; then no value was changed.
     pub fn step(&mut self, batch: &Batch, epoch: u64, step: u64) -> Result<StepResult> {
+        l0_ops::awake(|| self.one_step(batch, epoch, step))
+    }
+
+    fn one_step(&mut self, batch: &Batch, epoch: u64, step: u64) -> Result<StepResult> {
         // ---- gates: all drawn before any layer runs, so that closed ones save work
         let frozen = self.training.is_frozen(epoch);
         let weights = self.params.weights();
@@ -174,7 +178,7 @@ impl<'a> Trainer<'a> {
         }
 
         // ---- backward, step, clamp, average; multipliers climb with the densities that the loss had
-        let grads = total.backward()?;
+        let grads = l0_ops::backward(&total)?;
         self.optimiser.step(&grads, self.training.schedule.factor(epoch), frozen)?;
         if !frozen {
             self.network.clamp_(&weights)?;

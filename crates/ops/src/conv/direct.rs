@@ -4,20 +4,22 @@
 //! shift of a plane; the gradient of the images is, for each of these planes, a convolution of g with the kernel
 //! offsets that meet it. Good for few channels, narrow images and odd sizes, where matrix products starve.
 
+use std::ops::Range;
+
 use super::Geometry;
 use super::lanes::unpack;
 use super::plan::{Plan, groups, order_weights};
 use super::tile::{LANES, OUTPUTS, Source, Target, Vector, correlate, even};
-use crate::parallel::{carve, each, scratch};
+use crate::parallel::{carve, made, scratch};
 
-pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], ys: &mut [f32], places: &mut [u8]) {
+pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], places: &mut [u8]) -> Vec<f32> {
     let (plan, groups, out) = (Plan::new(g), groups(g), g.oc * g.pooled());
     let shifts = plan.shifts();
     let weights = order_weights(g.oc, g.depth(), |o, term| weight[o * g.depth() + term]);
     let kept = if g.pool > 1 { out * LANES } else { 0 };
-    let ys = carve(ys, groups.iter().map(|r| r.len() * out));
     let places = carve(places, groups.iter().map(|_| kept));
-    each(groups.iter().zip(ys).zip(places).collect(), |((images, ys), places)| {
+    let items = groups.iter().zip(places).map(|(images, places)| (images.len() * out, (images, places))).collect();
+    made(items, |(images, places): (&Range<usize>, &mut [u8]), ys| {
         let (mut x, mut a) = (scratch(g.ic * plan.x_plane() * LANES), scratch(g.oc * g.oh * g.ow * LANES));
         let (x, a) = (x.eights(), a.eights());
         plan.pack_images(&xs[images.start * g.image()..images.end * g.image()], x);
@@ -31,18 +33,22 @@ pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], ys
             }
         }
         finish(g, a, bias, ys, places.as_chunks_mut().0);
-    });
+    })
 }
 
 /// Bias, ReLU and pooling of a group, back to images.
 fn finish(g: &Geometry, a: &mut [Vector], bias: &[f32], ys: &mut [f32], places: &mut [[u8; LANES]]) {
     let (pooled, out) = (g.pooled(), g.oc * g.pooled());
     for (o, a) in a.chunks_exact_mut(g.oh * g.ow).enumerate() {
+        if g.bias_map {
+            let bias = &bias[o * a.len()..][..a.len()];
+            a.iter_mut().zip(bias).for_each(|(a, &bias)| *a += Vector::splat(bias));
+        }
         if g.pool > 1 {
             max_pool(g, a, &mut places[o * pooled..][..pooled]);
         }
         let a = &mut a[..pooled];
-        let bias = Vector::splat(bias[o]);
+        let bias = Vector::splat(if g.bias_map { 0.0 } else { bias[o] });
         if g.relu {
             a.iter_mut().for_each(|a| *a = rectify(*a + bias));
         } else {

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::lanes::{pack, unpack};
-use super::plan::{Plan, groups, order_weights};
+use super::plan::{Plan, frame, groups, order_weights};
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
 use super::{Backward, Geometry, Gradients};
-use crate::parallel::{carve, each, scratch, split};
+use crate::parallel::{carve, made, scratch, split};
 use crate::pointwise::mask_into;
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
@@ -17,11 +17,11 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let pieces = split(groups.len(), most, 1);
     let images = |piece: &Range<usize>| groups[piece.start].start..groups[piece.end - 1].end;
     let mut parts = vec![0.0; pieces.len() * (dw_len + db_len)];
-    let dx_len = if to.xs.is_empty() { 0 } else { g.image() };
-    let dx = carve(&mut to.xs, pieces.iter().map(|p| images(p).len() * dx_len));
+    let dx_len = if of.images { g.image() } else { 0 };
     let phases = if dx_len > 0 { phases(&plan, of.weight) } else { vec![] };
     let part = carve(&mut parts, pieces.iter().map(|_| dw_len + db_len));
-    each(pieces.iter().zip(dx).zip(part).collect(), |((piece, dx), part)| {
+    let items = pieces.iter().zip(part).map(|item| (images(item.0).len() * dx_len, item)).collect();
+    to.xs = made(items, |(piece, part): (&Range<usize>, &mut [f32]), dx| {
         let (dw, db) = part.split_at_mut(dw_len);
         let first = images(piece).start;
         for group in piece.clone() {
@@ -52,8 +52,16 @@ fn group_backward(
     let mut da = scratch(g.oc * plan.g_plane() * LANES);
     let da = da.eights();
     unfinish(plan, of, group, &images, da);
-    for (sum, plane) in db.iter_mut().zip(da.chunks_exact(plan.g_plane())) {
-        *sum += plane.iter().fold(Vector::ZERO, |sum, &v| sum + v).reduce_add();
+    for (sums, plane) in db.chunks_exact_mut(g.bias_plane()).zip(da.chunks_exact(plan.g_plane())) {
+        if !g.bias_map {
+            sums[0] += plane.iter().fold(Vector::ZERO, |sum, &v| sum + v).reduce_add();
+            continue;
+        }
+        for (sums, row) in
+            sums.chunks_exact_mut(g.ow).zip(plane[plan.top * plan.g_width()..].chunks_exact(plan.g_width()))
+        {
+            sums.iter_mut().zip(&row[plan.left..]).for_each(|(sum, v)| *sum += v.reduce_add());
+        }
     }
     if !dw.is_empty() {
         let mut x = scratch(g.ic * plan.x_plane() * LANES);
@@ -80,7 +88,12 @@ fn unfinish(plan: &Plan, of: &Backward, group: usize, images: &Range<usize>, da:
         mask_into(&mut masked, grad, &of.ys[range]);
         grad = &masked;
     }
-    da.fill(Vector::ZERO);
+    let (rows, columns) = (plan.top..plan.top + g.oh, plan.left..plan.left + g.ow);
+    if g.pool == 1 {
+        da.chunks_exact_mut(plan.g_plane()).for_each(|da| frame(da, plan.g_width(), rows.clone(), columns.clone()));
+    } else {
+        da.fill(Vector::ZERO);
+    }
     let mut plane = scratch(pooled * LANES);
     let plane = plane.eights();
     for (o, da) in da.chunks_exact_mut(plan.g_plane()).enumerate() {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::{Backward, Geometry, Gradients};
 use crate::gemm::{Mat, gemm};
-use crate::parallel::{carve, each, scratch, split};
+use crate::parallel::{carve, made, scratch, split};
 use crate::pointwise::{mask_into, rectify};
 
 /// Where a kernel offset of one dimension stays inside the image: the range of outputs, and the input of the first.
@@ -70,7 +70,11 @@ impl Geometry {
     fn finish(&self, a: &mut [f32], bias: &[f32], ys: &mut [f32], places: &mut [u8]) {
         let pooled = self.pooled();
         for (o, (a, ys)) in a.chunks_exact_mut(self.positions()).zip(ys.chunks_exact_mut(pooled)).enumerate() {
-            let bias = bias[o];
+            if self.bias_map {
+                let bias = &bias[o * a.len()..][..a.len()];
+                a.iter_mut().zip(bias).for_each(|(a, bias)| *a += bias);
+            }
+            let bias = if self.bias_map { 0.0 } else { bias[o] };
             if self.pool > 1 {
                 self.windows().forward(a, ys, &mut places[o * pooled..][..pooled]);
             } else {
@@ -106,12 +110,12 @@ fn pieces(g: &Geometry, most: usize) -> Vec<Range<usize>> {
     split(g.b, (macs / 200_000).clamp(1, most), 1)
 }
 
-pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], ys: &mut [f32], places: &mut [u8]) {
+pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], places: &mut [u8]) -> Vec<f32> {
     let (out, pieces) = (g.oc * g.pooled(), pieces(g, 16));
     let kept = if g.pool > 1 { out } else { 0 };
-    let ys = carve(ys, pieces.iter().map(|p| p.len() * out));
     let places = carve(places, pieces.iter().map(|p| p.len() * kept));
-    each(pieces.iter().zip(ys).zip(places).collect(), |((piece, ys), places)| {
+    let items = pieces.iter().zip(places).map(|(piece, places)| (piece.len() * out, (piece, places))).collect();
+    made(items, |(piece, places): (&Range<usize>, &mut [u8]), ys| {
         let mut cols = scratch(if g.pointwise() { 0 } else { g.depth() * g.positions() });
         let mut a = scratch(g.oc * g.positions());
         for (n, ys) in piece.clone().zip(ys.chunks_exact_mut(out)) {
@@ -125,17 +129,17 @@ pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], ys
             gemm(&mut a, false, Mat::new(weight, g.oc, g.depth()), Mat::new(cols, g.depth(), g.positions()));
             g.finish(&mut a, bias, ys, &mut places[(n - piece.start) * kept..][..kept]);
         }
-    });
+    })
 }
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let pieces = pieces(g, 4);
     let (dw_len, db_len) = (to.weight.len(), to.bias.len());
     let mut parts = vec![0.0; pieces.len() * (dw_len + db_len)];
-    let dx_len = if to.xs.is_empty() { 0 } else { g.image() };
-    let dx = carve(&mut to.xs, pieces.iter().map(|p| p.len() * dx_len));
+    let dx_len = if of.images { g.image() } else { 0 };
     let parts_of = carve(&mut parts, pieces.iter().map(|_| dw_len + db_len));
-    each(pieces.iter().cloned().zip(dx).zip(parts_of).collect(), |((piece, dx), part)| {
+    let items = pieces.iter().cloned().zip(parts_of).map(|item| (item.0.len() * dx_len, item)).collect();
+    to.xs = made(items, |(piece, part): (Range<usize>, &mut [f32]), dx| {
         let (dw, db) = part.split_at_mut(dw_len);
         piece_backward(g, of, piece, dx, dw, db);
     });
@@ -155,8 +159,12 @@ fn piece_backward(g: &Geometry, of: &Backward, piece: Range<usize>, dx: &mut [f3
         let places = if g.pool > 1 { &of.places[n * out..][..out] } else { &[] };
         g.unfinish(grad, ys, places, &mut masked, &mut a);
         let da = Mat::new(&a, g.oc, g.positions());
-        for (sum, plane) in db.iter_mut().zip(a.chunks_exact(g.positions())) {
-            *sum += plane.iter().sum::<f32>();
+        if g.bias_map {
+            db.iter_mut().zip(&*a).for_each(|(sum, a)| *sum += a);
+        } else {
+            for (sum, plane) in db.iter_mut().zip(a.chunks_exact(g.positions())) {
+                *sum += plane.iter().sum::<f32>();
+            }
         }
         if !dw.is_empty() {
             let image = &of.xs[n * g.image()..][..g.image()];

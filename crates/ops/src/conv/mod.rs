@@ -1,7 +1,7 @@
 //! Two-dimensional convolution (cross-correlation), with bias, ReLU and max pooling at once.
 //!
 //! `a[n, o, y, x] = b[o] + sum over i, u, v of W[o, i, u, v] xs[n, i, s y + u - p, s x + v - p]`, with stride s, padding
-//! p and zeros outside of the image; xs (b, i, h, w), W (o, i, k, k), b (o,) -> (b, o, h', w'),
+//! p and zeros outside of the image; xs (b, i, h, w), W (o, i, k, k), b (o,) or (o, h', w') -> (b, o, h', w'),
 //! h' = (h + 2 p - k) / s + 1. Then `ys = maxpool(max(0, a))`, each part if asked.
 //!
 //! With g the gradient of a (that of ys, sent to the place of each maximum, zero where ReLU closed it):
@@ -19,6 +19,7 @@ use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use crate::chain::apply3;
 use crate::cpu::{bias_or_zeros, data, expect_dims, expect_rank, output, serves, slice, tensor};
 use crate::pool::{MAX_SIDE, Windows};
 use crate::{Epilogue, portable};
@@ -39,6 +40,8 @@ struct Geometry {
     ow: usize,
     relu: bool,
     pool: usize,
+    /// Whether the bias is a map, with a number for each position, and not one for each channel.
+    bias_map: bool,
     path: Path,
 }
 
@@ -77,6 +80,11 @@ impl Geometry {
         self.ic * self.kh * self.kw
     }
 
+    /// Numbers of the bias of a channel.
+    fn bias_plane(&self) -> usize {
+        if self.bias_map { self.oh * self.ow } else { 1 }
+    }
+
     /// Numbers of a plane of ys.
     fn pooled(&self) -> usize {
         (self.oh / self.pool) * (self.ow / self.pool)
@@ -101,6 +109,8 @@ struct Backward<'a> {
     ys: &'a [f32],
     grad: &'a [f32],
     places: &'a [u8],
+    /// Whether the gradient of xs is wanted.
+    images: bool,
 }
 
 /// What a backward pass computes; empty where it is not wanted.
@@ -127,13 +137,12 @@ impl CustomOp3 for Conv {
         let (xs, weight) = (slice(xs, xs_layout)?, slice(weight, weight_layout)?);
         let bias = slice(bias, bias_layout)?;
         let g = &self.geometry;
-        let mut ys = vec![0.0; g.b * g.oc * g.pooled()];
-        let mut places = vec![0; g.path.places_len(g, ys.len())];
+        let mut places = vec![0; g.path.places_len(g, g.b * g.oc * g.pooled())];
         let forward = match g.path {
             Path::Products => im2col::forward,
             Path::Direct => direct::forward,
         };
-        forward(g, xs, weight, bias, &mut ys, &mut places);
+        let ys = forward(g, xs, weight, bias, &mut places);
         if self.tracked {
             // The first run of an op is its only one: candle makes a new op for every call.
             let _ = self.places.set(places);
@@ -151,12 +160,12 @@ impl CustomOp3 for Conv {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let Some(places) = self.places.get() else { bail!("conv2d: backward before forward") };
         let zeros = |t: &Tensor| if t.track_op() { vec![0.0; t.elem_count()] } else { vec![] };
-        let mut to = Gradients { xs: zeros(xs), weight: zeros(weight), bias: zeros(bias) };
+        let mut to = Gradients { xs: vec![], weight: zeros(weight), bias: zeros(bias) };
         let grad = grad.contiguous()?;
         let ((x, xl), (w, wl)) = (xs.storage_and_layout(), weight.storage_and_layout());
         let ((y, yl), (g, gl)) = (ys.storage_and_layout(), grad.storage_and_layout());
         let (x, w, y, g) = (data(&x, xl)?, data(&w, wl)?, data(&y, yl)?, data(&g, gl)?);
-        let operands = Backward { xs: x, weight: w, ys: y, grad: g, places };
+        let operands = Backward { xs: x, weight: w, ys: y, grad: g, places, images: xs.track_op() };
         let backward = match self.geometry.path {
             Path::Products => im2col::backward,
             Path::Direct => gradients::backward,
@@ -167,7 +176,8 @@ impl CustomOp3 for Conv {
     }
 }
 
-/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
+/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1. The
+/// bias can be a map, (o, h', w').
 ///
 /// # Errors
 /// If the shapes do not fit together, the stride is 0 or the kernel is larger than the padded image.
@@ -196,7 +206,7 @@ pub fn conv2d_epilogue(
     let bias = bias_or_zeros(bias, geometry.oc, xs)?;
     let tracked = xs.track_op() || weight.track_op() || bias.track_op();
     let conv = Conv { geometry, places: OnceLock::new(), tracked };
-    xs.contiguous()?.apply_op3(&weight.contiguous()?, &bias, conv)
+    apply3(&xs.contiguous()?, &weight.contiguous()?, &bias, conv)
 }
 
 fn check(
@@ -211,9 +221,6 @@ fn check(
     expect_rank("conv2d", "weight", weight, &[4])?;
     let ((b, ic, ih, iw), (oc, _, kh, kw)) = (xs.dims4()?, weight.dims4()?);
     expect_dims("conv2d", "weight", weight, &[oc, ic, kh, kw])?;
-    if let Some(bias) = bias {
-        expect_dims("conv2d", "bias", bias, &[oc])?;
-    }
     let (h, w) = (ih + 2 * padding, iw + 2 * padding);
     if stride == 0 || kh * kw == 0 || h < kh || w < kw {
         bail!(
@@ -221,9 +228,13 @@ fn check(
         )
     }
     let (oh, ow) = ((h - kh) / stride + 1, (w - kw) / stride + 1);
+    let bias_map = bias.is_some_and(|bias| bias.rank() == 3);
+    if let Some(bias) = bias {
+        expect_dims("conv2d", "bias", bias, &[oc, oh, ow][..if bias_map { 3 } else { 1 }])?;
+    }
     let Epilogue { relu, max_pool: pool } = epilogue;
     if pool == 0 || oh < pool || ow < pool {
         bail!("conv2d: found maps of {oh}x{ow}, expected at least one pooling window of side {pool} (1 or more)")
     }
-    Ok(Geometry { b, ic, ih, iw, oc, kh, kw, stride, padding, oh, ow, relu, pool, path: Path::choose(b) })
+    Ok(Geometry { b, ic, ih, iw, oc, kh, kw, stride, padding, oh, ow, relu, pool, bias_map, path: Path::choose(b) })
 }

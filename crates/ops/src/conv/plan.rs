@@ -60,8 +60,11 @@ impl Plan {
     /// The padded planes of a group of images.
     pub(super) fn pack_images(&self, images: &[f32], x: &mut [Vector]) {
         let (g, s) = (&self.g, self.g.stride);
-        if g.padding > 0 || s > 1 {
+        if s > 1 {
             x.fill(Vector::ZERO);
+        } else if g.padding > 0 {
+            x.chunks_exact_mut(self.x_plane())
+                .for_each(|x| frame(x, self.wq, g.padding..g.padding + g.ih, g.padding..g.padding + g.iw));
         }
         let mut line = scratch(g.iw * LANES);
         let line = line.eights();
@@ -79,6 +82,18 @@ impl Plan {
             for (column, vector) in line.iter().enumerate() {
                 x[i * self.x_plane() + self.shift(y, column + g.padding)] = *vector;
             }
+        }
+    }
+}
+
+/// Zeros around the `rows` and `columns` of a plane.
+pub(super) fn frame(plane: &mut [Vector], width: usize, rows: Range<usize>, columns: Range<usize>) {
+    for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+        if rows.contains(&y) {
+            row[..columns.start].fill(Vector::ZERO);
+            row[columns.end..].fill(Vector::ZERO);
+        } else {
+            row.fill(Vector::ZERO);
         }
     }
 }

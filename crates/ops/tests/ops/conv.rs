@@ -21,9 +21,10 @@ impl Case {
     }
 
     fn map(&self, xs: &[Vec<f64>], n: usize, o: usize) -> Vec<f64> {
-        let ((ic, _), (ih, iw), (kh, kw)) = (self.channels, self.image, self.kernel);
+        let ((ic, oc), (ih, iw), (kh, kw)) = (self.channels, self.image, self.kernel);
         let (oh, ow) = self.maps();
-        let mut map = vec![xs.get(2).map_or(0.0, |bias| bias[o]); oh * ow];
+        let bias = |at: usize| xs.get(2).map_or(0.0, |b| if b.len() > oc { b[o * oh * ow + at] } else { b[o] });
+        let mut map: Vec<f64> = (0..oh * ow).map(bias).collect();
         for (at, a) in map.iter_mut().enumerate() {
             for k in 0..ic * kh * kw {
                 let (i, u, v) = (k / (kh * kw), k / kw % kh, k % kw);
@@ -50,12 +51,21 @@ impl Case {
     }
 
     fn check(&self, bias: bool) {
+        let (oc, (oh, ow)) = (self.channels.1, self.maps());
+        self.check_bias(bias.then(|| Array::normal("bias", &[oc])));
+        if bias && oh * ow > 1 {
+            self.check_bias(Some(Array::normal("bias", &[oc, oh, ow])));
+        }
+    }
+
+    fn check_bias(&self, bias: Option<Array>) {
         let (ic, oc) = self.channels;
         let mut inputs = vec![
             Array::normal("xs", &[self.b, ic, self.image.0, self.image.1]),
             Array::normal("weight", &[oc, ic, self.kernel.0, self.kernel.1]),
         ];
-        inputs.extend(bias.then(|| Array::normal("bias", &[oc])));
+        let name = format!("{self:?} bias {:?}", bias.as_ref().map(|b| &b.dims));
+        inputs.extend(bias);
         let epilogue = Epilogue { relu: self.relu, max_pool: self.pool };
         let op = |t: &[candle_core::Tensor]| {
             l0_ops::conv2d_epilogue(&t[0], &t[1], t.get(2), self.stride, self.padding, epilogue)
@@ -63,7 +73,7 @@ impl Case {
         let other = |t: &[candle_core::Tensor]| {
             portable::conv2d_epilogue(&t[0], &t[1], t.get(2), self.stride, self.padding, epilogue)
         };
-        check(&format!("{self:?} bias {bias}"), &inputs, &op, &other, &|xs| self.naive(xs));
+        check(&name, &inputs, &op, &other, &|xs| self.naive(xs));
     }
 }
 

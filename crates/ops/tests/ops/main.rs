@@ -1,5 +1,6 @@
 //! Every operation of the crate against naive loops, finite differences, `portable`, and itself on other threads.
 
+mod chain;
 mod conv;
 mod elementwise;
 mod linear;

@@ -1,0 +1,305 @@
+//! Gradients handed from operation to operation.
+//!
+//! Candle's `backward` gives every tracked argument of an operation a tensor of zeros and adds the gradient to it: two
+//! more tensors and three passes on one thread, for what nearly always is a single term. So our operations stand in
+//! Candle's graph joined by *tokens*, scalars that only keep the order, and each gradient waits in a slot beside its
+//! token until the operation that made the value takes it:
+//!
+//! ```text
+//! xs --Enter--> token --Step--> token --Step--> token --Reveal--> ys, an ordinary tracked tensor
+//!                      slot <--  |     slot <--  |     slot <-- its gradient
+//! ```
+//!
+//! Every value made on the way is an ordinary tracked tensor as well: used by one of Candle's own operations it takes
+//! its gradient from Candle, used by one of ours from the slot, and from both if both use it. [`backward`] keeps the
+//! gradients of variables out of Candle's store, too.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+
+use candle_core::backprop::GradStore;
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, TensorId,
+};
+
+use crate::cpu::{host, output};
+use crate::pointwise::sum;
+
+/// Where the gradient of a value waits, with the value.
+#[derive(Clone, Default)]
+struct Slot(Arc<Mutex<Option<Arrived>>>);
+
+struct Arrived {
+    grad: Tensor,
+    ys: Tensor,
+}
+
+impl Slot {
+    fn add(&self, grad: Tensor, ys: &Tensor) -> Result<()> {
+        let mut place = lock(&self.0);
+        let grad = match place.take() {
+            Some(before) => sum(&before.grad, &grad)?,
+            None => grad,
+        };
+        *place = Some(Arrived { grad, ys: ys.detach() });
+        Ok(())
+    }
+
+    fn take(&self) -> Option<Arrived> {
+        lock(&self.0).take()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The place of a value in the chain.
+struct Link {
+    token: Tensor,
+    slot: Slot,
+}
+
+/// The links of living values; a value owns its link through its place in Candle's graph.
+static LINKS: LazyLock<Mutex<HashMap<TensorId, Weak<Link>>>> = LazyLock::new(Mutex::default);
+
+fn register(ys: &Tensor, link: &Arc<Link>) {
+    let mut links = lock(&LINKS);
+    if links.len() == links.capacity() {
+        links.retain(|_, link| link.strong_count() > 0);
+    }
+    links.insert(ys.id(), Arc::downgrade(link));
+}
+
+impl Link {
+    /// The link of a tracked tensor; what Candle made enters here.
+    fn of(xs: &Tensor) -> Result<Arc<Self>> {
+        if let Some(link) = lock(&LINKS).get(&xs.id()).and_then(Weak::upgrade) {
+            return Ok(link);
+        }
+        let slot = Slot::default();
+        Ok(Arc::new(Self { token: xs.apply_op1(Enter(slot.clone()))?, slot }))
+    }
+}
+
+/// One of our operations: a custom op of Candle with any number of arguments.
+trait Operation: Send + Sync {
+    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)>;
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]>;
+}
+
+struct One<C>(C);
+struct Two<C>(C);
+struct Three<C>(C);
+
+impl<C: CustomOp1 + Send + Sync> Operation for One<C> {
+    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)> {
+        let (a, al) = args[0].storage_and_layout();
+        self.0.cpu_fwd(host(&a)?, al)
+    }
+
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+        Ok([self.0.bwd(&args[0], ys, grad)?, None, None])
+    }
+}
+
+impl<C: CustomOp2 + Send + Sync> Operation for Two<C> {
+    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)> {
+        let ((a, al), (b, bl)) = (args[0].storage_and_layout(), args[1].storage_and_layout());
+        self.0.cpu_fwd(host(&a)?, al, host(&b)?, bl)
+    }
+
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+        let (a, b) = self.0.bwd(&args[0], &args[1], ys, grad)?;
+        Ok([a, b, None])
+    }
+}
+
+impl<C: CustomOp3 + Send + Sync> Operation for Three<C> {
+    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)> {
+        let ((a, al), (b, bl)) = (args[0].storage_and_layout(), args[1].storage_and_layout());
+        let (c, cl) = args[2].storage_and_layout();
+        self.0.cpu_fwd(host(&a)?, al, host(&b)?, bl, host(&c)?, cl)
+    }
+
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+        self.0.bwd(&args[0], &args[1], &args[2], ys, grad).map(<[_; 3]>::from)
+    }
+}
+
+/// `op(xs)`, in the chain.
+pub(crate) fn apply1(xs: &Tensor, op: impl CustomOp1 + Send + Sync + 'static) -> Result<Tensor> {
+    apply(vec![xs.clone()], Arc::new(One(op)))
+}
+
+/// `op(a, b)`, in the chain.
+pub(crate) fn apply2(a: &Tensor, b: &Tensor, op: impl CustomOp2 + Send + Sync + 'static) -> Result<Tensor> {
+    apply(vec![a.clone(), b.clone()], Arc::new(Two(op)))
+}
+
+/// `op(a, b, c)`, in the chain.
+pub(crate) fn apply3(a: &Tensor, b: &Tensor, c: &Tensor, op: impl CustomOp3 + Send + Sync + 'static) -> Result<Tensor> {
+    apply(vec![a.clone(), b.clone(), c.clone()], Arc::new(Three(op)))
+}
+
+fn apply(args: Vec<Tensor>, op: Arc<dyn Operation>) -> Result<Tensor> {
+    let links = args.iter().map(|arg| arg.track_op().then(|| Link::of(arg)).transpose());
+    let links = links.collect::<Result<Vec<Option<Arc<Link>>>>>()?;
+    let idle = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+    let token = |i: usize| links.get(i).and_then(Option::as_ref).map_or(&idle, |link| &link.token);
+    let slot = Slot::default();
+    let slots = links.iter().map(|link| link.as_ref().map(|link| link.slot.clone())).collect();
+    let step = Step { op: op.clone(), args: args.clone(), slots, slot: slot.clone() };
+    let link = Arc::new(Link { token: token(0).apply_op3(token(1), token(2), step)?, slot });
+    let ys = link.token.apply_op1(Reveal { op, args, link: link.clone() })?;
+    if ys.track_op() {
+        register(&ys, &link);
+    }
+    Ok(ys)
+}
+
+/// A token that stands for nothing but its place.
+fn nothing() -> Result<(CpuStorage, Shape)> {
+    output(vec![0.0], ())
+}
+
+/// A value of Candle's, or a variable, becomes a token.
+struct Enter(Slot);
+
+impl CustomOp1 for Enter {
+    fn name(&self) -> &'static str {
+        "enter"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        nothing()
+    }
+
+    fn bwd(&self, xs: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        match self.0.take() {
+            Some(arrived) if xs.is_variable() => keep(xs, arrived.grad),
+            Some(arrived) => Ok(Some(arrived.grad)),
+            None if xs.is_variable() => Ok(None),
+            None => xs.zeros_like().map(Some),
+        }
+    }
+}
+
+/// Tokens of the arguments to the token of the result. Backward, the operation takes the gradient from its slot and
+/// puts those of its arguments into theirs.
+struct Step {
+    op: Arc<dyn Operation>,
+    args: Vec<Tensor>,
+    slots: Vec<Option<Slot>>,
+    slot: Slot,
+}
+
+impl CustomOp3 for Step {
+    fn name(&self) -> &'static str {
+        "step"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        nothing()
+    }
+
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        c: &Tensor,
+        _: &Tensor,
+        token: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        if let Some(Arrived { grad, ys }) = self.slot.take() {
+            let grads = self.op.backward(&self.args, &ys, &grad)?;
+            for ((grad, slot), arg) in grads.into_iter().zip(&self.slots).zip(&self.args) {
+                if let (Some(grad), Some(slot)) = (grad, slot) {
+                    slot.add(grad, arg)?;
+                }
+            }
+        }
+        let passed = |arg: &Tensor| arg.track_op().then(|| token.clone());
+        Ok((passed(a), passed(b), passed(c)))
+    }
+}
+
+/// A token becomes the value that it stands for.
+struct Reveal {
+    op: Arc<dyn Operation>,
+    args: Vec<Tensor>,
+    link: Arc<Link>,
+}
+
+impl CustomOp1 for Reveal {
+    fn name(&self) -> &'static str {
+        "reveal"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.op.forward(&self.args)
+    }
+
+    fn bwd(&self, token: &Tensor, ys: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        self.link.slot.add(grad.clone(), ys)?;
+        token.zeros_like().map(Some)
+    }
+}
+
+thread_local! {
+    static KEPT: RefCell<Option<HashMap<TensorId, Tensor>>> = const { RefCell::new(None) };
+}
+
+/// Keeps the gradient of a variable if [`backward`] runs; otherwise it is for Candle's store.
+fn keep(var: &Tensor, grad: Tensor) -> Result<Option<Tensor>> {
+    KEPT.with_borrow_mut(|kept| {
+        let Some(kept) = kept else { return Ok(Some(grad)) };
+        let grad = match kept.remove(&var.id()) {
+            Some(before) => sum(&before, &grad)?,
+            None => grad,
+        };
+        kept.insert(var.id(), grad);
+        Ok(None)
+    })
+}
+
+/// The gradients of a loss.
+#[derive(Debug)]
+pub struct Gradients {
+    kept: HashMap<TensorId, Tensor>,
+    store: GradStore,
+}
+
+impl Gradients {
+    /// The gradient of a variable, contiguous; none if the loss does not depend on it.
+    ///
+    /// # Errors
+    /// If two parts of it cannot be added.
+    pub fn get(&self, var: &Tensor) -> Result<Option<Tensor>> {
+        match (self.kept.get(&var.id()), self.store.get(var)) {
+            (Some(a), Some(b)) => (a + b).map(Some),
+            (a, b) => a.or(b).map(Tensor::contiguous).transpose(),
+        }
+    }
+}
+
+/// The gradients of `loss`, a scalar, with respect to all variables: those of Candle's own `backward`, but the ones that
+/// come from operations of this crate are neither copied nor added to zeros.
+///
+/// # Errors
+/// As Candle's `backward`.
+pub fn backward(loss: &Tensor) -> Result<Gradients> {
+    KEPT.set(Some(HashMap::new()));
+    let store = loss.backward();
+    let kept = KEPT.take().unwrap_or_default();
+    Ok(Gradients { kept, store: store? })
+}
