@@ -3,13 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor, Var};
 use clap::Parser;
 use l0::{Lambda, Network};
-use l0_data::{Batch, Normalise, Split};
+use l0_data::{Normalise, Split};
 use l0_experiments::{cli, recipes, session};
 use l0_rng::{Purpose, Stream};
 use l0_train::{Optimiser, Trainer, Training};
@@ -45,7 +45,6 @@ struct Args {
 
 /// What is timed: our work, and what PyTorch is asked to do.
 struct Row {
-    name: &'static str,
     ours: Box<dyn FnMut() -> Result<()>>,
     peer: Value,
     times: usize,
@@ -58,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn bench(args: &Args, threads: usize) -> Result<()> {
-    let wanted = |row: &Row| args.rows.is_empty() || args.rows.iter().any(|word| row.name.contains(word.as_str()));
+    let wanted = |name: &str| args.rows.is_empty() || args.rows.iter().any(|word| name.contains(word.as_str()));
     let mut peer = match Peer::start(&args.python) {
         Ok(peer) => Some(peer),
         Err(error) => {
@@ -76,8 +75,9 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         "row", "ratio", "ours ms (min..max)", "PyTorch ms (min..max), best of", "floor ms"
     );
     let mut rows = Vec::new();
-    for mut row in all()?.into_iter().filter(wanted) {
-        rows.push(time(&mut row, peer.as_mut(), args, threads, floor)?);
+    for (name, prepare) in all()?.into_iter().filter(|(name, _)| wanted(name)) {
+        let mut row = prepare()?;
+        rows.push(time(name, &mut row, peer.as_mut(), args, threads, floor)?);
     }
     let report = json!({
         "machine": l0_record::machine(threads), "revision": session::revision(), "when": l0_record::now(),
@@ -90,7 +90,20 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     Ok(())
 }
 
-fn time(row: &mut Row, mut peer: Option<&mut Peer>, args: &Args, threads: usize, floor: f64) -> Result<Value> {
+/// A row that is not prepared yet.
+type Prepare = Box<dyn FnOnce() -> Result<Row>>;
+
+/// Before each turn: the other's threads, which wait by spinning for a while, are asleep by then.
+const PAUSE: Duration = Duration::from_millis(50);
+
+fn time(
+    name: &str,
+    row: &mut Row,
+    mut peer: Option<&mut Peer>,
+    args: &Args,
+    threads: usize,
+    floor: f64,
+) -> Result<Value> {
     let mut ours = Vec::new();
     let mut variants: Vec<(String, Value, Vec<f64>)> = Vec::new();
     for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
@@ -108,8 +121,9 @@ fn time(row: &mut Row, mut peer: Option<&mut Peer>, args: &Args, threads: usize,
             variants.push((name, request, Vec::new()));
         }
     }
-    (row.ours)()?;
     for _ in 0..args.rounds {
+        std::thread::sleep(PAUSE);
+        (row.ours)()?; // each turn begins with one untimed, for both
         for _ in 0..row.times {
             let begin = Instant::now();
             (row.ours)()?;
@@ -117,8 +131,9 @@ fn time(row: &mut Row, mut peer: Option<&mut Peer>, args: &Args, threads: usize,
         }
         if let Some(peer) = peer.as_deref_mut() {
             for (_, request, spent) in &mut variants {
-                request["times"] = row.times.into();
-                spent.extend(peer.ask(request)?);
+                request["times"] = (row.times + 1).into();
+                std::thread::sleep(PAUSE);
+                spent.extend(peer.ask(request)?.into_iter().skip(1));
             }
         }
     }
@@ -130,7 +145,7 @@ fn time(row: &mut Row, mut peer: Option<&mut Peer>, args: &Args, threads: usize,
     let floor = row.flop / floor / 1e6;
     println!(
         "{:<44} {:>6} {:>22} {:>30} {:>9.2}",
-        row.name,
+        name,
         ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
         ours.to_string(),
         best.map_or("-".into(), |(name, best)| format!("{best} {name}")),
@@ -138,7 +153,7 @@ fn time(row: &mut Row, mut peer: Option<&mut Peer>, args: &Args, threads: usize,
     );
     let variants: Vec<Value> =
         variants.iter().map(|(name, spread)| json!({ "name": name, "ms": spread.json() })).collect();
-    Ok(json!({ "row": row.name, "ratio": ratio, "ours_ms": ours.json(), "floor_ms": floor, "peer": variants }))
+    Ok(json!({ "row": name, "ratio": ratio, "ours_ms": ours.json(), "floor_ms": floor, "peer": variants }))
 }
 
 struct Spread {
@@ -219,39 +234,52 @@ fn stream(name: &str) -> Stream {
     Stream::new(1, Purpose::Other, 0, 0, name)
 }
 
-fn all() -> Result<Vec<Row>> {
+fn all() -> Result<Vec<(&'static str, Prepare)>> {
     let (mlp, lenet5) = (l0_mlp::lenet_300_100(), l0_lenet5::lenet5_caffe());
     let lambda = [Lambda::PerWeight(0.1)];
     let adam = recipes::quickstart().training;
     let sgd = Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true };
     let wrn = Training { optimiser: sgd, ..adam.clone() };
-    let mlp_l0 = || l0_mlp::l0(&mlp, &lambda);
-    let lenet5_l0 = || l0_lenet5::l0(&lenet5, &lambda);
     let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10), &[Lambda::PerWeight(0.001)], 0.0)?;
+    let (mlp_l0, lenet5_l0) = (l0_mlp::l0(&mlp, &lambda)?, l0_lenet5::l0(&lenet5, &lambda)?);
+    let mlp = |open: Option<&'static [usize]>| step(&mlp_l0, open, "mlp", 100, 20, &adam);
+    let lenet5_of = |network: &Network, open: Option<&'static [usize]>| step(network, open, "lenet5", 100, 10, &adam);
+    let lenet5_l0 = |open| lenet5_of(&lenet5_l0, open);
     Ok(vec![
-        step("MLP step, gates as initialised", mlp_l0()?, None, "mlp", 100, 20, &adam)?,
-        step("MLP step, gates at 219-214-100", mlp_l0()?, Some(&[219, 214, 100]), "mlp", 100, 20, &adam)?,
-        step("LeNet-5 step, dense, no gates", l0_lenet5::dense(&lenet5)?, None, "lenet5", 100, 10, &adam)?,
-        step("LeNet-5 step, gates as initialised", lenet5_l0()?, None, "lenet5", 100, 10, &adam)?,
-        step("LeNet-5 step, gates at 20-25-45-462", lenet5_l0()?, Some(&[20, 25, 45, 462]), "lenet5", 100, 10, &adam)?,
-        step("LeNet-5 step, gates at 9-18-65-25", lenet5_l0()?, Some(&[9, 18, 65, 25]), "lenet5", 100, 10, &adam)?,
-        step("WRN-16-1 step, gates as initialised", wrn_l0, None, "wrn", 128, 3, &wrn)?,
-        conv("conv 64x160x32x32 -> 160, 3x3, with backward", [64, 160, 32, 32], 160, 3, 1, 2)?,
-        conv("conv 64x16x32x32 -> 16, 3x3, with backward", [64, 16, 32, 32], 16, 3, 1, 10)?,
-        conv("conv 100x20x12x12 -> 50, 5x5, with backward", [100, 20, 12, 12], 50, 5, 0, 10)?,
+        ("MLP step, gates as initialised", mlp(None)),
+        ("MLP step, gates at 219-214-100", mlp(Some(&[219, 214, 100]))),
+        ("LeNet-5 step, dense, no gates", lenet5_of(&l0_lenet5::dense(&lenet5)?, None)),
+        ("LeNet-5 step, gates as initialised", lenet5_l0(None)),
+        ("LeNet-5 step, gates at 20-25-45-462", lenet5_l0(Some(&[20, 25, 45, 462]))),
+        ("LeNet-5 step, gates at 9-18-65-25", lenet5_l0(Some(&[9, 18, 65, 25]))),
+        ("WRN-16-1 step, gates as initialised", step(&wrn_l0, None, "wrn", 128, 3, &wrn)),
+        ("conv 64x160x32x32 -> 160, 3x3, with backward", conv([64, 160, 32, 32], 160, 3, 1, 2)),
+        ("conv 64x16x32x32 -> 16, 3x3, with backward", conv([64, 16, 32, 32], 16, 3, 1, 10)),
+        ("conv 100x20x12x12 -> 50, 5x5, with backward", conv([100, 20, 12, 12], 50, 5, 0, 10)),
     ])
 }
 
 /// A training step on random images. `open` puts so many gates of each set at the upper end of their range and all
 /// others at the lower, where a twentieth of them still opens in a step, as late in a real run.
 fn step(
-    name: &'static str,
+    network: &Network,
+    open: Option<&'static [usize]>,
+    model: &'static str,
+    batch: usize,
+    times: usize,
+    training: &Training,
+) -> Prepare {
+    let (network, training) = (network.clone(), training.clone());
+    Box::new(move || prepare_step(network, open, model, batch, times, training))
+}
+
+fn prepare_step(
     network: Network,
     open: Option<&[usize]>,
     model: &str,
     batch: usize,
     times: usize,
-    training: &Training,
+    training: Training,
 ) -> Result<Row> {
     let shape = network.net().shape(0).dims();
     let pixels = (0..batch * shape.iter().product::<usize>()).map(|i| (i * 37 % 251) as u8).collect();
@@ -262,7 +290,7 @@ fn step(
     let mut flop = 6.0 * network.net().cost().macs() as f64 * batch as f64;
     // The trainer borrows what it trains; a benchmark lives as long as its program.
     let (network, training): (&'static Network, &'static Training) =
-        (Box::leak(Box::new(network)), Box::leak(Box::new(training.clone())));
+        (Box::leak(Box::new(network)), Box::leak(Box::new(training)));
     let mut trainer = Trainer::new(network, training, 60_000, 1, &Device::Cpu)?;
     if let Some(open) = open {
         let gates: Vec<_> = trainer.params().iter().filter(|p| p.role == l0_net::Role::Mask).cloned().collect();
@@ -273,18 +301,22 @@ fn step(
         let left = network.pruned(&trainer.params().detached(), l0::Estimator::Mean)?;
         flop = 6.0 * left.cost.macs() as f64 * batch as f64;
     }
+    let images = split.batch(&indices, &normalise, None, &Device::Cpu)?; // made once, as the peer's are
     let mut at = 0;
     let ours = move || {
-        let batch: Batch = split.batch(&indices, &normalise, None, &Device::Cpu)?;
         at += 1;
-        trainer.step(&batch, 0, at)?;
+        trainer.step(&images, 0, at)?;
         Ok(())
     };
     let peer = json!({ "work": "step", "model": model, "batch": batch });
-    Ok(Row { name, ours: Box::new(ours), peer, times, flop })
+    Ok(Row { ours: Box::new(ours), peer, times, flop })
 }
 
-fn conv(name: &'static str, shape: [usize; 4], out: usize, kernel: usize, padding: usize, times: usize) -> Result<Row> {
+fn conv(shape: [usize; 4], out: usize, kernel: usize, padding: usize, times: usize) -> Prepare {
+    Box::new(move || prepare_conv(shape, out, kernel, padding, times))
+}
+
+fn prepare_conv(shape: [usize; 4], out: usize, kernel: usize, padding: usize, times: usize) -> Result<Row> {
     let random =
         |name: &str, dims: &[usize]| Var::from_vec(stream(name).normals(dims.iter().product()), dims, &Device::Cpu);
     let xs = random("xs", &shape)?;
@@ -297,5 +329,5 @@ fn conv(name: &'static str, shape: [usize; 4], out: usize, kernel: usize, paddin
         Ok(())
     };
     let peer = json!({ "work": "conv", "shape": shape, "out": out, "kernel": kernel, "padding": padding });
-    Ok(Row { name, ours: Box::new(ours), peer, times, flop })
+    Ok(Row { ours: Box::new(ours), peer, times, flop })
 }
