@@ -7,7 +7,11 @@ use crate::Result;
 
 /// The values of the parameter `leaf` of a node.
 pub(crate) fn values(net: &Net, weights: &Weights, id: NodeId, leaf: &str) -> Result<Vec<f32>> {
-    let tensor: &Tensor = weights.get(&format!("{}.{leaf}", net.node(id).name))?;
+    flat(weights.get(&format!("{}.{leaf}", net.node(id).name))?)
+}
+
+/// The numbers of a tensor, in order.
+pub(crate) fn flat(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }
 

@@ -1,10 +1,10 @@
 //! A network as a list of steps on buffers.
 
-use l0_net::{Layer, Net, NodeId, Weights};
+use l0_net::{Layer, Net, NodeId, Shape, Weights};
 
 use crate::Result;
 use crate::conv::{Conv, Geometry};
-use crate::fold::{Chain, values};
+use crate::fold::{Chain, flat, values};
 use crate::kernel::{Add, AvgPool, Gather, Kernel, Map, MaxPool, Pointwise};
 use crate::layout::Layout;
 use crate::linear::Linear;
@@ -189,7 +189,7 @@ impl Compiler<'_> {
     fn pointwise(&mut self, id: NodeId, input: Value) -> Result<NodeId> {
         let Some(chain) = Chain::from(self.net, self.weights, id)? else {
             let (last, relu) = self.then_relu(id);
-            let (output, values) = (self.layout(last)?, self.values(id, "bias")?);
+            let (output, values) = (self.layout(last)?, self.map(id)?);
             self.step(last, &[input], output, Map { input: input.layout, output, values, relu });
             return Ok(last);
         };
@@ -197,6 +197,15 @@ impl Compiler<'_> {
         let (scale, shift) = chain.into_pointwise();
         self.step(last, &[input], output, Pointwise { input: input.layout, output, scale, shift, relu });
         Ok(last)
+    }
+
+    /// The constants of a bias or border at every position.
+    fn map(&self, id: NodeId) -> Result<Vec<f32>> {
+        let (Layer::Border { margins }, Shape::Image(_, h, w)) = (&self.net.node(id).layer, self.net.shape(id)) else {
+            return self.values(id, "bias");
+        };
+        let distinct = self.weights.get(&format!("{}.bias", self.net.node(id).name))?;
+        flat(&margins.expand(distinct, h, w)?)
     }
 
     /// The ReLU that alone reads `id`, if there is one, else `id`.

@@ -7,7 +7,7 @@
 //! - values of masks are multiplied into weights; a space that something else than linear maps reads gets a scale of its
 //!   own (`NAME.scale`);
 //! - constants of closed units go into the bias of the next linear map, or, where zero padding makes them uneven, into a
-//!   bias per position after it (`NAME.border`);
+//!   bias per position after it (`NAME.border`), of which only the distinct values are kept ([`Layer::Border`]);
 //! - of a flattening only some features may be left: a [`Layer::Take`] picks them (`NAME.kept`). Its indices take far
 //!   less room than the columns of zeros that would stand in for it: 65 of 288 features before 25 units are 65 indices
 //!   instead of 5,575 weights. Where the features of whole maps are left, nothing is needed;
@@ -90,6 +90,7 @@ impl Net {
         let made = pass.activations(&Tensor::zeros(dims, dtype, &device)?, Mode::Eval, false, &mut Vec::new())?;
         let (mut nodes, mut values) = walk::Walk::new(&pass, made)?.finish()?;
         fold::fold(&mut nodes, &mut values)?;
+        fold::borders(&mut nodes, &mut values)?;
         let net = Net::new(nodes)?;
         let named = net.parameters().into_iter().map(|(name, ..)| {
             let value = values.remove(&name).ok_or_else(|| Error::layer(&name, "was not written"))?;
@@ -105,7 +106,7 @@ impl Net {
             let layer = &self.node(*id).layer;
             *id == self.output()
                 || self.makes_space(*id)
-                || matches!(layer, Layer::BatchNorm { .. } | Layer::Bias { .. })
+                || matches!(layer, Layer::BatchNorm { .. } | Layer::Bias { .. } | Layer::Border { .. })
         };
         let kept = |id: usize| {
             let units = plan.kept(id).indices().map(<[u32]>::to_vec);

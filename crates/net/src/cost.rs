@@ -122,6 +122,7 @@ impl Net {
             }
             Layer::BatchNorm { .. } => (0, 2 * rows, 0, 2 * rows * positions),
             Layer::Bias { per_position } => (0, rows * if *per_position { positions } else { 1 }, 0, rows * positions),
+            Layer::Border { margins } => (0, rows * margins.dims().0 * margins.dims().1, 0, rows * positions),
             _ => return None,
         };
         Some(LayerCost { node: id, units: (cols, rows), weights, params, macs, flops: 2 * macs + extra })

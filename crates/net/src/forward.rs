@@ -219,7 +219,7 @@ impl Pass<'_> {
                     ..self.computed(id, |_| l0_ops::add(&a, &b))?
                 })
             }
-            (Layer::Bias { .. }, [input]) => self.biased(id, input, xs),
+            (Layer::Bias { .. } | Layer::Border { .. }, [input]) => self.biased(id, input, xs),
             (layer, _) => Err(crate::Error::layer(&self.net.node(id).name, format!("{} lacks an input", layer.kind()))),
         }
     }

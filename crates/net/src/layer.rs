@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Margins, Result};
 
 /// What a BatchNorm makes of a feature map that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,11 @@ pub enum Layer {
         /// Whether positions of a channel have constants of their own.
         per_position: bool,
     },
+    /// Adds constants per unit that differ between positions only near the edges of the image.
+    Border {
+        /// How far the edges reach.
+        margins: Margins,
+    },
 }
 
 impl Layer {
@@ -98,6 +103,7 @@ impl Layer {
             Self::Add => "add",
             Self::Take { .. } => "take",
             Self::Bias { .. } => "bias",
+            Self::Border { .. } => "border",
         }
     }
 
@@ -186,6 +192,10 @@ impl Layer {
                     Ok(shape.with_units(units.len()))
                 }
             }
+            (Self::Border { margins }, [shape]) => match shape {
+                Shape::Image(_, h, w) if margins.fit(*h, *w) => Ok(*shape),
+                _ => Err(wrong(&format!("an image larger than its margins {margins:?}"), *shape)),
+            },
             (Self::BatchNorm { eps, momentum, .. }, [shape]) if *eps > 0.0 && (0.0..=1.0).contains(momentum) => {
                 Ok(*shape)
             }

@@ -6,7 +6,7 @@ use l0_ops::{Epilogue, Selection};
 use crate::activation::{Activation, beside, sum};
 use crate::affine::{Affine, Pass};
 use crate::forward::Fused;
-use crate::{Layer, Mask, Mode, NodeId, Result};
+use crate::{Layer, Mask, Mode, NodeId, Result, Shape};
 
 impl Pass<'_> {
     /// Applies a mask where a space is made by something that is not a linear map.
@@ -182,6 +182,10 @@ impl Pass<'_> {
 
     pub(crate) fn biased(&self, id: NodeId, input: &Activation, xs: &Tensor) -> Result<Activation> {
         let bias = self.weights.of(&self.net.node(id).name, "bias")?;
+        let bias = &match (&self.net.node(id).layer, self.net.shape(id)) {
+            (Layer::Border { margins }, Shape::Image(_, h, w)) => margins.expand(bias, h, w)?,
+            _ => bias.clone(),
+        };
         let ys = self.expanded(id, input, xs)?;
         let constants = input.constants.as_ref().map_or(Ok(bias.clone()), |c| sum(c, bias))?;
         let constants = self.masked_constants(id, Some(constants))?;

@@ -30,6 +30,7 @@
 mod activation;
 mod affine;
 mod agreement;
+mod border;
 mod builder;
 mod compact;
 mod cost;
@@ -46,6 +47,7 @@ mod params;
 mod plan;
 
 pub use agreement::Agreement;
+pub use border::Margins;
 pub use builder::Builder;
 pub use compact::{Kept, Model};
 pub use cost::{Cost, ExpectedCost, LayerCost, Probabilities};

@@ -78,6 +78,7 @@ fn declared(net: &Net, id: usize) -> Vec<(&'static str, Role, Vec<usize>)> {
         ],
         Layer::Bias { per_position: false } => vec![("bias", Role::Bias, vec![n_in])],
         Layer::Bias { per_position: true } => vec![("bias", Role::Bias, net.shape(id).dims())],
+        Layer::Border { margins } => vec![("bias", Role::Bias, vec![n_in, margins.dims().0, margins.dims().1])],
         _ => Vec::new(),
     }
 }

@@ -85,7 +85,7 @@ fn forward(net: &Net, id: NodeId, units: &[Vec<Unit>], masks: &Masks, training: 
             Unit::Constant => Unit::Computed,
             unit => unit,
         }),
-        Layer::Bias { per_position: true } => each(input, |unit| match unit {
+        Layer::Bias { per_position: true } | Layer::Border { .. } => each(input, |unit| match unit {
             Unit::Computed => Unit::Computed,
             _ => Unit::Pattern,
         }),

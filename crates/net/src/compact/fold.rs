@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::draft::Values;
 use crate::activation::{beside, sum};
-use crate::{Error, Layer, Node, NodeId, Result};
+use crate::{Error, Layer, Margins, Node, NodeId, Result};
 
 /// Folds until nothing more can be.
 pub(super) fn fold(nodes: &mut Vec<Node>, values: &mut Values) -> Result<()> {
@@ -21,6 +21,19 @@ pub(super) fn fold(nodes: &mut Vec<Node>, values: &mut Values) -> Result<()> {
     Ok(())
 }
 
+/// Of biases that differ between positions only near the edges, keeps the distinct values.
+pub(super) fn borders(nodes: &mut [Node], values: &mut Values) -> Result<()> {
+    for node in nodes.iter_mut().filter(|node| node.layer == Layer::Bias { per_position: true }) {
+        let name = format!("{}.bias", node.name);
+        let Some(map) = values.get(&name).filter(|map| map.rank() == 3) else { continue };
+        if let Some((margins, distinct)) = Margins::of(map)? {
+            values.insert(name, distinct);
+            node.layer = Layer::Border { margins };
+        }
+    }
+    Ok(())
+}
+
 /// Folds node `id` into what it reads, if that is a linear map, a normalisation or a bias that nothing else reads.
 fn fold_at(nodes: &mut [Node], values: &mut Values, id: NodeId) -> Result<bool> {
     let Some(from) = sole(nodes, id) else { return Ok(false) };
@@ -28,7 +41,7 @@ fn fold_at(nodes: &mut [Node], values: &mut Values, id: NodeId) -> Result<bool> 
         (Layer::BatchNorm { eps, .. }, below) => {
             // Between the two there may be the constants of a padded border.
             let map = match below {
-                Layer::Bias { .. } => sole(nodes, from),
+                Layer::Bias { .. } | Layer::Border { .. } => sole(nodes, from),
                 _ => Some(from),
             };
             let linear = |layer: &Layer| layer.is_affine() || matches!(layer, Layer::BatchNorm { .. });
@@ -44,7 +57,7 @@ fn fold_at(nodes: &mut [Node], values: &mut Values, id: NodeId) -> Result<bool> 
             add(nodes, values, from, shift)?;
             Ok(true)
         }
-        (Layer::Bias { per_position: true }, below) if below.is_affine() => {
+        (Layer::Bias { per_position: true } | Layer::Border { .. }, below) if below.is_affine() => {
             // The map stays, and what the linear map added goes into it.
             if has_bias(below) {
                 let bias = remove_value(values, &nodes[from].name, "bias")?;
@@ -76,7 +89,7 @@ fn sole(nodes: &[Node], id: NodeId) -> Option<NodeId> {
 fn has_bias(layer: &Layer) -> bool {
     match layer {
         Layer::Linear { bias, .. } | Layer::Conv2d { bias, .. } => *bias,
-        layer => matches!(layer, Layer::Bias { .. } | Layer::BatchNorm { .. }),
+        layer => matches!(layer, Layer::Bias { .. } | Layer::Border { .. } | Layer::BatchNorm { .. }),
     }
 }
 

@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         let reads = self.take(input, &self.kept(id))?;
         let leaves: &[&str] = match layer {
             Layer::BatchNorm { .. } => &["weight", "bias", "running_mean", "running_var"],
-            Layer::Bias { .. } => &["bias"],
+            Layer::Bias { .. } | Layer::Border { .. } => &["bias"],
             _ => &[],
         };
         let part = |leaf: &&'static str| Ok((*leaf, l0_ops::take(self.pass.weights.of(name, leaf)?, 0, kept)?));

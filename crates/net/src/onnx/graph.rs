@@ -98,17 +98,32 @@ impl<'a> Graph<'a> {
             Layer::Flatten => self.operator("Flatten", name, &inputs, &[("axis", Attribute::Int(1))]),
             Layer::Add => self.operator("Add", name, &inputs, &[]),
             Layer::Take { units } => {
-                let indices: Vec<u8> = units.iter().flat_map(|&unit| i64::from(unit).to_le_bytes()).collect();
-                let indices_name = self.fresh(&format!("{name}.units"));
-                self.parameters.push(tensor(&indices_name, &[units.len()], INT64, &indices));
-                inputs.push(indices_name);
-                self.operator("Gather", name, &inputs, &[("axis", Attribute::Int(1))])
+                let from = inputs.remove(0);
+                self.gather(name, "units", from, units, 1)
+            }
+            Layer::Border { margins } => {
+                let (rows, columns) = match self.net.shape(id) {
+                    Shape::Image(_, h, w) => margins.places(h, w),
+                    Shape::Features(_) => (Vec::new(), Vec::new()),
+                };
+                let values = self.bias(id)?;
+                let values = self.gather(&format!("{name}.of_rows"), "rows", values, &rows, 2);
+                inputs.push(self.gather(&format!("{name}.map"), "columns", values, &columns, 3));
+                self.operator("Add", name, &inputs, &[])
             }
             Layer::Bias { .. } => {
                 inputs.push(self.bias(id)?);
                 self.operator("Add", name, &inputs, &[])
             }
         })
+    }
+
+    /// The entries `places` of `axis` of a value.
+    fn gather(&mut self, name: &str, what: &str, from: String, places: &[u32], axis: i64) -> String {
+        let bytes: Vec<u8> = places.iter().flat_map(|&place| i64::from(place).to_le_bytes()).collect();
+        let indices = self.fresh(&format!("{name}.{what}"));
+        self.parameters.push(tensor(&indices, &[places.len()], INT64, &bytes));
+        self.operator("Gather", name, &[from, indices], &[("axis", Attribute::Int(axis))])
     }
 
     fn value_of(&self, name: &str, leaf: &str) -> Result<(String, &'a Tensor)> {

@@ -137,6 +137,10 @@ pub fn reference(net: &Net, w: &Weights, xs: &Tensor, masks: &Masks, training: b
             Layer::Dropout { .. } => input(0).clone(),
             Layer::Take { units } => input(0).index_select(&Tensor::new(units.as_slice(), xs.device())?, 1)?,
             Layer::Bias { per_position: true } => input(0).broadcast_add(of("bias").unwrap())?,
+            Layer::Border { margins } => {
+                let (h, w) = (input(0).dim(2)?, input(0).dim(3)?);
+                input(0).broadcast_add(&margins.expand(of("bias").unwrap(), h, w).unwrap())?
+            }
             Layer::Bias { per_position: false } => {
                 input(0).broadcast_add(&per_unit(of("bias").unwrap(), input(0).rank())?)?
             }

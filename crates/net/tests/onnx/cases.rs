@@ -5,7 +5,7 @@
 pub mod common;
 
 use candle_core::Tensor;
-use l0_net::{Builder, ClosedMaps, Layer, Masks, Mode, Net, OnnxAbout, Weights, to_onnx};
+use l0_net::{Builder, ClosedMaps, Layer, Margins, Masks, Mode, Net, OnnxAbout, Weights, to_onnx};
 
 use common::{random_net, random_params};
 
@@ -43,7 +43,8 @@ pub fn every_layer() -> Net {
     b.layer("conv", Layer::Conv2d { out: 5, kernel: 3, stride: 2, padding: 1, bias: true });
     b.layer("map", Layer::Bias { per_position: true }).batch_norm("bn", ClosedMaps::Constant).relu();
     let skip = b.tip();
-    b.conv2d_same("same", 5, 3, 1).layer("shift", Layer::Bias { per_position: false }).add(skip).max_pool2d(2);
+    b.conv2d_same("same", 5, 3, 1).layer("shift", Layer::Bias { per_position: false }).add(skip);
+    b.layer("edges", Layer::Border { margins: Margins { top: 1, bottom: 2, left: 0, right: 1 } }).max_pool2d(2);
     b.layer("some", Layer::Take { units: vec![4, 0, 2] }).flatten("features").dropout(0.5);
     b.layer("part", Layer::Take { units: (0..18).rev().step_by(2).collect() });
     b.linear("fc1", 6).batch_norm("bn1", ClosedMaps::Zero).relu();

@@ -1,0 +1,114 @@
+//! Constants that differ only near the edges of an image.
+//!
+//! A zero-padded convolution of a constant map is constant inside and something else at each kind of edge: a 3x3 one has
+//! at most nine distinct values whatever the size of the image, a chain of them a few more.
+
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// How many rows and columns at the edges have values of their own; all between them share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Margins {
+    /// Rows above.
+    pub top: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
+
+impl Margins {
+    /// Distinct rows and columns.
+    pub fn dims(&self) -> (usize, usize) {
+        (self.top + 1 + self.bottom, self.left + 1 + self.right)
+    }
+
+    /// Whether an image of `h` rows and `w` columns has something between the margins.
+    pub fn fit(&self, h: usize, w: usize) -> bool {
+        let inside = |before: usize, after: usize, n: usize| before.checked_add(after).is_some_and(|edges| edges < n);
+        inside(self.top, self.bottom, h) && inside(self.left, self.right, w)
+    }
+
+    /// For each of `h` rows and each of `w` columns, its place among the distinct ones.
+    pub fn places(&self, h: usize, w: usize) -> (Vec<u32>, Vec<u32>) {
+        let places = |before: usize, after: usize, n: usize| {
+            let place = |i: usize| i.min(before) + (i + after + 1).saturating_sub(n);
+            (0..n).map(|i| place(i) as u32).collect()
+        };
+        (places(self.top, self.bottom, h), places(self.left, self.right, w))
+    }
+
+    /// Distinct values, (n, rows, columns), at every position: (n, h, w).
+    ///
+    /// # Errors
+    /// If they are not as many as [`Margins::dims`] says.
+    pub fn expand(&self, values: &Tensor, h: usize, w: usize) -> Result<Tensor> {
+        let (rows, columns) = self.places(h, w);
+        let index = |places: Vec<u32>| Tensor::new(places, values.device());
+        Ok(values.contiguous()?.index_select(&index(rows)?, 1)?.index_select(&index(columns)?, 2)?)
+    }
+
+    /// The margins of a map of constants, (n, h, w), and its distinct values; none where that would save nothing.
+    pub(crate) fn of(map: &Tensor) -> Result<Option<(Self, Tensor)>> {
+        let (_, h, w) = map.dims3()?;
+        let values = map.to_dtype(DType::F32)?.to_vec3::<f32>()?;
+        let tolerance = ROUNDING * values.iter().flatten().flatten().fold(0f32, |most, value| most.max(value.abs()));
+        let close = |a: f32, b: f32| (a - b).abs() <= tolerance;
+        let (top, bottom) =
+            edges(h, |a, b| values.iter().all(|unit| unit[a].iter().zip(&unit[b]).all(|(&a, &b)| close(a, b))));
+        let (left, right) = edges(w, |a, b| values.iter().flatten().all(|row| close(row[a], row[b])));
+        let margins = Self { top, bottom, left, right };
+        let (rows, columns) = margins.dims();
+        if rows * columns == h * w {
+            return Ok(None);
+        }
+        let distinct = |before: usize, n: usize, size: usize| {
+            let from = |i: usize| if i <= before { i } else { size - n + i } as u32;
+            Tensor::new((0..n).map(from).collect::<Vec<_>>(), map.device())
+        };
+        let map = map.contiguous()?.index_select(&distinct(top, rows, h)?, 1)?;
+        Ok(Some((margins, map.index_select(&distinct(left, columns, w)?, 2)?)))
+    }
+}
+
+/// Positions of the inside differ by the order in which a kernel sums, in units of the largest value.
+const ROUNDING: f32 = 1e-6;
+
+/// How many of `n` lines come before and after the longest run of equal ones.
+fn edges(n: usize, equal: impl Fn(usize, usize) -> bool) -> (usize, usize) {
+    let run = |start: usize| (start..n).take_while(|&at| equal(start, at)).count();
+    let (start, length) = (0..n).map(|start| (start, run(start))).fold((0, 0), |a, b| if b.1 > a.1 { b } else { a });
+    (start, n - start - length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn places_of_rows_and_columns() {
+        let margins = Margins { top: 1, bottom: 2, left: 0, right: 1 };
+        assert_eq!(margins.places(6, 3), (vec![0, 1, 1, 1, 2, 3], vec![0, 0, 1]));
+        assert_eq!(margins.dims(), (4, 2));
+        assert!(margins.fit(4, 2) && !margins.fit(3, 2) && !margins.fit(4, 1));
+        assert!(!Margins { top: usize::MAX, ..margins }.fit(4, 2));
+    }
+
+    #[test]
+    fn a_map_is_its_distinct_values() {
+        let margins = Margins { top: 1, bottom: 1, left: 2, right: 0 };
+        let values = Tensor::arange(0f32, 18.0, &Device::Cpu).unwrap().reshape((2, 3, 3)).unwrap();
+        let map = margins.expand(&values, 8, 7).unwrap();
+        assert_eq!(map.dims(), [2, 8, 7]);
+        let (found, distinct) = Margins::of(&map).unwrap().unwrap();
+        assert_eq!(found, margins);
+        assert_eq!(distinct.to_vec3::<f32>().unwrap(), values.to_vec3::<f32>().unwrap());
+        assert!(Margins::of(&values).unwrap().is_none(), "nothing to save");
+    }
+}
