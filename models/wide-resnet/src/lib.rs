@@ -134,8 +134,21 @@ mod tests {
         assert_eq!(cost.params(), 36_479_194);
         assert_eq!(network.gated_weights(), 16_842_240);
         assert_eq!(network.gated_units().iter().sum::<usize>(), 4_480);
-        // By hand, convolution by convolution.
+        assert_eq!(cost.macs(), by_hand());
         assert_eq!(cost.macs(), 5_951_117_568);
+    }
+
+    /// Multiply-accumulates of WRN-28-10 without biases: maps in, maps out, kernel, positions.
+    fn by_hand() -> usize {
+        let conv = |maps: usize, out: usize, kernel: usize, side: usize| maps * out * kernel * kernel * side * side;
+        let block = |maps: usize, side: usize| 2 * conv(maps, maps, 3, side);
+        // Where the image is halved, conv1 still reads and writes it in its full size.
+        let halving =
+            |maps, out, side| conv(maps, out, 3, 2 * side) + conv(out, out, 3, side) + conv(maps, out, 1, side);
+        let group1 = conv(16, 160, 3, 32) + conv(160, 160, 3, 32) + conv(16, 160, 1, 32) + 3 * block(160, 32);
+        let group2 = halving(160, 320, 16) + 3 * block(320, 16);
+        let group3 = halving(320, 640, 8) + 3 * block(640, 8);
+        conv(3, 16, 3, 32) + group1 + group2 + group3 + 640 * 10
     }
 
     #[test]
