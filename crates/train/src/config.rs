@@ -64,7 +64,7 @@ impl Optimiser {
     }
 }
 
-/// How learning rates change from epoch to epoch.
+/// How learning rates change over a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
@@ -77,6 +77,12 @@ pub enum Schedule {
         /// The factor.
         factor: f64,
     },
+    /// They climb in a straight line from 0, then fall in one to 0 at the end, step by step (Smith 2018): the schedule for
+    /// few epochs.
+    OneCycle {
+        /// The share of the training after which they are at their height.
+        peak: f64,
+    },
 }
 
 impl Schedule {
@@ -84,14 +90,19 @@ impl Schedule {
         match self {
             Self::Constant => Ok(()),
             Self::Steps { factor, .. } => positive("schedule.factor", *factor),
+            Self::OneCycle { peak } => below_one("schedule.peak", *peak),
         }
     }
 
-    /// What learning rates are multiplied by once `done` epochs are done.
-    pub fn factor(&self, done: u64) -> f64 {
+    /// What learning rates are multiplied by at a point of a training of `epochs` epochs, in epochs from its start.
+    pub fn factor(&self, at: f64, epochs: u64) -> f64 {
         match self {
             Self::Constant => 1.0,
-            Self::Steps { after, factor } => factor.powi(after.iter().filter(|&&epoch| epoch <= done).count() as i32),
+            Self::Steps { after, factor } => factor.powi(after.iter().filter(|&&n| n as f64 <= at).count() as i32),
+            Self::OneCycle { peak } => {
+                let done = at / epochs as f64;
+                if done < *peak { done / peak } else { ((1.0 - done) / (1.0 - peak)).max(0.0) }
+            }
         }
     }
 }

@@ -168,7 +168,7 @@ fn test(job: &Job, trainer: &Trainer) -> Result<(Pruned, Evaluation)> {
 fn row(job: &Job, trainer: &Trainer, state: &State, times: &mut [f64]) -> Result<(EpochRow, Evaluation)> {
     let (pruned, evaluation) = test(job, trainer)?;
     let weights = trainer.average().weights();
-    let (sums, factor) = (state.sums(), job.training.schedule.factor(state.epoch));
+    let (sums, factor) = (state.sums(), job.training.schedule.factor(state.epoch as f64, job.training.epochs));
     let expected = job.network.net().expected_cost(&job.network.probabilities(weights)?)?;
     let normalisations = job.network.net().cost().layers.into_iter().filter(|layer| layer.weights == 0);
     let normalisations = normalisations.map(|layer| layer.params as f64).sum::<f64>();
