@@ -8,22 +8,26 @@ use crate::{EpochRow, Group};
 /// A multiply-accumulate is two floating-point operations.
 const FLOPS_PER_MAC: f64 = 2.0;
 
-/// Figure 3 of the paper, expected operations against training iterations, and beside it what
-/// the paper does not show: how long a step took.
+/// Figures 3 and 4 of the paper, expected operations against training iterations, and beside it what
+/// the paper does not show: the operations of the network that is left, and how long a step took.
 pub fn work(network: &str, groups: &[Group]) -> Figure {
     let iterations = || Axis::count("training iterations");
-    let flops = Chart::new("", iterations(), Axis::linear("expected FLOPs for one example").from(0.0));
+    let expected = Chart::new("", iterations(), Axis::linear("expected FLOPs for one example").from(0.0));
+    let left = Chart::new("", iterations(), Axis::linear("FLOPs of the network that is left").from(0.0));
     let time = Chart::new("", iterations(), Axis::linear("milliseconds for a training step").from(0.0));
-    let flops = with_curves(flops, groups, step, |row| row.expected_macs.map(|macs| FLOPS_PER_MAC * macs));
+    let expected = with_curves(expected, groups, step, |row| row.expected_macs.map(|macs| FLOPS_PER_MAC * macs));
+    let left = with_curves(left, groups, step, |row| row.hard_macs.map(|macs| FLOPS_PER_MAC * macs as f64));
     let time = with_curves(time, groups, step, |row| row.step_ms);
     Figure {
         name: slug(&["work", network]),
         title: format!("{network}: expected work, and the time it takes"),
-        caption: "Left, the expected floating-point operations of a forward pass, as in Figure 3 of the \
-                  paper, with pruned inputs and outputs both taken off. Right, the measured time of a \
+        caption: "First, the expected floating-point operations of a forward pass, as in Figures 3 and 4 of \
+                  the paper, with pruned inputs and outputs both taken off. Second, those of the network that \
+                  is left at test time, where a gate is open or it is not. Third, the measured time of a \
                   training step. Lines are means over the seeds, bands run from the lowest to the highest."
             .into(),
-        charts: vec![flops, time],
+        charts: vec![expected, left, time],
+        columns: 3,
         notes: caveats(groups),
         ..Figure::default()
     }

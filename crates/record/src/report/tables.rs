@@ -20,11 +20,14 @@ pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -
     for group in groups.iter().filter(|group| group.finished().count() > 0) {
         table.push(own_row(group));
         if let Some(row) = &group.header().reference {
-            table.push_muted(published_row("↳ published", row, &sources));
+            let label =
+                if row.network == network { "↳ published".into() } else { format!("↳ published, {}", row.network) };
+            table.push_muted(published_row(&label, row, &sources));
         }
     }
     for row in others(network, groups, references) {
-        table.push_muted(published_row(&row.label, row, &sources));
+        let label = if row.network == network { row.label.clone() } else { format!("{}, {}", row.network, row.label) };
+        table.push_muted(published_row(&label, row, &sources));
     }
     table
 }
@@ -56,10 +59,13 @@ fn published_row(label: &str, row: &Reference, sources: &[&str]) -> Vec<String> 
     ]
 }
 
-/// The published rows of a network that no run repeats.
+/// The published rows that no run repeats: of this network, and of the larger ones that it stands for.
 fn others<'a>(network: &str, groups: &[Group], references: &'a [Reference]) -> Vec<&'a Reference> {
     let repeated = |row: &Reference| groups.iter().any(|group| group.repeats(row));
-    references.iter().filter(|row| row.network == network && !repeated(row)).collect()
+    let stands_for = |group: &Group| group.header().reference.as_ref().map(|row| row.network.clone());
+    let larger: Vec<String> = groups.iter().filter_map(stands_for).collect();
+    let beside = |row: &&Reference| row.network == network || larger.contains(&row.network);
+    references.iter().filter(beside).filter(|row| !repeated(row)).collect()
 }
 
 /// Who published the rows of a table, each once, in the order of the signs that the rows bear.
