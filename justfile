@@ -23,6 +23,11 @@ download *names:
 reproduce-mnist *args:
     cargo run {{ hub }} --bin reproduce-mnist -- "$@"
 
+# Train rows of Table 2 of the paper: [rows] [--profile cpu|paper] [--estimate] [--seeds n] [--data DIR] [--out DIR].
+[group('reproduce')]
+reproduce-cifar *args:
+    cargo run {{ hub }} --bin reproduce-cifar -- "$@"
+
 # Train a recipe at several settings: RECIPE --targets .1,.2 | --targets-macs | --lambdas [--seeds n] [--jobs n] [--list].
 [group('reproduce')]
 sweep *args:

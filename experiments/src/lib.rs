@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod cli;
 pub mod config;
+pub mod estimate;
 pub mod latency;
 pub mod picture;
 pub mod progress;

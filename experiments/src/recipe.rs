@@ -42,6 +42,15 @@ pub enum Model {
         /// Its gates.
         gating: Gating,
     },
+    /// A Wide ResNet.
+    WideResnet {
+        /// Its sizes, and what becomes of its closed maps.
+        sizes: l0_wide_resnet::Config,
+        /// Its gates.
+        gating: Gating,
+        /// L2 coefficient of its gated convolutions, before that is raised for gates that may close.
+        weight_decay: f64,
+    },
 }
 
 impl Model {
@@ -60,6 +69,11 @@ impl Model {
                 Gating::Dense => l0_lenet5::dense(sizes)?,
                 Gating::Dropout => l0_lenet5::dropout(sizes)?,
                 Gating::L0 { lambdas } => l0_lenet5::l0(sizes, lambdas)?,
+            },
+            Self::WideResnet { sizes, gating, weight_decay } => match gating {
+                Gating::Dense => l0_wide_resnet::dense(sizes)?,
+                Gating::Dropout => l0_wide_resnet::dropout(sizes)?,
+                Gating::L0 { lambdas } => l0_wide_resnet::l0(sizes, lambdas, *weight_decay)?,
             },
         })
     }
@@ -86,32 +100,52 @@ impl Model {
     }
 
     fn gating(&self) -> &Gating {
-        let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. }) = self;
+        let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. } | Self::WideResnet { gating, .. }) = self;
         gating
     }
 
     /// Other lambdas for the gates, in the paper's unit; a network without gates stays as it is.
     fn set_lambdas(&mut self, values: &[f64]) {
-        let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. }) = self;
+        let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. } | Self::WideResnet { gating, .. }) = self;
         if let Gating::L0 { lambdas } = gating {
             *lambdas = values.iter().copied().map(Lambda::PerWeight).collect();
         }
     }
 
     /// What the name of a row begins with.
-    fn short(&self) -> &'static str {
+    pub(crate) fn short(&self) -> String {
         match self {
-            Self::Mlp { .. } => "mlp",
-            Self::Lenet5 { .. } => "lenet5",
+            Self::Mlp { .. } => "mlp".into(),
+            Self::Lenet5 { .. } => "lenet5".into(),
+            Self::WideResnet { sizes, .. } => {
+                let classes = if sizes.classes == 10 { String::new() } else { format!("-c{}", sizes.classes) };
+                format!("wrn-{}-{}{classes}", sizes.depth, sizes.width)
+            }
         }
     }
 
     /// What a table calls it.
-    pub fn title(&self) -> &'static str {
+    pub fn title(&self) -> String {
         match self {
-            Self::Mlp { .. } => "MLP 784-300-100",
-            Self::Lenet5 { .. } => "LeNet-5-Caffe",
+            Self::Mlp { .. } => published::MLP.into(),
+            Self::Lenet5 { .. } => published::LENET5.into(),
+            Self::WideResnet { sizes, .. } => {
+                format!("WRN-{}-{} on CIFAR-{}", sizes.depth, sizes.width, sizes.classes)
+            }
         }
+    }
+
+    /// The network that others published rows of: this one, or the larger one that it stands for.
+    fn published_title(&self) -> String {
+        match self {
+            Self::WideResnet { sizes, .. } => format!("WRN-28-10 on CIFAR-{}", sizes.classes),
+            _ => self.title(),
+        }
+    }
+
+    /// The published row with this title.
+    pub(crate) fn published(&self, title: &str) -> Option<Reference> {
+        published::row_of(&self.published_title(), title)
     }
 }
 
@@ -154,10 +188,11 @@ impl Recipe {
     #[must_use]
     pub fn with_epochs(mut self, epochs: u64) -> Self {
         if epochs < self.training.epochs {
-            self.scaled_down = Some(format!("{epochs} of {} epochs", self.training.epochs));
+            let fewer = format!("{epochs} of {} epochs", self.training.epochs);
+            self.scaled_down = Some(self.scaled_down.map_or(fewer.clone(), |what| format!("{what}; {fewer}")));
         }
         self.training.epochs = epochs;
-        self.training.frozen_epochs = self.training.frozen_epochs.min(epochs / 2);
+        self.training.frozen_epochs = self.training.frozen_epochs.min(epochs / 4);
         self
     }
 
@@ -205,7 +240,7 @@ impl Recipe {
             ..self.training
         };
         let name = format!("{}-{typed}", self.model.short());
-        Self { name, reference: published::row_of(self.model.title(), &title), title, curve, training, ..self }
+        Self { name, reference: self.model.published(&title), title, curve, training, ..self }
     }
 
     /// Checks every number.
@@ -253,7 +288,7 @@ mod tests {
 
     #[test]
     fn names_tell_rows_apart() {
-        let mut names: Vec<String> = recipes::mnist().into_iter().map(|row| row.name).collect();
+        let mut names: Vec<String> = recipes::all().into_iter().map(|row| row.name).collect();
         let count = names.len();
         names.sort();
         names.dedup();

@@ -10,6 +10,7 @@ use l0_record::{read_run, run_path};
 use l0_train::Finished;
 
 use crate::cli::{self, DataArgs, RunArgs};
+use crate::estimate::Estimate;
 use crate::{Recipe, config, session};
 
 /// What a command line changes in a row.
@@ -93,6 +94,9 @@ pub struct RowArgs {
     /// is resumed with the same N.
     #[arg(long, value_name = "N")]
     pub validation: Option<usize>,
+    /// Say how long each row will take on this machine, and train nothing.
+    #[arg(long)]
+    pub estimate: bool,
     /// Folder for the runs: OUT/ROW/seed-N. If not given, a folder under results/ with today's date.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -105,15 +109,16 @@ pub struct RowArgs {
 }
 
 impl RowArgs {
-    /// Trains the chosen ones of `all`, below `root` and today's date if the command line names no folder.
+    /// Trains the chosen ones of `all`; below results/, the data's name and today's date if the command line names no
+    /// folder.
     ///
     /// # Errors
     /// If the command line does not fit the rows, or a run fails.
-    pub fn train(&self, all: Vec<Recipe>, root: &str) -> Result<()> {
-        self.run.inside(|threads| self.train_with(all, root, threads))
+    pub fn train(&self, all: Vec<Recipe>) -> Result<()> {
+        self.run.inside(|threads| self.train_with(all, threads))
     }
 
-    fn train_with(&self, all: Vec<Recipe>, root: &str, threads: usize) -> Result<()> {
+    fn train_with(&self, all: Vec<Recipe>, threads: usize) -> Result<()> {
         if let Some(run) = &self.resume {
             return self.go_on(run, threads);
         }
@@ -129,7 +134,7 @@ impl RowArgs {
         }
         let seeds = session::seeds(self.seeds, &self.seed)?;
         let stop = cli::stop_on_signals()?;
-        let out = self.out.clone().unwrap_or_else(|| Path::new(root).join(l0_record::today()));
+        let today = l0_record::today();
         let mut loaded: Option<Dataset> = None;
         for row in &rows {
             let data = match loaded.take() {
@@ -137,12 +142,24 @@ impl RowArgs {
                 _ => self.load(row)?,
             };
             for &seed in &seeds {
-                let path = run_path(&out, &row.name, seed)?;
+                let path = self.path(row, seed, &today)?;
+                if self.estimate {
+                    println!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
+                    continue;
+                }
+                if !path.join("run.json").exists() {
+                    tracing::info!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
+                }
                 say(row, seed, &path, session::train(row, seed, &data, &path, threads, stop)?);
             }
             loaded = Some(data);
         }
         Ok(())
+    }
+
+    fn path(&self, row: &Recipe, seed: u64, today: &str) -> Result<PathBuf> {
+        let usual = || Path::new("results").join(row.data.as_str()).join(today);
+        Ok(run_path(self.out.clone().unwrap_or_else(usual), &row.name, seed)?)
     }
 
     /// Trains on where the run in a folder stopped.

@@ -29,7 +29,7 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> Run
     RunHeader {
         title: recipe.title.clone(),
         curve: recipe.curve.clone(),
-        network: recipe.model.title().into(),
+        network: recipe.model.title(),
         revision: revision(),
         data: DataId { name: data.name.clone(), sha256: data.digest() },
         machine: machine(threads),

@@ -91,6 +91,48 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert!(out.join("report.html").exists() && out.join("REPORT.md").exists());
 }
 
+/// Noise as the binary files of CIFAR-10: 5 x 52 images to train on, 60 to test.
+fn cifar_folder(folder: &Path) {
+    let mut stream = l0_rng::Stream::new(1, l0_rng::Purpose::Other, 0, 0, "noise");
+    let mut write = |name: &str, records: u8| {
+        let mut record =
+            |i: u8| -> Vec<u8> { std::iter::once(i % 10).chain((0..3072).map(|_| stream.below(256) as u8)).collect() };
+        let bytes: Vec<u8> = (0..records).flat_map(&mut record).collect();
+        std::fs::write(folder.join(name), bytes).unwrap();
+    };
+    (1..=5).for_each(|i| write(&format!("data_batch_{i}.bin"), 52));
+    write("test_batch.bin", 60);
+}
+
+#[test]
+fn a_wide_resnet_is_estimated_trained_to_its_density_exported_and_reported_as_scaled_down() {
+    let temp = tempfile::tempdir().unwrap();
+    cifar_folder(temp.path());
+    let data = temp.path().to_str().unwrap();
+    let out = temp.path().join("runs");
+    let out = out.to_str().unwrap();
+    let said = ok("reproduce-cifar", &["wrn-16-1-dense", "--data", data, "--estimate", "--out", out]);
+    assert!(said.starts_with("wrn-16-1-dense seed 1: 60 steps of ") && !Path::new(out).exists(), "{said}");
+
+    let said = ok("reproduce-cifar", &["wrn-16-1-con-0.5", "--epochs", "1", "--data", data, "--out", out]);
+    assert!(said.starts_with("wrn-16-1-con-0.5 seed 1: error "), "{said}");
+    let folder = Path::new(out).join("wrn-16-1-con-0.5/seed-1");
+    let header = read_run(&folder).unwrap().header;
+    let smaller = "WRN-16-1 for 20 epochs in place of WRN-28-10 for 200; 1 of 20 epochs";
+    assert_eq!(header.scaled_down.as_deref(), Some(smaller));
+    let folder = folder.to_str().unwrap();
+    assert!(ok("export", &[folder, "--data", data, "--onnx"]).contains("0 predictions changed"));
+    let file = format!("{folder}/compact.safetensors");
+    assert!(ok("verify", &[&file, "--data", data, "--dataset", "cifar10"]).contains("equal to the gated network"));
+
+    ok("report", &[out, "--readme", ""]);
+    let report = std::fs::read_to_string(Path::new(out).join("REPORT.md")).unwrap();
+    assert!(report.contains("## WRN-16-1 on CIFAR-10") && report.contains(smaller), "{report}");
+    assert!(report.contains("WRN-28-10 on CIFAR-10, dense"), "the paper's rows stand beside: {report}");
+    fails("reproduce-cifar", &["wrn-28-10-dense", "--data", data], "there are wrn-16-1-dense, wrn-16-1-dropout");
+    fails("reproduce-cifar", &["--profile", "gpu"], "possible values: cpu, paper");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_rows_with_one_thread_and_with_two() {
     let temp = tempfile::tempdir().unwrap();

@@ -23,5 +23,5 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::main(|| args.rows.train(recipes::mnist(), "results/mnist"))
+    cli::main(|| args.rows.train(recipes::mnist()))
 }

@@ -1,5 +1,6 @@
 //! A file for each published row; two of them differ in the lines that make the rows different.
 
+mod cifar;
 mod lenet5_con;
 mod lenet5_dense;
 mod lenet5_dropout;
@@ -18,6 +19,7 @@ use l0_train::{Optimiser, Schedule, Training};
 
 use crate::Recipe;
 
+pub use cifar::{Profile, cifar};
 pub use quickstart::recipe as quickstart;
 
 /// The rows of Table 1 of the paper, in the order of `just reproduce-mnist`.
@@ -30,6 +32,7 @@ pub fn mnist() -> Vec<Recipe> {
 /// Every recipe that can be named on a command line.
 pub fn all() -> Vec<Recipe> {
     let mut all = mnist();
+    all.extend(cifar(Profile::Cpu).into_iter().chain(cifar(Profile::Paper)));
     all.push(quickstart::recipe());
     all
 }

@@ -1,0 +1,92 @@
+//! How long a row will take on this machine, from a few steps of it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use l0_data::{Dataset, Feed};
+use l0_train::Trainer;
+
+use crate::{Recipe, session};
+
+/// Images of the first steps, which may be slow ones.
+const FEW: usize = 4;
+/// How much longer than the last one a measurement may become.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// An evaluation of an image takes a third of a step with it: there is no way back.
+const EVALUATION: f64 = 1.0 / 3.0;
+
+/// A duration that is guessed from a few steps, before gates close.
+#[derive(Debug, Clone, Copy)]
+pub struct Estimate {
+    /// Of one step.
+    pub step: Duration,
+    /// How many there are.
+    pub steps: u64,
+    /// Of all of them, evaluations included.
+    pub total: Duration,
+}
+
+impl Estimate {
+    /// Measures a few steps from the start, with fewer images if a whole batch would take long.
+    ///
+    /// # Errors
+    /// If the images do not fit the network.
+    pub fn of(row: &Recipe, data: &Dataset) -> Result<Self> {
+        let (network, device) = (row.model.network()?, session::device()?);
+        let mut trainer = Trainer::new(&network, &row.training, data.train.len(), 0, &device)?;
+        let batch = row.training.batch_size;
+        let mut images = FEW.min(batch);
+        let step = loop {
+            let feed = Feed::new(&data.train, row.data.normalise(), images, &device)?.augment(row.data.augment());
+            let mut batches = feed.epoch(0, 0);
+            let mut timed = || -> Result<Duration> {
+                let images = batches.next().context("there is no training image")??;
+                let begin = Instant::now();
+                trainer.step(&images, 0, 0)?;
+                Ok(begin.elapsed())
+            };
+            timed()?; // the first one finds cold caches
+            let step = timed()?.min(timed()?);
+            let next = (4 * images).min(batch);
+            if images == batch || step * (3 * next / images) as u32 > PATIENCE {
+                break step.mul_f64(batch as f64 / images as f64);
+            }
+            images = next;
+        };
+        let epochs = row.training.epochs;
+        let steps = epochs * data.train.len().div_ceil(batch) as u64;
+        let evaluations = epochs as f64 * data.test.len() as f64 / batch as f64 * EVALUATION;
+        Ok(Self { step, steps, total: step.mul_f64(steps as f64 + evaluations) })
+    }
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, steps, total } = self;
+        let minutes = total.as_secs_f64() / 60.0;
+        write!(f, "{steps} steps of {:.0} ms, ", 1e3 * step.as_secs_f64())?;
+        match minutes {
+            minutes if minutes < 1.0 => write!(f, "about {:.0} seconds", 60.0 * minutes),
+            minutes if minutes < 120.0 => write!(f, "about {minutes:.0} minutes"),
+            minutes if minutes < 48.0 * 60.0 => write!(f, "about {:.0} hours", minutes / 60.0),
+            minutes => write!(f, "about {:.0} days", minutes / 60.0 / 24.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_said_in_the_unit_that_people_would_use() {
+        let said = |seconds: u64| {
+            let total = Duration::from_secs(seconds);
+            Estimate { step: Duration::from_millis(220), steps: 7820, total }.to_string()
+        };
+        assert_eq!(said(40), "7820 steps of 220 ms, about 40 seconds");
+        assert_eq!(said(1800), "7820 steps of 220 ms, about 30 minutes");
+        assert_eq!(said(9000 * 3600), "7820 steps of 220 ms, about 375 days");
+    }
+}

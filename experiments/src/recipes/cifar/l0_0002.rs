@@ -1,0 +1,13 @@
+//! A Wide ResNet on CIFAR with a gate on each map of a block's first convolution, lambda = 0.002/N (Louizos et al. 2018,
+//! Table 2 and Figure 4).
+//!
+//! `just reproduce-cifar wrn-16-1-l0-0.002`, `just reproduce-cifar --profile paper wrn-28-10-l0-0.002`. Paper: 3.93 % on CIFAR-10, 19.04 % on
+//! CIFAR-100. No gate closes: see `cifar`.
+
+use super::Setting;
+use crate::Recipe;
+
+/// The row.
+pub(super) fn recipe(on: &Setting) -> Recipe {
+    on.row("l0-0.002", "L0, lambda = 0.002/N", super::l0(0.002))
+}

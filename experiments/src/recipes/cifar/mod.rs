@@ -1,0 +1,117 @@
+//! Table 2 and Figure 4 of the paper: a file for each row, at the size of a profile.
+//!
+//! The paper's recipe keeps every map once its gates are read hard: the price of a map is far too low, and the gates learn
+//! as slowly as the weights. So its rows stand beside rows whose gates do close: with a learning rate of their own, and
+//! with a density that they are held to.
+
+mod con;
+mod dense;
+mod dropout;
+mod l0_0001;
+mod l0_0002;
+mod l0_gate_rate;
+
+use l0::{Estimator, Lambda, Sampling};
+use l0_data::DatasetName;
+use l0_train::{Optimiser, Schedule, Training};
+use l0_wide_resnet::{Config, wrn_16_1, wrn_28_10};
+
+use crate::{Gating, Model, Recipe};
+
+/// How large the experiments are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// WRN-16-1 for 20 epochs: all rows in a night on two cores. Scaled down, and said so wherever a run is shown.
+    Cpu,
+    /// WRN-28-10 for 200 epochs, as in the paper: for a GPU.
+    Paper,
+}
+
+/// Gallego-Posada et al. let gates learn 60 times as fast as weights.
+const GATE_RATE: f64 = 60.0;
+
+/// L2 coefficient of everything but the gates.
+const WEIGHT_DECAY: f64 = 5e-4;
+
+/// The rows of a profile, in the order of Table 2.
+pub fn cifar(profile: Profile) -> Vec<Recipe> {
+    match profile {
+        Profile::Cpu => rows(&Setting::cpu()),
+        Profile::Paper => [DatasetName::Cifar10, DatasetName::Cifar100].into_iter().flat_map(paper).collect(),
+    }
+}
+
+fn rows(on: &Setting) -> Vec<Recipe> {
+    let rows = [dense::recipe(on), dropout::recipe(on), l0_0001::recipe(on), l0_0002::recipe(on)];
+    let own = [l0_gate_rate::recipe(on), con::recipe(on, 0.5), con::recipe(on, 0.25)];
+    rows.into_iter().chain(own).collect()
+}
+
+fn paper(data: DatasetName) -> Vec<Recipe> {
+    let on = Setting::paper(data);
+    vec![dense::recipe(&on), dropout::recipe(&on), l0_0001::recipe(&on), l0_0002::recipe(&on), con::recipe(&on, 0.5)]
+}
+
+/// What the rows of a table share.
+struct Setting {
+    data: DatasetName,
+    sizes: Config,
+    training: Training,
+    scaled_down: Option<String>,
+}
+
+impl Setting {
+    /// How the paper trains (section 4.2).
+    fn paper(data: DatasetName) -> Self {
+        let rate = Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true };
+        let training = Training {
+            epochs: 200,
+            batch_size: 128,
+            optimiser: rate,
+            gate_optimiser: rate,
+            schedule: Schedule::Steps { after: vec![60, 120, 160], factor: 0.2 },
+            weight_decay: WEIGHT_DECAY,
+            average: 0.99,
+            sampling: Sampling::Minibatch,
+            estimator: Estimator::Mean,
+            frozen_epochs: 0,
+            constraint: None,
+        };
+        let classes = if data == DatasetName::Cifar100 { 100 } else { 10 };
+        Self { data, sizes: wrn_28_10(classes), training, scaled_down: None }
+    }
+
+    /// A tenth of the paper's steps, each with a 176th of the work: one cycle of the learning rate makes the most of them.
+    fn cpu() -> Self {
+        let Self { data, training, .. } = Self::paper(DatasetName::Cifar10);
+        let rate = Optimiser::Sgd { learning_rate: 0.2, momentum: 0.9, nesterov: true };
+        let schedule = Schedule::OneCycle { peak: 0.25 };
+        let training = Training { epochs: 20, optimiser: rate, gate_optimiser: rate, schedule, ..training };
+        let scaled_down = Some("WRN-16-1 for 20 epochs in place of WRN-28-10 for 200".into());
+        Self { data, sizes: wrn_16_1(10), training, scaled_down }
+    }
+
+    /// A row; it repeats the published one of this title, if there is one.
+    fn row(&self, name: &str, title: &str, gating: Gating) -> Recipe {
+        let model = Model::WideResnet { sizes: self.sizes.clone(), gating, weight_decay: WEIGHT_DECAY };
+        Recipe {
+            name: format!("{}-{name}", model.short()),
+            title: title.into(),
+            curve: None,
+            data: self.data,
+            reference: model.published(title),
+            model,
+            training: self.training.clone(),
+            scaled_down: self.scaled_down.clone(),
+        }
+    }
+}
+
+fn l0(lambda: f64) -> Gating {
+    Gating::L0 { lambdas: vec![Lambda::PerWeight(lambda)] }
+}
+
+/// The optimiser of the weights, [`GATE_RATE`] times as fast.
+fn fast_gates(weights: Optimiser) -> Optimiser {
+    Optimiser::Sgd { learning_rate: GATE_RATE * weights.learning_rate(), momentum: 0.9, nesterov: false }
+}
