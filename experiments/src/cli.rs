@@ -15,7 +15,7 @@ use crate::progress::Downloads;
 /// Where data comes from.
 #[derive(Debug, Clone, Args)]
 pub struct DataArgs {
-    /// Folder with the data: IDX files, or the Hub's parquet files. Otherwise the Hub's cache, then the Hub.
+    /// Folder with the data: MNIST's IDX files, CIFAR's binary files, or the Hub's parquet files. Otherwise the Hub's cache, then the Hub.
     #[arg(long, env = "L0_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
 }

@@ -20,9 +20,9 @@ use l0_record::read_run;
 struct Args {
     /// Folder of a finished run.
     run: PathBuf,
-    /// What a gate is worth: mean (eq. 13 of the paper), median, or top-k.
-    #[arg(long, default_value = "mean")]
-    estimator: Estimator,
+    /// What a gate is worth: mean (eq. 13 of the paper), median, or top-k. If not given, as in the run.
+    #[arg(long)]
+    estimator: Option<Estimator>,
     /// File to write; RUN/compact.safetensors if not given.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -47,9 +47,14 @@ fn main() -> ExitCode {
 fn export(args: &Args) -> Result<()> {
     let header = read_run(&args.run)?.header;
     let name: DatasetName = header.data.name.parse()?;
+    let estimator = match args.estimator {
+        Some(estimator) => estimator,
+        None => serde_json::from_value(header.config["training"]["estimator"].clone())
+            .with_context(|| format!("{}: its config names no estimator; name one", args.run.display()))?,
+    };
     let (network, weights, card) = artifact::load_checkpoint(&args.run)?;
     let data = args.data.load(name)?;
-    let compact = artifact::compact(&network, &weights, args.estimator, &data.test, name.normalise())?;
+    let compact = artifact::compact(&network, &weights, estimator, &data.test, name.normalise())?;
     println!("{}", compact.agreement);
     if !compact.agreement.passes() && !args.force {
         bail!("the compact network is not equal to the gated one; nothing was written (--force writes it)");
@@ -57,7 +62,7 @@ fn export(args: &Args) -> Result<()> {
     if compact.model.is_constant()? {
         tracing::warn!("the network is pruned to nothing: its output is the same for every image");
     }
-    let card = artifact::compact_card(&card, &network, args.estimator, &compact)?;
+    let card = artifact::compact_card(&card, &network, estimator, &compact)?;
     let out = args.out.clone().unwrap_or_else(|| args.run.join("compact.safetensors"));
     let existing = if args.replace { Existing::Replace } else { Existing::Keep };
     compact.model.save(&out, &card, existing)?;
