@@ -141,7 +141,7 @@ impl Select {
     fn pieces(&self) -> Vec<Range<usize>> {
         let (rows, width) = (self.rows.len(), self.widths().1);
         if rows == 0 {
-            return vec![0..0];
+            return std::iter::once(0..0).collect();
         }
         split(rows, (rows * width / PIECE).clamp(1, 4), 1)
     }
