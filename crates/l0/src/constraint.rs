@@ -107,6 +107,9 @@ impl Constraint {
     }
 
     /// `multiplier (density - target)`, to be added to the loss; `density` is a scalar.
+    ///
+    /// # Errors
+    /// If `density` is not a scalar.
     pub fn term(&self, density: &Tensor) -> Result<Tensor> {
         density.affine(self.multiplier(), -self.multiplier() * self.target)
     }

@@ -129,6 +129,9 @@ impl Gate {
     }
 
     /// P(z != 0) of each gate, in one row, in `f64`.
+    ///
+    /// # Errors
+    /// If the values cannot be read from the device.
     pub fn prob_open_vec(&self) -> Result<Vec<f64>> {
         let log_alpha: Vec<f64> = self.log_alpha.detach().flatten_all()?.to_dtype(DType::F64)?.to_vec1()?;
         Ok(log_alpha.into_iter().map(|log_alpha| self.distribution.prob_open_at(log_alpha)).collect())

@@ -129,6 +129,9 @@ impl HardConcrete {
 
     /// P(sbar <= x), the distribution of the stretched sample. That of z is the same inside (0, 1); z has
     /// P(z <= 0) = `cdf(0)` and P(z <= 1) = 1.
+    ///
+    /// # Errors
+    /// If the device cannot hold the result.
     pub fn cdf(&self, x: f64, log_alpha: &Tensor) -> Result<Tensor> {
         if x <= self.gamma {
             return log_alpha.zeros_like();
@@ -151,6 +154,9 @@ impl HardConcrete {
     }
 
     /// P(z != 0) = sigmoid(log_alpha - beta log(-gamma / zeta)) (eq. 12).
+    ///
+    /// # Errors
+    /// If the device cannot hold the result.
     pub fn prob_open(&self, log_alpha: &Tensor) -> Result<Tensor> {
         sigmoid(&(log_alpha + self.open_shift())?)
     }
@@ -162,6 +168,9 @@ impl HardConcrete {
 
     /// Density of the stretched sample at `x`: of z for x inside (0, 1), where z has the rest of its mass in the points
     /// 0 and 1. It is 0 outside of (gamma, zeta).
+    ///
+    /// # Errors
+    /// If the device cannot hold the result.
     pub fn density(&self, x: f64, log_alpha: &Tensor) -> Result<Tensor> {
         if x <= self.gamma || x >= self.zeta {
             return log_alpha.zeros_like();
@@ -175,6 +184,9 @@ impl HardConcrete {
     ///
     /// No closed form is known to us. This is the true mean, unlike the paper's test-time value
     /// ([`Estimator::Mean`](crate::Estimator::Mean)).
+    ///
+    /// # Errors
+    /// If the device cannot hold the result.
     pub fn mean(&self, log_alpha: &Tensor) -> Result<Tensor> {
         let (shifts, weights): (Vec<f64>, Vec<f64>) = self.mean_rule().into_iter().unzip();
         let column = |v: Vec<f64>| Tensor::new(v, log_alpha.device())?.to_dtype(log_alpha.dtype());

@@ -99,6 +99,9 @@ impl Noise {
 }
 
 /// The gates that are not 0, for values (n,). A NaN counts as open, so that it reaches the loss and is seen there.
+///
+/// # Errors
+/// If `z` is not a vector of floats.
 pub fn open_gates(z: &Tensor) -> Result<Selection> {
     let z: Vec<f32> = z.detach().to_dtype(DType::F32)?.to_vec1()?;
     Ok(Selection::of(&z.iter().map(|&z| z != 0.0).collect::<Vec<_>>()))

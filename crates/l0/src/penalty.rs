@@ -144,6 +144,9 @@ impl Penalty {
     }
 
     /// The L2 term of parameters without a gate, a scalar, or `None` without weight decay or parameters.
+    ///
+    /// # Errors
+    /// If the device cannot hold the result.
     pub fn ungated(&self, parameters: &[&Tensor]) -> Result<Option<Tensor>> {
         if self.weight_decay == 0.0 {
             return Ok(None);
@@ -174,6 +177,9 @@ impl Penalty {
 }
 
 /// The value of a scalar, as for a log.
+///
+/// # Errors
+/// If `xs` is not a scalar of floats.
 pub fn scalar(xs: &Tensor) -> Result<f64> {
     xs.detach().to_dtype(DType::F64)?.to_scalar()
 }

@@ -5,6 +5,9 @@ use candle_core::{D, Result, Tensor, bail};
 use crate::{BatchNormed, Epilogue, Selection};
 
 /// `ys = xs W^T + b`: (b, i), (o, i), (o,) -> (b, o).
+///
+/// # Errors
+/// If the shapes do not fit each other.
 pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let ys = xs.matmul(&weight.t()?)?;
     match bias {
@@ -14,6 +17,9 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 }
 
 /// `max(0, xs W^T + b)`: (b, i), (o, i), (o,) -> (b, o).
+///
+/// # Errors
+/// If the shapes do not fit each other.
 pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     relu(&linear(xs, weight, bias)?)
 }
@@ -47,6 +53,9 @@ fn squared(xs: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Resul
 }
 
 /// [`conv2d`], then ReLU and max pooling as `epilogue` says.
+///
+/// # Errors
+/// As [`conv2d`] and [`max_pool2d`].
 pub fn conv2d_epilogue(
     xs: &Tensor,
     weight: &Tensor,
@@ -61,6 +70,9 @@ pub fn conv2d_epilogue(
 }
 
 /// `max(0, xs)`, with gradient 0 at 0.
+///
+/// # Errors
+/// If the device cannot hold the result.
 pub fn relu(xs: &Tensor) -> Result<Tensor> {
     xs * xs.gt(0.0)?.to_dtype(xs.dtype())?
 }
@@ -81,6 +93,9 @@ pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
 }
 
 /// Mean of each channel: (b, c, h, w) -> (b, c).
+///
+/// # Errors
+/// If `xs` is not (b, c, h, w).
 pub fn avg_pool(xs: &Tensor) -> Result<Tensor> {
     xs.mean((2, 3))
 }
@@ -93,6 +108,9 @@ fn per_channel(v: &Tensor, xs: &Tensor) -> Result<Tensor> {
 
 /// Batch normalisation with given statistics, then ReLU if `then_relu`:
 /// `ys = (xs - mean) / sqrt(var + eps) * scale + shift` per channel; (b, c) or (b, c, h, w), statistics (c,).
+///
+/// # Errors
+/// If the shapes do not fit each other.
 pub fn batch_norm(
     xs: &Tensor,
     scale: &Tensor,
@@ -109,6 +127,9 @@ pub fn batch_norm(
 }
 
 /// Batch normalisation with the statistics of this batch, then ReLU if `then_relu`; shapes as for [`batch_norm`].
+///
+/// # Errors
+/// If the shapes do not fit each other.
 pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, then_relu: bool) -> Result<BatchNormed> {
     let dims: Vec<usize> = (0..xs.rank()).filter(|&d| d != 1).collect();
     let mean = xs.mean(dims.as_slice())?;
@@ -121,6 +142,9 @@ pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, t
 }
 
 /// Mean over the batch of `-log softmax(logits)[label]`: (b, classes), u32 (b,) -> scalar.
+///
+/// # Errors
+/// If the shapes do not fit each other, or a label is not below the number of classes.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
     let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
@@ -129,6 +153,9 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 }
 
 /// `xs / (1 - p)` where `noise >= p`, 0 elsewhere; `noise` holds uniform numbers in the shape of `xs`.
+///
+/// # Errors
+/// If the shapes do not fit each other.
 pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
     let kept = (noise.ge(f64::from(p))?.to_dtype(xs.dtype())? / (1.0 - f64::from(p)))?;
     xs * kept
@@ -139,6 +166,9 @@ fn index(selection: &Selection, like: &Tensor) -> Result<Option<Tensor>> {
 }
 
 /// The units of dimension `dim` that `selection` keeps.
+///
+/// # Errors
+/// If `xs` has no dimension `dim` with the units of `selection`.
 pub fn take(xs: &Tensor, dim: usize, selection: &Selection) -> Result<Tensor> {
     match index(selection, xs)? {
         Some(index) => xs.contiguous()?.index_select(&index, dim),
@@ -148,6 +178,9 @@ pub fn take(xs: &Tensor, dim: usize, selection: &Selection) -> Result<Tensor> {
 
 /// `ys[a, b, ..] = weight[r, c, ..] * row_scale[r] * col_scale[c]` with `r = rows[a]`, `c = cols[b]`:
 /// weight (o, i, ..), scales of all units (o,) and (i,), -> (rows.len(), cols.len(), ..).
+///
+/// # Errors
+/// If the shapes do not fit each other.
 pub fn select(
     weight: &Tensor,
     rows: &Selection,
@@ -170,6 +203,9 @@ pub fn select(
 }
 
 /// `ys[a] = vector[r] * scale[r]` with `r = rows[a]`: (o,), (o,) -> (rows.len(),).
+///
+/// # Errors
+/// If the shapes do not fit each other.
 pub fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<Tensor> {
     let ys = take(vector, 0, rows)?;
     match scale {
