@@ -25,6 +25,9 @@ pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
 }
 
 /// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) or (o, h', w') -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
+///
+/// # Errors
+/// If the shapes do not fit each other, or the kernel is larger than the padded image.
 pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
     let ys = squared(xs, weight, stride, padding)?;
     match bias {
@@ -79,6 +82,9 @@ pub fn relu(xs: &Tensor) -> Result<Tensor> {
 
 /// Largest value of each `size` x `size` window, windows side by side, an incomplete border left out:
 /// (b, c, h, w) -> (b, c, h / size, w / size). The gradient goes to the first largest value of a window alone.
+///
+/// # Errors
+/// If `xs` is not (b, c, h, w), or smaller than a window.
 pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
     let (b, c, h, w) = xs.dims4()?;
     let (oh, ow) = (h / size, w / size);
