@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// The sizes of a Wide ResNet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Channels, rows and columns of an image.
     pub image: (usize, usize, usize),
