@@ -168,6 +168,7 @@ mod tests {
                 title: recipe.title.clone(),
                 curve: recipe.curve.clone(),
                 reference: recipe.reference.clone(),
+                scaled_down: recipe.scaled_down.clone(),
                 ..RunHeader::new(&recipe.name, 1, recipe.config())
             };
             assert_eq!(of_run(&header).unwrap(), recipe);
