@@ -68,7 +68,8 @@ check:
 # Rebuild tables, figures, the page and the README's results from results/.
 [group('reproduce')]
 report *args:
-    cargo run --release -p l0-experiments --features png --bin report -- "$@"
+    cargo run --release -p l0-experiments --bin report -- "$@"
+    cargo run --release -p l0-record --features png --bin png -- results/figures/pareto-*.svg
 
 # Time training steps and convolutions against PyTorch (L0_PYTHON names a Python that has it); nothing else should run.
 [group('develop')]

@@ -39,30 +39,10 @@ fn report(args: &Args) -> Result<()> {
     };
     for path in report.write(&collection, &args.results)? {
         println!("{}", path.display());
-        #[cfg(feature = "png")]
-        if let Some(picture) = for_readme(&path)? {
-            println!("{}", picture.display());
-        }
     }
     if !args.readme.is_empty() {
         splice(&args.readme, "results", &report.tables(&collection))?;
         println!("{}", args.readme);
     }
     Ok(())
-}
-
-/// The same as PNG, if it is a picture that a README may show.
-#[cfg(feature = "png")]
-fn for_readme(svg: &std::path::Path) -> Result<Option<PathBuf>> {
-    use anyhow::Context;
-
-    let name = svg.file_name().unwrap_or_default().to_string_lossy();
-    if !(name.starts_with("pareto-") && name.ends_with(".svg")) {
-        return Ok(None);
-    }
-    let path = svg.with_extension("png");
-    let text = std::fs::read_to_string(svg).with_context(|| format!("cannot read {}", svg.display()))?;
-    std::fs::write(&path, l0_record::plot::png(&text, &path)?)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(Some(path))
 }
