@@ -44,7 +44,10 @@ impl Changes {
             None => row.clone(),
         };
         if !self.lambdas.is_empty() {
-            changed = gated(changed, "--lambdas")?.with_lambdas(&self.lambdas);
+            changed = gated(changed, "--lambdas")?;
+            let held = changed.training.constraint.is_some();
+            ensure!(!held, "{} is held to a density and pays no price, so --lambdas means nothing for it", row.name);
+            changed = changed.with_lambdas(&self.lambdas);
         }
         if let Some(target) = self.target {
             changed = gated(changed, "--target")?.held_to(Targets::Model(target), Quantity::Params);
@@ -215,6 +218,8 @@ mod tests {
         let target = |share| Changes { target: Some(share), ..Changes::default() };
         assert!(error("mlp-dense", &target(0.2)).starts_with("mlp-dense has no gates, so --target means nothing"));
         assert!(error("mlp-l0", &target(1.5)).contains("in (0, 1]"), "{}", error("mlp-l0", &target(1.5)));
+        let priced = Changes { lambdas: vec![0.1], ..Changes::default() };
+        assert!(error("mlp-con-0.2", &priced).starts_with("mlp-con-0.2 is held to a density"));
         let layers = Changes { targets: vec![0.5, 0.5], ..Changes::default() };
         assert!(error("lenet5-l0", &layers).starts_with("found 2 target densities, expected 4"));
         let lambdas = Changes { lambdas: vec![0.1, 0.2], ..Changes::default() };
