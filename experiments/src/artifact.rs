@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0::{Estimator, Gates, Network};
-use l0_data::{Feed, Normalise, Split};
-use l0_net::{Agreement, Card, Checkpoint, Masks, Mode, Model, Net, OnnxAbout, Weights};
+use l0_data::{DatasetName, Feed, Normalise, Split};
+use l0_net::{Agreement, Card, Checkpoint, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
 use serde_json::json;
 
 /// Images in a batch of a proof.
@@ -30,6 +30,21 @@ pub fn load_checkpoint(path: &Path) -> Result<(Network, Weights, Card)> {
     let gates: Gates = serde_json::from_value(checkpoint.gates)
         .with_context(|| format!("{}: its metadata do not say where the gates are", file.display()))?;
     Ok((Network::with_gates(checkpoint.net, &gates)?, checkpoint.weights, card))
+}
+
+/// The data set whose images and classes a network reads and tells apart; of several, the first in
+/// [`DatasetName::ALL`].
+///
+/// # Errors
+/// If there is none.
+pub fn dataset_of(net: &Net) -> Result<DatasetName> {
+    let (input, classes) = (net.shape(0), net.shape(net.output()));
+    let fits = |name: &DatasetName| {
+        let (c, h, w) = name.shape();
+        input == Shape::Image(c, h, w) && classes == Shape::Features(name.classes())
+    };
+    let found = DatasetName::ALL.into_iter().find(fits);
+    found.with_context(|| format!("no data set has images of {input} and {classes} classes; name one with --dataset"))
 }
 
 /// The compact network of a gated one, with the proof that both compute the same.

@@ -34,10 +34,10 @@ fn read_part(repo: &Repo, dir: &Path, part: Part) -> Result<(Split, Vec<SourceFi
 }
 
 fn read_idx(images: &Path, labels: &Path, repo: &Repo) -> Result<(Split, Vec<SourceFile>)> {
-    let (split, files) = idx::read_split(images, labels, repo.classes)?;
-    if split.shape() != repo.shape {
+    let (split, files) = idx::read_split(images, labels, repo.name.classes())?;
+    if split.shape() != repo.name.shape() {
         let size = |(_, h, w): (usize, usize, usize)| format!("images of {h}x{w}");
-        return Err(Error::format(images, size(repo.shape), size(split.shape())));
+        return Err(Error::format(images, size(repo.name.shape()), size(split.shape())));
     }
     Ok((split, files.to_vec()))
 }

@@ -11,8 +11,6 @@ pub(crate) struct Repo {
     /// The columns of its parquet files.
     pub(crate) image: &'static str,
     pub(crate) label: &'static str,
-    pub(crate) shape: (usize, usize, usize),
-    pub(crate) classes: usize,
     /// sha256 of the training and the test file, where it is known.
     pub(crate) sha256: Option<[&'static str; 2]>,
     /// The format of its original files, if that is CIFAR's; else it is IDX.
@@ -54,8 +52,6 @@ impl Repo {
             config: "mnist",
             image: "image",
             label: "label",
-            shape: (1, 28, 28),
-            classes: 10,
             sha256: Some([
                 "cceccb314d9f1eb486ec4a5a6c97a4cb963e77ad387846f72cc39654adfd5956",
                 "f17438540ccd8d9846783c1160cd0358dad384ba7e6e0bd491c518f600d9ded1",
@@ -71,8 +67,6 @@ impl Repo {
             config: "plain_text",
             image: "img",
             label: "label",
-            shape: (3, 32, 32),
-            classes: 10,
             sha256: Some([
                 "03759810241c0d147aa6a29090e3b02bd0361186713c39b0ae4c0e5903e7e175",
                 "5bda7f72f987c80a08d4e7d1b3e95997eea9fca3d931f3407304fac5078c4cdf",
@@ -88,8 +82,6 @@ impl Repo {
             config: "cifar100",
             image: "img",
             label: "fine_label",
-            shape: (3, 32, 32),
-            classes: 100,
             // No copy was at hand to take it from: the Hub's own word, its etag, has to do.
             sha256: None,
             binary: Some(cifar::Format::Cifar100),

@@ -32,6 +32,22 @@ impl DatasetName {
         }
     }
 
+    /// Channels, height and width of an image.
+    pub fn shape(self) -> (usize, usize, usize) {
+        match self {
+            Self::Mnist | Self::Digits => (1, 28, 28),
+            Self::Cifar10 | Self::Cifar100 => (3, 32, 32),
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(self) -> usize {
+        match self {
+            Self::Mnist | Self::Digits | Self::Cifar10 => 10,
+            Self::Cifar100 => 100,
+        }
+    }
+
     /// The normalisation that the paper's experiments use.
     pub fn normalise(self) -> Normalise {
         match self {

@@ -58,7 +58,7 @@ pub enum Error {
     #[error("{0} exists already; ask for it to be replaced, or choose another name")]
     Exists(String),
     /// A value that cannot be written as JSON.
-    #[error("cannot be written as JSON: {0}")]
+    #[error("cannot be written as JSON")]
     Json(#[from] serde_json::Error),
     /// An error of Candle.
     #[error(transparent)]

@@ -11,14 +11,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The system refused to read or write.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {cause}", path.display())]
     Io {
         /// What was tried, as "read" or "create the folder".
         action: &'static str,
         /// On which file or folder.
         path: PathBuf,
         /// What the system answered.
-        source: io::Error,
+        cause: io::Error,
     },
 
     /// The folder of a new run already holds something.
@@ -157,6 +157,6 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io { action, path: path.to_path_buf(), source })
+        self.map_err(|cause| Error::Io { action, path: path.to_path_buf(), cause })
     }
 }

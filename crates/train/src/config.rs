@@ -203,3 +203,22 @@ fn below_one(name: &str, value: f64) -> Result<()> {
 fn wrong(name: &str, found: impl ToString, expected: impl Into<String>) -> Result<()> {
     Err(Error::Config { name: name.into(), found: found.to_string(), expected: expected.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cycle_climbs_to_its_peak_and_falls_to_zero() {
+        let schedule = Schedule::OneCycle { peak: 0.25 };
+        let factors = [0.0, 2.5, 5.0, 12.5, 20.0, 21.0].map(|at| schedule.factor(at, 20));
+        assert_eq!(factors, [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]);
+        assert_eq!(Schedule::OneCycle { peak: 0.0 }.factor(0.0, 20), 1.0);
+    }
+
+    #[test]
+    fn steps_count_from_the_end_of_the_epochs_they_name() {
+        let schedule = Schedule::Steps { after: vec![1, 3], factor: 0.5 };
+        assert_eq!([0.0, 0.9, 1.0, 2.9, 3.0, 9.0].map(|at| schedule.factor(at, 9)), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
+    }
+}

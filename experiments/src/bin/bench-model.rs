@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use candle_core::Device;
 use clap::Parser;
-use l0_data::{Dataset, DatasetName};
+use l0_data::{Dataset, DatasetName, Normalise};
 use l0_experiments::artifact;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
@@ -25,9 +25,9 @@ struct Args {
     /// How often the networks take turns.
     #[arg(long, default_value_t = 15)]
     rounds: usize,
-    /// The data set whose test images are used.
-    #[arg(long, default_value = "mnist")]
-    dataset: DatasetName,
+    /// The data set whose test images are used; if not given, the one that the network was made for.
+    #[arg(long)]
+    dataset: Option<DatasetName>,
     /// Leave the error out: needs no data.
     #[arg(long)]
     no_error: bool,
@@ -58,7 +58,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     if args.memory {
         return memory(&args.files[0]);
     }
-    let data = if args.no_error { None } else { Some(args.data.load(args.dataset)?) };
+    let data = if args.no_error { None } else { Some(data(args)?) };
     let mut entries = Vec::new();
     for path in &args.files {
         let (model, card) = Model::load(path, &Device::Cpu)?;
@@ -68,7 +68,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
             let net: Net = serde_json::from_value(whole.clone()).context("the card's whole network")?;
             entries.push(whole_entry(net)?);
         }
-        let error = data.as_ref().map(|data| error(&model, data, args)).transpose()?;
+        let error = data.as_ref().map(|(data, normalise)| error(&model, data, normalise)).transpose()?;
         let bytes = std::fs::metadata(path)?.len();
         let name = path.display().to_string();
         entries.push(Entry { name, model, bytes, error, memory: memory_of(path) });
@@ -93,9 +93,18 @@ fn whole_entry(net: Net) -> Result<Entry> {
     Ok(Entry { name: "the whole network".into(), model, bytes: bytes.len() as u64, error: None, memory })
 }
 
-fn error(model: &Model, data: &Dataset, args: &Args) -> Result<f64> {
+/// The data set that all files are tested on, and how its pixels become numbers.
+fn data(args: &Args) -> Result<(Dataset, Normalise)> {
+    let name = match args.dataset {
+        Some(name) => name,
+        None => artifact::dataset_of(&Model::load(&args.files[0], &Device::Cpu)?.0.net)?,
+    };
+    Ok((args.data.load(name)?, name.normalise()))
+}
+
+fn error(model: &Model, data: &Dataset, normalise: &Normalise) -> Result<f64> {
     let itself = (&model.net, &model.weights, &Masks::none(&model.net));
-    Ok(artifact::prove(itself, model, &data.test, args.dataset.normalise())?.1)
+    Ok(artifact::prove(itself, model, &data.test, normalise.clone())?.1)
 }
 
 /// Peak memory of a program of its own that runs the file at batch 256.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use clap::Parser;
 use l0_data::DatasetName;
-use l0_experiments::{cli, picture};
+use l0_experiments::{artifact, cli, picture};
 use l0_infer::Engine;
 use l0_net::{Model, Shape};
 
@@ -23,9 +23,10 @@ struct Args {
     /// The network; a LeNet-5 trained on MNIST that comes with the program if not given.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// The data set whose way of making numbers of pixels the network was trained with.
-    #[arg(long, default_value = "mnist")]
-    dataset: DatasetName,
+    /// The data set whose way of making numbers of pixels the network was trained with; if not given, the one that it
+    /// was made for.
+    #[arg(long)]
+    dataset: Option<DatasetName>,
 }
 
 fn main() -> ExitCode {
@@ -41,11 +42,12 @@ fn predict(args: &Args) -> Result<()> {
     let Shape::Image(c, h, w) = model.net.shape(0) else {
         anyhow::bail!("the network reads {}, not images", model.net.shape(0));
     };
+    let normalise = args.dataset.map_or_else(|| artifact::dataset_of(&model.net), Ok)?.normalise();
     let mut engine = Engine::new(&model.net, &model.weights)?;
     for path in &args.images {
         for (name, pixels) in picture::read(path, (c, h, w))? {
             let split = l0_data::Split::new(pixels, vec![0], (c, h, w), 1)?;
-            let batch = split.batch(&[0], &args.dataset.normalise(), None, &Device::Cpu)?;
+            let batch = split.batch(&[0], &normalise, None, &Device::Cpu)?;
             let logits = engine.run(&batch.images.flatten_all()?.to_vec1::<f32>()?, 1)?.to_vec();
             println!("{}", line(&name, &logits)?);
         }

@@ -21,9 +21,9 @@ struct Args {
     /// The gated network, or the folder of its run; gated.safetensors beside the file if that exists.
     #[arg(long, value_name = "PATH")]
     against: Option<PathBuf>,
-    /// The data set whose test images are used.
-    #[arg(long, default_value = "mnist")]
-    dataset: DatasetName,
+    /// The data set whose test images are used; if not given, the one that the network was made for.
+    #[arg(long)]
+    dataset: Option<DatasetName>,
     #[command(flatten)]
     data: DataArgs,
 }
@@ -36,7 +36,8 @@ fn main() -> ExitCode {
 fn verify(args: &Args) -> Result<()> {
     let (model, card) = Model::load(&args.file, &Device::Cpu)?;
     println!("digest, description and tensors agree");
-    let data = args.data.load(args.dataset)?;
+    let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net), Ok)?;
+    let data = args.data.load(dataset)?;
     let digest = data.digest();
     match &card.data {
         Some(trained) if *trained == digest => println!("trained on this data ({})", &digest[..12]),
@@ -48,7 +49,7 @@ fn verify(args: &Args) -> Result<()> {
         Some(path) => Some(artifact::load_checkpoint(&path)?),
         None => None,
     };
-    let normalise = args.dataset.normalise();
+    let normalise = dataset.normalise();
     let (agreement, error) = match &gated {
         Some((network, weights, _)) => {
             let estimator: Estimator = card.estimator.as_deref().unwrap_or("mean").parse()?;

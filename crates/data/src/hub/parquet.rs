@@ -92,7 +92,7 @@ impl Table<'_> {
                 return Err(self.wrong("as many labels as pictures", &found));
             }
         }
-        let (shape, classes) = (self.repo.shape, self.repo.classes);
+        let (shape, classes) = (self.repo.name.shape(), self.repo.name.classes());
         Split::new(images, labels, shape, classes)
     }
 
@@ -129,9 +129,9 @@ impl Table<'_> {
             self.check_room(labels.len() + rows)?;
             for value in values {
                 let label = u32::try_from(value).ok();
-                let label = label.filter(|&label| (label as usize) < self.repo.classes);
+                let label = label.filter(|&label| (label as usize) < self.repo.name.classes());
                 labels.push(label.ok_or_else(|| {
-                    let (row, classes) = (labels.len(), self.repo.classes);
+                    let (row, classes) = (labels.len(), self.repo.name.classes());
                     self.wrong(&format!("labels below {classes}"), &format!("{value} in row {row}"))
                 })?);
             }
@@ -160,8 +160,8 @@ impl Table<'_> {
         images.resize(start + pictures.len() * size, 0);
         let planes = images[start..].par_chunks_exact_mut(size).zip(pictures).enumerate();
         let wrong = planes.find_map_first(|(i, (planes, png))| {
-            let found = picture::decode(png.data(), self.repo.shape, planes).err()?;
-            let expected = format!("{} in row {}", picture::wanted(self.repo.shape), start / size + i);
+            let found = picture::decode(png.data(), self.repo.name.shape(), planes).err()?;
+            let expected = format!("{} in row {}", picture::wanted(self.repo.name.shape()), start / size + i);
             Some(self.wrong(&expected, &found))
         });
         wrong.map_or(Ok(()), Err)
@@ -186,7 +186,7 @@ impl Table<'_> {
     }
 
     fn image_size(&self) -> usize {
-        let (c, h, w) = self.repo.shape;
+        let (c, h, w) = self.repo.name.shape();
         c * h * w
     }
 

@@ -103,7 +103,7 @@ pub enum FileProblem {
         expected: String,
     },
     /// It cannot be read or written.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     /// Candle cannot hold a tensor.
     #[error(transparent)]

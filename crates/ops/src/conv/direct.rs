@@ -10,12 +10,12 @@ use super::Geometry;
 use super::lanes::unpack;
 use super::plan::{Plan, groups, order_weights};
 use super::tile::{LANES, OUTPUTS, Source, Target, Vector, correlate, even};
+use super::winograd::{self, Kernels};
 use crate::parallel::{carve, made, scratch};
 
 pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], places: &mut [u8]) -> Vec<f32> {
     let (plan, groups, out) = (Plan::new(g), groups(g), g.oc * g.pooled());
-    let shifts = plan.shifts();
-    let weights = order_weights(g.oc, g.depth(), |o, term| weight[o * g.depth() + term]);
+    let weights = Weights::new(g, &plan, weight);
     let kept = if g.pool > 1 { out * LANES } else { 0 };
     let places = carve(places, groups.iter().map(|_| kept));
     let items = groups.iter().zip(places).map(|(images, places)| (images.len() * out, (images, places))).collect();
@@ -23,17 +23,45 @@ pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], pl
         let (mut x, mut a) = (scratch(g.ic * plan.x_plane() * LANES), scratch(g.oc * g.oh * g.ow * LANES));
         let (x, a) = (x.eights(), a.eights());
         plan.pack_images(&xs[images.start * g.image()..images.end * g.image()], x);
+        weights.correlate(&plan, x, a);
+        finish(g, a, bias, ys, places.as_chunks_mut().0);
+    })
+}
+
+/// The weights of a convolution as its inner loops want them.
+enum Weights {
+    /// In the order in which they are met, with the shifts of the kernel's offsets.
+    Ordered(Vec<f32>, Vec<usize>),
+    Transformed(Kernels),
+}
+
+impl Weights {
+    fn new(g: &Geometry, plan: &Plan, weight: &[f32]) -> Self {
+        if winograd::serves(g) {
+            let (kernels, _) = weight.as_chunks();
+            return Self::Transformed(Kernels::new(g.oc, g.ic, |o, i| kernels[o * g.ic + i]));
+        }
+        let weights = order_weights(g.oc, g.depth(), |o, term| weight[o * g.depth() + term]);
+        Self::Ordered(weights, plan.shifts())
+    }
+
+    /// From the padded planes of a group of images, its maps (o, h', w').
+    fn correlate(&self, plan: &Plan, x: &[Vector], a: &mut [Vector]) {
+        let g = &plan.g;
+        let (weights, shifts) = match self {
+            Self::Transformed(kernels) => return kernels.correlate(plan.x_planes(x), (g.oh, g.ow), a),
+            Self::Ordered(weights, shifts) => (weights, shifts),
+        };
         for y in 0..g.oh {
             let (first, end) = plan.rows_inside(y);
-            let from = Source { data: x, plane: plan.x_plane(), shifts: &shifts, first: first * g.kw, end: end * g.kw };
+            let from = Source { data: x, plane: plan.x_plane(), shifts, first: first * g.kw, end: end * g.kw };
             for (o, len) in even(g.oc, OUTPUTS) {
                 let weights = &weights[o * g.depth()..][..len * g.depth()];
                 let target = Target { at: (o * g.oh + y) * g.ow, plane: g.oh * g.ow, step: 1 };
                 correlate(from, y * plan.wq, g.ow, weights, len, a, target);
             }
         }
-        finish(g, a, bias, ys, places.as_chunks_mut().0);
-    })
+    }
 }
 
 /// Bias, ReLU and pooling of a group, back to images.

@@ -5,20 +5,22 @@ use std::ops::Range;
 use super::lanes::{pack, unpack};
 use super::plan::{Plan, frame, groups, order_weights};
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
+use super::winograd::{self, Kernels};
 use super::{Backward, Geometry, Gradients};
 use crate::parallel::{carve, made, scratch, split};
 use crate::pointwise::mask_into;
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let (plan, groups) = (Plan::new(g), groups(g));
-    let (dw_len, db_len) = (to.weight.len(), to.bias.len());
+    let (tiled, db_len) = (winograd::serves(g) && !to.weight.is_empty(), to.bias.len());
+    let dw_len = if tiled { winograd::sums_len(g) } else { to.weight.len() };
     // A sum over few groups at a time, as long as the sums stay small beside a cache.
     let most = ((1 << 19) / dw_len.max(1)).clamp(4, 16);
     let pieces = split(groups.len(), most, 1);
     let images = |piece: &Range<usize>| groups[piece.start].start..groups[piece.end - 1].end;
     let mut parts = vec![0.0; pieces.len() * (dw_len + db_len)];
     let dx_len = if of.images { g.image() } else { 0 };
-    let phases = if dx_len > 0 { phases(&plan, of.weight) } else { vec![] };
+    let weights = Weights::new(&plan, of);
     let part = carve(&mut parts, pieces.iter().map(|_| dw_len + db_len));
     let items = pieces.iter().zip(part).map(|item| (images(item.0).len() * dx_len, item)).collect();
     to.xs = made(items, |(piece, part): (&Range<usize>, &mut [f32]), dx| {
@@ -27,13 +29,19 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
         for group in piece.clone() {
             let images = groups[group].clone();
             let dx = &mut dx[(images.start - first) * dx_len..(images.end - first) * dx_len];
-            group_backward(&plan, of, group, images, &phases, dx, dw, db);
+            group_backward(&plan, of, group, images, &weights, dx, dw, db);
         }
     });
+    let mut sums = if tiled { vec![0.0; dw_len] } else { std::mem::take(&mut to.weight) };
     for part in parts.chunks_exact((dw_len + db_len).max(1)) {
         let (dw, db) = part.split_at(dw_len);
-        to.weight.iter_mut().zip(dw).for_each(|(sum, part)| *sum += part);
+        sums.iter_mut().zip(dw).for_each(|(sum, part)| *sum += part);
         to.bias.iter_mut().zip(db).for_each(|(sum, part)| *sum += part);
+    }
+    if tiled {
+        winograd::add_kernel_gradients(&sums, &mut to.weight);
+    } else {
+        to.weight = sums;
     }
 }
 
@@ -43,7 +51,7 @@ fn group_backward(
     of: &Backward,
     group: usize,
     images: Range<usize>,
-    phases: &[Phase],
+    weights: &Weights,
     dx: &mut [f32],
     dw: &mut [f32],
     db: &mut [f32],
@@ -67,12 +75,19 @@ fn group_backward(
         let mut x = scratch(g.ic * plan.x_plane() * LANES);
         let x = x.eights();
         plan.pack_images(&of.xs[images.start * g.image()..images.end * g.image()], x);
-        weight_gradient(plan, x, da, dw);
+        if winograd::serves(g) {
+            winograd::contract_tiles(plan.x_planes(x), plan.g_planes(da, plan.top), (g.oc, g.ic), (g.oh, g.ow), dw);
+        } else {
+            weight_gradient(plan, x, da, dw);
+        }
     }
     if !dx.is_empty() {
         let mut to = scratch(g.image() * LANES);
         let to = to.eights();
-        image_gradient(plan, phases, da, to);
+        match weights {
+            Weights::Transformed(kernels) => kernels.correlate(plan.g_planes(da, g.padding), (g.ih, g.iw), to),
+            Weights::Phases(phases) => image_gradient(plan, phases, da, to),
+        }
         unpack(to, dx, g.image(), 0);
     }
 }
@@ -131,6 +146,31 @@ fn weight_gradient(plan: &Plan, x: &[Vector], da: &[Vector], dw: &mut [f32]) {
             let to = &mut dw[o * g.depth() + k..];
             contract(x, da, meeting, &x_at[k..k + k_len], &g_at[..o_len], to, g.depth());
         }
+    }
+}
+
+/// The weights as the gradient of the images wants them.
+enum Weights {
+    Phases(Vec<Phase>),
+    Transformed(Kernels),
+}
+
+impl Weights {
+    fn new(plan: &Plan, of: &Backward) -> Self {
+        let g = &plan.g;
+        if !of.images {
+            return Self::Phases(vec![]);
+        }
+        if !winograd::serves(g) {
+            return Self::Phases(phases(plan, of.weight));
+        }
+        let (kernels, _) = of.weight.as_chunks();
+        let turned = |i, o| {
+            let mut kernel: [f32; 9] = kernels[o * g.ic + i];
+            kernel.reverse();
+            kernel
+        };
+        Self::Transformed(Kernels::new(g.ic, g.oc, turned))
     }
 }
 

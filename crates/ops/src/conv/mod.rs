@@ -14,6 +14,7 @@ mod im2col;
 mod lanes;
 mod plan;
 mod tile;
+mod winograd;
 
 use std::sync::OnceLock;
 

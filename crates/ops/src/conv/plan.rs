@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Geometry;
 use super::lanes::pack;
 use super::tile::{LANES, OUTPUTS, Vector, even};
+use super::winograd::Planes;
 use crate::parallel::{scratch, split};
 
 /// Sizes that follow from a geometry.
@@ -51,6 +52,16 @@ impl Plan {
         let g = &self.g;
         let first = g.padding.saturating_sub(g.stride * y).min(g.kh);
         (first, (g.ih + g.padding).saturating_sub(g.stride * y).clamp(first, g.kh))
+    }
+
+    /// The planes of a group of images, for kernels of stride 1.
+    pub(super) fn x_planes<'a>(&self, x: &'a [Vector]) -> Planes<'a> {
+        Planes { data: x, plane: self.x_plane(), first: 0, width: self.wq }
+    }
+
+    /// The planes of g, from this many rows and columns after their first.
+    pub(super) fn g_planes<'a>(&self, g: &'a [Vector], from: usize) -> Planes<'a> {
+        Planes { data: g, plane: self.g_plane(), first: from * (self.g_width() + 1), width: self.g_width() }
     }
 
     pub(super) fn shifts(&self) -> Vec<usize> {

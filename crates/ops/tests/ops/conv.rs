@@ -108,6 +108,16 @@ fn kernels_of_three() {
     case(5, (40, 33), (9, 7), 3, 1, 1);
 }
 
+/// Wide enough, and even in height and width: computed tile by tile.
+#[test]
+fn tiles_of_four_outputs() {
+    case(8, (8, 8), (2, 2), 3, 1, 1);
+    case(9, (11, 8), (4, 6), 3, 1, 0);
+    case(5, (8, 13), (4, 4), 3, 1, 2);
+    case(10, (16, 20), (18, 22), 3, 1, 1);
+    case(8, (70, 40), (4, 4), 3, 1, 1);
+}
+
 #[test]
 fn kernels_of_five() {
     case(1, (1, 2), (5, 5), 5, 1, 0);

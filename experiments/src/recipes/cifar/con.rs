@@ -5,23 +5,11 @@
 //! zero after its normalisation, and gates learn 60 times as fast as weights.
 
 use l0::{Quantity, Targets};
-use l0_net::ClosedMaps;
-use l0_train::Training;
 
-use super::{Setting, fast_gates};
-use crate::{Model, Recipe};
+use super::Setting;
+use crate::Recipe;
 
 /// The row.
 pub(super) fn recipe(on: &Setting, density: f64) -> Recipe {
-    let mut row = on.row("", "", super::l0(0.0));
-    if let Model::WideResnet { sizes, .. } = &mut row.model {
-        sizes.closed = ClosedMaps::Zero;
-    }
-    let row = row.held_to(Targets::Model(density), Quantity::Params);
-    let training = Training {
-        gate_optimiser: fast_gates(row.training.optimiser),
-        frozen_epochs: row.training.epochs / 10,
-        ..row.training
-    };
-    Recipe { training, ..row }
+    on.row("", "", super::l0(0.0)).held_to(Targets::Model(density), Quantity::Params)
 }

@@ -3,9 +3,7 @@
 //! `just reproduce-cifar wrn-16-1-l0-gates`. Not in the paper. A map of WRN-16-1 has a hundredth of the weights of one of
 //! WRN-28-10, so that the paper's lambda would price it at a hundredth.
 
-use l0_train::Training;
-
-use super::{Setting, fast_gates};
+use super::Setting;
 use crate::Recipe;
 
 /// All gated weights open together add 0.074 to the loss: a constraint that halved the network needed a multiplier of 0.1.
@@ -13,11 +11,5 @@ const LAMBDA: f64 = 0.05;
 
 /// The row.
 pub(super) fn recipe(on: &Setting) -> Recipe {
-    let row = on.row("l0-gates", "L0, lambda = 0.05/N, gates 60 times as fast", super::l0(LAMBDA));
-    let training = Training {
-        gate_optimiser: fast_gates(row.training.optimiser),
-        frozen_epochs: row.training.epochs / 10,
-        ..row.training
-    };
-    Recipe { training, ..row }
+    on.row("l0-gates", "L0, lambda = 0.05/N, gates 60 times as fast", super::l0(LAMBDA)).with_fast_gates()
 }

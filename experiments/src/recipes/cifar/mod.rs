@@ -27,9 +27,6 @@ pub enum Profile {
     Paper,
 }
 
-/// Gallego-Posada et al. let gates learn 60 times as fast as weights.
-const GATE_RATE: f64 = 60.0;
-
 /// L2 coefficient of everything but the gates.
 const WEIGHT_DECAY: f64 = 5e-4;
 
@@ -109,9 +106,4 @@ impl Setting {
 
 fn l0(lambda: f64) -> Gating {
     Gating::L0 { lambdas: vec![Lambda::PerWeight(lambda)] }
-}
-
-/// The optimiser of the weights, [`GATE_RATE`] times as fast.
-fn fast_gates(weights: Optimiser) -> Optimiser {
-    Optimiser::Sgd { learning_rate: GATE_RATE * weights.learning_rate(), momentum: 0.9, nesterov: false }
 }

@@ -1,0 +1,185 @@
+//! Training steps and operations against PyTorch on the same machine, alternating in one run.
+
+mod peer;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use clap::Parser;
+use l0_experiments::{cli, session};
+use serde_json::{Value, json};
+
+use peer::Peer;
+use work::Row;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Time full training steps (forward, loss, penalty, backward, optimiser, clamp, average) and convolutions.
+///
+/// Where a Python with PyTorch is found, each row is timed against the better of PyTorch eager and compiled, with one
+/// thread and with all, in turns. Nothing else should run meanwhile.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Rows whose names contain one of these words; all if none is given.
+    rows: Vec<String>,
+    /// How often the two take turns.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The Python that has PyTorch.
+    #[arg(long, env = "L0_PYTHON", default_value = "python3")]
+    python: String,
+    /// Leave the compiled peer out: compiling takes a minute a row.
+    #[arg(long)]
+    no_compile: bool,
+    /// Folder for the figures as JSON.
+    #[arg(long, value_name = "DIR", default_value = "results/bench")]
+    out: PathBuf,
+    #[command(flatten)]
+    run: cli::RunArgs,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| args.run.inside(|threads| bench(&args, threads)))
+}
+
+fn bench(args: &Args, threads: usize) -> Result<()> {
+    let wanted = |name: &str| args.rows.is_empty() || args.rows.iter().any(|word| name.contains(word.as_str()));
+    let mut peer = match Peer::start(&args.python) {
+        Ok(peer) => Some(peer),
+        Err(error) => {
+            eprintln!("no PyTorch peer ({error:#}); set L0_PYTHON to a Python that has torch. Ours alone:");
+            None
+        }
+    };
+    let floor = gflops(threads)?;
+    println!("machine: {}", l0_record::machine(threads).describe());
+    println!(
+        "matmul 1024: {floor:.0} GFLOP/s with {threads} threads; the floor of a row is its arithmetic at that speed\n"
+    );
+    println!(
+        "{:<44} {:>6} {:>22} {:>30} {:>9}",
+        "row", "ratio", "ours ms (min..max)", "PyTorch ms (min..max), best of", "floor ms"
+    );
+    let mut rows = Vec::new();
+    for (name, prepare) in work::all()?.into_iter().filter(|(name, _)| wanted(name)) {
+        let mut row = prepare()?;
+        rows.push(time(name, &mut row, peer.as_mut(), args, threads, floor)?);
+    }
+    let report = json!({
+        "machine": l0_record::machine(threads), "revision": session::revision(), "when": l0_record::now(),
+        "torch": peer.map(|peer| peer.version), "threads": threads, "matmul_gflops": floor, "rows": rows,
+    });
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    let path = args.out.join(format!("{}.json", l0_record::now().replace(':', "-")));
+    std::fs::write(&path, serde_json::to_string_pretty(&report)?).with_context(|| path.display().to_string())?;
+    println!("\nwritten to {}", path.display());
+    Ok(())
+}
+
+/// Before each turn: the other's threads, which wait by spinning for a while, are asleep by then.
+const PAUSE: Duration = Duration::from_millis(50);
+
+fn time(
+    name: &str,
+    row: &mut Row,
+    mut peer: Option<&mut Peer>,
+    args: &Args,
+    threads: usize,
+    floor: f64,
+) -> Result<Value> {
+    let mut ours = Vec::new();
+    let mut variants: Vec<(String, Value, Vec<f64>)> = Vec::new();
+    for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
+        for compile in [false, true] {
+            let step = row.peer["work"] == "step";
+            if compile && (!step || args.no_compile) {
+                continue;
+            }
+            let mut request = row.peer.clone();
+            request["threads"] = threads.into();
+            if step {
+                request["compile"] = compile.into();
+            }
+            let name = format!("{}, {threads} threads", if compile { "compiled" } else { "eager" });
+            variants.push((name, request, Vec::new()));
+        }
+    }
+    for _ in 0..args.rounds {
+        std::thread::sleep(PAUSE);
+        (row.ours)()?; // each turn begins with one untimed, for both
+        for _ in 0..row.times {
+            let begin = Instant::now();
+            (row.ours)()?;
+            ours.push(1e3 * begin.elapsed().as_secs_f64());
+        }
+        if let Some(peer) = peer.as_deref_mut() {
+            for (_, request, spent) in &mut variants {
+                request["times"] = (row.times + 1).into();
+                std::thread::sleep(PAUSE);
+                spent.extend(peer.ask(request)?.into_iter().skip(1));
+            }
+        }
+    }
+    let ours = Spread::of(ours);
+    let variants: Vec<(String, Spread)> =
+        variants.into_iter().filter(|v| !v.2.is_empty()).map(|(name, _, spent)| (name, Spread::of(spent))).collect();
+    let best = variants.iter().min_by(|a, b| a.1.median.total_cmp(&b.1.median));
+    let ratio = best.map(|(_, best)| ours.median / best.median);
+    let floor = row.flop / floor / 1e6;
+    println!(
+        "{:<44} {:>6} {:>22} {:>30} {:>9.2}",
+        name,
+        ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
+        ours.to_string(),
+        best.map_or("-".into(), |(name, best)| format!("{best} {name}")),
+        floor
+    );
+    let variants: Vec<Value> =
+        variants.iter().map(|(name, spread)| json!({ "name": name, "ms": spread.json() })).collect();
+    Ok(json!({ "row": name, "ratio": ratio, "ours_ms": ours.json(), "floor_ms": floor, "peer": variants }))
+}
+
+struct Spread {
+    min: f64,
+    median: f64,
+    max: f64,
+    n: usize,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| values.get((share * (values.len() - 1) as f64) as usize).copied().unwrap_or(f64::NAN);
+        Self { min: at(0.0), median: at(0.5), max: at(1.0), n: values.len() }
+    }
+
+    fn json(&self) -> Value {
+        json!({ "min": self.min, "median": self.median, "max": self.max, "n": self.n })
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2} ({:.2}..{:.2})", self.median, self.min, self.max)
+    }
+}
+
+fn gflops(threads: usize) -> Result<f64> {
+    let n = 1024;
+    let random = || Tensor::from_vec(work::stream("matmul").normals(n * n), (n, n), &Device::Cpu);
+    let (a, b) = (random()?, random()?);
+    let mut times = Vec::new();
+    for _ in 0..8 + threads {
+        let begin = Instant::now();
+        a.matmul(&b)?;
+        times.push(begin.elapsed().as_secs_f64());
+    }
+    Ok(2e-9 * (n as f64).powi(3) / Spread::of(times).min)
+}

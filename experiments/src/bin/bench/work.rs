@@ -1,0 +1,123 @@
+//! What is timed: training steps on random images, and convolutions.
+
+use anyhow::Result;
+use candle_core::{Device, Tensor, Var};
+use l0::{Lambda, Network};
+use l0_data::{Normalise, Split};
+use l0_experiments::recipes;
+use l0_rng::{Purpose, Stream};
+use l0_train::{Optimiser, Trainer, Training};
+use serde_json::{Value, json};
+
+/// What is timed: our work, and what PyTorch is asked to do.
+pub(crate) struct Row {
+    pub(crate) ours: Box<dyn FnMut() -> Result<()>>,
+    pub(crate) peer: Value,
+    pub(crate) times: usize,
+    pub(crate) flop: f64,
+}
+
+/// A row that is not prepared yet.
+pub(crate) type Prepare = Box<dyn FnOnce() -> Result<Row>>;
+
+pub(crate) fn stream(name: &str) -> Stream {
+    Stream::new(1, Purpose::Other, 0, 0, name)
+}
+
+pub(crate) fn all() -> Result<Vec<(&'static str, Prepare)>> {
+    let (mlp, lenet5) = (l0_mlp::lenet_300_100(), l0_lenet5::lenet5_caffe());
+    let lambda = [Lambda::PerWeight(0.1)];
+    let adam = recipes::quickstart().training;
+    let sgd = Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true };
+    let wrn = Training { optimiser: sgd, ..adam.clone() };
+    let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10), &[Lambda::PerWeight(0.001)], 0.0)?;
+    let (mlp_l0, lenet5_l0) = (l0_mlp::l0(&mlp, &lambda)?, l0_lenet5::l0(&lenet5, &lambda)?);
+    let mlp = |open: Option<&'static [usize]>| step(&mlp_l0, open, "mlp", 100, 20, &adam);
+    let lenet5_of = |network: &Network, open: Option<&'static [usize]>| step(network, open, "lenet5", 100, 10, &adam);
+    let lenet5_l0 = |open| lenet5_of(&lenet5_l0, open);
+    Ok(vec![
+        ("MLP step, gates as initialised", mlp(None)),
+        ("MLP step, gates at 219-214-100", mlp(Some(&[219, 214, 100]))),
+        ("LeNet-5 step, dense, no gates", lenet5_of(&l0_lenet5::dense(&lenet5)?, None)),
+        ("LeNet-5 step, gates as initialised", lenet5_l0(None)),
+        ("LeNet-5 step, gates at 20-25-45-462", lenet5_l0(Some(&[20, 25, 45, 462]))),
+        ("LeNet-5 step, gates at 9-18-65-25", lenet5_l0(Some(&[9, 18, 65, 25]))),
+        ("WRN-16-1 step, gates as initialised", step(&wrn_l0, None, "wrn", 128, 3, &wrn)),
+        ("conv 64x160x32x32 -> 160, 3x3, with backward", conv([64, 160, 32, 32], 160, 3, 1, 2)),
+        ("conv 64x16x32x32 -> 16, 3x3, with backward", conv([64, 16, 32, 32], 16, 3, 1, 10)),
+        ("conv 100x20x12x12 -> 50, 5x5, with backward", conv([100, 20, 12, 12], 50, 5, 0, 10)),
+    ])
+}
+
+/// A training step on random images. `open` puts so many gates of each set at the upper end of their range and all
+/// others at the lower, where a twentieth of them still opens in a step, as late in a real run.
+fn step(
+    network: &Network,
+    open: Option<&'static [usize]>,
+    model: &'static str,
+    batch: usize,
+    times: usize,
+    training: &Training,
+) -> Prepare {
+    let (network, training) = (network.clone(), training.clone());
+    Box::new(move || prepare_step(network, open, model, batch, times, training))
+}
+
+fn prepare_step(
+    network: Network,
+    open: Option<&[usize]>,
+    model: &str,
+    batch: usize,
+    times: usize,
+    training: Training,
+) -> Result<Row> {
+    let shape = network.net().shape(0).dims();
+    let pixels = (0..batch * shape.iter().product::<usize>()).map(|i| (i * 37 % 251) as u8).collect();
+    let labels = (0..batch as u32).map(|i| i % 10).collect();
+    let split = Split::new(pixels, labels, (shape[0], shape[1], shape[2]), 10)?;
+    let normalise = Normalise::new(vec![0.0; shape[0]], vec![255.0; shape[0]])?;
+    let indices: Vec<u32> = (0..batch as u32).collect();
+    let mut flop = 6.0 * network.net().cost().macs() as f64 * batch as f64;
+    // The trainer borrows what it trains; a benchmark lives as long as its program.
+    let (network, training): (&'static Network, &'static Training) =
+        (Box::leak(Box::new(network)), Box::leak(Box::new(training)));
+    let mut trainer = Trainer::new(network, training, 60_000, 1, &Device::Cpu)?;
+    if let Some(open) = open {
+        let gates: Vec<_> = trainer.params().iter().filter(|p| p.role == l0_net::Role::Mask).cloned().collect();
+        for (gate, &open) in gates.iter().zip(open) {
+            let values: Vec<f32> = (0..gate.var.elem_count()).map(|i| if i < open { 4.6 } else { -4.6 }).collect();
+            gate.var.set(&Tensor::new(values, &Device::Cpu)?)?;
+        }
+        let left = network.pruned(&trainer.params().detached(), l0::Estimator::Mean)?;
+        flop = 6.0 * left.cost.macs() as f64 * batch as f64;
+    }
+    let images = split.batch(&indices, &normalise, None, &Device::Cpu)?; // made once, as the peer's are
+    let mut at = 0;
+    let ours = move || {
+        at += 1;
+        trainer.step(&images, 0, at)?;
+        Ok(())
+    };
+    let peer = json!({ "work": "step", "model": model, "batch": batch });
+    Ok(Row { ours: Box::new(ours), peer, times, flop })
+}
+
+fn conv(shape: [usize; 4], out: usize, kernel: usize, padding: usize, times: usize) -> Prepare {
+    Box::new(move || prepare_conv(shape, out, kernel, padding, times))
+}
+
+fn prepare_conv(shape: [usize; 4], out: usize, kernel: usize, padding: usize, times: usize) -> Result<Row> {
+    let random =
+        |name: &str, dims: &[usize]| Var::from_vec(stream(name).normals(dims.iter().product()), dims, &Device::Cpu);
+    let xs = random("xs", &shape)?;
+    let weight = random("weight", &[out, shape[1], kernel, kernel])?;
+    let positions = (shape[2] + 2 * padding + 1 - kernel) * (shape[3] + 2 * padding + 1 - kernel);
+    let flop = 6.0 * (shape[0] * shape[1] * out * kernel * kernel * positions) as f64;
+    let ours = move || {
+        let ys = l0_ops::conv2d(xs.as_tensor(), weight.as_tensor(), None, 1, padding)?;
+        ys.sum_all()?.backward()?;
+        Ok(())
+    };
+    let peer = json!({ "work": "conv", "shape": shape, "out": out, "kernel": kernel, "padding": padding });
+    Ok(Row { ours: Box::new(ours), peer, times, flop })
+}
