@@ -270,6 +270,17 @@ impl Recipe {
         if is_wide_resnet { row.with_fast_gates() } else { row }
     }
 
+    /// The same with another value of the gates at test time; training does not change.
+    #[must_use]
+    pub fn read_by(mut self, estimator: Estimator) -> Self {
+        if estimator != self.training.estimator {
+            self.name = format!("{}-{estimator}", self.name);
+            self.title = format!("{}, {estimator} gates", self.title);
+            self.training.estimator = estimator;
+        }
+        self
+    }
+
     /// Checks every number.
     ///
     /// # Errors
@@ -307,7 +318,12 @@ mod tests {
         let lenet = rows.iter().find(|row| row.name == "lenet5-l0").unwrap().clone();
         let layers = lenet.clone().held_to(Targets::Layers(vec![0.5, 0.3, 0.7, 0.1]), Quantity::Params);
         assert_eq!(layers.name, "lenet5-con-0.5-0.3-0.7-0.1");
-        assert_eq!(layers.reference.unwrap().error_percent, Some(0.91));
+        assert_eq!(layers.reference.as_ref().unwrap().error_percent, Some(0.91));
+        let again = layers.clone().read_by(Estimator::TopK);
+        assert_eq!(again, layers);
+        let median = layers.clone().read_by(Estimator::Median);
+        assert_eq!(median.name, "lenet5-con-0.5-0.3-0.7-0.1-median");
+        assert_eq!(median.reference, layers.reference);
         let macs = lenet.with_epochs(4).held_to(Targets::Model(0.25), Quantity::Macs);
         assert_eq!((macs.name.as_str(), macs.title.as_str()), ("lenet5-con-macs-0.25", "constrained L0, MACs 0.25"));
         assert_eq!((macs.training.estimator, macs.reference), (Estimator::TopK, None));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use l0::{Quantity, Targets};
+use l0::{Estimator, Quantity, Targets};
 use l0_data::Dataset;
 use l0_record::{read_run, run_path};
 use l0_train::Finished;
@@ -31,6 +31,9 @@ pub struct Changes {
     /// Keep these shares of the gates of each gated layer: .5,.3,.7,.1.
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     pub targets: Vec<f64>,
+    /// What a gate is worth at test time, in place of the row's choice: mean, median or top-k.
+    #[arg(long, value_name = "NAME")]
+    pub estimator: Option<Estimator>,
 }
 
 impl Changes {
@@ -58,6 +61,9 @@ impl Changes {
         if !self.targets.is_empty() {
             changed = gated(changed, "--targets")?.held_to(Targets::Layers(self.targets.clone()), Quantity::Params);
         }
+        if let Some(estimator) = self.estimator {
+            changed = gated(changed, "--estimator")?.read_by(estimator);
+        }
         changed.check()?;
         Ok(changed)
     }
@@ -82,6 +88,7 @@ pub struct RowArgs {
     /// Go on with the run in this folder; recipe and seed are its own.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "rows", "config", "print_config", "seeds", "seed", "out", "epochs", "lambdas", "target", "target_macs", "targets",
+        "estimator",
     ])]
     pub resume: Option<PathBuf>,
     /// Train each row with the seeds 1 to N.
