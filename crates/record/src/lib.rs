@@ -51,6 +51,7 @@ mod summary;
 mod table;
 mod tensorboard;
 mod time;
+mod timing;
 
 pub use collection::{Collection, Group, caveats};
 pub use error::{Error, Result};
@@ -68,3 +69,4 @@ pub use splice::{splice, spliced};
 pub use summary::Summary;
 pub use table::{Align, Table};
 pub use time::{now, today};
+pub use timing::{PeerTiming, Spread, Timing, Timings, speed_table};

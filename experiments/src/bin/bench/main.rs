@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use clap::Parser;
 use l0_experiments::{cli, session};
-use serde_json::{Value, json};
+use l0_record::{PeerTiming, Spread, Timing, Timings};
+use serde_json::Value;
 
 use peer::Peer;
 use work::Row;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn bench(args: &Args, threads: usize) -> Result<()> {
+    anyhow::ensure!(args.rounds > 0, "--rounds is 0, expected 1 or more");
     let wanted = |name: &str| args.rows.is_empty() || args.rows.iter().any(|word| name.contains(word.as_str()));
     let mut peer = match Peer::start(&args.python) {
         Ok(peer) => Some(peer),
@@ -72,10 +74,15 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         let mut row = prepare()?;
         rows.push(time(name, &mut row, peer.as_mut(), args, threads, floor)?);
     }
-    let report = json!({
-        "machine": l0_record::machine(threads), "revision": session::revision(), "when": l0_record::now(),
-        "torch": peer.map(|peer| peer.version), "threads": threads, "matmul_gflops": floor, "rows": rows,
-    });
+    let report = Timings {
+        machine: l0_record::machine(threads),
+        revision: Some(session::revision()),
+        when: l0_record::now(),
+        torch: peer.map(|peer| peer.version),
+        threads,
+        matmul_gflops: floor,
+        rows,
+    };
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let path = args.out.join(format!("{}.json", l0_record::now().replace(':', "-")));
     std::fs::write(&path, serde_json::to_string_pretty(&report)?).with_context(|| path.display().to_string())?;
@@ -93,7 +100,7 @@ fn time(
     args: &Args,
     threads: usize,
     floor: f64,
-) -> Result<Value> {
+) -> Result<Timing> {
     let mut ours = Vec::new();
     let mut variants: Vec<(String, Value, Vec<f64>)> = Vec::new();
     for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
@@ -127,48 +134,18 @@ fn time(
             }
         }
     }
-    let ours = Spread::of(ours);
-    let variants: Vec<(String, Spread)> =
-        variants.into_iter().filter(|v| !v.2.is_empty()).map(|(name, _, spent)| (name, Spread::of(spent))).collect();
-    let best = variants.iter().min_by(|a, b| a.1.median.total_cmp(&b.1.median));
-    let ratio = best.map(|(_, best)| ours.median / best.median);
-    let floor = row.flop / floor / 1e6;
+    let variants = variants.into_iter().filter(|v| !v.2.is_empty());
+    let peer = variants.map(|(name, _, spent)| PeerTiming { name, ms: Spread::of(spent) }).collect();
+    let timing = Timing::new(name, Spread::of(ours), row.flop / floor / 1e6, peer);
     println!(
         "{:<44} {:>6} {:>22} {:>30} {:>9.2}",
         name,
-        ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
-        ours.to_string(),
-        best.map_or("-".into(), |(name, best)| format!("{best} {name}")),
-        floor
+        timing.ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
+        timing.ours_ms,
+        timing.best().map_or("-".into(), |best| format!("{} {}", best.ms, best.name)),
+        timing.floor_ms
     );
-    let variants: Vec<Value> =
-        variants.iter().map(|(name, spread)| json!({ "name": name, "ms": spread.json() })).collect();
-    Ok(json!({ "row": name, "ratio": ratio, "ours_ms": ours.json(), "floor_ms": floor, "peer": variants }))
-}
-
-struct Spread {
-    min: f64,
-    median: f64,
-    max: f64,
-    n: usize,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| values.get((share * (values.len() - 1) as f64) as usize).copied().unwrap_or(f64::NAN);
-        Self { min: at(0.0), median: at(0.5), max: at(1.0), n: values.len() }
-    }
-
-    fn json(&self) -> Value {
-        json!({ "min": self.min, "median": self.median, "max": self.max, "n": self.n })
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.2} ({:.2}..{:.2})", self.median, self.min, self.max)
-    }
+    Ok(timing)
 }
 
 fn gflops(threads: usize) -> Result<f64> {
