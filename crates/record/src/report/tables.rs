@@ -97,7 +97,8 @@ pub fn values_table(groups: &[Group]) -> Table {
     let columns = [
         ("", Left),
         ("error % of every seed", Left),
-        ("expected density %", Right),
+        ("expected L0 %", Right),
+        ("parameters expected %", Right),
         ("parameters kept %", Right),
         ("peak memory, MB", Right),
     ];
@@ -108,11 +109,18 @@ pub fn values_table(groups: &[Group]) -> Table {
             group.marked_label(),
             outcome(|o| o.test_error_percent).listed(2),
             outcome(|o| o.expected_density.map(|share| 100.0 * share)).rounded(1),
+            group.summary(expected_params_percent).rounded(1),
             outcome(|o| o.params_kept_percent()).rounded(1),
             outcome(|o| o.peak_memory_bytes.map(|bytes| bytes as f64 / 1e6)).rounded(0),
         ]);
     }
     table
+}
+
+/// Parameters that the gates are expected to leave at the end of a run: what a density of parameters is asked of.
+fn expected_params_percent(run: &Run) -> Option<f64> {
+    let expected = run.rows.last()?.expected_params?;
+    Some(100.0 * expected / run.header.outcome.params_total? as f64)
 }
 
 /// Every run, finished or not, with its date and the number of its machine in the list below it.
