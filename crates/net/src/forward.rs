@@ -116,7 +116,7 @@ impl Pass<'_> {
         Ok(Output { ys: last.expand(&all, xs.dim(0)?, self.net.shape(out), xs)?, statistics })
     }
 
-    /// What every node makes; none for nodes inside a run of layers that are computed as one, if `fuse`.
+    /// What every node makes; if `fuse`, runs of layers are computed as one, and nothing is kept longer than it is read.
     pub(crate) fn activations(
         &self,
         xs: &Tensor,
@@ -126,9 +126,9 @@ impl Pass<'_> {
     ) -> Result<Vec<Option<Activation>>> {
         let nodes = self.net.nodes().len();
         let mut made: Vec<Option<Activation>> = vec![None; nodes];
-        let mut inside = vec![false; nodes]; // of a fused group, but not its last node
+        let mut done = vec![false; nodes];
         for id in 0..nodes {
-            if made[id].is_some() || inside[id] {
+            if done[id] {
                 continue;
             }
             let inputs: Vec<&Activation> = self.net.node(id).inputs.iter().filter_map(|&i| made[i].as_ref()).collect();
@@ -136,10 +136,16 @@ impl Pass<'_> {
             let activation = self.layer(id, &fused, xs, &inputs, mode, statistics)?;
             let mut at = id;
             while at != fused.last {
-                inside[at] = true;
+                done[at] = true;
                 at = self.net.readers(at)[0];
             }
+            done[fused.last] = true;
             made[fused.last] = Some(activation);
+            for &input in self.net.node(id).inputs.iter().filter(|_| fuse) {
+                if self.net.readers(input).iter().all(|&reader| done[reader]) {
+                    made[input] = None;
+                }
+            }
         }
         Ok(made)
     }
