@@ -15,7 +15,7 @@ struct Args {
     /// Folder with the runs; the report is written into it.
     #[arg(default_value = "results")]
     results: PathBuf,
-    /// Document whose part between the markers `results:start` and `results:end` is replaced, and that between `speed:start` and `speed:end`; none if empty.
+    /// Document whose part between the markers `results:start` and `results:end` is replaced, and that between `speed:start` and `speed:end` if there are recorded times; none if empty.
     #[arg(long, value_name = "FILE", default_value = "README.md")]
     readme: String,
 }
@@ -46,7 +46,9 @@ fn report(args: &Args) -> Result<()> {
     }
     if !args.readme.is_empty() {
         splice(&args.readme, "results", &report.tables(&collection))?;
-        splice(&args.readme, "speed", &format!("{GENERATED}\n\n{speed}"))?;
+        if !speed.is_empty() {
+            splice(&args.readme, "speed", &format!("{GENERATED}\n\n{speed}"))?;
+        }
         println!("{}", args.readme);
     }
     Ok(())
