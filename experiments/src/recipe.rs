@@ -113,13 +113,6 @@ impl Model {
         }
     }
 
-    /// Lets closed maps stay zero after their normalisation, and says whether there is one.
-    fn zero_closed_maps(&mut self) -> bool {
-        let Self::WideResnet { sizes, .. } = self else { return false };
-        sizes.closed = ClosedMaps::Zero;
-        true
-    }
-
     /// What the name of a row begins with.
     pub(crate) fn short(&self) -> String {
         match self {
@@ -248,7 +241,10 @@ impl Recipe {
     #[must_use]
     pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
         self.model.set_lambdas(&[0.0]);
-        let is_wide_resnet = self.model.zero_closed_maps();
+        if let Model::WideResnet { sizes, .. } = &mut self.model {
+            sizes.closed = ClosedMaps::Zero;
+            self = self.with_fast_gates();
+        }
         let (what, typed, shown) = match (&targets, quantity) {
             (Targets::Layers(each), _) => ("layers", format!("con-{}", joined(each, "-")), joined(each, ", ")),
             (Targets::Model(one), Quantity::Params) => ("density", format!("con-{one}"), one.to_string()),
@@ -266,8 +262,7 @@ impl Recipe {
             ..self.training
         };
         let name = format!("{}-{typed}", self.model.short());
-        let row = Self { name, reference: self.model.published(&title), title, curve, training, ..self };
-        if is_wide_resnet { row.with_fast_gates() } else { row }
+        Self { name, reference: self.model.published(&title), title, curve, training, ..self }
     }
 
     /// The same with another value of the gates at test time; training does not change.

@@ -69,4 +69,4 @@ pub use splice::{splice, spliced};
 pub use summary::Summary;
 pub use table::{Align, Table};
 pub use time::{now, today};
-pub use timing::{PeerTiming, Spread, Timing, Timings, speed_table};
+pub use timing::{PeerTiming, Spread, Timing, Timings};

@@ -69,11 +69,9 @@ impl Spread {
     /// Of these numbers; not numbers if there are none.
     pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| values.get((share * (values.len() - 1) as f64) as usize).copied().unwrap_or(f64::NAN);
-        if values.is_empty() {
-            return Self { min: f64::NAN, median: f64::NAN, max: f64::NAN, n: 0 };
-        }
-        Self { min: at(0.0), median: at(0.5), max: at(1.0), n: values.len() }
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let last = values.len().saturating_sub(1);
+        Self { min: at(0), median: at(last / 2), max: at(last), n: values.len() }
     }
 }
 
@@ -102,8 +100,8 @@ impl Timing {
 ///
 /// # Errors
 /// If the folder or a file cannot be read, or a file is not what a benchmark writes.
-pub fn speed_table(folder: impl AsRef<Path>) -> Result<String> {
-    let mut all = read_all(folder.as_ref())?;
+pub(crate) fn speed_table(folder: &Path) -> Result<String> {
+    let mut all = read_all(folder)?;
     all.sort_by(|a, b| a.when.cmp(&b.when));
     let mut latest: BTreeMap<&str, (&Timings, &Timing)> = BTreeMap::new();
     for timings in &all {
@@ -114,25 +112,34 @@ pub fn speed_table(folder: impl AsRef<Path>) -> Result<String> {
     if latest.is_empty() {
         return Ok(String::new());
     }
-    let right = ["ratio", "ours, ms", "PyTorch, ms"].map(|name| (name, Align::Right));
-    let columns =
-        [("work", Align::Left)].into_iter().chain(right).chain([("its best", Align::Left), ("day", Align::Left)]);
-    let mut table = Table::new(columns);
-    for (timings, row) in latest.values() {
-        let Some((best, ratio)) = row.best().zip(row.ratio) else { continue };
-        let day = timings.when.get(..10).unwrap_or(&timings.when).to_string();
-        let cells = [row.row.clone(), format!("{ratio:.2}"), row.ours_ms.to_string(), best.ms.to_string()];
-        table.push(cells.into_iter().chain([best.name.clone(), day]));
-    }
     let versions = distinct(latest.values().filter_map(|(timings, _)| timings.torch.clone()));
     let machines = distinct(latest.values().map(|(timings, _)| timings.machine.describe()));
     Ok(format!(
         "{}\nMedians (least to most), taken in turns with the better of PyTorch {} eager and compiled, with one thread and \
          with all. {}.\n",
-        table.markdown(),
+        table(latest.into_values()).markdown(),
         versions.join(" and "),
         machines.join("; ")
     ))
+}
+
+fn table<'a>(comparisons: impl Iterator<Item = (&'a Timings, &'a Timing)>) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("work", Left),
+        ("ratio", Right),
+        ("ours, ms", Right),
+        ("PyTorch, ms", Right),
+        ("its best", Left),
+        ("day", Left),
+    ]);
+    for (timings, row) in comparisons {
+        let Some((best, ratio)) = row.best().zip(row.ratio) else { continue };
+        let day = timings.when.get(..10).unwrap_or(&timings.when).to_string();
+        let (ours, theirs) = (row.ours_ms.to_string(), best.ms.to_string());
+        table.push([row.row.clone(), format!("{ratio:.2}"), ours, theirs, best.name.clone(), day]);
+    }
+    table
 }
 
 fn read_all(folder: &Path) -> Result<Vec<Timings>> {
@@ -180,7 +187,7 @@ mod tests {
     fn the_latest_comparison_of_each_work_is_shown() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(speed_table(folder.path()).unwrap(), "");
-        assert_eq!(speed_table(folder.path().join("missing")).unwrap(), "");
+        assert_eq!(speed_table(&folder.path().join("missing")).unwrap(), "");
         let row = |name, ours, peer: &[f64]| {
             let peer = peer.iter().map(|&ms| PeerTiming { name: format!("way {ms}"), ms: Spread::of(vec![ms]) });
             Timing::new(name, Spread::of(vec![ours]), 1.0, peer.collect())

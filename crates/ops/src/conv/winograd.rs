@@ -17,8 +17,8 @@ const POINTS: usize = 16;
 /// Fewer inputs or outputs than this are not worth the transforms.
 const LEAST_CHANNELS: usize = 8;
 
-/// Vectors of transformed tiles that a core's second cache holds beside what it streams.
-const CACHED: usize = 1 << 17;
+/// Vectors of one point of transformed tiles, 256 kB, that a core's second cache holds beside what it streams.
+const CACHED: usize = 1 << 13;
 
 type Tile<const N: usize> = [[Vector; N]; N];
 
@@ -69,7 +69,7 @@ impl Kernels {
         let (v, m) = (v.eights(), m.eights());
         for tiles in blocks(h / 2 * (w / 2), most) {
             let n = tiles.len();
-            transform_inputs(from, inputs, &tiles, w / 2, v, v_step);
+            transform_tiles((from, inputs), (&tiles, w / 2), transform_input, v, v_step);
             let shifts: Vec<usize> = (0..inputs).map(|i| i * n).collect();
             let all = v.chunks_exact(v_step).zip(m.chunks_exact_mut(m_step));
             for ((v, m), weights) in all.zip(self.weights.chunks_exact(outputs * inputs)) {
@@ -99,8 +99,8 @@ pub(super) fn contract_tiles(
     let (v, s) = (v.eights(), s.eights());
     for tiles in blocks(h / 2 * (w / 2), most) {
         let n = tiles.len();
-        transform_inputs(x, inputs, &tiles, w / 2, v, x_step);
-        transform_gradients(g, outputs, &tiles, w / 2, s, g_step);
+        transform_tiles((x, inputs), (&tiles, w / 2), transform_input, v, x_step);
+        transform_tiles((g, outputs), (&tiles, w / 2), transform_gradient, s, g_step);
         let meeting = Meeting { rows: 1, width: n, x_stride: 0, g_stride: 0 };
         let all = v.chunks_exact(x_step).zip(s.chunks_exact(g_step));
         for ((v, s), sums) in all.zip(sums.chunks_exact_mut(outputs * inputs)) {
@@ -131,9 +131,9 @@ pub(super) fn add_kernel_gradients(sums: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Most tiles of a block whose transforms, of so many planes in all, stay in a cache.
+/// Most tiles of a block, so that one point of their transforms, of so many planes in all, stays in a cache.
 fn block(planes: usize) -> usize {
-    (CACHED / (POINTS * planes)).clamp(2 * POSITIONS, 64) / POSITIONS * POSITIONS
+    (CACHED / planes).clamp(2 * POSITIONS, 64) / POSITIONS * POSITIONS
 }
 
 fn blocks(tiles: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
@@ -142,56 +142,41 @@ fn blocks(tiles: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// Vectors from one point to the next: odd, so that the points do not fall on the same places of a cache.
 fn step(vectors: usize) -> usize {
-    vectors + 2 + vectors % 2 + 1
+    (vectors + 2) | 1
 }
 
-/// `B' d B` of every tile: point, input, tile.
-fn transform_inputs(from: Planes, inputs: usize, tiles: &Range<usize>, across: usize, to: &mut [Vector], step: usize) {
+/// `B' d B`: what the products want of a tile of inputs.
+#[inline(always)]
+fn transform_input(d: Tile<4>) -> Tile<4> {
+    let see = |[a, b, c, d]: [Vector; 4]| [a - c, b + c, c - b, b - d];
+    transposed(transposed(d.map(see)).map(see))
+}
+
+/// `A g A'`: what the products want of a tile of gradients.
+#[inline(always)]
+fn transform_gradient(g: Tile<2>) -> Tile<4> {
+    let spread = |[a, b]: [Vector; 2]| [a, a + b, a - b, -b];
+    let [top, bottom] = g.map(spread);
+    transposed(std::array::from_fn(|x| spread([top[x], bottom[x]])))
+}
+
+/// Transforms some of the tiles, `across` of them beside each other, of so many planes: point, plane, tile.
+fn transform_tiles<const N: usize>(
+    (from, planes): (Planes, usize),
+    (tiles, across): (&Range<usize>, usize),
+    transform: impl Fn(Tile<N>) -> Tile<4>,
+    to: &mut [Vector],
+    step: usize,
+) {
     let mut points = points_mut(to, step);
-    for i in 0..inputs {
+    for i in 0..planes {
         let plane = &from.data[i * from.plane + from.first..];
         let mut places = points.each_mut().map(|point| &mut point[i * tiles.len()..][..tiles.len()]);
         for (n, tile) in tiles.clone().enumerate() {
             let corner = tile / across * 2 * from.width + tile % across * 2;
-            let d: Tile<4> = std::array::from_fn(|y| std::array::from_fn(|x| plane[corner + y * from.width + x]));
-            let seen = by_columns(by_rows(d));
-            for (place, value) in places.iter_mut().zip(seen.as_flattened()) {
-                place[n] = *value;
-            }
-        }
-    }
-
-    fn see([a, b, c, d]: [Vector; 4]) -> [Vector; 4] {
-        [a - c, b + c, c - b, b - d]
-    }
-    fn by_rows(d: Tile<4>) -> Tile<4> {
-        d.map(see)
-    }
-    fn by_columns(d: Tile<4>) -> Tile<4> {
-        transposed(transposed(d).map(see))
-    }
-}
-
-/// `A g A'` of every tile: point, output, tile.
-fn transform_gradients(
-    from: Planes,
-    outputs: usize,
-    tiles: &Range<usize>,
-    across: usize,
-    to: &mut [Vector],
-    step: usize,
-) {
-    let spread = |[a, b]: [Vector; 2]| [a, a + b, a - b, -b];
-    let mut points = points_mut(to, step);
-    for o in 0..outputs {
-        let plane = &from.data[o * from.plane + from.first..];
-        let mut places = points.each_mut().map(|point| &mut point[o * tiles.len()..][..tiles.len()]);
-        for (n, tile) in tiles.clone().enumerate() {
-            let corner = tile / across * 2 * from.width + tile % across * 2;
-            let g: Tile<2> = std::array::from_fn(|y| std::array::from_fn(|x| plane[corner + y * from.width + x]));
-            let [top, bottom] = g.map(spread);
-            let columns: [[Vector; 4]; 4] = std::array::from_fn(|x| spread([top[x], bottom[x]]));
-            for (place, value) in places.iter_mut().zip(transposed(columns).as_flattened()) {
+            let seen: Tile<N> = std::array::from_fn(|y| std::array::from_fn(|x| plane[corner + y * from.width + x]));
+            let transformed = transform(seen);
+            for (place, value) in places.iter_mut().zip(transformed.as_flattened()) {
                 place[n] = *value;
             }
         }
@@ -239,6 +224,7 @@ fn transform_sums(s: [f32; POINTS]) -> [f32; 9] {
     std::array::from_fn(|at| columns[at % 3][at / 3])
 }
 
+/// The parts of the points, one after the other.
 fn points_mut(data: &mut [Vector], step: usize) -> [&mut [Vector]; POINTS] {
     let mut points = data.chunks_exact_mut(step);
     std::array::from_fn(|_| points.next().unwrap_or_default())
