@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::compare::{differences, settled, shown};
-use crate::{Error, Reference, Result, Run, RunHeader, Status, Summary, find_runs, read_run};
+use crate::{Reference, Result, Run, RunHeader, Status, Summary, find_runs, read_run};
 
 /// All runs below a folder.
 #[derive(Debug, Clone, Default)]
@@ -15,29 +15,24 @@ pub struct Collection {
     pub root: PathBuf,
     /// The runs, in the order of their folders.
     pub runs: Vec<Run>,
+    /// Folders of finished runs that were repeated, as someone does who reproduces a row beside ours, each with the folder of
+    /// the repetition. A seed counts once: the latest run does.
+    pub repeated: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Collection {
-    /// Reads every run below `root`.
-    ///
-    /// Refuses a file of another format, and two finished runs of one recipe, seed, data and
-    /// config: which of them counts is not for a program to say.
+    /// Reads every run below `root`; a file of another format is refused.
     pub fn read(root: impl AsRef<Path>) -> Result<Self> {
         let root = root.as_ref().to_path_buf();
         let runs = find_runs(&root)?.iter().map(read_run).collect::<Result<Vec<_>>>()?;
-        let mut finished = BTreeMap::new();
-        for run in runs.iter().filter(|run| run.header.status == Status::Finished) {
-            if let Some(first) = finished.insert((run.header.seed, identity(&run.header)), run) {
-                return Err(duplicate(first, run));
-            }
-        }
-        Ok(Self { root, runs })
+        let repeated = repeated(&runs);
+        Ok(Self { root, runs, repeated })
     }
 
-    /// Runs that differ in nothing but the seed, group by group, by recipe.
+    /// Runs that differ in nothing but the seed, group by group, by recipe, without those that were repeated.
     pub fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: BTreeMap<(String, String), Vec<&Run>> = BTreeMap::new();
-        for run in &self.runs {
+        for run in self.runs.iter().filter(|run| !self.repeated.contains_key(&run.path)) {
             let key = (run.header.recipe.clone(), identity(&run.header));
             groups.entry(key).or_default().push(run);
         }
@@ -55,13 +50,14 @@ impl Collection {
     }
 }
 
-fn duplicate(first: &Run, second: &Run) -> Error {
-    Error::Duplicate {
-        first: first.path.clone(),
-        second: second.path.clone(),
-        recipe: second.header.recipe.clone(),
-        seed: second.header.seed,
-    }
+/// The finished runs for which there is a later one of the same seed and identity, with that one.
+fn repeated(runs: &[Run]) -> BTreeMap<PathBuf, PathBuf> {
+    let mut finished: Vec<&Run> = runs.iter().filter(|run| run.header.status == Status::Finished).collect();
+    finished.sort_by_key(|run| (run.header.start.as_str(), run.path.as_path()));
+    let key = |run: &Run| (run.header.seed, identity(&run.header));
+    let latest: BTreeMap<_, _> = finished.iter().map(|run| (key(run), &run.path)).collect();
+    let counting = finished.iter().map(|run| (run.path.clone(), latest[&key(run)].clone()));
+    counting.filter(|(path, latest)| path != latest).collect()
 }
 
 /// Everything but the seed that makes two runs the same measurement, as text.
@@ -93,7 +89,8 @@ fn told(header: &RunHeader) -> Value {
 pub struct Group<'a> {
     /// All of them, in the order of their seeds.
     pub runs: Vec<&'a Run>,
-    /// The settings that tell this group from others of its recipe, as `epochs = 30`.
+    /// What tells this group from others in a table: the settings in which it differs from those of its recipe, as
+    /// `epochs = 30`; before them the recipe's name, if another one has its title.
     pub settings: Vec<String>,
 }
 
@@ -150,6 +147,9 @@ impl<'a> Group<'a> {
 
     fn told_apart(&self, all: &[Group]) -> Vec<String> {
         let own = told(self.header());
+        let (recipe, row) = (&self.header().recipe, |group: &Group| (group.header().network.clone(), group.label()));
+        let namesake = |other: &Group| other.header().recipe != *recipe && row(other) == row(self);
+        let name = all.iter().any(namesake).then(|| recipe.clone());
         let mut settings = BTreeMap::new();
         let like = |other: &&Group| other.header().recipe == self.header().recipe;
         for other in all.iter().filter(like) {
@@ -157,7 +157,7 @@ impl<'a> Group<'a> {
                 settings.insert(difference.path, shown(difference.left.as_ref()));
             }
         }
-        settings.into_iter().map(|(path, value)| format!("{path} = {value}")).collect()
+        name.into_iter().chain(settings.into_iter().map(|(path, value)| format!("{path} = {value}"))).collect()
     }
 }
 

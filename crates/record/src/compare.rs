@@ -1,8 +1,11 @@
 //! Where two settings differ.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value;
+
+use crate::{Error, Result};
 
 /// A setting that two configs do not share: its path and both values, `None` where there is none.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +20,19 @@ pub(crate) fn differences(left: &Value, right: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     descend(String::new(), Some(left), Some(right), &mut found);
     found
+}
+
+/// Refuses what was asked of the run in `path` if it is not what is stored there.
+pub(crate) fn check_same(path: &Path, stored: &Value, asked: &Value) -> Result<()> {
+    match differences(stored, asked).into_iter().next() {
+        None => Ok(()),
+        Some(difference) => Err(Error::Differs {
+            path: path.to_path_buf(),
+            field: difference.path,
+            stored: shown(difference.left.as_ref()),
+            asked: shown(difference.right.as_ref()),
+        }),
+    }
 }
 
 fn descend(path: String, left: Option<&Value>, right: Option<&Value>, found: &mut Vec<Difference>) {

@@ -100,7 +100,7 @@ pub enum Error {
     },
 
     /// Rows that a checkpoint relies on are not in the file.
-    #[error("{} ends at epoch {found}, but the checkpoint is of epoch {expected}; resume from an earlier checkpoint", path.display())]
+    #[error("{} ends at epoch {found}, but the checkpoint is of epoch {expected}; without the newest file in checkpoints/ the run goes on from the one before, without any from its start", path.display())]
     MissingRows {
         /// The metrics file.
         path: PathBuf,
@@ -108,19 +108,6 @@ pub enum Error {
         found: u64,
         /// The epoch of the checkpoint.
         expected: u64,
-    },
-
-    /// The same measurement twice.
-    #[error("{} and {} are both finished runs of {recipe}, seed {seed}, with one config; move one of them out of the results", first.display(), second.display())]
-    Duplicate {
-        /// One folder.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-        /// The recipe of both.
-        recipe: String,
-        /// The seed of both.
-        seed: u64,
     },
 
     /// A name that cannot be part of a path.

@@ -26,10 +26,10 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
     file.sync_all().at("write", path)
 }
 
-/// The name under which a file is written before it is whole.
+/// The name under which a file is written before it is whole; another process may be writing the same one.
 fn temporary(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
+    name.push(format!(".{}.tmp", std::process::id()));
     path.with_file_name(name)
 }
 

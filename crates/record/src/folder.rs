@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::compare::{differences, settled, shown};
+use crate::compare::{check_same, settled};
 use crate::error::At;
 use crate::{EpochRow, Error, Named, Outcome, Result, Resumed, RunHeader, Status};
 use crate::{files, read, tensorboard, time};
@@ -77,32 +77,29 @@ impl RunFolder {
         stored = RunHeader { status: Status::Running, message: None, end: None, ..stored };
         stored.write(&path.join(HEADER))?;
         let metrics = read::Metrics::read(path)?;
-        Self::rewrite(path, stored, lock, &metrics, metrics.rows.len())
+        files::write_atomically(&path.join(METRICS), metrics.first_lines(metrics.rows.len()))?;
+        Self::open(path, stored, lock, &metrics.rows)
     }
 
     fn open(path: &Path, header: RunHeader, lock: File, rows: &[EpochRow]) -> Result<Self> {
-        let events = tensorboard::rewrite(path, &header, rows)?;
-        let metrics = path.join(METRICS);
-        let metrics = OpenOptions::new().append(true).open(&metrics).at("open", &metrics)?;
+        let (metrics, events) = logs(path, &header, rows)?;
         let last_epoch = rows.last().map_or(0, |row| row.epoch);
         Ok(Self { path: path.to_path_buf(), header, metrics, events, last_epoch, _lock: lock })
     }
 
-    /// Opens the folder with the first `keep` rows only, byte for byte.
-    fn rewrite(path: &Path, header: RunHeader, lock: File, metrics: &read::Metrics, keep: usize) -> Result<Self> {
-        files::write_atomically(&path.join(METRICS), metrics.first_lines(keep))?;
-        Self::open(path, header, lock, &metrics.rows[..keep])
-    }
-
-    /// Drops the rows after `epoch`, the last one that the checkpoint has finished; 0 drops all.
-    pub fn truncate_after(self, epoch: u64) -> Result<Self> {
+    /// Drops the rows after `epoch`, the last one that the checkpoint has finished; 0 drops all. The others stay byte for
+    /// byte.
+    pub fn truncate_after(&mut self, epoch: u64) -> Result<()> {
         let metrics = read::Metrics::read(&self.path)?;
         let keep = metrics.rows.iter().take_while(|row| row.epoch <= epoch).count();
         let found = metrics.rows[..keep].last().map_or(0, |row| row.epoch);
         if found != epoch {
             return Err(Error::MissingRows { path: self.path.join(METRICS), found, expected: epoch });
         }
-        Self::rewrite(&self.path, self.header, self._lock, &metrics, keep)
+        files::write_atomically(&self.path.join(METRICS), metrics.first_lines(keep))?;
+        (self.metrics, self.events) = logs(&self.path, &self.header, &metrics.rows[..keep])?;
+        self.last_epoch = found;
+        Ok(())
     }
 
     /// Appends a row; it has left the program when this returns.
@@ -162,6 +159,14 @@ impl RunFolder {
     }
 }
 
+/// The files that grow with every row, opened at their ends: the rows themselves and, made anew, those for TensorBoard.
+fn logs(path: &Path, header: &RunHeader, rows: &[EpochRow]) -> Result<(File, File)> {
+    let events = tensorboard::rewrite(path, header, rows)?;
+    let metrics = path.join(METRICS);
+    let metrics = OpenOptions::new().append(true).open(&metrics).at("open", &metrics)?;
+    Ok((metrics, events))
+}
+
 fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
     let before = file.metadata().at("read the length of", path)?.len();
     let written = file.write_all(bytes).and_then(|()| file.sync_data());
@@ -206,15 +211,7 @@ fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()
             "config": settled(&header.config),
         })
     };
-    match differences(&identity(stored), &identity(asked)).into_iter().next() {
-        None => Ok(()),
-        Some(difference) => Err(Error::Differs {
-            path: path.to_path_buf(),
-            field: difference.path,
-            stored: shown(difference.left.as_ref()),
-            asked: shown(difference.right.as_ref()),
-        }),
-    }
+    check_same(path, &identity(stored), &identity(asked))
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::compare::{check_same, settled};
 use crate::{Error, Machine, Outcome, Reference, Result, Status, files, time};
 
 /// The version of the files that this crate writes and reads.
@@ -103,6 +104,11 @@ impl RunHeader {
         let smaller = self.scaled_down.as_ref().map(|what| format!("scaled down: {what}"));
         let parts: Vec<String> = smaller.into_iter().chain(synthetic).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Refuses settings that are not those of this run, which lies in `path`.
+    pub fn check_config(&self, path: impl AsRef<Path>, config: &Value) -> Result<()> {
+        check_same(path.as_ref(), &settled(&self.config), &settled(config))
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {

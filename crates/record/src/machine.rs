@@ -57,9 +57,14 @@ pub fn machine(threads: usize) -> Machine {
     }
 }
 
-/// The most memory this process has held so far, in bytes, where the system tells.
+/// The most memory this process has held since it began or [forgot](forget_peak_memory), in bytes, where the system tells.
 pub fn peak_memory_bytes() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
+}
+
+/// Counts [`peak_memory_bytes`] from here on, where the system can: several runs in one process have each their own.
+pub fn forget_peak_memory() {
+    let _ = fs::write("/proc/self/clear_refs", "5"); // else it counts from the start of the process
 }
 
 fn os(kind: &str, release: &str) -> String {

@@ -2,12 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, time};
-
-/// The folder of a run that starts today: `ROOT/2026-11-22/lenet5-l0-sep/seed-1`.
-pub fn dated_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<PathBuf> {
-    run_path(root.as_ref().join(time::today()), recipe, seed)
-}
+use crate::{Error, Result};
 
 /// The folder of a run below a folder of runs: `ROOT/lenet5-l0-sep/seed-1`.
 pub fn run_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<PathBuf> {
@@ -39,10 +34,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_named_by_day_recipe_and_seed() {
-        let path = dated_path("results/mnist", "lenet5-l0-sep", 1).unwrap();
-        let expected = Path::new("results/mnist").join(time::today()).join("lenet5-l0-sep/seed-1");
-        assert_eq!(path, expected);
+    fn a_folder_is_named_by_recipe_and_seed() {
+        let path = run_path("results/mnist", "lenet5-l0-sep", 1).unwrap();
+        assert_eq!(path, Path::new("results/mnist/lenet5-l0-sep/seed-1"));
     }
 
     #[test]

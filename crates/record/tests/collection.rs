@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use l0_record::{Collection, Outcome, RunFolder, RunHeader};
+use l0_record::{Collection, Outcome, RunFolder, RunHeader, runs_table};
 use serde_json::{Value, json};
 
 fn header(recipe: &str, seed: u64, config: Value) -> RunHeader {
@@ -29,6 +29,11 @@ fn seeds_are_summed_up_and_settings_told_apart() {
     let groups = collection.groups();
     let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
     assert_eq!(labels, ["mlp-dense", "mlp-l0 (epochs = 200)", "mlp-l0 (epochs = 30)"]);
+    let namesake = RunHeader { title: "mlp-dense".into(), ..header("mine", 1, json!({})) };
+    finished(root.path(), "e", namesake, 1.7, &[]);
+    let labels: Vec<String> =
+        Collection::read(root.path()).unwrap().groups().iter().map(|group| group.label()).collect();
+    assert_eq!(labels[..2], ["mlp-dense (mine)", "mlp-dense (mlp-dense)"]);
     let errors = groups[1].summary(|run| run.header.outcome.test_error_percent);
     assert_eq!(errors.values, [1.6, 1.4]);
     assert_eq!(errors.to_string(), "1.50 ± 0.14");
@@ -47,12 +52,19 @@ fn a_run_that_did_not_finish_does_not_count() {
 }
 
 #[test]
-fn the_same_measurement_twice_is_refused() {
+fn of_a_measurement_that_was_repeated_the_latest_counts() {
     let root = tempfile::tempdir().unwrap();
-    finished(root.path(), "monday", header("mlp-l0", 1, json!({ "lr": 0.1 })), 1.4, &[]);
-    finished(root.path(), "tuesday", header("mlp-l0", 1, json!({ "lr": 0.1 })), 1.5, &[]);
-    let error = Collection::read(root.path()).unwrap_err().to_string();
-    assert!(error.contains("monday") && error.contains("tuesday") && error.contains("mlp-l0, seed 1"), "{error}");
+    let on = |day: &str| RunHeader { start: format!("{day}T12:00:00Z"), ..header("mlp-l0", 1, json!({ "lr": 0.1 })) };
+    finished(root.path(), "b", on("2026-01-05"), 1.4, &[]);
+    finished(root.path(), "a", on("2026-01-06"), 1.5, &[]);
+    RunFolder::create(root.path().join("c"), &on("2026-01-07")).unwrap();
+    let collection = Collection::read(root.path()).unwrap();
+    let repeated: Vec<_> = collection.repeated.iter().collect();
+    assert_eq!(repeated, [(&root.path().join("b"), &root.path().join("a"))]);
+    let groups = collection.groups();
+    assert_eq!(groups[0].summary(|run| run.header.outcome.test_error_percent).values, [1.5]);
+    let runs = runs_table(&collection).markdown();
+    assert!(runs.contains("finished, repeated in a"), "{runs}");
 }
 
 #[test]

@@ -115,9 +115,9 @@ fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
     bytes.extend(br#"{"epoch":5,"st"#);
     fs::write(path.join("metrics.jsonl"), bytes).unwrap();
 
-    let folder = RunFolder::resume(&path, &header()).unwrap();
+    let mut folder = RunFolder::resume(&path, &header()).unwrap();
     assert_eq!(folder.last_epoch(), 4);
-    let mut folder = folder.truncate_after(2).unwrap();
+    folder.truncate_after(2).unwrap();
     (3..=5).for_each(|epoch| folder.append(&row(epoch)).unwrap());
     assert_eq!(contents(&path), contents(&undisturbed));
     assert!(contents(&path).iter().any(|(name, _)| name.starts_with("events.out.tfevents.")));
@@ -158,7 +158,8 @@ fn a_run_killed_before_its_first_row_can_go_on() {
     let (_temp, path) = place();
     killed_after(&path, 0);
     fs::remove_file(path.join("metrics.jsonl")).unwrap();
-    let mut folder = RunFolder::resume(&path, &header()).unwrap().truncate_after(0).unwrap();
+    let mut folder = RunFolder::resume(&path, &header()).unwrap();
+    folder.truncate_after(0).unwrap();
     folder.append(&row(1)).unwrap();
     assert_eq!(read_run(&path).unwrap().rows, [row(1)]);
 }

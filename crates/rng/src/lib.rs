@@ -65,12 +65,13 @@ impl Stream {
         mix(self.state)
     }
 
-    /// A number of the open interval (0, 1), on a grid of 2^-24.
+    /// A number above 0 and at most 1, on a grid of 2^-24 below a half and of 2^-23 above; 1 itself comes once in 2^24 draws,
+    /// where the rounding of `f32` ends.
     pub fn uniform(&mut self) -> f32 {
         ((self.bits() >> 40) as f32 + 0.5) * (1.0 / (1u64 << 24) as f32)
     }
 
-    /// A number of the half-open interval [low, high).
+    /// A number between `low` and `high`, which rounding may reach.
     pub fn range(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.uniform()
     }

@@ -107,7 +107,7 @@ impl Checkpoints {
 
     fn newest_first(&self) -> Result<Vec<PathBuf>> {
         let mut paths = self.files("safetensors")?;
-        paths.sort_unstable_by(|a, b| b.cmp(a)); // names sort by epoch, then step
+        paths.sort_by_cached_key(|path| std::cmp::Reverse(position(path)));
         Ok(paths)
     }
 
@@ -192,6 +192,13 @@ fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Epoch and step in the name of a checkpoint; as text, 100000 would come before 99999.
+fn position(path: &Path) -> Option<(u64, u64)> {
+    let mut parts = path.file_stem()?.to_str()?.split('-');
+    let mut number = || parts.nth(1)?.parse().ok();
+    Some((number()?, number()?))
+}
+
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension("tmp");
     let durably = || {
@@ -263,4 +270,17 @@ fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) 
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Error {
     Error::Checkpoint { path: path.into(), problem: problem.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_where_its_name_says() {
+        let at = |name: &str| position(Path::new(name));
+        assert_eq!(at("checkpoints/epoch-00006-step-0000193.safetensors"), Some((6, 193)));
+        assert!(at("epoch-100000-step-0000000.safetensors") > at("epoch-99999-step-0000500.safetensors"));
+        assert_eq!(at("notes.safetensors"), None);
+    }
 }

@@ -186,6 +186,13 @@ impl Training {
         Ok(())
     }
 
+    /// What learning rates are multiplied by in a step, counted from 0, of the `steps` in the epoch after `epoch` epochs.
+    pub fn rate_factor(&self, epoch: u64, step: u64, steps: u64) -> f64 {
+        // In the middle of the step: a cycle's first and last step have a learning rate, too.
+        let at = epoch as f64 + (step as f64 + 0.5) / steps as f64;
+        self.schedule.factor(at, self.epochs)
+    }
+
     /// Whether the gates are frozen in the epoch after `done` epochs.
     pub fn is_frozen(&self, done: u64) -> bool {
         self.frozen_epochs > 0 && done + self.frozen_epochs >= self.epochs

@@ -2,12 +2,15 @@
 
 use l0::Network;
 use l0_net::{Card, Checkpoint, Existing, Weights};
-use l0_record::{Outcome, RunFolder};
+use l0_record::{DataId, Outcome, RunFolder};
 
 use crate::{Error, Result};
 
 /// Name of its file in the folder of the run.
 pub const GATED: &str = "gated.safetensors";
+
+/// Under which key a card has the name of the data set.
+pub const DATASET: &str = "dataset";
 
 /// Writes the averages with all gates, to train on or to compact with any estimator.
 pub(crate) fn save(folder: &RunFolder, network: &Network, weights: &Weights, outcome: &Outcome) -> Result<()> {
@@ -15,7 +18,7 @@ pub(crate) fn save(folder: &RunFolder, network: &Network, weights: &Weights, out
     let wrong = |error: serde_json::Error| Error::Checkpoint { path: path.clone(), problem: error.to_string() };
     let gates = serde_json::to_value(network.gates()).map_err(wrong)?;
     let header = folder.header();
-    let card = card(&header.data.sha256, &header.revision, outcome).map_err(wrong)?;
+    let card = card(&header.data, &header.revision, outcome).map_err(wrong)?;
     let checkpoint = Checkpoint { net: network.net().clone(), weights: weights.clone(), gates };
     Ok(checkpoint.save(&path, &card, Existing::Replace)?)
 }
@@ -24,8 +27,9 @@ pub(crate) fn save(folder: &RunFolder, network: &Network, weights: &Weights, out
 ///
 /// # Errors
 /// None in practice.
-pub fn card(data: &str, revision: &str, outcome: &Outcome) -> serde_json::Result<Card> {
+pub fn card(data: &DataId, revision: &str, outcome: &Outcome) -> serde_json::Result<Card> {
     let outcome = serde_json::to_value(outcome)?;
     let outcome = outcome.as_object().cloned().unwrap_or_default().into_iter().collect();
-    Ok(Card { data: Some(data.into()), revision: Some(revision.into()), outcome, ..Card::default() })
+    let extra = [(DATASET.to_string(), data.name.clone().into())].into();
+    Ok(Card { data: Some(data.sha256.clone()), extra, revision: Some(revision.into()), outcome, ..Card::default() })
 }

@@ -7,7 +7,7 @@ use candle_core::Device;
 use l0::{Network, Pruned};
 use l0_data::{Augment, Dataset, Feed, Normalise};
 use l0_net::Weights;
-use l0_record::{EpochRow, Named, Outcome, RunFolder, gate_histogram, peak_memory_bytes};
+use l0_record::{EpochRow, Named, Outcome, RunFolder, forget_peak_memory, gate_histogram, peak_memory_bytes};
 
 use crate::gated;
 use crate::{Checkpoints, Error, Evaluation, Result, State, StepResult, Trainer, Training, evaluate};
@@ -59,12 +59,9 @@ pub struct Finished {
 /// # Errors
 /// If anything fails, which the folder then says; or if `stop` was set, after a checkpoint.
 pub fn run(job: &Job, mut folder: RunFolder, watch: &mut dyn Watch, stop: &AtomicBool) -> Result<Finished> {
+    forget_peak_memory();
     let checkpoints = Checkpoints::of(folder.path());
-    let mut trainer = start(job)?;
-    let mut state = checkpoints.restore(&mut trainer)?.unwrap_or_default();
-    folder = folder.truncate_after(state.epoch)?;
-    let last = epochs(job, &mut trainer, &mut state, &checkpoints, &mut folder, watch, stop);
-    match last.and_then(|last| finish(job, &trainer, &state, last, &folder)) {
+    match train(job, &checkpoints, &mut folder, watch, stop) {
         Ok(finished) => {
             // Only now: a run that calls itself finished has all its files, and no further need of a checkpoint.
             folder.finish(finished.outcome.clone())?;
@@ -82,6 +79,20 @@ pub fn run(job: &Job, mut folder: RunFolder, watch: &mut dyn Watch, stop: &Atomi
             Err(error)
         }
     }
+}
+
+fn train(
+    job: &Job,
+    checkpoints: &Checkpoints,
+    folder: &mut RunFolder,
+    watch: &mut dyn Watch,
+    stop: &AtomicBool,
+) -> Result<Finished> {
+    let mut trainer = start(job)?;
+    let mut state = checkpoints.restore(&mut trainer)?.unwrap_or_default();
+    folder.truncate_after(state.epoch)?;
+    let last = epochs(job, &mut trainer, &mut state, checkpoints, folder, watch, stop)?;
+    finish(job, &trainer, &state, last, folder)
 }
 
 fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
@@ -168,7 +179,9 @@ fn test(job: &Job, trainer: &Trainer) -> Result<(Pruned, Evaluation)> {
 fn row(job: &Job, trainer: &Trainer, state: &State, times: &mut [f64]) -> Result<(EpochRow, Evaluation)> {
     let (pruned, evaluation) = test(job, trainer)?;
     let weights = trainer.average().weights();
-    let (sums, factor) = (state.sums(), job.training.schedule.factor(state.epoch as f64, job.training.epochs));
+    let sums = state.sums();
+    let steps = job.data.train.len().div_ceil(job.training.batch_size) as u64;
+    let factor = job.training.rate_factor(state.epoch, steps - 1, steps);
     let expected = job.network.net().expected_cost(&job.network.probabilities(weights)?)?;
     let normalisations = job.network.net().cost().layers.into_iter().filter(|layer| layer.weights == 0);
     let normalisations = normalisations.map(|layer| layer.params as f64).sum::<f64>();

@@ -179,10 +179,8 @@ impl<'a> Trainer<'a> {
 
         // ---- backward, step, clamp, average; multipliers climb with the densities that the loss had
         let grads = l0_ops::backward(&total)?;
-        let steps = self.n_train.div_ceil(self.training.batch_size);
-        // In the middle of the step: a cycle's first and last step have a learning rate, too.
-        let at = epoch as f64 + (step as f64 + 0.5) / steps as f64;
-        self.optimiser.step(&grads, self.training.schedule.factor(at, self.training.epochs), frozen)?;
+        let steps = self.n_train.div_ceil(self.training.batch_size) as u64;
+        self.optimiser.step(&grads, self.training.rate_factor(epoch, step, steps), frozen)?;
         if !frozen {
             self.network.clamp_(&weights)?;
         }

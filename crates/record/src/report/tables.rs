@@ -1,5 +1,7 @@
 //! The tables of a report.
 
+use std::path::Path;
+
 use crate::{Align, Collection, Group, Machine, Outcome, Reference, Run, Status, Summary, Table};
 
 const NONE: &str = "–";
@@ -14,7 +16,6 @@ pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -
         ("architecture", Left),
         ("weights kept %", Right),
         ("MACs kept %", Right),
-        ("minutes", Right),
     ]);
     let sources = sources(network, groups, references);
     for group in groups.iter().filter(|group| group.finished().count() > 0) {
@@ -41,7 +42,6 @@ fn own_row(group: &Group) -> Vec<String> {
         architecture(&group.architecture()),
         share(&outcome(Outcome::weights_kept_percent)),
         share(&outcome(Outcome::macs_kept_percent)),
-        outcome(|o| o.train_seconds.map(|seconds| seconds / 60.0)).rounded(1),
     ]
 }
 
@@ -55,7 +55,6 @@ fn published_row(label: &str, row: &Reference, sources: &[&str]) -> Vec<String> 
         architecture(&row.architecture),
         percent(row.weights_kept_percent),
         percent(row.macs_kept_percent),
-        String::new(),
     ]
 }
 
@@ -100,6 +99,7 @@ pub fn values_table(groups: &[Group]) -> Table {
         ("expected L0 %", Right),
         ("parameters expected %", Right),
         ("parameters kept %", Right),
+        ("ms a step of every seed", Left),
         ("peak memory, MB", Right),
     ];
     let mut table = Table::new(columns);
@@ -111,6 +111,7 @@ pub fn values_table(groups: &[Group]) -> Table {
             outcome(|o| o.expected_density.map(|share| 100.0 * share)).rounded(1),
             group.summary(expected_params_percent).rounded(1),
             outcome(|o| o.params_kept_percent()).rounded(1),
+            group.summary(step_ms).listed(1),
             outcome(|o| o.peak_memory_bytes.map(|bytes| bytes as f64 / 1e6)).rounded(0),
         ]);
     }
@@ -121,6 +122,13 @@ pub fn values_table(groups: &[Group]) -> Table {
 fn expected_params_percent(run: &Run) -> Option<f64> {
     let expected = run.rows.last()?.expected_params?;
     Some(100.0 * expected / run.header.outcome.params_total? as f64)
+}
+
+/// What a training step of a run took: the median of its epochs, which a busy machine moves less than a sum.
+fn step_ms(run: &Run) -> Option<f64> {
+    let mut times: Vec<f64> = run.rows.iter().filter_map(|row| row.step_ms).collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied()
 }
 
 /// Every run, finished or not, with its date and the number of its machine in the list below it.
@@ -147,10 +155,9 @@ pub fn runs_table(collection: &Collection) -> Table {
 
 fn run_row(collection: &Collection, run: &Run, machines: &[Machine]) -> Vec<String> {
     let header = &run.header;
-    let name = run.path.strip_prefix(&collection.root).unwrap_or(&run.path);
     let machine = machines.iter().position(|machine| *machine == header.machine);
     vec![
-        name.display().to_string(),
+        below(collection, &run.path),
         header.seed.to_string(),
         number(header.outcome.test_error_percent, 2),
         architecture(&header.outcome.architecture),
@@ -158,16 +165,24 @@ fn run_row(collection: &Collection, run: &Run, machines: &[Machine]) -> Vec<Stri
         header.start.chars().take(10).collect(),
         header.revision.chars().take(9).collect(),
         machine.map_or(String::new(), |index| (index + 1).to_string()),
-        status(run),
+        status(collection, run),
     ]
 }
 
-fn status(run: &Run) -> String {
+/// A folder as it is called below that of the collection.
+fn below(collection: &Collection, path: &Path) -> String {
+    path.strip_prefix(&collection.root).unwrap_or(path).display().to_string()
+}
+
+fn status(collection: &Collection, run: &Run) -> String {
     let header = &run.header;
-    let word = match (header.status, &header.message) {
+    let mut word = match (header.status, &header.message) {
         (Status::Failed, Some(message)) => format!("failed: {message}"),
         (status, _) => status.word().to_string(),
     };
+    if let Some(later) = collection.repeated.get(&run.path) {
+        word += &format!(", repeated in {}", below(collection, later));
+    }
     match header.caveat() {
         Some(caveat) => format!("{word}; {caveat}"),
         None => word,
