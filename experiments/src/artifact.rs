@@ -32,12 +32,15 @@ pub fn load_checkpoint(path: &Path) -> Result<(Network, Weights, Card)> {
     Ok((Network::with_gates(checkpoint.net, &gates)?, checkpoint.weights, card))
 }
 
-/// The data set whose images and classes a network reads and tells apart; of several, the first in
-/// [`DatasetName::ALL`].
+/// The data set that a network was made for: the one that its card names, or else the first in [`DatasetName::ALL`] whose
+/// images and classes it reads and tells apart.
 ///
 /// # Errors
 /// If there is none.
-pub fn dataset_of(net: &Net) -> Result<DatasetName> {
+pub fn dataset_of(net: &Net, card: &Card) -> Result<DatasetName> {
+    if let Some(name) = card.extra.get(l0_train::DATASET).and_then(serde_json::Value::as_str) {
+        return Ok(name.parse()?);
+    }
     let (input, classes) = (net.shape(0), net.shape(net.output()));
     let fits = |name: &DatasetName| {
         let (c, h, w) = name.shape();

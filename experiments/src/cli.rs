@@ -61,6 +61,14 @@ impl RunArgs {
     }
 }
 
+/// Reads a count of at least 1.
+///
+/// # Errors
+/// If it is none.
+pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("{text:?} is not a whole number of 1 or more"))
+}
+
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// A flag that the first SIGINT or SIGTERM sets; the second ends the program at once.

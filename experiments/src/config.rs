@@ -116,13 +116,14 @@ fn explained(text: &str, error: &toml::de::Error) -> String {
     {
         message = format!("{message}; did you mean `{nearest}`?");
     }
-    // The place of a key in a table that is read twice is that of the table: then look for the key itself.
-    let begins = |line: &str| {
-        is_unknown && quoted.first().is_some_and(|key| line.trim_start().trim_start_matches('[').starts_with(key))
-    };
+    // The place of a key in a table that is read twice is that of the table: then look for the key itself from there on.
     let start = error.span().map_or(0, |span| span.start);
     let of_span = text.bytes().take(start).filter(|&byte| byte == b'\n').count();
-    let line = text.lines().position(begins).unwrap_or(of_span);
+    let key_of = |line: &'_ str| {
+        line.trim_start_matches([' ', '\t', '[']).split([' ', '\t', '=', ']', '.']).next() == quoted.first().copied()
+    };
+    let of_key = || text.lines().skip(of_span).position(key_of).map(|lines| of_span + lines);
+    let line = if is_unknown { of_key() } else { None }.unwrap_or(of_span);
     format!("line {}: {message}", line + 1)
 }
 
@@ -199,6 +200,15 @@ mod tests {
                 refused(&text, &format!("line {line}: "));
             }
         }
+        let all = recipes::all();
+        let wrn = print(all.iter().find(|recipe| recipe.name == "wrn-16-1-l0-gates").unwrap()).unwrap();
+        let (before, gates) = wrn.split_once("[training.gate_optimiser]").unwrap();
+        let text = format!("{before}[training.gate_optimiser]{}", gates.replacen("momentum", "momentun", 1));
+        refused(&text, &format!("line {}: unknown field `momentun`", line(&text, "momentun")));
+        let (start, gates) = (before.lines().count(), gates.replacen("\"sgd\"", "\"adam\"", 1));
+        let within = gates.lines().position(|line| line.starts_with("momentum")).unwrap();
+        let text = format!("{before}[training.gate_optimiser]{gates}");
+        refused(&text, &format!("line {}: unknown field `momentum`", start + within + 1));
         refused(&edited("\"minibatch\"", "\"minibach\""), "did you mean `minibatch`?");
         refused(&edited("\"lenet5\"", "\"lenet\""), "did you mean `lenet5`?");
         refused(&edited("\"mnist\"", "\"mnits\""), "known are mnist, cifar10");

@@ -9,7 +9,8 @@ use l0_record::figures::GateCurves;
 pub const INTRODUCTION: &str = "Runs of this workspace beside the rows of Louizos, Welling and Kingma (2018). Errors are those of the last \
 epoch on the test images, with averaged values and deterministic gates; every seed counts. Weights and \
 multiply-accumulates are those of the compact network, pruned inputs and outputs both taken off; for published rows \
-they follow from the architecture. Minutes are what a run took beside whatever else its machine did.";
+they follow from the architecture. Milliseconds are the median of a run's epochs, whatever \
+else its machine did.";
 
 /// The title of the multilayer perceptron.
 pub const MLP: &str = "MLP 784-300-100";

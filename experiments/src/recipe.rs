@@ -128,8 +128,13 @@ impl Model {
     /// What a table calls it.
     pub fn title(&self) -> String {
         match self {
-            Self::Mlp { .. } => published::MLP.into(),
-            Self::Lenet5 { .. } => published::LENET5.into(),
+            Self::Mlp { sizes, .. } => {
+                let (c, h, w) = sizes.image;
+                let hidden = sizes.hidden.iter().map(|units| format!("-{units}")).collect::<String>();
+                format!("MLP {}{hidden}", c * h * w)
+            }
+            Self::Lenet5 { sizes, .. } if *sizes == l0_lenet5::lenet5_caffe() => published::LENET5.into(),
+            Self::Lenet5 { sizes, .. } => format!("LeNet-5 {}-{}-{}", sizes.maps1, sizes.maps2, sizes.hidden),
             Self::WideResnet { sizes, .. } => {
                 format!("WRN-{}-{} on CIFAR-{}", sizes.depth, sizes.width, sizes.classes)
             }
@@ -150,9 +155,10 @@ impl Model {
     }
 }
 
-/// Step size of the multipliers. A density that is 0.5 too high adds 0.03 to its price in an epoch of 600 steps, and the
-/// price that halves these networks is below 1: slow enough for the gates to be chosen while it rises.
-const MULTIPLIER_RATE: f64 = 1e-4;
+/// Step size of the multipliers, times the epochs: 1e-4 in 200. In a hundredth of the training a density that is 0.5 too
+/// high adds 0.06 to its price at 600 steps an epoch, and the price that halves these networks is below 1: slow enough for
+/// the gates to be chosen while it rises, and fast enough for weights to settle once they are.
+const MULTIPLIER_RATE: f64 = 0.02;
 
 /// Gallego-Posada et al. let the gates of a Wide ResNet learn 60 times as fast as its weights.
 const GATE_RATE: f64 = 60.0;
@@ -188,15 +194,27 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The same for fewer or more epochs; fewer is said wherever a run is shown.
+    /// The same for fewer or more epochs; fewer is said wherever a run is shown. Gates stand still for the same share of
+    /// them, and the multipliers of a constraint come as far.
     #[must_use]
     pub fn with_epochs(mut self, epochs: u64) -> Self {
-        if epochs < self.training.epochs {
-            let fewer = format!("{epochs} of {} epochs", self.training.epochs);
-            self.scaled_down = Some(self.scaled_down.map_or(fewer.clone(), |what| format!("{what}; {fewer}")));
+        let before = self.training.epochs.max(1); // a file may say 0, which is refused after this
+        if epochs < before {
+            self = self.with_caveat(&format!("{epochs} of {before} epochs"));
         }
-        self.training.epochs = epochs;
-        self.training.frozen_epochs = self.training.frozen_epochs.min(epochs / 4);
+        let training = &mut self.training;
+        training.epochs = epochs;
+        training.frozen_epochs = training.frozen_epochs.saturating_mul(epochs) / before;
+        if let Some(constraint) = &mut training.constraint {
+            constraint.learning_rate *= before as f64 / epochs as f64;
+        }
+        self
+    }
+
+    /// The same with one thing more in which it is less than what it stands for, to be said wherever a run is shown.
+    #[must_use]
+    pub(crate) fn with_caveat(mut self, caveat: &str) -> Self {
+        self.scaled_down = Some(self.scaled_down.map_or(caveat.into(), |before| format!("{before}; {caveat}")));
         self
     }
 
@@ -237,13 +255,15 @@ impl Recipe {
 
     /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
     /// expected to be open, the most probable first, so that the network is as small as was asked. Those of a Wide ResNet
-    /// learn faster, and its closed maps stay zero after their normalisation (Gallego-Posada et al. 2022).
+    /// learn faster, and its closed maps stay zero after their normalisation (Gallego-Posada et al. 2022); they are chosen in
+    /// the first half of the training, and in the second one the weights that are left learn without their noise.
     #[must_use]
     pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
         self.model.set_lambdas(&[0.0]);
         if let Model::WideResnet { sizes, .. } = &mut self.model {
             sizes.closed = ClosedMaps::Zero;
             self = self.with_fast_gates();
+            self.training.frozen_epochs = self.training.epochs / 2;
         }
         let (what, typed, shown) = match (&targets, quantity) {
             (Targets::Layers(each), _) => ("layers", format!("con-{}", joined(each, "-")), joined(each, ", ")),
@@ -256,9 +276,10 @@ impl Recipe {
             "MACs" => Some(format!("{}-con-macs", self.model.short())),
             _ => Some(format!("{}-con", self.model.short())),
         };
+        let learning_rate = MULTIPLIER_RATE / self.training.epochs as f64;
         let training = Training {
             estimator: Estimator::TopK,
-            constraint: Some(Constraint { targets, quantity, learning_rate: MULTIPLIER_RATE, restart: true }),
+            constraint: Some(Constraint { targets, quantity, learning_rate, restart: true }),
             ..self.training
         };
         let name = format!("{}-{typed}", self.model.short());
@@ -273,6 +294,19 @@ impl Recipe {
             self.title = format!("{}, {estimator} gates", self.title);
             self.training.estimator = estimator;
         }
+        self
+    }
+
+    /// The same as a change of `origin`, a recipe that someone wrote: under its name, and beside no published row.
+    #[must_use]
+    pub(crate) fn made_of(mut self, origin: &Self) -> Self {
+        let change = self.name.strip_prefix(&self.model.short()).filter(|_| !self.name.starts_with(&origin.name));
+        if let Some(change) = change {
+            self.title = format!("{}, {}", origin.title, self.title);
+            self.curve = self.curve.map(|_| format!("{}-con", origin.name));
+            self.name = format!("{}{change}", origin.name);
+        }
+        self.reference = None;
         self
     }
 
@@ -329,8 +363,11 @@ mod tests {
         let rows = recipes::cifar(recipes::Profile::Cpu);
         let constrained = rows.iter().find(|row| row.name == "wrn-16-1-con-0.5").unwrap();
         for row in rows.iter().filter(|row| row.is_gated()) {
-            assert_eq!(row.clone().held_to(Targets::Model(0.5), Quantity::Params), *constrained, "{}", row.name);
+            let held = row.clone().held_to(Targets::Model(0.5), Quantity::Params);
+            assert_eq!(held, *constrained, "{}", row.name);
         }
+        let short = constrained.clone().with_epochs(5);
+        assert_eq!((short.training.frozen_epochs, short.training.constraint.unwrap().learning_rate), (2, 0.004));
     }
 
     #[test]

@@ -6,12 +6,15 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use l0::{Estimator, Quantity, Targets};
 use l0_data::Dataset;
-use l0_record::{read_run, run_path};
+use l0_record::{Run, Status, read_run, run_path};
 use l0_train::Finished;
 
 use crate::cli::{self, DataArgs, RunArgs};
 use crate::estimate::Estimate;
-use crate::{Recipe, config, session};
+use crate::{Recipe, config, recipes, session};
+
+/// More seeds than anyone has time for.
+pub const MOST_SEEDS: u64 = 10_000;
 
 /// What a command line changes in a row.
 #[derive(Debug, Clone, Default, Args)]
@@ -42,10 +45,7 @@ impl Changes {
     /// # Errors
     /// If the row has no gates to hold or to price, or a number is out of range or one of the wrong count.
     pub fn apply(&self, row: &Recipe) -> Result<Recipe> {
-        let mut changed = match self.epochs {
-            Some(epochs) => row.clone().with_epochs(epochs),
-            None => row.clone(),
-        };
+        let mut changed = row.clone();
         if !self.lambdas.is_empty() {
             changed = gated(changed, "--lambdas")?;
             let held = changed.training.constraint.is_some();
@@ -64,6 +64,9 @@ impl Changes {
         if let Some(estimator) = self.estimator {
             changed = gated(changed, "--estimator")?.read_by(estimator);
         }
+        if let Some(epochs) = self.epochs {
+            changed = changed.with_epochs(epochs);
+        }
         changed.check()?;
         Ok(changed)
     }
@@ -72,6 +75,13 @@ impl Changes {
 fn gated(row: Recipe, option: &str) -> Result<Recipe> {
     ensure!(row.is_gated(), "{} has no gates, so {option} means nothing for it; name an L0 row", row.name);
     Ok(row)
+}
+
+/// The rows that a command line may name, as its help says it.
+pub fn listed(rows: &[Recipe]) -> String {
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let lines = rows.iter().map(|row| format!("  {:width$}  {}", row.name, row.title));
+    lines.collect::<Vec<String>>().join("\n")
 }
 
 /// Which rows to train, and how.
@@ -87,12 +97,12 @@ pub struct RowArgs {
     pub print_config: bool,
     /// Go on with the run in this folder; recipe and seed are its own.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "rows", "config", "print_config", "seeds", "seed", "out", "epochs", "lambdas", "target", "target_macs", "targets",
+        "rows", "config", "print_config", "estimate", "seeds", "seed", "out", "epochs", "lambdas", "target", "target_macs", "targets",
         "estimator",
     ])]
     pub resume: Option<PathBuf>,
     /// Train each row with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
     pub seeds: u64,
     /// Train with these seeds instead.
     #[arg(long, value_name = "SEED", value_delimiter = ',', conflicts_with = "seeds")]
@@ -102,12 +112,13 @@ pub struct RowArgs {
     pub changes: Changes,
     /// Hold out N training images and test on them instead: for choosing settings, never for a result. A run of this kind
     /// is resumed with the same N.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cli::at_least_one)]
     pub validation: Option<usize>,
     /// Say how long each row will take on this machine, and train nothing.
     #[arg(long)]
     pub estimate: bool,
-    /// Folder for the runs: OUT/ROW/seed-N. If not given, a folder under results/ with today's date.
+    /// Folder for the runs: OUT/ROW/seed-N. If not given, results/DATA/DATE: the date of the latest folder where one of
+    /// them was left unfinished, or else today's.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Where data comes from.
@@ -144,19 +155,19 @@ impl RowArgs {
         }
         let seeds = session::seeds(self.seeds, &self.seed)?;
         let stop = cli::stop_on_signals()?;
-        let today = l0_record::today();
+        let folders = rows.iter().map(|row| self.folder(row, &rows, &seeds)).collect::<Result<Vec<PathBuf>>>()?;
         let mut loaded: Option<Dataset> = None;
-        for row in &rows {
+        for (row, folder) in rows.iter().zip(&folders) {
             let data = match loaded.take() {
                 Some(data) if data.name == row.data.as_str() => data,
                 _ => self.load(row)?,
             };
             for &seed in &seeds {
-                let path = self.path(row, seed, &today)?;
                 if self.estimate {
                     println!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
                     continue;
                 }
+                let path = run_path(folder, &row.name, seed)?;
                 if !path.join("run.json").exists() {
                     tracing::info!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
                 }
@@ -167,9 +178,14 @@ impl RowArgs {
         Ok(())
     }
 
-    fn path(&self, row: &Recipe, seed: u64, today: &str) -> Result<PathBuf> {
-        let usual = || Path::new("results").join(row.data.as_str()).join(today);
-        Ok(run_path(self.out.clone().unwrap_or_else(usual), &row.name, seed)?)
+    /// The folder for the runs of a row, one for all rows of its data.
+    fn folder(&self, row: &Recipe, rows: &[Recipe], seeds: &[u64]) -> Result<PathBuf> {
+        if let Some(out) = &self.out {
+            return Ok(out.clone());
+        }
+        let root = Path::new("results").join(row.data.as_str());
+        let rows: Vec<&Recipe> = rows.iter().filter(|other| other.data == row.data).collect();
+        Ok(unfinished(&root, &rows, seeds)?.unwrap_or_else(|| root.join(l0_record::today())))
     }
 
     /// Trains on where the run in a folder stopped.
@@ -192,12 +208,37 @@ impl RowArgs {
 
     /// The row as the command line changes it; what then differs from the published one is said wherever a run is shown.
     fn adapted(&self, row: &Recipe) -> Result<Recipe> {
-        let mut row = self.changes.apply(row)?;
-        if let Some(n) = self.validation {
-            row.scaled_down = Some(format!("tested on {n} training images that were held out"));
+        let mut changed = self.changes.apply(row)?;
+        if recipes::all().iter().all(|known| known.name != row.name) {
+            changed = changed.made_of(row);
         }
-        Ok(row)
+        if let Some(n) = self.validation {
+            changed = changed.with_caveat(&format!("tested on {n} training images that were held out"));
+        }
+        Ok(changed)
     }
+}
+
+/// The last folder below `root`, so that of the latest date, where one of the runs was begun and not finished.
+fn unfinished(root: &Path, rows: &[&Recipe], seeds: &[u64]) -> Result<Option<PathBuf>> {
+    let Ok(entries) = std::fs::read_dir(root) else { return Ok(None) }; // nothing was trained yet
+    let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    folders.sort();
+    for folder in folders.into_iter().rev() {
+        for row in rows {
+            for &seed in seeds {
+                let path = run_path(&folder, &row.name, seed)?;
+                let is_open = |run: Run| {
+                    let same = run.header.check_config(&path, &row.config()).is_ok();
+                    same && run.header.scaled_down == row.scaled_down && run.header.status != Status::Finished
+                };
+                if read_run(&path).is_ok_and(is_open) {
+                    return Ok(Some(folder));
+                }
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn say(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) {
@@ -209,8 +250,9 @@ fn say(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) {
 
 #[cfg(test)]
 mod tests {
+    use l0_record::{Outcome, RunFolder, RunHeader};
+
     use super::*;
-    use crate::recipes;
 
     fn row(name: &str) -> Recipe {
         recipes::mnist().into_iter().find(|row| row.name == name).unwrap()
@@ -218,6 +260,42 @@ mod tests {
 
     fn error(name: &str, changes: &Changes) -> String {
         changes.apply(&row(name)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_change_of_a_recipe_that_someone_wrote_does_not_pass_for_a_published_row() {
+        let mine = Recipe { name: "mine".into(), title: "with less decay".into(), reference: None, ..row("mlp-l0") };
+        let held = Changes { target: Some(0.2), ..Changes::default() }.apply(&mine).unwrap().made_of(&mine);
+        assert_eq!((held.name.as_str(), held.reference), ("mine-con-0.2", None));
+        assert_eq!(held.title, "with less decay, constrained L0, density 0.2");
+        let median = Changes { estimator: Some(Estimator::Median), ..Changes::default() }.apply(&mine).unwrap();
+        assert_eq!(median.made_of(&mine).name, "mine-median");
+    }
+
+    #[test]
+    fn epochs_are_applied_to_what_the_other_changes_make() {
+        let short =
+            |row: &Recipe, target| Changes { epochs: Some(10), target, ..Changes::default() }.apply(row).unwrap();
+        let rows = recipes::cifar(recipes::Profile::Cpu);
+        let named = |name: &str| rows.iter().find(|row| row.name == name).unwrap();
+        assert_eq!(short(named("wrn-16-1-l0-0.001"), Some(0.5)), short(named("wrn-16-1-con-0.5"), None));
+    }
+
+    #[test]
+    fn the_folder_of_an_earlier_day_is_gone_on_with() {
+        let root = tempfile::tempdir().unwrap();
+        let (open, done) = (row("mlp-l0"), row("mlp-dense"));
+        let begin = |day: &str, row: &Recipe| {
+            let path = run_path(root.path().join(day), &row.name, 1).unwrap();
+            RunFolder::create(path, &RunHeader::new(&row.name, 1, row.config())).unwrap()
+        };
+        drop(begin("2026-01-05", &open));
+        begin("2026-01-06", &done).finish(Outcome::default()).unwrap();
+        let found = |row: &Recipe, seed| unfinished(root.path(), &[row], &[seed]).unwrap();
+        assert_eq!(found(&open, 1), Some(root.path().join("2026-01-05")));
+        assert_eq!((found(&open, 2), found(&done, 1)), (None, None));
+        assert_eq!(found(&open.with_epochs(3), 1), None, "a run with other settings is another run");
+        assert_eq!(unfinished(&root.path().join("no"), &[&done], &[1]).unwrap(), None);
     }
 
     #[test]

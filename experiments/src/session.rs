@@ -1,7 +1,6 @@
 //! From a recipe and a seed to a finished run folder.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
@@ -13,16 +12,8 @@ use l0_train::{Finished, Job};
 use crate::Recipe;
 use crate::progress::Bar;
 
-/// Revision of the code, with a mark if it was changed since; empty outside of a checkout.
-pub fn revision() -> String {
-    let git = |args: &[&str]| {
-        let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
-    };
-    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else { return String::new() };
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
-    if changed { head + "-changed" } else { head }
-}
+/// Revision of the code that the program was built from, with a mark if it was changed since; empty outside of a checkout.
+pub const REVISION: &str = env!("L0_REVISION");
 
 /// The header of a run.
 pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> RunHeader {
@@ -30,8 +21,8 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> Run
         title: recipe.title.clone(),
         curve: recipe.curve.clone(),
         network: recipe.model.title(),
-        revision: revision(),
-        data: DataId { name: data.name.clone(), sha256: data.digest() },
+        revision: REVISION.into(),
+        data: data_id(data),
         machine: machine(threads),
         command: std::env::args().map(|arg| portable(&arg)).collect(),
         reference: recipe.reference.clone(),
@@ -39,6 +30,11 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> Run
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
         ..RunHeader::new(&recipe.name, seed, recipe.config())
     }
+}
+
+/// A data set as a record names it.
+pub fn data_id(data: &Dataset) -> DataId {
+    DataId { name: data.name.clone(), sha256: data.digest() }
 }
 
 /// A word of a command line, an absolute path by its last part alone: the rest means nothing on another machine.
@@ -62,6 +58,7 @@ pub fn train(
     threads: usize,
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
+    let (network, device) = (recipe.model.network()?, device()?);
     let header = header(recipe, seed, data, threads);
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &header) {
@@ -70,7 +67,6 @@ pub fn train(
         },
         false => RunFolder::create(path, &header)?,
     };
-    let network = recipe.model.network()?;
     let job = Job {
         network: &network,
         training: &recipe.training,
@@ -78,7 +74,7 @@ pub fn train(
         normalise: recipe.data.normalise(),
         augment: recipe.data.augment(),
         seed,
-        device: device()?,
+        device,
     };
     let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);
     Ok(Some(l0_train::run(&job, folder, &mut bar, stop)?))

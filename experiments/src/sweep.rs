@@ -32,12 +32,14 @@ impl Point {
     /// What its folder says; `None` if it was not begun.
     ///
     /// # Errors
-    /// If the folder holds files that are not those of a run.
+    /// If the folder holds a run with other settings, or files that are not those of a run.
     pub fn run(&self) -> Result<Option<Run>> {
         if !self.path.join("run.json").exists() {
             return Ok(None);
         }
-        Ok(Some(read_run(&self.path)?))
+        let run = read_run(&self.path)?;
+        run.header.check_config(&self.path, &self.recipe.config())?;
+        Ok(Some(run))
     }
 
     /// How far it has come, in a few words.
@@ -143,6 +145,8 @@ pub fn report(title: &str, out: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use l0_record::{Outcome, RunFolder, RunHeader};
+
     use super::*;
     use crate::recipes;
 
@@ -167,6 +171,19 @@ mod tests {
     fn a_setting_is_asked_for_once() {
         let error = settings(&row("mlp-l0"), &[target(0.1), target(0.1)]).unwrap_err().to_string();
         assert_eq!(error, "mlp-con-0.1 is asked for twice");
+    }
+
+    #[test]
+    fn a_finished_run_with_other_settings_is_not_taken_for_this_one() {
+        let root = tempfile::tempdir().unwrap();
+        let point = |row: Recipe| points(&[row], &[1], root.path()).unwrap().remove(0);
+        let (short, whole) = (point(row("mlp-l0").with_epochs(2)), point(row("mlp-l0")));
+        assert!(!short.is_finished().unwrap());
+        let header = RunHeader::new("mlp-l0", 1, short.recipe.config());
+        RunFolder::create(&short.path, &header).unwrap().finish(Outcome::default()).unwrap();
+        assert!(short.is_finished().unwrap());
+        let error = whole.is_finished().unwrap_err().to_string();
+        assert!(error.contains("training.epochs"), "{error}");
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn a_wide_resnet_is_estimated_trained_to_its_density_exported_and_reported_as_sc
     let file = format!("{folder}/compact.safetensors");
     assert!(ok("verify", &[&file, "--data", data, "--dataset", "cifar10"]).contains("equal to the gated network"));
 
-    ok("report", &[out, "--readme", ""]);
+    ok("report", &[out]);
     let report = std::fs::read_to_string(Path::new(out).join("REPORT.md")).unwrap();
     assert!(report.contains("## WRN-16-1 on CIFAR-10") && report.contains(smaller), "{report}");
     assert!(report.contains("WRN-28-10 on CIFAR-10, dense"), "the paper's rows stand beside: {report}");

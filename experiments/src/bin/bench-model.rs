@@ -23,7 +23,7 @@ struct Args {
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// How often the networks take turns.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = cli::at_least_one)]
     rounds: usize,
     /// The data set whose test images are used; if not given, the one that the network was made for.
     #[arg(long)]
@@ -68,6 +68,15 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
             let net: Net = serde_json::from_value(whole.clone()).context("the card's whole network")?;
             entries.push(whole_entry(net)?);
         }
+        if let (Some((data, _)), Some(trained)) = (&data, &card.data)
+            && *trained != data.digest()
+        {
+            tracing::warn!(
+                "{} was trained on other data than {}: its error is on what it never saw",
+                path.display(),
+                data.name
+            );
+        }
         let error = data.as_ref().map(|(data, normalise)| error(&model, data, normalise)).transpose()?;
         let bytes = std::fs::metadata(path)?.len();
         let name = path.display().to_string();
@@ -97,7 +106,10 @@ fn whole_entry(net: Net) -> Result<Entry> {
 fn data(args: &Args) -> Result<(Dataset, Normalise)> {
     let name = match args.dataset {
         Some(name) => name,
-        None => artifact::dataset_of(&Model::load(&args.files[0], &Device::Cpu)?.0.net)?,
+        None => {
+            let (model, card) = Model::load(&args.files[0], &Device::Cpu)?;
+            artifact::dataset_of(&model.net, &card)?
+        }
     };
     Ok((args.data.load(name)?, name.normalise()))
 }

@@ -35,14 +35,14 @@ fn main() -> ExitCode {
 }
 
 fn predict(args: &Args) -> Result<()> {
-    let (model, _) = match &args.model {
+    let (model, card) = match &args.model {
         Some(path) => Model::load(path, &Device::Cpu)?,
         None => Model::from_bytes(l0_lenet5::ZOO_MNIST_L0_SEP, &Device::Cpu)?,
     };
     let Shape::Image(c, h, w) = model.net.shape(0) else {
         anyhow::bail!("the network reads {}, not images", model.net.shape(0));
     };
-    let normalise = args.dataset.map_or_else(|| artifact::dataset_of(&model.net), Ok)?.normalise();
+    let normalise = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?.normalise();
     let mut engine = Engine::new(&model.net, &model.weights)?;
     for path in &args.images {
         for (name, pixels) in picture::read(path, (c, h, w))? {

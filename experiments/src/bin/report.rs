@@ -1,6 +1,6 @@
 //! Tables, figures and the page of all recorded runs, from their files alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,16 +8,19 @@ use clap::Parser;
 use l0_experiments::{cli, published};
 use l0_record::{Collection, Report, splice};
 
+/// Where runs lie unless one says otherwise.
+const RESULTS: &str = "results";
+
 /// Rebuild REPORT.md, report.html and the figures from the runs under a folder, and the README's table.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
     /// Folder with the runs; the report is written into it.
-    #[arg(default_value = "results")]
+    #[arg(default_value = RESULTS)]
     results: PathBuf,
-    /// Document whose part between the markers `results:start` and `results:end` is replaced, and that between `speed:start` and `speed:end` if there are recorded times; none if empty.
-    #[arg(long, value_name = "FILE", default_value = "README.md")]
-    readme: String,
+    /// Document whose part between the markers `results:start` and `results:end` is replaced, and that between `speed:start` and `speed:end` if there are recorded times. If not given, README.md for the folder results/, and none for others.
+    #[arg(long, value_name = "FILE")]
+    readme: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -40,13 +43,14 @@ fn report(args: &Args) -> Result<()> {
     for path in report.write(&collection, &args.results)? {
         println!("{}", path.display());
     }
-    if !args.readme.is_empty() {
-        splice(&args.readme, "results", &report.tables(&collection))?;
+    let usual = || (args.results == Path::new(RESULTS)).then(|| "README.md".into());
+    if let Some(readme) = args.readme.clone().or_else(usual) {
+        splice(&readme, "results", &report.tables(&collection))?;
         let speed = report.speed(args.results.join("bench"))?;
         if !speed.is_empty() {
-            splice(&args.readme, "speed", &speed)?;
+            splice(&readme, "speed", &speed)?;
         }
-        println!("{}", args.readme);
+        println!("{}", readme.display());
     }
     Ok(())
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
-use l0_experiments::rows::Changes;
+use l0_experiments::rows::{Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Point, side_by_side};
 use l0_experiments::{Recipe, recipes, session};
 
@@ -35,7 +35,7 @@ struct Args {
     #[arg(long, value_name = "L", value_delimiter = ',')]
     lambdas: Vec<f64>,
     /// Train each setting with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
     seeds: u64,
     /// Epochs, in place of the recipe's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -47,7 +47,7 @@ struct Args {
     #[arg(long, value_name = "I")]
     index: Option<usize>,
     /// Make so many runs side by side, each in a process of its own with its share of the threads.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
     jobs: usize,
     /// Show the list of runs and how far each has come.
     #[arg(long, conflicts_with = "index")]
@@ -64,7 +64,6 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    ensure!(args.jobs > 0, "--jobs is 0, expected 1 or more");
     let out = args.out.clone().unwrap_or_else(|| Path::new("results/sweeps").join(&args.recipe));
     let points = sweep::points(&settings(args)?, &session::seeds(args.seeds, &[])?, &out)?;
     if args.list {

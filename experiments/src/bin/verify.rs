@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 fn verify(args: &Args) -> Result<()> {
     let (model, card) = Model::load(&args.file, &Device::Cpu)?;
     println!("digest, description and tensors agree");
-    let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net), Ok)?;
+    let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
     let data = args.data.load(dataset)?;
     let digest = data.digest();
     match &card.data {

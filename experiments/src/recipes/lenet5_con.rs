@@ -2,8 +2,8 @@
 //!
 //! `just reproduce-mnist lenet5-con-0.1 lenet5-con-0.5-0.3-0.7-0.1 --seeds 3`. Published: density 0.1, 1.01 % error with 7.75 %
 //! of the weights; open gates of the layers 0.5, 0.3, 0.7, 0.1: 0.91 % with 2.35 %. That is less than these gates make, 10 of 20
-//! maps, 15 of 50, 560 of 800 features and 50 of 500 units: 3.9 % of the weights, which our row keeps. The published one
-//! reads gates by their median, which closes some that the expectation counts; so does the same row with `-median`.
+//! maps, 15 of 50, 560 of 800 features and 50 of 500 units: 3.0 to 3.8 % of the weights (docs/differences.md). The published
+//! one reads gates by their median, which closes some that the expectation counts; so does the same row with `-median`.
 
 use l0::{Estimator, Quantity, Targets};
 

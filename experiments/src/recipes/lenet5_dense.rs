@@ -2,20 +2,10 @@
 //!
 //! `just reproduce-mnist lenet5-dense`
 
-use l0_data::DatasetName;
-
 use crate::{Gating, Model, Recipe};
 
 /// The row.
 pub(super) fn recipe() -> Recipe {
-    Recipe {
-        name: "lenet5-dense".into(),
-        title: "dense".into(),
-        curve: None,
-        data: DatasetName::Mnist,
-        model: Model::Lenet5 { sizes: l0_lenet5::lenet5_caffe(), gating: Gating::Dense },
-        training: super::mnist_training(),
-        reference: None,
-        scaled_down: None,
-    }
+    let model = Model::Lenet5 { sizes: l0_lenet5::lenet5_caffe(), gating: Gating::Dense };
+    super::mnist_row("lenet5-dense", "dense", model)
 }

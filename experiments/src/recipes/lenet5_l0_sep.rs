@@ -2,25 +2,15 @@
 //!
 //! `just reproduce-mnist lenet5-l0-sep --seeds 3`. Paper: 1.0 % error, 9-18-65-25.
 
-use l0_data::DatasetName;
-
 use l0::Lambda;
 
 use crate::{Gating, Model, Recipe};
 
 /// The row.
 pub(super) fn recipe() -> Recipe {
-    Recipe {
-        name: "lenet5-l0-sep".into(),
-        title: "L0, lambda separate".into(),
-        curve: None,
-        data: DatasetName::Mnist,
-        model: Model::Lenet5 {
-            sizes: l0_lenet5::lenet5_caffe(),
-            gating: Gating::L0 { lambdas: [10.0, 0.5, 0.1, 10.0].map(Lambda::PerWeight).to_vec() },
-        },
-        training: super::mnist_training(),
-        reference: Some(super::table1("LeNet-5-Caffe", "L0, lambda separate", 1.0, &[9, 18, 65, 25], 1.4, 17.1)),
-        scaled_down: None,
-    }
+    let model = Model::Lenet5 {
+        sizes: l0_lenet5::lenet5_caffe(),
+        gating: Gating::L0 { lambdas: [10.0, 0.5, 0.1, 10.0].map(Lambda::PerWeight).to_vec() },
+    };
+    super::mnist_row("lenet5-l0-sep", "L0, lambda separate", model)
 }

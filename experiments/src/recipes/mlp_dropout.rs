@@ -2,20 +2,10 @@
 //!
 //! `just reproduce-mnist mlp-dropout`
 
-use l0_data::DatasetName;
-
 use crate::{Gating, Model, Recipe};
 
 /// The row.
 pub(super) fn recipe() -> Recipe {
-    Recipe {
-        name: "mlp-dropout".into(),
-        title: "dropout".into(),
-        curve: None,
-        data: DatasetName::Mnist,
-        model: Model::Mlp { sizes: l0_mlp::lenet_300_100(), gating: Gating::Dropout },
-        training: super::mnist_training(),
-        reference: None,
-        scaled_down: None,
-    }
+    let model = Model::Mlp { sizes: l0_mlp::lenet_300_100(), gating: Gating::Dropout };
+    super::mnist_row("mlp-dropout", "dropout", model)
 }

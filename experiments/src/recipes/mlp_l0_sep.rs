@@ -3,8 +3,6 @@
 //! `just reproduce-mnist mlp-l0-sep --seeds 5`. Paper: 1.8 % error, 266-88-33. Its lambdas are not published; these were
 //! chosen on 10,000 training images held out from the other 50,000 (docs/differences.md).
 
-use l0_data::DatasetName;
-
 use l0::Lambda;
 
 use crate::{Gating, Model, Recipe};
@@ -15,17 +13,9 @@ const LAMBDAS: [f64; 3] = [0.18, 0.3, 3.6];
 
 /// The row.
 pub(super) fn recipe() -> Recipe {
-    Recipe {
-        name: "mlp-l0-sep".into(),
-        title: "L0, lambda separate".into(),
-        curve: None,
-        data: DatasetName::Mnist,
-        model: Model::Mlp {
-            sizes: l0_mlp::lenet_300_100(),
-            gating: Gating::L0 { lambdas: LAMBDAS.map(Lambda::PerWeight).to_vec() },
-        },
-        training: super::mnist_training(),
-        reference: Some(super::table1("MLP 784-300-100", "L0, lambda separate", 1.8, &[266, 88, 33], 10.0, 10.0)),
-        scaled_down: None,
-    }
+    let model = Model::Mlp {
+        sizes: l0_mlp::lenet_300_100(),
+        gating: Gating::L0 { lambdas: LAMBDAS.map(Lambda::PerWeight).to_vec() },
+    };
+    super::mnist_row("mlp-l0-sep", "L0, lambda separate", model)
 }

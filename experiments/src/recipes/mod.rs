@@ -14,10 +14,10 @@ mod mlp_l0_sep;
 mod quickstart;
 
 use l0::{Estimator, Sampling};
-use l0_record::Reference;
+use l0_data::DatasetName;
 use l0_train::{Optimiser, Schedule, Training};
 
-use crate::Recipe;
+use crate::{Model, Recipe};
 
 pub use cifar::{Profile, cifar};
 pub use quickstart::recipe as quickstart;
@@ -54,15 +54,16 @@ fn mnist_training() -> Training {
     }
 }
 
-/// A row of Table 1 of the paper.
-fn table1(network: &str, label: &str, error: f64, architecture: &[usize], weights: f64, macs: f64) -> Reference {
-    Reference {
-        network: network.into(),
-        label: label.into(),
-        source: "Louizos et al. 2018, Table 1".into(),
-        error_percent: Some(error),
-        architecture: architecture.to_vec(),
-        weights_kept_percent: Some(weights),
-        macs_kept_percent: Some(macs),
+/// A row on MNIST; it repeats the published one of this title, if there is one.
+fn mnist_row(name: &str, title: &str, model: Model) -> Recipe {
+    Recipe {
+        name: name.into(),
+        title: title.into(),
+        curve: None,
+        data: DatasetName::Mnist,
+        reference: model.published(title),
+        model,
+        training: mnist_training(),
+        scaled_down: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The runs of a sweep side by side on one machine, each in a process of its own.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,16 +45,20 @@ pub fn side_by_side(points: &[Point], jobs: usize, threads: Option<usize>, stop:
         while running.len() < jobs
             && let Some(index) = waiting.pop_front()
         {
-            running.push(Job::start(&points[index], index, threads)?);
+            match Job::start(&points[index], index, threads) {
+                Ok(job) => running.push(job),
+                Err(error) => failed.push(format!("{}: {error:#}", points[index].name())),
+            }
         }
         std::thread::sleep(GLANCE);
         let mut still = Vec::with_capacity(running.len());
         for mut job in running {
-            match job.end()? {
+            // One that cannot be looked after is told at the end: the others are still at work.
+            match job.end().unwrap_or_else(|error| Some(End::Bad(format!("{}: {error:#}", job.point.name())))) {
                 None => still.push(job),
                 Some(End::Good(said)) => bar.finished(&said),
                 Some(End::Bad(said)) if !told => failed.push(said),
-                Some(End::Bad(said)) => bar.line(&said),
+                Some(End::Bad(said) | End::Elsewhere(said)) => bar.line(&said),
             }
         }
         running = still;
@@ -76,7 +80,11 @@ struct Job<'a> {
 
 /// How a process ended, in a line.
 enum End {
+    /// The run is finished.
     Good(String),
+    /// Another process is at it, or was first.
+    Elsewhere(String),
+    /// The run is not finished.
     Bad(String),
 }
 
@@ -86,7 +94,9 @@ impl<'a> Job<'a> {
         if let Some(folder) = log.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let file = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        // At its end: another process may be at this run and write to the same file.
+        let file = OpenOptions::new().create(true).append(true).open(&log);
+        let file = file.with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
         command
             .args(std::env::args_os().skip(1))
@@ -119,7 +129,7 @@ impl<'a> Job<'a> {
             Some(run) if run.header.status == Status::Finished => {
                 End::Good(session::line(&self.point.recipe.name, self.point.seed, &run.header.outcome))
             }
-            _ if status.success() => End::Bad(format!("{name} was left to another process")),
+            _ if status.success() => End::Elsewhere(format!("{name} is left to another process")),
             Some(run) if run.header.status == Status::Interrupted => {
                 End::Bad(format!("{name} was interrupted, {} epochs are saved", run.rows.len()))
             }

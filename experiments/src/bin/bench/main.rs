@@ -27,10 +27,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Rows whose names contain one of these words; all if none is given.
+    /// Rows whose names contain one of these words, as MLP, LeNet-5, WRN, conv; all if none is given.
     rows: Vec<String>,
     /// How often the two take turns.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = cli::at_least_one)]
     rounds: usize,
     /// The Python that has PyTorch.
     #[arg(long, env = "L0_PYTHON", default_value = "python3")]
@@ -51,8 +51,9 @@ fn main() -> ExitCode {
 }
 
 fn bench(args: &Args, threads: usize) -> Result<()> {
-    anyhow::ensure!(args.rounds > 0, "--rounds is 0, expected 1 or more");
     let wanted = |name: &str| args.rows.is_empty() || args.rows.iter().any(|word| name.contains(word.as_str()));
+    let rows: Vec<_> = work::all()?.into_iter().filter(|(name, _)| wanted(name)).collect();
+    anyhow::ensure!(!rows.is_empty(), "no row's name contains {}; see --help", args.rows.join(" or "));
     let mut peer = match Peer::start(&args.python) {
         Ok(peer) => Some(peer),
         Err(error) => {
@@ -69,19 +70,19 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         "{:<44} {:>6} {:>22} {:>30} {:>9}",
         "row", "ratio", "ours ms (min..max)", "PyTorch ms (min..max), best of", "floor ms"
     );
-    let mut rows = Vec::new();
-    for (name, prepare) in work::all()?.into_iter().filter(|(name, _)| wanted(name)) {
+    let mut timings = Vec::new();
+    for (name, prepare) in rows {
         let mut row = prepare()?;
-        rows.push(time(name, &mut row, peer.as_mut(), args, threads, floor)?);
+        timings.push(time(name, &mut row, peer.as_mut(), args, threads, floor)?);
     }
     let report = Timings {
         machine: l0_record::machine(threads),
-        revision: Some(session::revision()),
+        revision: Some(session::REVISION.into()),
         when: l0_record::now(),
         torch: peer.map(|peer| peer.version),
         threads,
         matmul_gflops: floor,
-        rows,
+        rows: timings,
     };
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let path = args.out.join(format!("{}.json", l0_record::now().replace(':', "-")));

@@ -1,7 +1,7 @@
 //! A small Wide ResNet on CIFAR-10 whose gates close: they learn 60 times as fast as the weights, at a price that counts.
 //!
-//! `just reproduce-cifar wrn-16-1-l0-gates`. Not in the paper. A map of WRN-16-1 has a hundredth of the weights of one of
-//! WRN-28-10, so that the paper's lambda would price it at a hundredth.
+//! `just reproduce-cifar wrn-16-1-l0-gates`. Not in the paper. A map of WRN-16-1 has a tenth of the weights of one of
+//! WRN-28-10, and all of them together a 228th, so that the paper's lambda would hardly be felt.
 
 use super::Setting;
 use crate::Recipe;
