@@ -18,7 +18,7 @@ quickstart *args:
 download *names:
     cargo run {{ hub }} --bin download -- "$@"
 
-# Train rows of Table 1 of the paper: [rows] [--seeds n] [--target SHARE] [--epochs n] [--data DIR] [--out DIR] [--resume DIR].
+# Train rows of Table 1 of the paper: [rows] [--estimate] [--seeds n] [--target SHARE] [--epochs n] [--data DIR] [--out DIR] [--resume DIR].
 [group('reproduce')]
 reproduce-mnist *args:
     cargo run {{ hub }} --bin reproduce-mnist -- "$@"
@@ -33,7 +33,7 @@ reproduce-cifar *args:
 sweep *args:
     cargo run {{ hub }} --bin sweep -- "$@"
 
-# Run every test that needs no network.
+# Run the tests that need no network; `just check` and `just test-hub` complete what CI asks.
 [group('develop')]
 test:
     cargo test --workspace --release
@@ -65,23 +65,23 @@ check:
     cargo clippy --release --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
-# Rebuild tables, figures, the page and the README's results from results/.
+# Rebuild tables, figures and the page from results/, and the README's tables; or those of FOLDER alone: [FOLDER] [--readme FILE].
 [group('reproduce')]
-report *args:
+report folder="results" *args:
     cargo run --release -p l0-experiments --bin report -- "$@"
-    cargo run --release -p l0-record --features png --bin png -- results/figures/pareto-*.svg
+    cargo run --release -p l0-record --features png --bin png -- "$1"/figures/pareto-*.svg
 
 # Time training steps and convolutions against PyTorch (L0_PYTHON names a Python that has it); nothing else should run.
 [group('develop')]
 bench *args:
     cargo run --release -p l0-experiments --bin bench -- "$@"
 
-# Compact the network of a finished run, prove it equal, write it: RUN [--estimator mean|median|top-k] [--onnx] [--data DIR].
+# Compact the network of a finished run, prove it equal, write it: RUN [--estimator mean|median|top-k] [--out FILE] [--onnx] [--data DIR].
 [group('use')]
 export *args:
     cargo run {{ hub }} --bin export -- "$@"
 
-# Check a compact file against its digest, its claims and the gated network beside it: FILE [--data DIR].
+# Check a compact file against its digest, its claims and the gated network, if that is at hand: FILE [--against RUN] [--data DIR].
 [group('use')]
 verify *args:
     cargo run {{ hub }} --bin verify -- "$@"
