@@ -256,14 +256,14 @@ impl Recipe {
     /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
     /// expected to be open, the most probable first, so that the network is as small as was asked. Those of a Wide ResNet
     /// learn faster, and its closed maps stay zero after their normalisation (Gallego-Posada et al. 2022); they are chosen in
-    /// the first half of the training, and in the second one the weights that are left learn without their noise.
+    /// the first three tenths of the training, and in the rest of it the weights that are left learn without their noise.
     #[must_use]
     pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
         self.model.set_lambdas(&[0.0]);
         if let Model::WideResnet { sizes, .. } = &mut self.model {
             sizes.closed = ClosedMaps::Zero;
             self = self.with_fast_gates();
-            self.training.frozen_epochs = self.training.epochs / 2;
+            self.training.frozen_epochs = 7 * self.training.epochs / 10;
         }
         let (what, typed, shown) = match (&targets, quantity) {
             (Targets::Layers(each), _) => ("layers", format!("con-{}", joined(each, "-")), joined(each, ", ")),
@@ -367,7 +367,7 @@ mod tests {
             assert_eq!(held, *constrained, "{}", row.name);
         }
         let short = constrained.clone().with_epochs(5);
-        assert_eq!((short.training.frozen_epochs, short.training.constraint.unwrap().learning_rate), (2, 0.004));
+        assert_eq!((short.training.frozen_epochs, short.training.constraint.unwrap().learning_rate), (3, 0.004));
     }
 
     #[test]
