@@ -16,6 +16,9 @@ use crate::{Recipe, config, recipes, session};
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
 
+/// How a caveat calls what `--validation` tests on.
+const HELD_OUT: &str = "training images that were held out";
+
 /// What a command line changes in a row.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Changes {
@@ -192,6 +195,10 @@ impl RowArgs {
     fn go_on(&self, run: &Path, threads: usize) -> Result<()> {
         let header = read_run(run)?.header;
         let recipe = config::of_run(&header).with_context(|| format!("the run in {}", run.display()))?;
+        let held_out = recipe.scaled_down.as_ref().filter(|what| what.contains(HELD_OUT));
+        if let (Some(what), None) = (held_out, self.validation) {
+            bail!("the run in {} was {what}: give --validation with the same number", run.display());
+        }
         let stop = cli::stop_on_signals()?;
         let data = self.load(&recipe)?;
         say(&recipe, header.seed, run, session::train(&recipe, header.seed, &data, run, threads, stop)?);
@@ -213,7 +220,7 @@ impl RowArgs {
             changed = changed.made_of(row);
         }
         if let Some(n) = self.validation {
-            changed = changed.with_caveat(&format!("tested on {n} training images that were held out"));
+            changed = changed.with_caveat(&format!("tested on {n} {HELD_OUT}"));
         }
         Ok(changed)
     }

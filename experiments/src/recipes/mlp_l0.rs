@@ -1,6 +1,7 @@
 //! LeNet-300-100 on MNIST with gates on the inputs of every layer, one lambda (Louizos et al. 2018, Table 1).
 //!
-//! `just reproduce-mnist mlp-l0 --seeds 5`. Paper: 1.4 % error, 219-214-100.
+//! `just reproduce-mnist mlp-l0 --seeds 5`. Paper: 1.4 % error, 219-214-100, 26.0 % of the weights.
+//! Measured: 1.45 %, 218-210-100, 25.5 % (five seeds).
 
 use l0::Lambda;
 

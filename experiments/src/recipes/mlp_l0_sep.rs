@@ -1,7 +1,8 @@
 //! LeNet-300-100 on MNIST with gates on the inputs of every layer, a lambda for each (Louizos et al. 2018, Table 1).
 //!
-//! `just reproduce-mnist mlp-l0-sep --seeds 5`. Paper: 1.8 % error, 266-88-33. Its lambdas are not published; these were
-//! chosen on 10,000 training images held out from the other 50,000 (docs/differences.md).
+//! `just reproduce-mnist mlp-l0-sep --seeds 5`. Paper: 1.8 % error, 266-88-33, 10.0 % of the weights. Its lambdas are not
+//! published; these were chosen on 10,000 training images held out from the other 50,000 (docs/differences.md).
+//! Measured: 1.81 %, 175-130-41, 10.7 % (five seeds).
 
 use l0::Lambda;
 
