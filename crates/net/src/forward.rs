@@ -6,7 +6,7 @@ use l0_rng::Stream;
 
 use crate::activation::{Activation, sum};
 use crate::affine::Pass;
-use crate::{ClosedMaps, Layer, Mask, Masks, Net, NodeId, Params, Plan, Result, Weights};
+use crate::{Layer, Mask, Masks, Net, NodeId, Params, Plan, Result, Unit, Weights};
 
 /// Whether a pass trains or evaluates.
 #[derive(Clone, Copy)]
@@ -41,30 +41,50 @@ pub struct StatisticsUpdate {
 }
 
 impl StatisticsUpdate {
-    /// `running = (1 - momentum) running + momentum batch`, the variance with Bessel's correction. Closed maps count as
-    /// zero maps, or keep their statistics where the layer says that they stay zero.
-    pub(crate) fn new(pass: &Pass, id: NodeId, xs: &Tensor, batch: &BatchNormed) -> Result<Self> {
+    /// `running = (1 - momentum) running + momentum batch`, the variance with Bessel's correction; none where no unit
+    /// learns. `batch` is of the computed units. A constant is its own mean, with variance 0, and a closed map is 0,
+    /// but keeps its statistics where the layer says that it stays zero. A unit that nobody reads is not computed, so
+    /// it keeps its statistics too.
+    pub(crate) fn new(
+        pass: &Pass,
+        id: NodeId,
+        input: &Activation,
+        batch: Option<&BatchNormed>,
+    ) -> Result<Option<Self>> {
         let node = pass.net.node(id).name.clone();
-        let Layer::BatchNorm { momentum, closed, .. } = pass.net.node(id).layer else {
+        let Layer::BatchNorm { momentum, .. } = pass.net.node(id).layer else {
             return Err(crate::Error::layer(&node, "is not a batch norm"));
         };
+        let learns = learning(pass, id);
+        if !learns.contains(&true) {
+            return Ok(None);
+        }
         let kept = pass.plan.kept(id);
-        let n = xs.elem_count() / kept.len();
-        let unbiased = (&batch.var * (n as f64 / (n.max(2) - 1) as f64))?;
-        let learn = |leaf: &str, new: &Tensor| -> Result<Tensor> {
+        let learn = |leaf: &str, new: Option<Tensor>, constants: Option<&Tensor>| -> Result<Tensor> {
             let old = pass.weights.of(&node, leaf)?.detach();
-            let (new, rate) = (crate::activation::scatter(new, kept)?, learning(kept, closed, momentum, &old)?);
+            let new = new.map_or_else(|| Ok(old.zeros_like()?), |new| crate::activation::scatter(&new, kept))?;
+            let new = constants.map_or(Ok(new.clone()), |constants| new + constants.detach())?;
+            let rate: Vec<f32> = learns.iter().map(|&learns| if learns { momentum as f32 } else { 0.0 }).collect();
+            let rate = Tensor::new(rate, old.device())?.to_dtype(old.dtype())?;
             Ok(((&old * (1.0 - &rate)?)? + (new * rate)?)?)
         };
-        Ok(Self { mean: learn("running_mean", &batch.mean)?, var: learn("running_var", &unbiased)?, node })
+        let n = input.computed.as_ref().map_or(0, |xs| xs.elem_count() / kept.len());
+        let unbiased = |batch: &BatchNormed| &batch.var * (n as f64 / (n.max(2) - 1) as f64);
+        let mean = learn("running_mean", batch.map(|batch| batch.mean.clone()), input.constants.as_ref())?;
+        let var = learn("running_var", batch.map(unbiased).transpose()?, None)?;
+        Ok(Some(Self { node, mean, var }))
     }
 }
 
-/// The momentum of each unit, (n,).
-fn learning(kept: &Selection, closed: ClosedMaps, momentum: f64, like: &Tensor) -> Result<Tensor> {
-    let rate = |open: &bool| if *open || closed == ClosedMaps::Constant { momentum as f32 } else { 0.0 };
-    let rates: Vec<f32> = kept.mask().iter().map(rate).collect();
-    Ok(Tensor::new(rates, like.device())?.to_dtype(like.dtype())?)
+/// For each unit of the normalisation `id`, whether what it reads is known.
+fn learning(pass: &Pass, id: NodeId) -> Vec<bool> {
+    let input = pass.plan.units(pass.net.node(id).inputs[0]);
+    let learns = |(unit, input): (&Unit, &Unit)| match unit {
+        Unit::Computed | Unit::Constant | Unit::Pattern => true,
+        Unit::Zero => false,
+        Unit::Unread => *input == Unit::Zero,
+    };
+    pass.plan.units(id).iter().zip(input).map(learns).collect()
 }
 
 impl Params {

@@ -73,14 +73,10 @@ impl Pass<'_> {
         let p = self.norm(id, kept)?;
         let shift = self.weights.of(&self.net.node(id).name, "bias")?;
         let constants = self.norm_constants(id, |_| Ok(shift.clone()), input, relu)?;
-        let (computed, update) = match &input.computed {
-            Some(xs) => {
-                let normed = l0_ops::batch_norm_train(xs, &p.scale, &p.shift, eps, relu)?;
-                let update = StatisticsUpdate::new(self, id, xs, &normed)?;
-                (Some(normed.ys), Some(update))
-            }
-            None => (None, None),
-        };
+        let normed = input.computed.as_ref();
+        let normed = normed.map(|xs| l0_ops::batch_norm_train(xs, &p.scale, &p.shift, eps, relu)).transpose()?;
+        let update = StatisticsUpdate::new(self, id, input, normed.as_ref())?;
+        let computed = normed.map(|normed| normed.ys);
         Ok((Activation { computed, kept: kept.clone(), constants, scale: None }, update))
     }
 

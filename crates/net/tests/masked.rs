@@ -5,7 +5,7 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::*;
-use l0_net::{Builder, ClosedMaps, Mask, Masks, Mode, Plan};
+use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Mode, Net, Plan, Unit};
 
 /// Compares loss and every gradient of the masked pass with the full-size reference.
 fn check(seed: u64, share: f32, all_spaces: bool, training: bool) {
@@ -63,6 +63,82 @@ fn all_open_few_open_all_closed() {
         check(seed, 0.15, true, seed % 2 == 0);
         check(seed, 0.0, true, seed % 2 == 1);
     }
+}
+
+/// Mean and variance (with Bessel's correction) of unit `unit` of `xs`, (b, n) or (b, n, h, w).
+fn moments(xs: &Tensor, unit: usize) -> (f32, f32) {
+    let xs: Vec<f32> = xs.narrow(1, unit, 1).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let n = xs.len() as f32;
+    let mean = xs.iter().sum::<f32>() / n;
+    (mean, xs.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / (n - 1.0))
+}
+
+/// Compares what running statistics learn with the moments of the full-size reference; returns how many units of
+/// normalisations learned, and how many are not read and therefore keep theirs.
+fn check_statistics(net: &Net, seed: u64, masks: &Masks) -> (usize, usize) {
+    let params = random_params(net, seed);
+    let (xs, noise) = (random_input(net, seed, 4), |_: &str| stream(seed, "dropout"));
+    let made = reference_nodes(net, &params.detached(), &xs, masks, true).unwrap();
+    let values = |name: String| params.get(&name).unwrap().var.to_vec1::<f32>().unwrap();
+    let statistics = |node: &str| (values(format!("{node}.running_mean")), values(format!("{node}.running_var")));
+    let norms = || net.nodes().iter().enumerate().filter(|(_, node)| matches!(node.layer, Layer::BatchNorm { .. }));
+    let before: Vec<_> = norms().map(|(_, node)| statistics(&node.name)).collect();
+    params.learn(&net.forward(&params.weights(), &xs, masks, Mode::Train(&noise)).unwrap().statistics).unwrap();
+    let (plan, mut learned, mut unread) = (Plan::new(net, masks, true), 0, 0);
+    for ((id, node), (old_mean, old_var)) in norms().zip(before) {
+        let (mean, var) = statistics(&node.name);
+        let input = node.inputs[0];
+        for unit in 0..mean.len() {
+            let zero = plan.units(input)[unit] == Unit::Zero;
+            let (mut expected, rate) = (moments(&made[input], unit), 0.1);
+            if plan.units(id)[unit] == Unit::Zero || (plan.units(id)[unit] == Unit::Unread && !zero) {
+                expected = (old_mean[unit], old_var[unit]);
+                unread += usize::from(plan.units(id)[unit] == Unit::Unread);
+            } else {
+                let new = |old: f32, new: f32| old + rate * (new - old);
+                expected = (new(old_mean[unit], expected.0), new(old_var[unit], expected.1));
+                learned += 1;
+            }
+            let off = (mean[unit] - expected.0).abs().max((var[unit] - expected.1).abs() / (1.0 + expected.1));
+            let what = plan.units(id)[unit];
+            assert!(off < 1e-4, "unit {unit} of {} ({what:?}) is off by {off} (seed {seed})", node.name);
+        }
+    }
+    (learned, unread)
+}
+
+#[test]
+fn running_statistics_learn_what_the_full_network_would() {
+    let mut learned = 0;
+    for seed in 500..560 {
+        let net = random_net(seed);
+        let share = [0.6, 0.15, 0.0][seed as usize % 3];
+        learned += check_statistics(&net, seed, &random_masks(&net, seed, share, seed % 2 == 0).0).0;
+    }
+    assert!(learned > 100, "{learned} units learned");
+}
+
+#[test]
+fn a_map_that_nobody_reads_keeps_its_statistics() {
+    let mut b = Builder::image("input", 2, 4, 4);
+    b.conv2d("conv", 3, 1).batch_norm("bn", ClosedMaps::Constant).relu().flatten("features").linear("out", 3);
+    let net = b.build().unwrap();
+    let masks = |layer: &str, open: &dyn Fn(usize) -> bool| {
+        let (mut masks, space) = (Masks::none(&net), net.space(net.find(layer).unwrap()));
+        let z: Vec<f32> = (0..net.spaces()[space].units).map(|i| f32::from(u8::from(open(i)))).collect();
+        masks.set(&net, space, Mask::Shared(Tensor::new(z, &Device::Cpu).unwrap())).unwrap();
+        masks
+    };
+    assert_eq!(check_statistics(&net, 1, &masks("features", &|feature| feature >= 16)), (2, 1));
+    assert_eq!(check_statistics(&net, 1, &masks("features", &|_| false)), (0, 3));
+    assert_eq!(check_statistics(&net, 1, &masks("conv", &|map| map == 1)), (3, 0));
+    assert_eq!(check_statistics(&net, 1, &masks("conv", &|_| false)), (3, 0));
+    // The input's maps are closed: what is left of each map of the convolution is its bias, the mean of a constant.
+    assert_eq!(check_statistics(&net, 1, &masks("input", &|_| false)), (3, 0));
+}
+
+fn keeps_closed_maps_zero(net: &Net) -> bool {
+    net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. }))
 }
 
 #[test]

@@ -102,8 +102,19 @@ pub fn random_input(net: &Net, seed: u64, batch: usize) -> Tensor {
     Tensor::from_vec(stream(seed, "input").normals(n), dims, &Device::Cpu).unwrap()
 }
 
-/// The network with masks multiplied in full size, nothing left out.
+/// The output of the network with masks multiplied in full size, nothing left out.
 pub fn reference(net: &Net, w: &Weights, xs: &Tensor, masks: &Masks, training: bool) -> candle_core::Result<Tensor> {
+    Ok(reference_nodes(net, w, xs, masks, training)?.swap_remove(net.output()))
+}
+
+/// The same for the output of every node.
+pub fn reference_nodes(
+    net: &Net,
+    w: &Weights,
+    xs: &Tensor,
+    masks: &Masks,
+    training: bool,
+) -> candle_core::Result<Vec<Tensor>> {
     let mut made: Vec<Tensor> = Vec::new();
     let plan = Plan::new(net, masks, training);
     for (id, node) in net.nodes().iter().enumerate() {
@@ -157,7 +168,7 @@ pub fn reference(net: &Net, w: &Weights, xs: &Tensor, masks: &Masks, training: b
             _ => ys,
         });
     }
-    Ok(made.pop().unwrap())
+    Ok(made)
 }
 
 fn per_unit(z: &Tensor, rank: usize) -> candle_core::Result<Tensor> {
