@@ -1,7 +1,7 @@
 //! What a step of a compiled network does, and the steps that are mere passes over their input.
 
 use crate::layout::Layout;
-use crate::tile::larger;
+use crate::tile::{at_least, larger};
 
 /// The work of one step.
 pub(crate) trait Kernel: Send + Sync {
@@ -17,7 +17,7 @@ pub(crate) trait Kernel: Send + Sync {
 /// `value` or, with ReLU, `max(0, value)`.
 #[inline(always)]
 fn rectified(relu: bool, value: f32) -> f32 {
-    larger(value, if relu { 0.0 } else { f32::NEG_INFINITY })
+    at_least(if relu { 0.0 } else { f32::NEG_INFINITY }, value)
 }
 
 /// `scale x + shift` per channel, then ReLU: a normalisation that no convolution takes over, or a ReLU alone.
@@ -101,7 +101,7 @@ impl Kernel for MaxPool {
                 let from = self.input.at(i / self.output.h, i % self.output.h * s);
                 for (x, y) in ys[to..][..self.output.w].iter_mut().enumerate() {
                     let rows = (0..s).map(|r| &xs[from + r * row + x * s..][..s]);
-                    *y = rows.flatten().fold(f32::NEG_INFINITY, |most, x| larger(*x, most));
+                    *y = rows.flatten().fold(f32::NEG_INFINITY, |most, x| larger(most, *x));
                 }
             }
         }

@@ -4,7 +4,7 @@ use wide::f32x16;
 
 use crate::kernel::Kernel;
 use crate::layout::even;
-use crate::tile::larger;
+use crate::tile::at_least;
 
 /// Outputs of a vector. Weights of outputs that do not exist are 0: at 10 or 25 outputs whole vectors win by far.
 const WIDE: usize = 16;
@@ -78,7 +78,7 @@ impl Linear {
             let ys = &mut ys[e * self.outputs + v * WIDE..(e + 1) * self.outputs];
             let done: [[f32; WIDE]; V] = std::array::from_fn(|v| (sums[e][v] + bias[v]).to_array());
             for (ys, done) in ys.chunks_mut(WIDE).zip(&done) {
-                ys.iter_mut().zip(done).for_each(|(y, done)| *y = larger(*done, least));
+                ys.iter_mut().zip(done).for_each(|(y, done)| *y = at_least(least, *done));
             }
         }
     }

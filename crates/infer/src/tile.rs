@@ -37,10 +37,16 @@ pub(crate) struct Target<'a> {
     pub(crate) width: usize,
 }
 
-/// The larger one; unlike `f32::max` a single instruction.
+/// `value`, but not below `least`; not a number stays so. Unlike `f32::max` a single instruction.
+#[inline(always)]
+pub(crate) fn at_least(least: f32, value: f32) -> f32 {
+    if least > value { least } else { value }
+}
+
+/// The larger one, or not a number where either is.
 #[inline(always)]
 pub(crate) fn larger(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
+    if a > b || a.is_nan() { a } else { b }
 }
 
 /// Sums over all terms for `O` channels, `R` rows and `V` vectors from position `at` on. They stay in registers as long
@@ -81,7 +87,7 @@ impl Target<'_> {
     #[inline(always)]
     fn finish<const N: usize>(&self, o: usize, values: [f32; N]) -> [f32; N] {
         let (bias, least) = (self.bias[o], if self.relu { 0.0 } else { f32::NEG_INFINITY });
-        values.map(|value| larger(value + bias, least))
+        values.map(|value| at_least(least, value + bias))
     }
 
     /// Stores the values that belong to the row, from its column `x` on.
@@ -126,7 +132,8 @@ pub(crate) fn pooled<const O: usize, const V: usize>(
     for (o, [upper, lower]) in sums.iter().enumerate() {
         let to = &mut to[o * target.plane..];
         for v in 0..V {
-            let rows = upper[v].fast_max(lower[v]).to_array();
+            let (upper, lower) = (upper[v].to_array(), lower[v].to_array());
+            let rows: [f32; LANES] = std::array::from_fn(|l| larger(upper[l], lower[l]));
             let windows: [f32; LANES / 2] = std::array::from_fn(|l| larger(rows[2 * l], rows[2 * l + 1]));
             target.store(to, v * LANES / 2, target.finish(o, windows));
         }
