@@ -138,7 +138,7 @@ impl Kernel for Gather {
     fn run(&self, images: usize, xs: [&[f32]; 2], ys: &mut [f32], _: &mut [f32]) {
         for image in 0..images {
             let (xs, ys) = (&xs[0][image * self.input.len()..], &mut ys[image * self.output.len()..]);
-            if self.input.plane() == 1 {
+            if self.input.plane() == 1 && self.output.plane() == 1 {
                 ys.iter_mut().zip(&self.units).for_each(|(y, &unit)| *y = xs[unit as usize]);
                 continue;
             }

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use cases::Case;
 use cases::common::{difference, random_input, stream};
 use l0_infer::{Engine, Error};
-use l0_net::{Builder, Layer, Net};
+use l0_net::{Builder, ClosedMaps, Layer, Net};
 
 fn flat(xs: &Tensor) -> Vec<f32> {
     xs.flatten_all().unwrap().to_vec1().unwrap()
@@ -60,6 +60,45 @@ fn convolutions_of_any_size() {
     for seed in 0..200 {
         let case = Case::new(&format!("conv {seed}"), one_conv(seed), seed);
         check(&case, 2);
+    }
+}
+
+/// Single pixels picked for a convolution that pads them.
+#[test]
+fn units_are_picked_into_a_border() {
+    for seed in 0..4 {
+        let mut b = Builder::image("x", 3, 1, 1);
+        b.layer("pick", Layer::Take { units: vec![2, 0] }).conv2d_same("conv", 2, 3, 1).relu();
+        b.layer("again", Layer::Take { units: vec![1, 1, 0] }).conv2d_same("out", 2, 5, 1);
+        check(&Case::new(&format!("pixels {seed}"), b.build().unwrap(), seed), 3);
+    }
+}
+
+/// A number that is none must come out where the forward pass shows one, and nowhere else.
+#[test]
+fn not_a_number_is_not_hidden() {
+    let mut convolutions = Builder::image("image", 2, 9, 21);
+    convolutions.layer("conv", Layer::Conv2d { out: 5, kernel: 3, stride: 1, padding: 1, bias: true });
+    convolutions.relu().max_pool2d(2).conv2d("last", 3, 2).max_pool2d(2).relu();
+    let mut pools = Builder::image("image", 2, 9, 9);
+    pools.max_pool2d(3).batch_norm("bn", ClosedMaps::Constant).relu().layer("map", Layer::Bias { per_position: true });
+    pools.relu();
+    let mut linear = Builder::features("xs", 7);
+    linear.linear("fc", 5).relu().linear("out", 3);
+    for (name, builder) in [("convolutions", convolutions), ("pools", pools), ("linear", linear)] {
+        let case = Case::new(name, builder.build().unwrap(), 1);
+        let xs = flat(&random_input(&case.net, 3, 2));
+        let mut engine = Engine::new(&case.net, &case.weights).unwrap();
+        for place in 0..xs.len() / 2 {
+            let mut xs = xs.clone();
+            xs[place] = f32::NAN;
+            let mut dims = case.net.shape(0).dims();
+            dims.insert(0, 2);
+            let expected = case.forward(&Tensor::from_slice(&xs, dims, &candle_core::Device::Cpu).unwrap());
+            for (expected, found) in flat(&expected).iter().zip(engine.run(&xs, 2).unwrap()) {
+                assert_eq!(expected.is_nan(), found.is_nan(), "{name}, place {place}: {expected} and {found}");
+            }
+        }
     }
 }
 
