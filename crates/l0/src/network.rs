@@ -215,7 +215,7 @@ impl Network {
     pub fn probabilities(&self, weights: &Weights) -> Result<Probabilities> {
         let mut open = Probabilities::ones(&self.net);
         for (placed, p) in self.gates.iter().zip(self.prob_open(weights)?) {
-            open.set(placed.space, p);
+            open.set(&self.net, placed.space, p)?;
         }
         Ok(open)
     }

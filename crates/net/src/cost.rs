@@ -2,11 +2,14 @@
 //!
 //! A linear layer with `r` outputs and `c` inputs left holds `r c` weights and `r` biases and makes `r c`
 //! multiply-accumulates; a convolution holds `k^2` times as many weights and uses each at every position of its output.
-//! Pruned inputs and pruned outputs are both taken off.
+//! Pruned inputs and pruned outputs are both taken off. In expected costs a unit counts as open with the probability
+//! that its gates are, a sum's where those of one of its terms are.
+
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::{Layer, Net, NodeId, Plan, Result, SpaceId};
+use crate::{Error, Layer, Net, NodeId, Plan, Result, Space, SpaceId};
 
 /// The cost of one layer for one example.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +67,22 @@ pub struct Probabilities {
     by_space: Vec<Option<Tensor>>,
 }
 
+/// Gates of one space, one for each unit of a node.
+#[derive(Debug, Clone)]
+struct Gates {
+    space: SpaceId,
+    /// For each unit of the node, the unit of the space whose gate it is.
+    units: Arc<[u32]>,
+    /// How probable it is that each is open, (n,).
+    open: Tensor,
+}
+
+/// One way for the units of a node to be open: each unit's gates all are.
+type Way = Vec<Gates>;
+
+/// Most ways that a sum may have: each doubles the work.
+const MOST_WAYS: usize = 10;
+
 impl Probabilities {
     /// Every unit of every space is open.
     pub fn ones(net: &Net) -> Self {
@@ -71,8 +90,74 @@ impl Probabilities {
     }
 
     /// The probabilities (n,) of a space whose units are open independently of all others.
-    pub fn set(&mut self, space: SpaceId, open: Tensor) {
+    ///
+    /// # Errors
+    /// If `net` has no such space or the tensor does not have a value for each of its units.
+    pub fn set(&mut self, net: &Net, space: SpaceId, open: Tensor) -> Result<()> {
+        expect_units(net, space, &open)?;
+        self.check(net)?;
         self.by_space[space] = Some(open);
+        Ok(())
+    }
+
+    /// Checks that there is a value for each unit of each space of `net`.
+    fn check(&self, net: &Net) -> Result<()> {
+        let (found, spaces) = (self.by_space.len(), net.spaces().len());
+        if found != spaces {
+            let expected = format!("{spaces}, those of the network");
+            return Err(Error::Count { what: "spaces of probabilities", found, expected });
+        }
+        let given = self.by_space.iter().enumerate().filter_map(|(space, open)| Some((space, open.as_ref()?)));
+        given.into_iter().try_for_each(|(space, open)| expect_units(net, space, open))
+    }
+
+    fn gates(&self, space: SpaceId) -> Option<Gates> {
+        let open = self.by_space[space].clone()?;
+        Some(Gates { space, units: (0..open.elem_count() as u32).collect(), open })
+    }
+}
+
+fn expect_units(net: &Net, space: SpaceId, open: &Tensor) -> Result<()> {
+    let Space { name, units } = net.known_space(space)?;
+    if open.dims() != [*units] {
+        let (found, expected) = (open.dims().into(), vec![*units]);
+        return Err(Error::Shape { name: format!("probabilities of {name}"), found, expected });
+    }
+    Ok(())
+}
+
+impl Gates {
+    /// The gates of a flattening: each position of a channel becomes a unit.
+    fn spread(&self, positions: usize) -> Result<Self> {
+        let units = self.units.iter().flat_map(|&unit| std::iter::repeat_n(unit, positions)).collect();
+        let n = self.units.len();
+        let open = self.open.unsqueeze(1)?.broadcast_as((n, positions))?.contiguous()?.flatten_all()?;
+        Ok(Self { space: self.space, units, open })
+    }
+
+    /// The gates of the units at these places.
+    fn take(&self, places: &[u32]) -> Result<Self> {
+        let units = places.iter().map(|&place| self.units[place as usize]).collect();
+        let open = self.open.index_select(&Tensor::new(places, self.open.device())?, 0)?;
+        Ok(Self { space: self.space, units, open })
+    }
+
+    fn are(&self, other: &Self) -> bool {
+        self.space == other.space && self.units == other.units
+    }
+
+    /// The probabilities of those gates that no unit has among `earlier` ones, 1 for all others; none if all are 1.
+    fn new_beside(&self, earlier: &[&Self]) -> Result<Option<Tensor>> {
+        let had = |unit: usize| earlier.iter().any(|e| e.space == self.space && e.units[unit] == self.units[unit]);
+        let had: Vec<f32> = (0..self.units.len()).map(|unit| f32::from(u8::from(had(unit)))).collect();
+        if !had.contains(&1.0) {
+            return Ok(Some(self.open.clone()));
+        }
+        if !had.contains(&0.0) {
+            return Ok(None);
+        }
+        let had = Tensor::new(had, self.open.device())?.to_dtype(self.open.dtype())?;
+        Ok(Some(((&self.open * (1.0 - &had)?)? + had)?))
     }
 }
 
@@ -131,7 +216,8 @@ impl Net {
     /// The expected cost of every linear layer and convolution when units are open with these probabilities.
     ///
     /// # Errors
-    /// If a probability tensor does not have a value for each unit of its space.
+    /// If a probability tensor does not have a value for each unit of its space, or the terms of sums have so many
+    /// different sets of gates that combining them would take too long.
     pub fn expected_cost(&self, open: &Probabilities) -> Result<Vec<ExpectedCost>> {
         let device = open.by_space.iter().flatten().next().map_or(&Device::Cpu, |p| p.device()).clone();
         let per_node = self.open_probabilities(open)?;
@@ -153,47 +239,76 @@ impl Net {
 
     /// For every node, the probability that each of its units is open, or none where all are.
     fn open_probabilities(&self, open: &Probabilities) -> Result<Vec<Option<Tensor>>> {
-        let mut per_node: Vec<Option<Tensor>> = Vec::with_capacity(self.nodes().len());
+        open.check(self)?;
+        let ways = self.ways(open)?;
+        ways.iter().zip(self.nodes()).map(|(ways, node)| probability(ways, &node.name)).collect()
+    }
+
+    /// For every node, the ways in which its units can be open: for a sum those of its terms, which may share gates.
+    fn ways(&self, open: &Probabilities) -> Result<Vec<Vec<Way>>> {
+        let mut per_node: Vec<Vec<Way>> = Vec::with_capacity(self.nodes().len());
         for (id, node) in self.nodes().iter().enumerate() {
-            let own = if self.makes_space(id) { open.by_space[self.space(id)].clone() } else { None };
-            let input = node.inputs.first().and_then(|&input| per_node[input].clone());
-            per_node.push(match &node.layer {
-                Layer::Input { .. } | Layer::Linear { .. } | Layer::Conv2d { .. } => own,
-                Layer::Flatten => both(own, spread(input, self.shape(node.inputs[0]).positions())?)?,
-                Layer::Take { units } => match input {
-                    Some(p) => both(own, Some(p.index_select(&Tensor::new(units.as_slice(), p.device())?, 0)?))?,
-                    None => own,
-                },
-                Layer::Add => either(
-                    input,
-                    per_node[node.inputs[1]].clone(),
-                    self.space(node.inputs[0]) == self.space(node.inputs[1]),
-                )?,
-                _ => input,
-            });
+            let each = |f: &dyn Fn(&Gates) -> Result<Gates>| -> Result<Vec<Way>> {
+                per_node[node.inputs[0]].iter().map(|way| way.iter().map(f).collect()).collect()
+            };
+            let mut ways = match &node.layer {
+                Layer::Input { .. } | Layer::Linear { .. } | Layer::Conv2d { .. } => vec![Way::new()],
+                Layer::Flatten => each(&|gates| gates.spread(self.shape(node.inputs[0]).positions()))?,
+                Layer::Take { units } => each(&|gates| gates.take(units))?,
+                Layer::Add => {
+                    let terms = node.inputs.iter().flat_map(|&input| &per_node[input]);
+                    terms.fold(Vec::new(), with)
+                }
+                _ => per_node[node.inputs[0]].clone(),
+            };
+            if let (true, Some(own)) = (self.makes_space(id), open.gates(self.space(id))) {
+                ways.iter_mut().for_each(|way| way.insert(0, own.clone()));
+            }
+            per_node.push(ways);
         }
         Ok(per_node)
     }
 }
 
-fn spread(p: Option<Tensor>, positions: usize) -> Result<Option<Tensor>> {
-    p.map(|p| Ok(p.unsqueeze(1)?.broadcast_as((p.elem_count(), positions))?.contiguous()?.flatten_all()?)).transpose()
-}
-
-fn both(a: Option<Tensor>, b: Option<Tensor>) -> Result<Option<Tensor>> {
-    Ok(match (a, b) {
-        (Some(a), Some(b)) => Some((a * b)?),
-        (a, b) => a.or(b),
-    })
-}
-
-/// A sum is open where one of its terms is. Terms of one space share its gates: they are open together.
-fn either(a: Option<Tensor>, b: Option<Tensor>, shared: bool) -> Result<Option<Tensor>> {
-    match (a, b) {
-        (Some(a), Some(_)) if shared => Ok(Some(a)),
-        (Some(a), Some(b)) => Ok(Some((1.0 - ((1.0 - a)? * (1.0 - b)?)?)?)),
-        _ => Ok(None),
+/// `ways` or `way`: one that asks for all the gates of another, and more, adds nothing to it.
+fn with(mut ways: Vec<Way>, way: &Way) -> Vec<Way> {
+    let includes = |a: &Way, b: &Way| b.iter().all(|b| a.iter().any(|a| a.are(b)));
+    if !ways.iter().any(|other| includes(way, other)) {
+        ways.retain(|other| !includes(other, way));
+        ways.push(way.clone());
     }
+    ways
+}
+
+/// How probable it is that each unit is open in one of these ways, or none where all are: by inclusion and exclusion.
+fn probability(ways: &[Way], node: &str) -> Result<Option<Tensor>> {
+    if ways.len() > MOST_WAYS {
+        let problem = format!("sums terms with {} different sets of gates, expected {MOST_WAYS} at most", ways.len());
+        return Err(Error::layer(node, problem));
+    }
+    let mut total: Option<Tensor> = None;
+    for subset in 1..1usize << ways.len() {
+        let taken: Vec<&Way> = (0..ways.len()).filter(|i| subset >> i & 1 == 1).map(|i| &ways[i]).collect();
+        let Some(p) = all_open(taken.iter().copied().flatten())? else { return Ok(None) };
+        total = Some(match total {
+            None => p,
+            Some(total) if taken.len() % 2 == 1 => (total + p)?,
+            Some(total) => (total - p)?,
+        });
+    }
+    Ok(total)
+}
+
+/// How probable it is that all these gates of each unit are open; none without gates.
+fn all_open<'a>(gates: impl Iterator<Item = &'a Gates>) -> Result<Option<Tensor>> {
+    let (mut product, mut earlier): (Option<Tensor>, Vec<&Gates>) = (None, Vec::new());
+    for gates in gates {
+        if let Some(p) = gates.new_beside(&earlier)? {
+            product = Some(product.map_or(Ok(p.clone()), |product| product * p)?);
+        }
+        earlier.push(gates);
+    }
+    Ok(product)
 }
 
 impl Net {

@@ -114,6 +114,14 @@ impl Net {
         &self.spaces
     }
 
+    /// The space at a place that a caller gave.
+    pub(crate) fn known_space(&self, id: SpaceId) -> Result<&Space> {
+        self.spaces.get(id).ok_or_else(|| {
+            let names: Vec<&str> = self.spaces.iter().map(|space| space.name.as_str()).collect();
+            Error::Unknown { kind: "space", name: id.to_string(), known: names.join(", ") }
+        })
+    }
+
     /// The space of a node's output.
     pub fn space(&self, id: NodeId) -> SpaceId {
         self.space_of[id]
