@@ -69,15 +69,13 @@ impl Net {
     /// A network of which nothing is left becomes one with a constant output; [`Model::is_constant`] tells.
     ///
     /// # Errors
-    /// If a parameter is missing or of another shape, or a mask differs between examples.
+    /// If a parameter is missing or of another shape, masks belong to another network, or one differs between examples.
     pub fn compact(&self, weights: &Weights, masks: &Masks) -> Result<Model> {
         weights.check(self)?;
+        masks.check(self)?;
         if let Some(space) = (0..self.spaces().len()).find(|&space| masks.varies(space)) {
-            let name = self.spaces()[space].name.clone();
-            return Err(Error::Layer {
-                node: name,
-                problem: "its mask differs between examples; compact needs one".into(),
-            });
+            let name = &self.spaces()[space].name;
+            return Err(Error::mask(name, "differs between examples; compact needs one for all (Mask::Shared)"));
         }
         let plain: Vec<Tensor> = weights.iter().map(|(_, value)| value.detach()).collect();
         let weights = weights.with(plain)?;

@@ -8,6 +8,17 @@ pub enum Error {
     /// Two nodes of one description have the same name.
     #[error("two nodes are named {0:?}; names are the keys of parameters and must differ")]
     DuplicateName(String),
+    /// Two parameters of one set have the same name.
+    #[error("two parameters are named {0:?}; names are their keys and must differ")]
+    DuplicateParameter(String),
+    /// A mask that cannot be applied.
+    #[error("mask of {space:?}: {problem}")]
+    Mask {
+        /// The name of the space.
+        space: String,
+        /// What is wrong, with what was found and expected.
+        problem: String,
+    },
     /// A name that stands for nothing.
     #[error("there is no {kind} {name:?}; there is {known}")]
     Unknown {
@@ -71,6 +82,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     pub(crate) fn file(file: &str, problem: FileProblem) -> Self {
         Self::File { file: file.into(), problem }
+    }
+
+    pub(crate) fn mask(space: &str, problem: impl Into<String>) -> Self {
+        Self::Mask { space: space.into(), problem: problem.into() }
     }
 
     pub(crate) fn layer(node: &str, problem: impl Into<String>) -> Self {

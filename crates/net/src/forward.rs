@@ -114,14 +114,18 @@ impl Net {
     /// result and all gradients equal those of the full computation.
     ///
     /// # Errors
-    /// If `xs` does not have the network's input shape, or a parameter is missing.
+    /// If `xs` does not have the network's input shape, a parameter is missing, or masks belong to another network or,
+    /// per example, to another batch; also if maps that differ between examples would have to stay zero where they are
+    /// closed ([`ClosedMaps::Zero`](crate::ClosedMaps::Zero)).
     pub fn forward(&self, weights: &Weights, xs: &Tensor, masks: &Masks, mode: Mode) -> Result<Output> {
-        let plan = Plan::new(self, masks, mode.is_training());
         let expected = self.shape(0).dims();
         if xs.dims().get(1..) != Some(expected.as_slice()) {
             let name = "input (without the batch)".into();
             return Err(crate::Error::Shape { name, found: xs.dims().get(1..).unwrap_or(&[]).into(), expected });
         }
+        masks.check(self)?;
+        masks.check_batch(self, xs.dim(0)?)?;
+        let plan = Plan::new(self, masks, mode.is_training());
         Pass { net: self, plan: &plan, masks, weights }.run(xs, mode)
     }
 }

@@ -10,7 +10,8 @@ use crate::{Error, Margins, Result};
 pub enum ClosedMaps {
     /// What the formula says: a constant, `shift` in training and `shift - mean * scale / sqrt(var + eps)` afterwards.
     Constant,
-    /// A closed map stays zero, and leaves the statistics alone.
+    /// A closed map stays zero, and leaves the statistics alone. A map can then not be closed for some examples alone:
+    /// [`Net::forward`](crate::Net::forward) refuses a [`Mask::PerExample`](crate::Mask::PerExample) on such maps.
     Zero,
 }
 

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::{Error, Net, Result, SpaceId};
+use crate::{ClosedMaps, Error, Layer, Net, Result, Space, SpaceId};
 
 /// The scale of each unit of a space.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub enum Mask {
 /// The masks of a network: one or none for each space.
 #[derive(Debug, Clone)]
 pub struct Masks {
+    /// Of each space.
+    units: Vec<usize>,
     masks: Vec<Option<Mask>>,
     open: Vec<Option<Vec<bool>>>,
 }
@@ -23,25 +25,31 @@ pub struct Masks {
 impl Masks {
     /// No space is masked.
     pub fn none(net: &Net) -> Self {
-        let spaces = net.spaces().len();
-        Self { masks: vec![None; spaces], open: vec![None; spaces] }
+        let (units, spaces) = (net.spaces().iter().map(|space| space.units).collect(), net.spaces().len());
+        Self { units, masks: vec![None; spaces], open: vec![None; spaces] }
     }
 
     /// Masks a space. Reading which units are open is a point where the device is waited for.
     ///
     /// # Errors
-    /// If the mask does not have a value for each unit, or the space is masked already.
+    /// If `net` is not the network that these masks were made for or has no such space, the mask does not have a value
+    /// for each unit, or the space is masked already.
     pub fn set(&mut self, net: &Net, space: SpaceId, mask: Mask) -> Result<()> {
-        let Space { name, units } = &net.spaces()[space];
-        let (found, last) = match &mask {
-            Mask::Shared(z) => (z.dims(), z.dims().len() == 1),
-            Mask::PerExample(z) => (z.dims(), z.dims().len() == 2),
-        };
-        if !last || found.last() != Some(units) {
-            return Err(Error::Shape { name: format!("mask of {name}"), found: found.into(), expected: vec![*units] });
+        self.check(net)?;
+        let Space { name, units } = net.known_space(space)?;
+        match &mask {
+            Mask::Shared(z) if z.dims() != [*units] => {
+                let (found, expected) = (z.dims().into(), vec![*units]);
+                return Err(Error::Shape { name: format!("mask of {name}"), found, expected });
+            }
+            Mask::PerExample(z) if z.rank() != 2 || z.dim(1)? != *units => {
+                let problem = format!("has shape {:?}, expected [batch, {units}], a row for each example", z.dims());
+                return Err(Error::mask(name, problem));
+            }
+            _ => {}
         }
         if self.masks[space].is_some() {
-            return Err(Error::DuplicateName(format!("mask of {name}")));
+            return Err(Error::mask(name, "the space is masked already; a space takes one mask"));
         }
         if let Mask::Shared(z) = &mask {
             let z = z.detach().to_dtype(DType::F32)?.to_vec1::<f32>()?;
@@ -56,6 +64,43 @@ impl Masks {
         self.masks[space].as_ref()
     }
 
+    /// Checks that these masks were made for a network with the spaces of `net`.
+    pub(crate) fn check(&self, net: &Net) -> Result<()> {
+        if self.masks.len() != net.spaces().len() {
+            let (found, expected) = (self.masks.len(), format!("{}, those of the network", net.spaces().len()));
+            return Err(Error::Count { what: "spaces of masks", found, expected });
+        }
+        match self.units.iter().zip(net.spaces()).find(|(units, space)| **units != space.units) {
+            Some((&found, Space { name, units })) => {
+                let problem = format!("is for {found} units, expected {units}; these masks are of another network");
+                Err(Error::mask(name, problem))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that a pass of `batch` examples through `net` can apply masks that differ between examples.
+    pub(crate) fn check_batch(&self, net: &Net, batch: usize) -> Result<()> {
+        for (mask, Space { name, units }) in self.masks.iter().zip(net.spaces()) {
+            if let Some(Mask::PerExample(z)) = mask
+                && z.dim(0)? != batch
+            {
+                let (found, expected) = (z.dims().into(), vec![batch, *units]);
+                return Err(Error::Shape { name: format!("mask of {name}"), found, expected });
+            }
+        }
+        let zero = |layer: &Layer| matches!(layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. });
+        match (0..net.nodes().len()).find(|&id| zero(&net.node(id).layer) && self.varies(net.space(id))) {
+            Some(id) => {
+                let problem = "differs between examples, but a closed map is to stay zero in the batch norm";
+                let (node, space) = (&net.node(id).name, &net.spaces()[net.space(id)].name);
+                let advice = "share one mask (Mask::Shared), or let closed maps be constant (ClosedMaps::Constant)";
+                Err(Error::mask(space, format!("{problem} {node:?}; {advice}")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether the scale of a space differs between examples.
     pub(crate) fn varies(&self, space: SpaceId) -> bool {
         matches!(self.masks[space], Some(Mask::PerExample(_)))
@@ -66,5 +111,3 @@ impl Masks {
         self.open[space].as_ref().is_none_or(|open| open[unit])
     }
 }
-
-use crate::Space;

@@ -129,7 +129,7 @@ impl Params {
     /// If the name is taken.
     pub fn insert(&mut self, name: &str, role: Role, value: &Tensor) -> Result<Var> {
         if self.index.contains_key(name) {
-            return Err(Error::DuplicateName(name.into()));
+            return Err(Error::DuplicateParameter(name.into()));
         }
         let var = Var::from_tensor(value)?;
         Arc::make_mut(&mut self.index).insert(name.into(), self.entries.len());
@@ -188,7 +188,7 @@ impl Weights {
         let mut tensors = Vec::with_capacity(named.len());
         for (name, tensor) in named {
             if index.insert(name.clone(), tensors.len()).is_some() {
-                return Err(Error::DuplicateName(name));
+                return Err(Error::DuplicateParameter(name));
             }
             tensors.push(tensor);
         }

@@ -34,7 +34,13 @@ pub struct Plan {
 impl Plan {
     /// Follows the closed units of `masks` through `net`. In training, dropout makes a constant vary, and a normalisation
     /// learns from a pattern as from any map, so patterns are computed.
+    ///
+    /// # Panics
+    /// If `masks` were made for another network; [`Net::forward`] and [`Net::compact`] return an error instead.
     pub fn new(net: &Net, masks: &Masks, training: bool) -> Self {
+        if let Err(error) = masks.check(net) {
+            panic!("a plan needs masks of its own network: {error}");
+        }
         let mut units: Vec<Vec<Unit>> = Vec::with_capacity(net.nodes().len());
         for id in 0..net.nodes().len() {
             let made = forward(net, id, &units, masks, training);
