@@ -27,7 +27,7 @@ pub struct Agreement {
     pub examples: usize,
     /// The largest absolute difference of any logit.
     pub largest_difference: f32,
-    /// For how many examples another class has the largest logit.
+    /// For how many examples another class has the largest logit: near ties, as long as differences are small.
     pub changed_predictions: usize,
     /// Of those examples, the largest margin that the expected class had over the next.
     pub largest_margin_changed: f32,
@@ -72,11 +72,13 @@ impl Agreement {
         }
     }
 
-    /// Whether the networks are equal for every purpose: no logit differs by more than [`TOLERANCE`](Self::TOLERANCE),
-    /// and no prediction changed but where the margin is within the largest difference.
+    /// Whether the networks are equal for every purpose: there are examples, all their logits are finite, and none
+    /// differs by more than [`TOLERANCE`](Self::TOLERANCE).
+    ///
+    /// Predictions need no test of their own: a class that overtakes another, each moved by at most d, was at most 2 d
+    /// behind. So the only predictions that change are those that a margin of twice the tolerance did not decide.
     pub fn passes(&self) -> bool {
-        let predictions = self.changed_predictions == 0 || self.largest_margin_changed <= self.largest_difference;
-        self.examples > 0 && self.not_finite == 0 && self.largest_difference <= Self::TOLERANCE && predictions
+        self.examples > 0 && self.not_finite == 0 && self.largest_difference <= Self::TOLERANCE
     }
 }
 
@@ -97,5 +99,37 @@ impl std::fmt::Display for Agreement {
             write!(f, ", {not_finite} examples not finite")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn agreement(pairs: &[([f32; 2], [f32; 2])]) -> Agreement {
+        let mut agreement = Agreement::default();
+        for (expected, found) in pairs {
+            let row = |logits| Tensor::new(&[logits], &Device::Cpu).unwrap();
+            agreement.add(&row(*expected), &row(*found)).unwrap();
+        }
+        agreement
+    }
+
+    #[test]
+    fn a_tie_may_break_either_way() {
+        // Each logit moves by 0.8e-4, so a class that was 1.5e-4 behind is now ahead.
+        let agreement = agreement(&[([1.00015, 1.0], [1.00007, 1.00008]), ([5.0, 1.0], [5.0, 1.0])]);
+        assert_eq!((agreement.examples, agreement.changed_predictions), (2, 1));
+        assert!(agreement.largest_margin_changed > agreement.largest_difference);
+        assert!(agreement.passes(), "{agreement}");
+    }
+
+    #[test]
+    fn a_large_difference_or_no_number_does_not_pass() {
+        assert!(!agreement(&[([1.0, 0.0], [1.0, 2e-4])]).passes());
+        assert!(!agreement(&[([1.0, 0.0], [1.0, f32::NAN])]).passes());
+        assert!(!agreement(&[]).passes());
     }
 }
