@@ -1,6 +1,6 @@
 //! Writing a network as a chain the eye can follow.
 
-use crate::{ClosedMaps, Layer, Net, Node, NodeId, Result};
+use crate::{ClosedMaps, Error, Layer, Net, Node, NodeId, Result};
 
 /// Builds a [`Net`]: each call adds a layer that reads the newest one, [`Builder::at`] goes back to an earlier one.
 #[derive(Debug, Clone)]
@@ -52,7 +52,8 @@ impl Builder {
         self.layer(name, Layer::Conv2d { out, kernel, stride: 1, padding: 0, bias: true })
     }
 
-    /// A convolution without a bias, padded so that stride 1 keeps the size of the image.
+    /// A convolution without a bias, padded by `kernel / 2`: with stride 1 and an odd kernel the image keeps its size,
+    /// with an even one it grows by a row and a column.
     pub fn conv2d_same(&mut self, name: &str, out: usize, kernel: usize, stride: usize) -> &mut Self {
         self.layer(name, Layer::Conv2d { out, kernel, stride, padding: kernel / 2, bias: false })
     }
@@ -107,8 +108,16 @@ impl Builder {
     /// The checked network; its output is the newest layer's.
     ///
     /// # Errors
-    /// As [`Net::new`]; also if the newest layer is not the last one added.
+    /// As [`Net::new`]; also if [`Builder::at`] went back to an earlier layer and nothing was added there: the output
+    /// of a network is its last node's.
     pub fn build(&self) -> Result<Net> {
+        let last = self.nodes.len() - 1;
+        if self.tip != last {
+            let last = &self.nodes[last].name;
+            let problem = format!("is where the chain stands, but {last:?} was added last and would be the output");
+            let node = self.nodes.get(self.tip).map_or("", |node| &node.name);
+            return Err(Error::layer(node, format!("{problem}; add a layer here, or go back to that one")));
+        }
         Net::new(self.nodes.clone())
     }
 }
