@@ -44,11 +44,20 @@ impl Network {
     /// Places gates on `net`; none make it a plain network.
     ///
     /// # Errors
-    /// If a placement names no linear layer or convolution, or two mask the same units.
+    /// If a placement names no linear layer or convolution, or two belong to one layer or mask the same units.
     pub fn new(net: Net, placements: &[Placement]) -> Result<Self> {
         let mut gates: Vec<Placed> = Vec::new();
         for placement in placements {
             let placed = Placed::new(&net, placement)?;
+            if let Some(other) = gates.iter().find(|other| other.node == placed.node) {
+                let name = placed.parameter();
+                let problem = format!(
+                    "has gates on its {} already; a layer holds one set, {name:?}; gate its {} units as those of the layer \
+                     next to it",
+                    other.placement.side, placement.side
+                );
+                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem });
+            }
             if let Some(other) = gates.iter().find(|other| other.space == placed.space) {
                 let (other, space) = (&other.placement.layer, &net.spaces()[placed.space].name);
                 let problem = format!("its gates are on the units of {space:?}, which {other:?} gates already");

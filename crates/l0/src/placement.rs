@@ -17,7 +17,16 @@ pub enum Side {
     Output,
 }
 
-/// A set of gates on one layer of a network.
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        })
+    }
+}
+
+/// A set of gates on one layer of a network, which has no other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
     /// The name of a linear layer or a convolution.
