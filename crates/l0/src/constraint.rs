@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Without the restart a multiplier that grew while the constraint was violated goes on pruning long after it holds.
-//! The density, kept over total in parameters or multiply-accumulates, comes in from outside as a differentiable
-//! tensor; weights feel the constraint through the multiplier alone.
+//! The density comes in from outside as a differentiable tensor
+//! ([`Network::densities`](crate::Network::densities)): the share of a network's weights or multiply-accumulates, or of
+//! a layer's gates, that is left. Weights feel the constraint through the multiplier alone.
 //!
 //! ```
 //! # use l0::Constraint;
@@ -31,14 +32,14 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::error::in_range;
 
-/// What a density is a share of.
+/// What the density of a model is a share of: its linear layers and convolutions together, those without gates too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantity {
-    /// Parameters.
+    /// Their weights; biases and the parameters of normalisations do not count.
     #[default]
     Params,
-    /// Multiply-accumulates of one example.
+    /// Their multiply-accumulates for one example.
     Macs,
 }
 
@@ -67,9 +68,10 @@ impl FromStr for Quantity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Targets {
-    /// One bound for all gated layers together.
+    /// One bound for the expected share of the whole network that is left, in a [`Quantity`]. Layers without gates count
+    /// and keep their part, so that no gates can bring the share below it.
     Model(f64),
-    /// A bound for each gated layer, in order.
+    /// A bound for each gated layer, in order, on its expected share of open gates, whatever the [`Quantity`].
     Layers(Vec<f64>),
 }
 
@@ -111,6 +113,9 @@ impl Constraint {
     /// # Errors
     /// If `density` is not a scalar.
     pub fn term(&self, density: &Tensor) -> Result<Tensor> {
+        if density.rank() != 0 {
+            bail!("a density has shape {:?}, expected a scalar, []", density.dims())
+        }
         density.affine(self.multiplier(), -self.multiplier() * self.target)
     }
 
@@ -131,7 +136,7 @@ impl Constraint {
 /// The constraints of a run: one for the model, or one for each gated layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Constraints {
-    /// What the densities are shares of.
+    /// What the density of the model is a share of; densities of layers are shares of their gates.
     pub quantity: Quantity,
     each: Vec<Constraint>,
     per_layer: bool,

@@ -229,9 +229,10 @@ impl Network {
         Ok(open)
     }
 
-    /// What constraints bound, tracked where `weights` are: for each set of gates the mean of P(z != 0), its share of
-    /// open gates; or for the model the expected share of its weights or multiply-accumulates, pruned inputs and outputs
-    /// both taken off.
+    /// What constraints bound, tracked where `weights` are, scalars: for each set of gates the mean of P(z != 0), its
+    /// share of open gates, whatever the quantity; or for the model the expected share of the weights (or
+    /// multiply-accumulates) of all its linear layers and convolutions, gated or not, pruned inputs and outputs both
+    /// taken off.
     ///
     /// # Errors
     /// If a parameter is missing.

@@ -92,6 +92,8 @@ fn bad_input_is_refused() {
     assert!(layers.update(&[0.9, f64::NAN]).is_err() && layers.each()[0].multiplier() == 0.0);
     assert_eq!(message(model.update(&[0.1, 0.1])), "found 2 densities, expected 1");
     assert!(message(model.term(&[])).contains("found 0 densities, expected 1"));
+    let row = Tensor::new(&[0.5f32], &Device::Cpu).unwrap();
+    assert!(message(model.term(&[row])).contains("a density has shape [1], expected a scalar, []"));
     assert_eq!("macs".parse::<Quantity>().map(|q| q.to_string()), Ok("macs".to_string()));
     assert_eq!(message("flops".parse::<Quantity>()), "unknown quantity \"flops\", expected one of params, macs");
 }
