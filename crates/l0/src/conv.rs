@@ -48,6 +48,9 @@ pub fn l0_conv2d(
     cfg: LayerConfig,
     vb: VarBuilder,
 ) -> Result<L0Conv2d> {
+    let sizes =
+        [("input channels", in_channels), ("output channels", out_channels), ("pixels of a kernel's side", kernel)];
+    init::expect_sizes("a gated convolution", &sizes)?;
     let shape = (out_channels, in_channels, kernel, kernel);
     let deviation = (2.0 / (in_channels * kernel * kernel) as f64).sqrt();
     let weight = init::normal(&vb, shape, "weight", 0.0, deviation, cfg.gate.seed)?;

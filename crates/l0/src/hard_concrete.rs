@@ -101,9 +101,12 @@ impl HardConcrete {
     /// of 0 or 1 is moved inside by [`NOISE_MARGIN`].
     ///
     /// # Errors
-    /// If the shapes do not match.
+    /// If the shapes do not match or there is no gate.
     pub fn sample(&self, log_alpha: &Tensor, noise: &Tensor) -> Result<Tensor> {
         let (units, draws) = (log_alpha.dims(), noise.dims());
+        if log_alpha.elem_count() == 0 {
+            bail!("log_alpha has shape {units:?}, expected at least 1 gate")
+        }
         if draws != units && draws.get(1..) != Some(units) {
             bail!("gates of shape {units:?} need noise of shape {units:?} or (b, {units:?}), found {draws:?}")
         }

@@ -2,9 +2,17 @@
 //!
 //! Candle's own initialisers draw from a generator that cannot be seeded on a CPU.
 
-use candle_core::{DType, Result, Shape, Tensor, Var};
+use candle_core::{DType, Result, Shape, Tensor, Var, bail};
 use candle_nn::{Init, VarBuilder};
 use l0_rng::{Purpose, Stream};
+
+/// An error unless every size is at least 1; `layer` is what has these sizes.
+pub(crate) fn expect_sizes(layer: &str, sizes: &[(&str, usize)]) -> Result<()> {
+    match sizes.iter().find(|(_, size)| *size == 0) {
+        Some((what, _)) => bail!("{layer} has 0 {what}, expected at least 1"),
+        None => Ok(()),
+    }
+}
 
 /// The full name of `name` below the prefix of `vb`.
 pub(crate) fn full_name(vb: &VarBuilder, name: &str) -> String {

@@ -36,6 +36,7 @@ pub struct L0Linear(Parts);
 /// # Errors
 /// If a size is 0, the configuration cannot mean anything, or `vb` holds other shapes.
 pub fn l0_linear(in_dim: usize, out_dim: usize, cfg: LayerConfig, vb: VarBuilder) -> Result<L0Linear> {
+    init::expect_sizes("a gated linear layer", &[("inputs", in_dim), ("outputs", out_dim)])?;
     let deviation = (2.0 / in_dim as f64).sqrt();
     let weight = init::normal(&vb, (out_dim, in_dim), "weight", 0.0, deviation, cfg.gate.seed)?;
     let bias = if cfg.bias { Some(vb.get_with_hints(out_dim, "bias", candle_nn::init::ZERO)?) } else { None };

@@ -196,6 +196,11 @@ fn bad_input_is_refused() {
     assert!(build(&lenet, 50, 20, 1).contains("gate has 20 units but the layer has 50 output channels"));
     assert!(build(&lenet, 20, 50, 1).contains("bias has shape [20] but the layer has 50 outputs"));
     assert!(build(&lenet, 50, 50, 0).contains("a stride of at least 1, found 0"));
+    for (sizes, what) in [([0, 4, 3], "input channels"), ([2, 0, 3], "output channels"), ([2, 4, 0], "kernel's side")] {
+        let (vb, [inputs, outputs, kernel]) = (VarBuilder::zeros(DType::F32, &Device::Cpu), sizes);
+        let error = message(l0_conv2d(inputs, outputs, kernel, Geometry::default(), LayerConfig::default(), vb));
+        assert!(error.contains("a gated convolution has 0") && error.contains(what), "{error}");
+    }
     let layer = layer(Granularity::Unit, Geometry::default());
     let refused =
         |xs: &[usize], noise: &[usize]| message(layer.forward_with_noise(&normal(xs, "xs"), &uniform(noise, "u")));

@@ -186,6 +186,9 @@ fn bad_constants_and_shapes_are_refused() {
     let d = HardConcrete::default();
     let error = message(d.sample(&normal(&[3], "a"), &uniform(&[4], "u")));
     assert!(error.contains("gates of shape [3] need noise of shape [3] or (b, [3]), found [4]"), "{error}");
+    let nothing = || Tensor::zeros(0, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let error = message(d.sample(&nothing(), &nothing()));
+    assert!(error.contains("log_alpha has shape [0], expected at least 1 gate"), "{error}");
     assert!(message(d.quantile(1.0, &normal(&[3], "a"))).contains("must be in (0, 1), found 1"));
 }
 

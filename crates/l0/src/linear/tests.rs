@@ -219,6 +219,9 @@ fn bad_input_is_refused() {
     assert!(refused(&[5, 7], &[IN]).contains("input has 7 features but the layer has 6 inputs"));
     assert!(refused(&[IN], &[IN]).contains("a linear layer takes (b, .., in), found [6]"));
     assert!(refused(&[5, IN], &[4, IN]).contains("found gates for 4 examples but a batch of 5"));
-    let vb = VarBuilder::zeros(DType::F32, &Device::Cpu);
-    assert!(message(l0_linear(0, 3, LayerConfig::default(), vb)).contains("at least 1 unit"));
+    let new = |inputs, outputs| {
+        message(l0_linear(inputs, outputs, LayerConfig::default(), VarBuilder::zeros(DType::F32, &Device::Cpu)))
+    };
+    assert!(new(0, 3).contains("a gated linear layer has 0 inputs, expected at least 1"));
+    assert!(new(3, 0).contains("a gated linear layer has 0 outputs, expected at least 1"));
 }
