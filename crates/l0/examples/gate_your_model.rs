@@ -3,7 +3,8 @@
 //! `cargo run --release -p l0 --example gate_your_model`
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use candle_nn::{Linear, Module, ModuleT, Optimizer, VarBuilder, VarMap, linear, loss::cross_entropy};
+use candle_nn::{AdamW, Linear, Module, ModuleT, Optimizer, ParamsAdamW, VarBuilder, VarMap};
+use candle_nn::{linear, loss::cross_entropy};
 use l0::{Estimator, GatedLayer, L0Linear, L2, Lambda, LayerConfig, Penalty, l0_linear};
 use l0_rng::{Purpose, Stream};
 
@@ -32,7 +33,9 @@ fn main() -> Result<()> {
     let model = Model { fc1, fc2: linear(32, 2, vb.pp("fc2"))? };
     let penalty = Penalty::new(Lambda::Density(0.3), 0.0, L2::Attached, 1, model.fc1.gated_weights())?;
 
-    let mut adam = candle_nn::AdamW::new_lr(varmap.all_vars(), 0.01)?;
+    // Candle's default decays all variables by 0.01: log alpha too, and 0 stands for a gate that is mostly open.
+    let adam = ParamsAdamW { lr: 0.01, weight_decay: 0.0, ..ParamsAdamW::default() };
+    let mut adam = AdamW::new(varmap.all_vars(), adam)?;
     for step in 0..1500 {
         let (xs, labels) = points(100, step)?;
         let loss = cross_entropy(&model.forward_t(&xs, true)?, &labels)?;
