@@ -5,7 +5,7 @@
 //! tensors and takes part in Candle's `backward`; [`backward`] does the same with fewer copies.
 //!
 //! On the CPU in `f32` an operation runs our kernels; anywhere else it is composed of Candle's own right operations
-//! (module [`portable`]), with the same results. Results do not depend on the number of threads: work is split into
+//! (module [`portable`]), with the same results but for rounding. Results do not depend on the number of threads: work is split into
 //! fixed pieces and reduced in a fixed order.
 //!
 //! A [`Selection`] says which units of a dimension take part. [`select`] takes the chosen rows and columns of a weight,

@@ -218,7 +218,7 @@ impl CustomOp3 for Norm {
     }
 }
 
-fn check(op: &str, xs: &Tensor, vectors: &[(&str, &Tensor)]) -> Result<()> {
+pub(crate) fn check(op: &str, xs: &Tensor, vectors: &[(&str, &Tensor)]) -> Result<()> {
     expect_rank(op, "xs", xs, &[2, 4])?;
     vectors.iter().try_for_each(|(what, v)| expect_dims(op, what, v, &[xs.dims()[1]]))
 }

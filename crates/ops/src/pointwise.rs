@@ -133,14 +133,20 @@ impl CustomOp2 for Dropout {
 /// # Errors
 /// If the shapes differ or `p` is not in [0, 1).
 pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
-    expect_dims("dropout", "noise", noise, xs.dims())?;
-    if !(0.0..1.0).contains(&p) {
-        bail!("dropout: p is {p}, expected 0 <= p < 1")
-    }
+    check_dropout(xs, noise, p)?;
     let noise = noise.detach();
     if serves(&[xs, &noise]) {
         apply2(&xs.contiguous()?, &noise.contiguous()?, Dropout { p })
     } else {
         portable::dropout(xs, &noise, p)
     }
+}
+
+/// An error unless the shapes are equal and `p` is a probability below 1.
+pub(crate) fn check_dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<()> {
+    expect_dims("dropout", "noise", noise, xs.dims())?;
+    if !(0.0..1.0).contains(&p) {
+        bail!("dropout: p is {p}, expected 0 <= p < 1")
+    }
+    Ok(())
 }

@@ -142,16 +142,22 @@ impl CustomOp1 for MaxPool {
 /// # Errors
 /// If `xs` is not of rank 4 or smaller than one window.
 pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
-    expect_rank("max_pool2d", "xs", xs, &[4])?;
-    let (b, c, h, w) = xs.dims4()?;
-    if size == 0 || h < size || w < size {
-        bail!("max_pool2d: found an image of {h}x{w}, expected at least one window of side {size} (1 or more)")
-    }
+    let (b, c, h, w) = check(xs, size)?;
     if !serves(&[xs]) || size > MAX_SIDE || b * c == 0 {
         return portable::max_pool2d(xs, size);
     }
     let windows = Windows { size, h, w };
     apply1(&xs.contiguous()?, MaxPool { planes: b * c, windows, places: OnceLock::new() })
+}
+
+/// The dimensions of `xs`, (b, c, h, w), if they hold a window of side `size`.
+pub(crate) fn check(xs: &Tensor, size: usize) -> Result<(usize, usize, usize, usize)> {
+    expect_rank("max_pool2d", "xs", xs, &[4])?;
+    let (b, c, h, w) = xs.dims4()?;
+    if size == 0 || h < size || w < size {
+        bail!("max_pool2d: found an image of {h}x{w}, expected at least one window of side {size} (1 or more)")
+    }
+    Ok((b, c, h, w))
 }
 
 struct AvgPool {

@@ -1,8 +1,10 @@
-//! The operations composed of Candle's own: right on every device, and what other devices than the CPU use.
+//! The operations composed of Candle's own: right on every device, and what other devices than the CPU use. Arguments
+//! are checked as those of the operations themselves.
 
 use candle_core::{D, Result, Tensor, bail};
 
 use crate::{BatchNormed, Epilogue, Selection};
+use crate::{conv, norm, pointwise, pool, select as selecting};
 
 /// `ys = xs W^T + b`: (b, i), (o, i), (o,) -> (b, o).
 ///
@@ -27,8 +29,9 @@ pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
 /// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) or (o, h', w') -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
 ///
 /// # Errors
-/// If the shapes do not fit each other, or the kernel is larger than the padded image.
+/// If the shapes do not fit each other, the stride is 0, or the kernel is larger than the padded image.
 pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
+    conv::check(xs, weight, bias, stride, padding, Epilogue { relu: false, max_pool: 1 })?;
     let ys = squared(xs, weight, stride, padding)?;
     match bias {
         Some(bias) if bias.rank() == 3 => ys.broadcast_add(bias),
@@ -69,28 +72,25 @@ pub fn conv2d_epilogue(
 ) -> Result<Tensor> {
     let ys = conv2d(xs, weight, bias, stride, padding)?;
     let ys = if epilogue.relu { relu(&ys)? } else { ys };
-    if epilogue.max_pool > 1 { max_pool2d(&ys, epilogue.max_pool) } else { Ok(ys) }
+    if epilogue.max_pool != 1 { max_pool2d(&ys, epilogue.max_pool) } else { Ok(ys) }
 }
 
-/// `max(0, xs)`, with gradient 0 at 0.
+/// `max(0, xs)`, with gradient 0 at 0; not a number stays so.
 ///
 /// # Errors
 /// If the device cannot hold the result.
 pub fn relu(xs: &Tensor) -> Result<Tensor> {
-    xs * xs.gt(0.0)?.to_dtype(xs.dtype())?
+    xs.le(0.0)?.where_cond(&xs.zeros_like()?, xs)
 }
 
 /// Largest value of each `size` x `size` window, windows side by side, an incomplete border left out:
 /// (b, c, h, w) -> (b, c, h / size, w / size). The gradient goes to the first largest value of a window alone.
 ///
 /// # Errors
-/// If `xs` is not (b, c, h, w), or smaller than a window.
+/// If `xs` is not (b, c, h, w), or smaller than a window of at least 1x1.
 pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
-    let (b, c, h, w) = xs.dims4()?;
+    let (b, c, h, w) = pool::check(xs, size)?;
     let (oh, ow) = (h / size, w / size);
-    if oh == 0 || ow == 0 {
-        bail!("max_pool2d of size {size} on an image of {h}x{w}")
-    }
     let xs = xs.narrow(2, 0, oh * size)?.narrow(3, 0, ow * size)?;
     let xs = xs.reshape((b * c, oh, size, ow, size))?.transpose(2, 3)?; // (b c, oh, ow, size, size)
     let windows = xs.reshape((b * c, oh, ow, size * size))?;
@@ -126,6 +126,7 @@ pub fn batch_norm(
     eps: f64,
     then_relu: bool,
 ) -> Result<Tensor> {
+    norm::check("batch_norm", xs, &[("scale", scale), ("shift", shift), ("mean", mean), ("var", var)])?;
     let gain = (scale / (var + eps)?.sqrt()?)?;
     let offset = (shift - (mean * &gain)?)?;
     let ys = xs.broadcast_mul(&per_channel(&gain, xs)?)?.broadcast_add(&per_channel(&offset, xs)?)?;
@@ -137,6 +138,7 @@ pub fn batch_norm(
 /// # Errors
 /// If the shapes do not fit each other.
 pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, then_relu: bool) -> Result<BatchNormed> {
+    norm::check("batch_norm_train", xs, &[("scale", scale), ("shift", shift)])?;
     let dims: Vec<usize> = (0..xs.rank()).filter(|&d| d != 1).collect();
     let mean = xs.mean(dims.as_slice())?;
     let centred = xs.broadcast_sub(&per_channel(&mean, xs)?)?;
@@ -161,10 +163,10 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 /// `xs / (1 - p)` where `noise >= p`, 0 elsewhere; `noise` holds uniform numbers in the shape of `xs`.
 ///
 /// # Errors
-/// If the shapes do not fit each other.
+/// If the shapes do not fit each other or `p` is not in [0, 1).
 pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
-    let kept = (noise.ge(f64::from(p))?.to_dtype(xs.dtype())? / (1.0 - f64::from(p)))?;
-    xs * kept
+    pointwise::check_dropout(xs, noise, p)?;
+    noise.ge(f64::from(p))?.where_cond(&(xs / (1.0 - f64::from(p)))?, &xs.zeros_like()?)
 }
 
 fn index(selection: &Selection, like: &Tensor) -> Result<Option<Tensor>> {
@@ -194,6 +196,7 @@ pub fn select(
     row_scale: Option<&Tensor>,
     col_scale: Option<&Tensor>,
 ) -> Result<Tensor> {
+    selecting::check(weight, rows, cols, row_scale, col_scale)?;
     let mut ys = take(&take(weight, 0, rows)?, 1, cols)?;
     let mut shape = vec![1; weight.rank()];
     if let Some(scale) = row_scale {

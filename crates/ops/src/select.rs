@@ -26,15 +26,7 @@ pub fn select(
     row_scale: Option<&Tensor>,
     col_scale: Option<&Tensor>,
 ) -> Result<Tensor> {
-    if weight.rank() < 2 || weight.dims()[..2] != [rows.total(), cols.total()] {
-        let dims = weight.dims();
-        bail!("select: weight has shape {dims:?}, expected [{}, {}, ..]", rows.total(), cols.total())
-    }
-    for (what, scale, units) in [("row scale", row_scale, rows), ("column scale", col_scale, cols)] {
-        if let Some(scale) = scale {
-            expect_dims("select", what, scale, &[units.total()])?;
-        }
-    }
+    check(weight, rows, cols, row_scale, col_scale)?;
     let scales: Vec<&Tensor> = row_scale.into_iter().chain(col_scale).collect();
     let plain = scales.is_empty() && rows.is_all() && cols.is_all();
     if plain || weight.elem_count() == 0 || !serves(&[weight]) || !serves(&scales) {
@@ -48,6 +40,26 @@ pub fn select(
     let (row_scale, col_scale) = (ones(row_scale, rows.total())?, ones(col_scale, cols.total())?);
     let op = Select { rows: rows.clone(), cols: cols.clone(), inner };
     apply3(&weight.contiguous()?, &row_scale, &col_scale, op)
+}
+
+/// An error unless selections and scales have the numbers of rows and columns of the weight, (o, i, ..).
+pub(crate) fn check(
+    weight: &Tensor,
+    rows: &Selection,
+    cols: &Selection,
+    row_scale: Option<&Tensor>,
+    col_scale: Option<&Tensor>,
+) -> Result<()> {
+    if weight.rank() < 2 || weight.dims()[..2] != [rows.total(), cols.total()] {
+        let dims = weight.dims();
+        bail!("select: weight has shape {dims:?}, expected [{}, {}, ..]", rows.total(), cols.total())
+    }
+    for (what, scale, units) in [("row scale", row_scale, rows), ("column scale", col_scale, cols)] {
+        if let Some(scale) = scale {
+            expect_dims("select", what, scale, &[units.total()])?;
+        }
+    }
+    Ok(())
 }
 
 /// `ys[a] = vector[r] * scale[r]` with `r = rows[a]`: (o,), (o,) -> (rows.len(),).

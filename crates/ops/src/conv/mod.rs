@@ -27,7 +27,7 @@ use crate::{Epilogue, portable};
 
 /// The numbers of a convolution, named as in the equation above.
 #[derive(Debug, Clone, Copy)]
-struct Geometry {
+pub(crate) struct Geometry {
     b: usize,
     ic: usize,
     ih: usize,
@@ -210,7 +210,7 @@ pub fn conv2d_epilogue(
     apply3(&xs.contiguous()?, &weight.contiguous()?, &bias, conv)
 }
 
-fn check(
+pub(crate) fn check(
     xs: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,

@@ -25,6 +25,46 @@ fn relu_at_zero_has_no_gradient_and_keeps_not_a_number() {
 }
 
 #[test]
+fn what_is_left_out_is_zero_even_where_it_is_infinite() {
+    let xs = Array { dims: vec![3], data: vec![f32::NEG_INFINITY, f32::NAN, f32::INFINITY] };
+    for relu in [l0_ops::relu, portable::relu] {
+        let ys = relu(&xs.tensor()).unwrap().to_vec1::<f32>().unwrap();
+        assert!(ys[0] == 0.0 && ys[1].is_nan() && ys[2] == f32::INFINITY, "{ys:?}");
+    }
+    let noise = Tensor::new(&[0.1f32, 0.1, 0.9], &candle_core::Device::Cpu).unwrap();
+    for dropout in [l0_ops::dropout, portable::dropout] {
+        let ys = dropout(&xs.tensor(), &noise, 0.5).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(ys, [0.0, 0.0, f32::INFINITY]);
+    }
+}
+
+/// What is refused in `f32` on the CPU is refused elsewhere, in the same words.
+#[test]
+fn portable_operations_refuse_what_the_kernels_refuse() {
+    let one = |dims: &[usize]| Array::normal("xs", dims).tensor();
+    let (image, kernel, row) = (one(&[1, 1, 3, 3]), one(&[1, 1, 2, 2]), one(&[3]));
+    let all = Selection::all(3);
+    let pairs = [
+        (l0_ops::max_pool2d(&image, 0), portable::max_pool2d(&image, 0)),
+        (l0_ops::conv2d(&image, &kernel, None, 0, 0), portable::conv2d(&image, &kernel, None, 0, 0)),
+        (l0_ops::dropout(&row, &row, 1.5), portable::dropout(&row, &row, 1.5)),
+        (
+            l0_ops::batch_norm(&row, &row, &row, &row, &row, 1e-5, false),
+            portable::batch_norm(&row, &row, &row, &row, &row, 1e-5, false),
+        ),
+        (
+            l0_ops::batch_norm_train(&row, &row, &row, 1e-5, false).map(|normed| normed.ys),
+            portable::batch_norm_train(&row, &row, &row, 1e-5, false).map(|normed| normed.ys),
+        ),
+        (l0_ops::select(&row, &all, &all, None, Some(&row)), portable::select(&row, &all, &all, None, Some(&row))),
+    ];
+    let said = |result| message(result).lines().next().unwrap().to_string(); // a trace of calls may follow
+    for (ours, portable) in pairs {
+        assert_eq!(said(ours), said(portable));
+    }
+}
+
+#[test]
 fn dropout() {
     let noise = Stream::new(1, Purpose::Dropout, 0, 0, "noise").uniforms(60_000);
     let tensor = Tensor::new(noise.as_slice(), &candle_core::Device::Cpu).unwrap();
