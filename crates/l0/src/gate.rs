@@ -3,7 +3,7 @@
 //! Gate j of a set multiplies the j-th group of weights of some layer; `log_alpha` (log α of eq. 10) holds one number a
 //! gate, and P(z_j != 0) = sigmoid(log_alpha_j + 1.5986) with the default constants.
 
-use candle_core::{DType, Result, Shape, Tensor, Var, bail};
+use candle_core::{DType, Result, Shape, Tensor, bail};
 use candle_nn::VarBuilder;
 use l0_rng::Stream;
 use serde::{Deserialize, Serialize};
@@ -167,8 +167,7 @@ impl Gate {
         if !self.log_alpha.is_variable() {
             bail!("cannot clamp a log_alpha that is not a variable")
         }
-        let (low, high) = LOG_ALPHA_RANGE;
-        Var::from_tensor(&self.log_alpha)?.set(&self.log_alpha.detach().clamp(low, high)?)
+        l0_ops::update::clamp(&self.log_alpha, LOG_ALPHA_RANGE.0, LOG_ALPHA_RANGE.1)
     }
 }
 

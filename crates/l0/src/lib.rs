@@ -49,7 +49,6 @@
 
 pub mod constraint;
 pub mod conv;
-pub mod cost;
 pub mod error;
 pub mod estimator;
 pub mod gate;
@@ -66,7 +65,6 @@ mod testing;
 
 pub use constraint::{Constraint, Constraints, Quantity, Targets};
 pub use conv::{Geometry, L0Conv2d, l0_conv2d};
-pub use cost::{Around, Cost, Count, LayerCost};
 pub use error::{Error, Result};
 pub use estimator::Estimator;
 pub use gate::{Gate, GateConfig, gate};

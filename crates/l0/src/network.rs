@@ -181,7 +181,7 @@ impl Network {
         Ok(total)
     }
 
-    /// The L0 and L2 penalty of the gated layers, (1,) or scalar; none without gates.
+    /// The L0 and L2 penalty of the gated layers, a scalar; none without gates.
     ///
     /// # Errors
     /// If a coefficient is out of range or a parameter is missing.

@@ -52,7 +52,7 @@ struct Linear {
     relu: bool,
 }
 
-/// `a b` (m, n), cut along the longer side of the result; `finish` sees each row once with its index, in any order.
+/// `a b` (m, n), cut along the longer side of the result; `finish` sees each row once, in any order.
 fn product(a: Mat, b: Mat, n: usize, ys: &mut [f32], finish: impl Fn(&mut [f32]) + Sync) {
     if ys.is_empty() {
         return;

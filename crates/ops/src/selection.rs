@@ -58,10 +58,4 @@ impl Selection {
         self.indices().into_iter().flatten().for_each(|&i| mask[i as usize] = true);
         mask
     }
-
-    /// The units that are not kept.
-    pub fn complement(&self) -> Self {
-        let closed: Vec<bool> = self.mask().iter().map(|open| !open).collect();
-        Self::of(&closed)
-    }
 }

@@ -91,7 +91,8 @@ pub fn adam(param: &Tensor, grad: &Tensor, first: &Tensor, second: &Tensor, adam
     })?
 }
 
-/// `param` and `velocity` in place; all of the parameter's shape. Without momentum the velocity is not needed.
+/// `param` and `velocity` in place; all of the parameter's shape. Without momentum too: the velocity is then the last
+/// gradient, and takes part in nothing.
 ///
 /// # Errors
 /// If shapes differ, a tensor is not contiguous or two of them share memory.

@@ -1,4 +1,4 @@
-use candle_core::{DType, Device};
+use candle_core::{Device, Var};
 use candle_nn::{Optimizer, VarMap};
 use l0_rng::Purpose;
 
