@@ -1,7 +1,7 @@
 //! One row of a table: data, network and training, with every setting.
 
 use anyhow::{Result, ensure};
-use l0::{Estimator, Lambda, Network, Quantity, Targets};
+use l0::{Estimator, L2, Lambda, Network, Quantity, Targets};
 use l0_data::DatasetName;
 use l0_net::ClosedMaps;
 use l0_record::Reference;
@@ -51,7 +51,14 @@ pub enum Model {
         gating: Gating,
         /// L2 coefficient of its gated convolutions, before that is raised for gates that may close.
         weight_decay: f64,
+        /// Whether the gates feel it.
+        #[serde(default, skip_serializing_if = "is_usual")]
+        l2: L2,
     },
+}
+
+fn is_usual(l2: &L2) -> bool {
+    *l2 == L2::default()
 }
 
 impl Model {
@@ -71,10 +78,10 @@ impl Model {
                 Gating::Dropout => l0_lenet5::dropout(sizes)?,
                 Gating::L0 { lambdas } => l0_lenet5::l0(sizes, lambdas)?,
             },
-            Self::WideResnet { sizes, gating, weight_decay } => match gating {
+            Self::WideResnet { sizes, gating, weight_decay, l2 } => match gating {
                 Gating::Dense => l0_wide_resnet::dense(sizes)?,
                 Gating::Dropout => l0_wide_resnet::dropout(sizes)?,
-                Gating::L0 { lambdas } => l0_wide_resnet::l0(sizes, lambdas, *weight_decay)?,
+                Gating::L0 { lambdas } => l0_wide_resnet::l0(sizes, lambdas, *weight_decay, *l2)?,
             },
         })
     }
@@ -255,13 +262,15 @@ impl Recipe {
 
     /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
     /// expected to be open, the most probable first, so that the network is as small as was asked. Those of a Wide ResNet
-    /// learn faster, and its closed maps stay zero after their normalisation (Gallego-Posada et al. 2022); they are chosen in
+    /// learn faster and do not feel the weight decay, which at that speed would be a price of its own, and its closed maps
+    /// stay zero after their normalisation (Gallego-Posada et al. 2022); they are chosen in
     /// the first three tenths of the training, and in the rest of it the weights that are left learn without their noise.
     #[must_use]
     pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
         self.model.set_lambdas(&[0.0]);
-        if let Model::WideResnet { sizes, .. } = &mut self.model {
+        if let Model::WideResnet { sizes, l2, .. } = &mut self.model {
             sizes.closed = ClosedMaps::Zero;
+            *l2 = L2::Detached;
             self = self.with_fast_gates();
             self.training.frozen_epochs = 7 * self.training.epochs / 10;
         }

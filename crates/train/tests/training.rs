@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
-use l0::{Estimator, Lambda, Network, Quantity, Sampling, Targets};
+use l0::{Estimator, L2, Lambda, Network, Quantity, Sampling, Targets};
 use l0_data::{Augment, Dataset, Digits, Normalise, Split};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
@@ -43,7 +43,7 @@ fn colours() -> Dataset {
 
 fn wide_resnet() -> Network {
     let sizes = l0_wide_resnet::Config { image: (3, 8, 8), depth: 10, ..l0_wide_resnet::wrn_16_1(10) };
-    l0_wide_resnet::l0(&sizes, &[Lambda::PerWeight(0.01)], 5e-4).unwrap()
+    l0_wide_resnet::l0(&sizes, &[Lambda::PerWeight(0.01)], 5e-4, L2::Attached).unwrap()
 }
 
 fn mlp() -> Network {

@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use candle_core::{Device, Tensor};
-use l0::{Estimator, Lambda, Network};
+use l0::{Estimator, L2, Lambda, Network};
 use l0_net::{Agreement, ClosedMaps, Layer, Mask, Masks, Mode, Params, Role};
 use l0_rng::{Purpose, Stream};
 use l0_wide_resnet::{Config, l0, wrn_16_1};
@@ -14,7 +14,7 @@ fn stream(name: &str) -> Stream {
 /// WRN-10-2 on small images: every kind of block there is.
 fn network(closed: ClosedMaps) -> Network {
     let config = Config { depth: 10, width: 2, image: (3, 12, 12), closed, ..wrn_16_1(10) };
-    l0(&config, &[Lambda::PerWeight(0.001)], 5e-4).unwrap()
+    l0(&config, &[Lambda::PerWeight(0.001)], 5e-4, L2::Attached).unwrap()
 }
 
 /// Values as after a training: normalisations and statistics of their own, every third gate closed, in the second group

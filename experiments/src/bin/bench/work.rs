@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use candle_core::{Device, Tensor, Var};
-use l0::{Lambda, Network};
+use l0::{L2, Lambda, Network};
 use l0_data::{Normalise, Split};
 use l0_experiments::recipes;
 use l0_rng::{Purpose, Stream};
@@ -30,7 +30,7 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Prepare)>> {
     let adam = recipes::quickstart().training;
     let sgd = Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true };
     let wrn = Training { optimiser: sgd, ..adam.clone() };
-    let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10), &[Lambda::PerWeight(0.001)], 0.0)?;
+    let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10), &[Lambda::PerWeight(0.001)], 0.0, L2::Attached)?;
     let (mlp_l0, lenet5_l0) = (l0_mlp::l0(&mlp, &lambda)?, l0_lenet5::l0(&lenet5, &lambda)?);
     let mlp = |open: Option<&'static [usize]>| step(&mlp_l0, open, "mlp", 100, 20, &adam);
     let lenet5_of = |network: &Network, open: Option<&'static [usize]>| step(network, open, "lenet5", 100, 10, &adam);

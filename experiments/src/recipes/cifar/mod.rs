@@ -11,7 +11,7 @@ mod l0_0001;
 mod l0_0002;
 mod l0_gate_rate;
 
-use l0::{Estimator, Lambda, Sampling};
+use l0::{Estimator, L2, Lambda, Sampling};
 use l0_data::DatasetName;
 use l0_train::{Optimiser, Schedule, Training};
 use l0_wide_resnet::{Config, wrn_16_1, wrn_28_10};
@@ -90,7 +90,8 @@ impl Setting {
 
     /// A row; it repeats the published one of this title, if there is one.
     fn row(&self, name: &str, title: &str, gating: Gating) -> Recipe {
-        let model = Model::WideResnet { sizes: self.sizes.clone(), gating, weight_decay: WEIGHT_DECAY };
+        let model =
+            Model::WideResnet { sizes: self.sizes.clone(), gating, weight_decay: WEIGHT_DECAY, l2: L2::Attached };
         Recipe {
             name: format!("{}-{name}", model.short()),
             title: title.into(),
