@@ -2,6 +2,7 @@
 //!
 //! `just reproduce-cifar wrn-16-1-l0-gates`. Not in the paper. A map of WRN-16-1 has a tenth of the weights of one of
 //! WRN-28-10, and all of them together a 228th, so that the paper's lambda would hardly be felt.
+//! Measured: 13.55 % with 42.4 % of the parameters (one seed).
 
 use super::Setting;
 use crate::Recipe;
