@@ -263,8 +263,8 @@ impl Recipe {
     /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
     /// expected to be open, the most probable first, so that the network is as small as was asked. Those of a Wide ResNet
     /// learn faster and do not feel the weight decay, which at that speed would be a price of its own, and its closed maps
-    /// stay zero after their normalisation (Gallego-Posada et al. 2022); they are chosen in
-    /// the first three tenths of the training, and in the rest of it the weights that are left learn without their noise.
+    /// stay zero after their normalisation (Gallego-Posada et al. 2022); they are chosen in the first three tenths of the
+    /// training, and in the rest of it the weights that are left learn without their noise.
     #[must_use]
     pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
         self.model.set_lambdas(&[0.0]);
@@ -309,11 +309,12 @@ impl Recipe {
     /// The same as a change of `origin`, a recipe that someone wrote: under its name, and beside no published row.
     #[must_use]
     pub(crate) fn made_of(mut self, origin: &Self) -> Self {
-        let change = self.name.strip_prefix(&self.model.short()).filter(|_| !self.name.starts_with(&origin.name));
-        if let Some(change) = change {
+        let short = self.model.short();
+        let renamed = |name: &str| name.strip_prefix(&short).map(|change| format!("{}{change}", origin.name));
+        if let (false, Some(name)) = (self.name.starts_with(&origin.name), renamed(&self.name)) {
             self.title = format!("{}, {}", origin.title, self.title);
-            self.curve = self.curve.map(|_| format!("{}-con", origin.name));
-            self.name = format!("{}{change}", origin.name);
+            self.curve = self.curve.as_deref().and_then(renamed);
+            self.name = name;
         }
         self.reference = None;
         self

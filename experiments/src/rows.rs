@@ -231,21 +231,22 @@ fn unfinished(root: &Path, rows: &[&Recipe], seeds: &[u64]) -> Result<Option<Pat
     let Ok(entries) = std::fs::read_dir(root) else { return Ok(None) }; // nothing was trained yet
     let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     folders.sort();
+    let runs = || rows.iter().flat_map(|row| seeds.iter().map(move |&seed| (*row, seed)));
     for folder in folders.into_iter().rev() {
-        for row in rows {
-            for &seed in seeds {
-                let path = run_path(&folder, &row.name, seed)?;
-                let is_open = |run: Run| {
-                    let same = run.header.check_config(&path, &row.config()).is_ok();
-                    same && run.header.scaled_down == row.scaled_down && run.header.status != Status::Finished
-                };
-                if read_run(&path).is_ok_and(is_open) {
-                    return Ok(Some(folder));
-                }
+        for (row, seed) in runs() {
+            if is_unfinished(&run_path(&folder, &row.name, seed)?, row) {
+                return Ok(Some(folder));
             }
         }
     }
     Ok(None)
+}
+
+/// Whether `path` holds a run of just this row that can be gone on with.
+fn is_unfinished(path: &Path, row: &Recipe) -> bool {
+    let Ok(Run { header, .. }) = read_run(path) else { return false };
+    let same = header.check_config(path, &row.config()).is_ok() && header.scaled_down == row.scaled_down;
+    same && header.status != Status::Finished
 }
 
 fn say(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) {
@@ -275,6 +276,8 @@ mod tests {
         let held = Changes { target: Some(0.2), ..Changes::default() }.apply(&mine).unwrap().made_of(&mine);
         assert_eq!((held.name.as_str(), held.reference), ("mine-con-0.2", None));
         assert_eq!(held.title, "with less decay, constrained L0, density 0.2");
+        let macs = Changes { target_macs: Some(0.2), ..Changes::default() }.apply(&mine).unwrap().made_of(&mine);
+        assert_eq!((held.curve.as_deref(), macs.curve.as_deref()), (Some("mine-con"), Some("mine-con-macs")));
         let median = Changes { estimator: Some(Estimator::Median), ..Changes::default() }.apply(&mine).unwrap();
         assert_eq!(median.made_of(&mine).name, "mine-median");
     }

@@ -75,6 +75,8 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     let said = ok("export", &[run_folder, "--data", data, "--onnx"]);
     assert!(said.contains("0 predictions changed"), "{said}");
     fails("export", &[run_folder, "--data", data], "compact.safetensors");
+    fails("reproduce-mnist", &["--resume", run_folder, "--estimate"], "cannot be used with");
+    fails("reproduce-mnist", &["mlp-l0", "--validation", "0"], "is not a whole number of 1 or more");
     let file = folder.join("compact.safetensors");
     let file = file.to_str().unwrap();
     assert!(ok("verify", &[file, "--data", data]).contains("equal to the gated network"));

@@ -33,6 +33,17 @@ fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Removes what killed processes left half written in a folder that nobody else writes to.
+pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).at("list", folder)? {
+        let path = entry.at("list", folder)?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") && path.is_file() {
+            fs::remove_file(&path).at("remove", &path)?;
+        }
+    }
+    Ok(())
+}
+
 /// A rename is durable once the folder is; only Unix opens folders as files.
 fn sync_parent(path: &Path) -> Result<()> {
     match path.parent() {

@@ -72,6 +72,7 @@ impl RunFolder {
         stored()?; // a folder that is refused is not touched
         let lock = lock(path)?;
         let mut stored = stored()?; // what another process left
+        files::remove_unfinished(path)?;
         let resumed = Resumed { at: time::now(), revision: header.revision.clone(), machine: header.machine.clone() };
         stored.resumed.push(resumed);
         stored = RunHeader { status: Status::Running, message: None, end: None, ..stored };

@@ -115,6 +115,8 @@ fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
     bytes.extend(br#"{"epoch":5,"st"#);
     fs::write(path.join("metrics.jsonl"), bytes).unwrap();
 
+    fs::write(path.join("run.json.77.tmp"), b"{ half").unwrap();
+
     let mut folder = RunFolder::resume(&path, &header()).unwrap();
     assert_eq!(folder.last_epoch(), 4);
     folder.truncate_after(2).unwrap();

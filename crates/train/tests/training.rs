@@ -216,6 +216,30 @@ fn what_is_not_a_number_never_replaces_a_good_checkpoint() {
     assert_eq!(names, ["epoch-00001-step-0000000", "epoch-00002-step-0000000"]);
 }
 
+#[test]
+fn a_run_that_cannot_go_on_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let error = go(&mlp(), &training(3), &path, Some(15)).unwrap_err();
+    assert!(matches!(error, Error::Interrupted { epoch: 2, .. }), "{error}");
+    std::fs::remove_file(path.join("metrics.jsonl")).unwrap();
+    let error = go(&mlp(), &training(3), &path, None).unwrap_err();
+    let header = read_run(&path).unwrap().header;
+    assert_eq!((header.status, header.message), (Status::Failed, Some(error.to_string())));
+}
+
+#[test]
+fn the_learning_rate_of_a_row_is_that_of_its_last_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let cycle = Training { schedule: Schedule::OneCycle { peak: 0.5 }, batch_size: 250, ..training(2) };
+    go(&mlp(), &cycle, &path, None).unwrap();
+    // Both last steps lie half a step off the top or the end, of the same number of steps.
+    let rates: Vec<f64> = read_run(&path).unwrap().rows.iter().map(|row| row.learning_rate).collect();
+    let top = cycle.optimiser.learning_rate();
+    assert!(rates[0] > 0.5 * top && rates[0] < top && (rates[0] + rates[1] - top).abs() < 1e-12, "{rates:?}");
+}
+
 fn same_with_any_number_of_threads(network: &Network) {
     let folder = tempfile::tempdir().unwrap();
     let results: Vec<_> = [1, 2, 4]
