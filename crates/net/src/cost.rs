@@ -3,7 +3,7 @@
 //! A linear layer with `r` outputs and `c` inputs left holds `r c` weights and `r` biases and makes `r c`
 //! multiply-accumulates; a convolution holds `k^2` times as many weights and uses each at every position of its output.
 //! Pruned inputs and pruned outputs are both taken off. In expected costs a unit counts as open with the probability
-//! that its gates are, a sum's where those of one of its terms are.
+//! that all units it stems from are, a sum's where those of one of its terms are.
 
 use std::sync::Arc;
 
@@ -67,18 +67,18 @@ pub struct Probabilities {
     by_space: Vec<Option<Tensor>>,
 }
 
-/// Gates of one space, one for each unit of a node.
+/// Units of one space that those of a node stem from, one for each: where they are closed, it is.
 #[derive(Debug, Clone)]
-struct Gates {
+struct Origins {
     space: SpaceId,
-    /// For each unit of the node, the unit of the space whose gate it is.
+    /// For each unit of the node, the unit of the space.
     units: Arc<[u32]>,
     /// How probable it is that each is open, (n,).
     open: Tensor,
 }
 
-/// One way for the units of a node to be open: each unit's gates all are.
-type Way = Vec<Gates>;
+/// One way for the units of a node to be open: all that each stems from are.
+type Way = Vec<Origins>;
 
 /// Most ways that a sum may have: each doubles the work.
 const MOST_WAYS: usize = 10;
@@ -111,9 +111,9 @@ impl Probabilities {
         given.into_iter().try_for_each(|(space, open)| expect_units(net, space, open))
     }
 
-    fn gates(&self, space: SpaceId) -> Option<Gates> {
+    fn origins(&self, space: SpaceId) -> Option<Origins> {
         let open = self.by_space[space].clone()?;
-        Some(Gates { space, units: (0..open.elem_count() as u32).collect(), open })
+        Some(Origins { space, units: (0..open.elem_count() as u32).collect(), open })
     }
 }
 
@@ -126,8 +126,8 @@ fn expect_units(net: &Net, space: SpaceId, open: &Tensor) -> Result<()> {
     Ok(())
 }
 
-impl Gates {
-    /// The gates of a flattening: each position of a channel becomes a unit.
+impl Origins {
+    /// Those of a flattening: each position of a channel becomes a unit.
     fn spread(&self, positions: usize) -> Result<Self> {
         let units = self.units.iter().flat_map(|&unit| std::iter::repeat_n(unit, positions)).collect();
         let n = self.units.len();
@@ -135,7 +135,7 @@ impl Gates {
         Ok(Self { space: self.space, units, open })
     }
 
-    /// The gates of the units at these places.
+    /// Those of the units at these places.
     fn take(&self, places: &[u32]) -> Result<Self> {
         let units = places.iter().map(|&place| self.units[place as usize]).collect();
         let open = self.open.index_select(&Tensor::new(places, self.open.device())?, 0)?;
@@ -146,7 +146,7 @@ impl Gates {
         self.space == other.space && self.units == other.units
     }
 
-    /// The probabilities of those gates that no unit has among `earlier` ones, 1 for all others; none if all are 1.
+    /// The probabilities of those that no unit has among `earlier` ones, 1 for all others; none if all are 1.
     fn new_beside(&self, earlier: &[&Self]) -> Result<Option<Tensor>> {
         let had = |unit: usize| earlier.iter().any(|e| e.space == self.space && e.units[unit] == self.units[unit]);
         let had: Vec<f32> = (0..self.units.len()).map(|unit| f32::from(u8::from(had(unit)))).collect();
@@ -217,7 +217,7 @@ impl Net {
     ///
     /// # Errors
     /// If a probability tensor does not have a value for each unit of its space, or the terms of sums have so many
-    /// different sets of gates that combining them would take too long.
+    /// different origins that combining them would take too long.
     pub fn expected_cost(&self, open: &Probabilities) -> Result<Vec<ExpectedCost>> {
         let device = open.by_space.iter().flatten().next().map_or(&Device::Cpu, |p| p.device()).clone();
         let per_node = self.open_probabilities(open)?;
@@ -244,24 +244,24 @@ impl Net {
         ways.iter().zip(self.nodes()).map(|(ways, node)| probability(ways, &node.name)).collect()
     }
 
-    /// For every node, the ways in which its units can be open: for a sum those of its terms, which may share gates.
+    /// For every node, the ways in which its units can be open: for a sum those of its terms, which may share origins.
     fn ways(&self, open: &Probabilities) -> Result<Vec<Vec<Way>>> {
         let mut per_node: Vec<Vec<Way>> = Vec::with_capacity(self.nodes().len());
         for (id, node) in self.nodes().iter().enumerate() {
-            let each = |f: &dyn Fn(&Gates) -> Result<Gates>| -> Result<Vec<Way>> {
+            let each = |f: &dyn Fn(&Origins) -> Result<Origins>| -> Result<Vec<Way>> {
                 per_node[node.inputs[0]].iter().map(|way| way.iter().map(f).collect()).collect()
             };
             let mut ways = match &node.layer {
                 Layer::Input { .. } | Layer::Linear { .. } | Layer::Conv2d { .. } => vec![Way::new()],
-                Layer::Flatten => each(&|gates| gates.spread(self.shape(node.inputs[0]).positions()))?,
-                Layer::Take { units } => each(&|gates| gates.take(units))?,
+                Layer::Flatten => each(&|origins| origins.spread(self.shape(node.inputs[0]).positions()))?,
+                Layer::Take { units } => each(&|origins| origins.take(units))?,
                 Layer::Add => {
                     let terms = node.inputs.iter().flat_map(|&input| &per_node[input]);
                     terms.fold(Vec::new(), with)
                 }
                 _ => per_node[node.inputs[0]].clone(),
             };
-            if let (true, Some(own)) = (self.makes_space(id), open.gates(self.space(id))) {
+            if let (true, Some(own)) = (self.makes_space(id), open.origins(self.space(id))) {
                 ways.iter_mut().for_each(|way| way.insert(0, own.clone()));
             }
             per_node.push(ways);
@@ -270,7 +270,7 @@ impl Net {
     }
 }
 
-/// `ways` or `way`: one that asks for all the gates of another, and more, adds nothing to it.
+/// `ways` or `way`: one that asks for all the origins of another, and more, adds nothing to it.
 fn with(mut ways: Vec<Way>, way: &Way) -> Vec<Way> {
     let includes = |a: &Way, b: &Way| b.iter().all(|b| a.iter().any(|a| a.are(b)));
     if !ways.iter().any(|other| includes(way, other)) {
@@ -283,7 +283,7 @@ fn with(mut ways: Vec<Way>, way: &Way) -> Vec<Way> {
 /// How probable it is that each unit is open in one of these ways, or none where all are: by inclusion and exclusion.
 fn probability(ways: &[Way], node: &str) -> Result<Option<Tensor>> {
     if ways.len() > MOST_WAYS {
-        let problem = format!("sums terms with {} different sets of gates, expected {MOST_WAYS} at most", ways.len());
+        let problem = format!("sums terms of {} different origins, expected {MOST_WAYS} at most", ways.len());
         return Err(Error::layer(node, problem));
     }
     let mut total: Option<Tensor> = None;
@@ -299,14 +299,14 @@ fn probability(ways: &[Way], node: &str) -> Result<Option<Tensor>> {
     Ok(total)
 }
 
-/// How probable it is that all these gates of each unit are open; none without gates.
-fn all_open<'a>(gates: impl Iterator<Item = &'a Gates>) -> Result<Option<Tensor>> {
-    let (mut product, mut earlier): (Option<Tensor>, Vec<&Gates>) = (None, Vec::new());
-    for gates in gates {
-        if let Some(p) = gates.new_beside(&earlier)? {
+/// How probable it is that all these origins of each unit are open; none without any.
+fn all_open<'a>(all: impl Iterator<Item = &'a Origins>) -> Result<Option<Tensor>> {
+    let (mut product, mut earlier): (Option<Tensor>, Vec<&Origins>) = (None, Vec::new());
+    for origins in all {
+        if let Some(p) = origins.new_beside(&earlier)? {
             product = Some(product.map_or(Ok(p.clone()), |product| product * p)?);
         }
-        earlier.push(gates);
+        earlier.push(origins);
     }
     Ok(product)
 }
