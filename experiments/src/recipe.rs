@@ -143,7 +143,8 @@ impl Model {
             Self::Lenet5 { sizes, .. } if *sizes == l0_lenet5::lenet5_caffe() => published::LENET5.into(),
             Self::Lenet5 { sizes, .. } => format!("LeNet-5 {}-{}-{}", sizes.maps1, sizes.maps2, sizes.hidden),
             Self::WideResnet { sizes, .. } => {
-                format!("WRN-{}-{} on CIFAR-{}", sizes.depth, sizes.width, sizes.classes)
+                let inner = sizes.inner.as_ref().map_or(String::new(), |inner| format!(" ({})", joined(inner, "-")));
+                format!("WRN-{}-{}{inner} on CIFAR-{}", sizes.depth, sizes.width, sizes.classes)
             }
         }
     }
@@ -342,7 +343,7 @@ impl Recipe {
     }
 }
 
-fn joined(values: &[f64], separator: &str) -> String {
+fn joined<T: ToString>(values: &[T], separator: &str) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 

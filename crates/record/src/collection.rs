@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::compare::{differences, settled, shown};
+use crate::compare::{Difference, differences, settled, shown};
 use crate::{Reference, Result, Run, RunHeader, Status, Summary, find_runs, read_run};
 
 /// All runs below a folder.
@@ -41,6 +41,7 @@ impl Collection {
         for (group, settings) in groups.iter_mut().zip(told_apart) {
             group.settings = settings;
         }
+        letter(&mut groups);
         groups
     }
 
@@ -48,6 +49,25 @@ impl Collection {
     pub fn warnings(&self) -> Vec<String> {
         self.runs.iter().flat_map(|run| run.warnings.iter().cloned()).collect()
     }
+}
+
+/// Most characters of settings that stand in a label; longer ones go into a note.
+const SETTINGS_IN_LABEL: usize = 40;
+
+/// Gives the groups with many settings a letter, a, b and so on for each network: a table is of one.
+fn letter(groups: &mut [Group]) {
+    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
+    for group in groups.iter_mut().filter(|group| group.settings.join(", ").len() > SETTINGS_IN_LABEL) {
+        let index = used.entry(&group.header().network).or_default();
+        group.letter = Some(letters(*index));
+        *index += 1;
+    }
+}
+
+/// a to z, then aa, ab and so on.
+fn letters(index: usize) -> String {
+    let last = char::from(b'a' + (index % 26) as u8);
+    if index < 26 { last.into() } else { letters(index / 26 - 1) + &last.to_string() }
 }
 
 /// The finished runs for which there is a later one of the same seed and identity, with that one.
@@ -92,12 +112,14 @@ pub struct Group<'a> {
     /// What tells this group from others in a table: the settings in which it differs from those of its recipe, as
     /// `epochs = 30`; before them the recipe's name, if another one has its title.
     pub settings: Vec<String>,
+    /// What stands for the settings where they are many, and is explained by one of the [`notes`].
+    pub letter: Option<String>,
 }
 
 impl<'a> Group<'a> {
     fn new(mut runs: Vec<&'a Run>) -> Self {
         runs.sort_by_key(|run| run.header.seed);
-        Self { runs, settings: Vec::new() }
+        Self { runs, settings: Vec::new(), letter: None }
     }
 
     /// What the runs have in common.
@@ -105,10 +127,15 @@ impl<'a> Group<'a> {
         &self.runs[0].header
     }
 
-    /// The recipe as a table calls it, with the settings that tell it from its like.
+    /// The recipe as a table calls it, with the settings that tell it from its like, or with their letter.
     pub fn label(&self) -> String {
-        let title = self.header().title();
-        if self.settings.is_empty() { title.into() } else { format!("{title} ({})", self.settings.join(", ")) }
+        let (title, settings) = (self.header().title(), self.short_settings());
+        if settings.is_empty() { title.into() } else { format!("{title} ({settings})") }
+    }
+
+    /// The settings, or their letter; nothing if there are none.
+    pub(crate) fn short_settings(&self) -> String {
+        self.letter.clone().unwrap_or_else(|| self.settings.join(", "))
     }
 
     /// The label, with a star if there is a [caveat](RunHeader::caveat) to look for.
@@ -153,16 +180,24 @@ impl<'a> Group<'a> {
         let mut settings = BTreeMap::new();
         let like = |other: &&Group| other.header().recipe == self.header().recipe;
         for other in all.iter().filter(like) {
-            for difference in differences(&own, &told(other.header())) {
-                settings.insert(difference.path, shown(difference.left.as_ref()));
+            for Difference { path, left, .. } in differences(&own, &told(other.header())) {
+                let setting = left.map_or(format!("no {path}"), |value| format!("{path} = {}", shown(Some(&value))));
+                settings.insert(path, setting);
             }
         }
-        name.into_iter().chain(settings.into_iter().map(|(path, value)| format!("{path} = {value}"))).collect()
+        name.into_iter().chain(settings.into_values()).collect()
     }
 }
 
+/// What stands below a table or figure of these groups: what the letters in their labels mean, then all caveats.
+pub fn notes(groups: &[Group]) -> Vec<String> {
+    let settings =
+        groups.iter().filter_map(|group| Some(format!("({}) {}", group.letter.as_ref()?, group.settings.join(", "))));
+    settings.chain(caveats(groups)).collect()
+}
+
 /// What must be said about some of the groups, each thing once, with the groups it is true of.
-pub fn caveats(groups: &[Group]) -> Vec<String> {
+fn caveats(groups: &[Group]) -> Vec<String> {
     let mut said: Vec<(String, Vec<String>)> = Vec::new();
     for group in groups {
         let Some(caveat) = group.header().caveat() else { continue };

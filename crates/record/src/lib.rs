@@ -53,7 +53,7 @@ mod tensorboard;
 mod time;
 mod timing;
 
-pub use collection::{Collection, Group, caveats};
+pub use collection::{Collection, Group, notes};
 pub use error::{Error, Result};
 pub use folder::RunFolder;
 pub use header::{DataId, FORMAT, Resumed, RunHeader};

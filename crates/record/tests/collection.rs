@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use l0_record::{Collection, Outcome, RunFolder, RunHeader, runs_table};
+use l0_record::{Collection, Outcome, RunFolder, RunHeader, notes, runs_table};
 use serde_json::{Value, json};
 
 fn header(recipe: &str, seed: u64, config: Value) -> RunHeader {
@@ -38,6 +38,24 @@ fn seeds_are_summed_up_and_settings_told_apart() {
     assert_eq!(errors.values, [1.6, 1.4]);
     assert_eq!(errors.to_string(), "1.50 ± 0.14");
     assert_eq!(groups[1].architecture(), [212, 91]);
+}
+
+#[test]
+fn many_settings_are_a_letter_with_a_note() {
+    let root = tempfile::tempdir().unwrap();
+    let old = json!({ "constraint": { "learning_rate": 1e-4 }, "frozen_epochs": 2 });
+    let new = json!({ "constraint": { "learning_rate": 1e-3 }, "frozen_epochs": 14, "l2": "detached" });
+    finished(root.path(), "a", header("con-0.5", 1, old), 13.7, &[]);
+    finished(root.path(), "b", header("con-0.5", 1, new), 13.6, &[]);
+    let collection = Collection::read(root.path()).unwrap();
+    let groups = collection.groups();
+    let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
+    assert_eq!(labels, ["con-0.5 (a)", "con-0.5 (b)"]);
+    let expected = [
+        "(a) constraint.learning_rate = 0.0001, frozen_epochs = 2, no l2",
+        "(b) constraint.learning_rate = 0.001, frozen_epochs = 14, l2 = detached",
+    ];
+    assert_eq!(notes(&groups), expected);
 }
 
 #[test]

@@ -24,11 +24,15 @@ pub struct Config {
     pub classes: usize,
     /// What a BatchNorm makes of a closed map: the formula's constant (as in the paper), or nothing.
     pub closed: ClosedMaps,
+    /// Maps between the convolutions of each block, for a network as slim as gates would leave it; as a rule a block has as
+    /// many there as it hands on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner: Option<Vec<usize>>,
 }
 
 impl Config {
     fn new(depth: usize, width: usize, classes: usize) -> Self {
-        Self { image: (3, 32, 32), depth, width, classes, closed: ClosedMaps::Constant }
+        Self { image: (3, 32, 32), depth, width, classes, closed: ClosedMaps::Constant, inner: None }
     }
 }
 
@@ -53,7 +57,7 @@ const DROPRATE: f64 = 0.3;
 /// A network without gates.
 ///
 /// # Errors
-/// If a size is 0 or the depth is not 6 n + 4.
+/// If a size is 0, the depth is not 6 n + 4, or there is not one of the inner sizes for each block.
 pub fn dense(config: &Config) -> Result<Network, Error> {
     Network::new(chain(config, 0.0)?.build()?, &[])
 }
@@ -102,6 +106,12 @@ fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
         let problem = format!("depth {} of a Wide ResNet is not 6 n + 4 with n of 1 or more", config.depth);
         return Err(Error::Layer { node: "image".into(), problem });
     }
+    let blocks = 3 * per_group(config);
+    if let Some(inner) = config.inner.as_ref().filter(|inner| inner.len() != blocks) {
+        let problem =
+            format!("{} inner sizes for a Wide ResNet of {blocks} blocks, expected one for each", inner.len());
+        return Err(Error::Layer { node: "image".into(), problem });
+    }
     let (c, h, w) = config.image;
     let mut b = Builder::image("image", c, h, w);
     b.conv2d_same("conv", 16, 3, 1);
@@ -110,7 +120,8 @@ fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
         let out = (16 * config.width) << group;
         for i in 0..per_group(config) {
             let stride = if group > 0 && i == 0 { 2 } else { 1 };
-            residual(&mut b, &block(group, i), (maps, out), stride, config.closed, dropout);
+            let inner = config.inner.as_ref().map_or(out, |inner| inner[group * per_group(config) + i]);
+            residual(&mut b, &block(group, i), [maps, inner, out], stride, config.closed, dropout);
             maps = out;
         }
     }
@@ -118,12 +129,13 @@ fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
     Ok(b)
 }
 
-fn residual(b: &mut Builder, name: &str, (maps, out): (usize, usize), stride: usize, closed: ClosedMaps, dropout: f64) {
+fn residual(b: &mut Builder, name: &str, maps: [usize; 3], stride: usize, closed: ClosedMaps, dropout: f64) {
+    let [maps, inner, out] = maps;
     let input = b.tip();
     let active = b.batch_norm(&format!("{name}.bn1"), closed).relu().tip();
     let skip =
         if maps == out && stride == 1 { input } else { b.conv2d_same(&format!("{name}.short"), out, 1, stride).tip() };
-    b.at(active).conv2d_same(&format!("{name}.conv1"), out, 3, 1);
+    b.at(active).conv2d_same(&format!("{name}.conv1"), inner, 3, 1);
     b.batch_norm(&format!("{name}.bn2"), closed).relu().dropout(dropout);
     b.conv2d_same(&format!("{name}.conv2"), out, 3, stride).add(skip);
 }
@@ -154,6 +166,15 @@ mod tests {
         let group2 = halving(160, 320, 16) + 3 * block(320, 16);
         let group3 = halving(320, 640, 8) + 3 * block(640, 8);
         conv(3, 16, 3, 32) + group1 + group2 + group3 + 640 * 10
+    }
+
+    #[test]
+    fn a_slim_network_is_as_small_as_gates_leave_one() {
+        let slim = Config { inner: Some(vec![11, 12, 19, 19, 28, 29]), ..wrn_16_1(10) };
+        assert_eq!(dense(&wrn_16_1(10)).unwrap().net().cost().params(), 175_066);
+        assert_eq!(dense(&slim).unwrap().net().cost().params(), 87_734); // as wrn-16-1-con-0.5 keeps
+        let error = dense(&Config { inner: Some(vec![11, 12]), ..slim }).unwrap_err().to_string();
+        assert!(error.contains("2 inner sizes for a Wide ResNet of 6 blocks"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How a constraint was met.
 
 use super::{Curve, epoch, shown, slug};
-use crate::collection::caveats;
+use crate::collection::notes;
 use crate::plot::{Axis, Chart, Color, Figure};
 use crate::{EpochRow, Group, Named};
 
@@ -18,14 +18,14 @@ pub fn constraint(network: &str, group: &Group) -> Figure {
     let multipliers = chart("multiplier", |row| &row.multipliers);
     let violations = chart("expected density less its target", |row| &row.violations);
     Figure {
-        name: slug(&["constraint", network, &group.header().recipe, &group.settings.join(" ")]),
+        name: slug(&["constraint", network, &group.header().recipe, &group.short_settings()]),
         title: format!("{network}, {}: how the target is met", group.label()),
         caption: "Left, the multiplier of each constraint, which grows while the constraint is violated. \
                   Right, the violation: at or below zero the target is met."
             .into(),
         charts: vec![multipliers, violations],
         height: 260.0,
-        notes: caveats(std::slice::from_ref(group)),
+        notes: notes(std::slice::from_ref(group)),
         ..Figure::default()
     }
 }

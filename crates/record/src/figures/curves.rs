@@ -1,7 +1,7 @@
 //! Quantities over the course of training.
 
 use super::{Curve, color, epoch, slug, step};
-use crate::collection::caveats;
+use crate::collection::notes;
 use crate::plot::{Axis, Chart, Figure, Mark};
 use crate::{EpochRow, Group};
 
@@ -28,7 +28,7 @@ pub fn work(network: &str, groups: &[Group]) -> Figure {
             .into(),
         charts: vec![expected, left, time],
         columns: 3,
-        notes: caveats(groups),
+        notes: notes(groups),
         ..Figure::default()
     }
 }
@@ -48,7 +48,7 @@ pub fn errors(network: &str, groups: &[Group]) -> Figure {
                   training batches, with sampled gates. Means over the seeds with their range."
             .into(),
         charts: vec![test, train],
-        notes: caveats(groups),
+        notes: notes(groups),
         ..Figure::default()
     }
 }
@@ -67,7 +67,7 @@ pub fn open_units(network: &str, groups: &[Group]) -> Figure {
         charts: layers.iter().map(chart).collect(),
         columns: layers.len().clamp(1, 4),
         height: 260.0,
-        notes: caveats(groups),
+        notes: notes(groups),
         ..Figure::default()
     }
 }

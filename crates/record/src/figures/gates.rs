@@ -1,7 +1,7 @@
 //! Gates: their distribution, and what became of them.
 
 use super::{shown, slug};
-use crate::collection::caveats;
+use crate::collection::notes;
 use crate::plot::{Axis, Cell, Chart, Color, ColorBar, Figure, Mark, Point, Shape};
 use crate::{EpochRow, Group, Named, Run};
 
@@ -65,7 +65,7 @@ pub fn gates_over_time(network: &str, group: &Group) -> Figure {
         Chart::new(*layer, epochs, values).with("", Color::Muted, Mark::Cells(cells(&run.rows, layer, last)))
     };
     Figure {
-        name: slug(&["gates", network, &group.header().recipe, &group.settings.join(" ")]),
+        name: slug(&["gates", network, &group.header().recipe, &group.short_settings()]),
         title: format!("{network}, {}: gates over time", group.label()),
         caption: format!(
             "How the gates of each layer spread over their values, epoch by epoch, in the run of seed {}.",
@@ -79,7 +79,7 @@ pub fn gates_over_time(network: &str, group: &Group) -> Figure {
             low: "0 %".into(),
             high: "100 %".into(),
         }),
-        notes: caveats(std::slice::from_ref(group)),
+        notes: notes(std::slice::from_ref(group)),
         ..Figure::default()
     }
 }
@@ -118,7 +118,7 @@ pub fn input_gates(network: &str, groups: &[Group]) -> Figure {
         columns: 4,
         height: 252.0,
         color_bar: Some(ColorBar { label: "gate".into(), low: "0".into(), high: "1".into() }),
-        notes: caveats(groups),
+        notes: notes(groups),
         ..Figure::default()
     }
 }
@@ -128,7 +128,8 @@ fn picture(group: &Group, run: &Run) -> Option<Chart> {
     let open = gates.iter().filter(|&&gate| gate > 0.0).count();
     let levels: Vec<f64> = gates.iter().map(|&gate| f64::from(gate)).collect();
     let star = if group.header().caveat().is_some() { " *" } else { "" };
-    let settings = group.settings.iter().map(|setting| format!("{setting}: "));
-    let note = format!("{}{open} of {} open", settings.collect::<String>(), gates.len());
+    let settings = group.short_settings();
+    let colon = if settings.is_empty() { "" } else { ": " };
+    let note = format!("{settings}{colon}{open} of {} open", gates.len());
     (open < gates.len()).then(|| Chart::picture(format!("{}{star}", group.header().title()), note, SIDE, &levels))
 }

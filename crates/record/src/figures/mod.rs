@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_curve_is_the_mean_of_the_runs_that_got_there() {
         let runs = [run(1, &[4.0, 2.0]), run(2, &[6.0])];
-        let group = Group { runs: runs.iter().collect(), settings: Vec::new() };
+        let group = Group { runs: runs.iter().collect(), settings: Vec::new(), letter: None };
         let curve = Curve::of(&group, epoch, |row| row.test_error_percent);
         assert_eq!(curve.mean, [(1.0, 5.0), (2.0, 2.0)]);
         assert_eq!(curve.band, [(1.0, 4.0, 6.0), (2.0, 2.0, 2.0)]);

@@ -1,7 +1,7 @@
 //! Error against what remains: ours, the paper's, and others'.
 
 use super::{color, slug};
-use crate::collection::caveats;
+use crate::collection::notes;
 use crate::plot::{Axis, Chart, Color, Figure, Mark, Point, Shape};
 use crate::{Group, Reference, Run};
 
@@ -36,7 +36,7 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
         charts: SIZES.iter().map(|size| chart(size, network, groups, references)).collect(),
         columns: 1,
         height: 380.0,
-        notes: caveats(groups),
+        notes: notes(groups),
         ..Figure::default()
     }
 }
@@ -84,7 +84,7 @@ fn own(chart: Chart, size: &Size, group: &Group, index: usize) -> Chart {
         Some(Point { at, ..Point::default() })
     };
     let seeds: Vec<Point> = group.finished().filter_map(one).collect();
-    let label = group.settings.join(", ");
+    let label = group.short_settings();
     let point = Point { at, label, spread: None };
     let chart = if seeds.len() > 1 { with_points(chart, "", color(index), Shape::Dot, seeds) } else { chart };
     with_points(chart, &group.marked_label(), color(index), Shape::Disc, vec![point])

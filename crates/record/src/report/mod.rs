@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::collection::caveats;
+use crate::collection::notes;
 use crate::error::At;
 use crate::figures::{self, GateCurves};
 use crate::plot::Figure;
@@ -133,7 +133,7 @@ impl Report {
         let figures = all.filter(|figure| !figure.is_empty()).collect();
         let sources = tables::sources(&network, &groups, &self.references).into_iter().enumerate();
         let sources = sources.map(|(index, source)| format!("{} {source}", tables::note_sign(index)));
-        let notes = sources.chain(caveats(&groups)).collect();
+        let notes = sources.chain(notes(&groups)).collect();
         Section { network, groups, notes, figures }
     }
 }
