@@ -72,6 +72,27 @@ fn the_same_runs_make_the_same_report() {
 }
 
 #[test]
+fn pictures_of_runs_that_are_gone_go_with_them() {
+    let root = tempfile::tempdir().unwrap();
+    let pictures: Vec<_> =
+        written(root.path()).into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".svg")).collect();
+    let folder = root.path().join("figures");
+    fs::write(folder.join("mine.svg"), "<svg/>").unwrap();
+    assert!(pictures.iter().all(|name| folder.join(name).exists()));
+    for entry in fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() && entry != folder {
+            fs::remove_dir_all(entry).unwrap();
+        }
+    }
+    let left = write(&made_up::report(), root.path());
+    let mut names: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["hard-concrete.svg", "mine.svg"]);
+    assert!(left.len() < pictures.len());
+}
+
+#[test]
 fn the_page_needs_nothing_but_itself() {
     let root = tempfile::tempdir().unwrap();
     let files = written(root.path());
