@@ -168,8 +168,12 @@ impl Model {
 /// the gates to be chosen while it rises, and fast enough for weights to settle once they are.
 const MULTIPLIER_RATE: f64 = 0.02;
 
-/// Gallego-Posada et al. let the gates of a Wide ResNet learn 60 times as fast as its weights.
+/// Gallego-Posada et al. let the gates of a WRN-28-10 learn 60 times as fast as its weights.
 const GATE_RATE: f64 = 60.0;
+
+/// The width they do it at. The fewer maps, the more the loss hangs on each of them and the further a minibatch throws its
+/// gate: at this rate chance closes those of a WRN-16-1 (docs/decisions/042-targets.md).
+const GATE_RATE_WIDTH: f64 = 10.0;
 
 /// More units than any layer here has.
 const LARGEST_SIZE: u64 = 100_000;
@@ -248,11 +252,10 @@ impl Recipe {
         }
     }
 
-    /// The same with gates that learn [`GATE_RATE`] times as fast as the weights, and stand still in the last tenth of the
+    /// The same with gates that learn at this rate, more than the weights', and stand still in the last tenth of the
     /// training: what the gates of a Wide ResNet need to close, and its weights to settle once they have.
     #[must_use]
-    pub(crate) fn with_fast_gates(self) -> Self {
-        let learning_rate = GATE_RATE * self.training.optimiser.learning_rate();
+    pub(crate) fn with_fast_gates(self, learning_rate: f64) -> Self {
         let training = Training {
             gate_optimiser: Optimiser::Sgd { learning_rate, momentum: 0.9, nesterov: false },
             frozen_epochs: self.training.epochs / 10,
@@ -264,15 +267,20 @@ impl Recipe {
     /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
     /// expected to be open, the most probable first, so that the network is as small as was asked. Those of a Wide ResNet
     /// learn faster and do not feel the weight decay, which at that speed would be a price of its own, and its closed maps
-    /// stay zero after their normalisation (Gallego-Posada et al. 2022); they are chosen in the first three tenths of the
-    /// training, and in the rest of it the weights that are left learn without their noise.
+    /// stay zero after their normalisation (Gallego-Posada et al. 2022). Where it is narrower than theirs, the gates are
+    /// slower and the multiplier faster by as much, so that the target is met as soon. They are chosen in the first three
+    /// tenths of the training, and in the rest of it the weights that are left learn without their noise.
     #[must_use]
     pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
         self.model.set_lambdas(&[0.0]);
+        let mut learning_rate = MULTIPLIER_RATE / self.training.epochs as f64;
         if let Model::WideResnet { sizes, l2, .. } = &mut self.model {
             sizes.closed = ClosedMaps::Zero;
             *l2 = L2::Detached;
-            self = self.with_fast_gates();
+            let narrower = GATE_RATE_WIDTH / sizes.width as f64;
+            learning_rate *= narrower;
+            let gate_rate = GATE_RATE * self.training.optimiser.learning_rate() / narrower;
+            self = self.with_fast_gates(gate_rate);
             self.training.frozen_epochs = 7 * self.training.epochs / 10;
         }
         let (what, typed, shown) = match (&targets, quantity) {
@@ -286,7 +294,6 @@ impl Recipe {
             "MACs" => Some(format!("{}-con-macs", self.model.short())),
             _ => Some(format!("{}-con", self.model.short())),
         };
-        let learning_rate = MULTIPLIER_RATE / self.training.epochs as f64;
         let training = Training {
             estimator: Estimator::TopK,
             constraint: Some(Constraint { targets, quantity, learning_rate, restart: true }),
@@ -378,7 +385,7 @@ mod tests {
             assert_eq!(held, *constrained, "{}", row.name);
         }
         let short = constrained.clone().with_epochs(5);
-        assert_eq!((short.training.frozen_epochs, short.training.constraint.unwrap().learning_rate), (3, 0.004));
+        assert_eq!((short.training.frozen_epochs, short.training.constraint.unwrap().learning_rate), (3, 0.04));
     }
 
     #[test]
