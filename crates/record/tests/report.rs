@@ -5,7 +5,7 @@ mod made_up;
 use std::fs;
 use std::path::Path;
 
-use l0_record::{Collection, EpochRow, Report, RunFolder, RunHeader, Status, splice};
+use l0_record::{Collection, EpochRow, Outcome, Report, RunFolder, RunHeader, Status, splice};
 
 /// A report on a few short runs, and the files it wrote by name.
 fn written(root: &Path) -> Vec<(String, String)> {
@@ -113,6 +113,23 @@ fn the_table_has_the_published_row_under_ours() {
     let ours = lines.iter().position(|line| line.starts_with("| L0, λ separate *")).unwrap();
     assert!(lines[ours].contains("±") && lines[ours + 1].contains("266-88-33"), "{}", lines[ours + 1]);
     assert!(lines.iter().any(|line| line.starts_with("| BC-GNJ ³")));
+}
+
+#[test]
+fn several_settings_of_a_row_share_its_published_one() {
+    let root = tempfile::tempdir().unwrap();
+    let reference = made_up::references().remove(0);
+    for epochs in [30, 200] {
+        let header = RunHeader::new("mlp-l0", 1, serde_json::json!({ "epochs": epochs }));
+        let header = RunHeader { network: reference.network.clone(), reference: Some(reference.clone()), ..header };
+        let folder = RunFolder::create(root.path().join(epochs.to_string()), &header).unwrap();
+        folder.finish(Outcome { test_error_percent: Some(1.5), ..Outcome::default() }).unwrap();
+    }
+    let files = write(&made_up::report(), root.path());
+    let table: Vec<&str> =
+        file(&files, "REPORT.md").lines().skip_while(|line| !line.starts_with("| mlp-l0 (epochs = 200)")).collect();
+    assert!(table[1].starts_with("| mlp-l0 (epochs = 30)"), "{}", table[1]);
+    assert!(table[2].starts_with("| ↳ published"), "{}", table[2]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{Align, Collection, Group, Machine, Outcome, Reference, Run, Status, 
 
 const NONE: &str = "–";
 
-/// A network's recipes, under each the published row that it repeats, then what others published.
+/// A network's recipes, under each the published row that it repeats, once for all its settings; then what others published.
 pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([
@@ -18,9 +18,11 @@ pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -
         ("MACs kept %", Right),
     ]);
     let sources = sources(network, groups, references);
-    for group in groups.iter().filter(|group| group.finished().count() > 0) {
+    let shown: Vec<&Group> = groups.iter().filter(|group| group.finished().count() > 0).collect();
+    for (index, group) in shown.iter().enumerate() {
         table.push(own_row(group));
-        if let Some(row) = &group.header().reference {
+        let is_last = |row: &&Reference| !shown.get(index + 1).is_some_and(|next| next.repeats(row));
+        if let Some(row) = group.header().reference.as_ref().filter(is_last) {
             let label =
                 if row.network == network { "↳ published".into() } else { format!("↳ published, {}", row.network) };
             table.push_muted(published_row(&label, row, &sources));
