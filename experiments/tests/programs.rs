@@ -4,9 +4,12 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use l0::{Quantity, Targets};
 use l0_data::idx::Idx;
 use l0_data::{Digits, Split};
-use l0_record::{Status, read_run};
+use l0_experiments::recipes;
+use l0_experiments::session::REVISION;
+use l0_record::{RunFolder, RunHeader, Status, read_run};
 
 fn program(name: &str) -> Command {
     let mut path = std::env::current_exe().unwrap();
@@ -67,6 +70,7 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     let read = read_run(&folder).unwrap();
     assert_eq!((read.header.status, read.rows.len()), (Status::Finished, 3));
     assert_eq!(read.header.scaled_down.as_deref(), Some("3 of 200 epochs"));
+    assert_eq!(read.header.revision, REVISION);
     assert_eq!(read.header.outcome.weights_total, Some(266_200));
     assert_eq!(read.header.outcome.test_error_percent, read.rows[2].test_error_percent);
     assert!(ok("reproduce-mnist", &args).contains("finished before"));
@@ -87,10 +91,25 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert!(said.contains("the whole network") && said.contains("266610"), "{said}");
 
     let readme = temp.path().join("README.md");
-    std::fs::write(&readme, "<!-- results:start -->\n<!-- results:end -->\n").unwrap();
+    let before = "<!-- results:start -->\n<!-- results:end -->\n";
+    std::fs::write(&readme, before).unwrap();
+    assert!(program("report").arg(&out).current_dir(temp.path()).output().unwrap().status.success());
+    assert!(out.join("report.html").exists() && out.join("REPORT.md").exists());
+    assert_eq!(std::fs::read_to_string(&readme).unwrap(), before, "a report on another folder leaves the README alone");
     ok("report", &[out.to_str().unwrap(), "--readme", readme.to_str().unwrap()]);
     assert!(std::fs::read_to_string(readme).unwrap().contains("3 of 200 epochs"));
-    assert!(out.join("report.html").exists() && out.join("REPORT.md").exists());
+}
+
+#[test]
+fn held_out_images_are_said_beside_other_caveats() {
+    let temp = tempfile::tempdir().unwrap();
+    mnist_folder(temp.path());
+    let out = temp.path().join("runs");
+    let (data, folder) = (temp.path().to_str().unwrap(), out.to_str().unwrap());
+    ok("reproduce-mnist", &["mlp-l0", "--data", data, "--epochs", "1", "--validation", "100", "--out", folder]);
+    let header = read_run(out.join("mlp-l0/seed-1")).unwrap().header;
+    let caveats = "1 of 200 epochs; tested on 100 training images that were held out";
+    assert_eq!(header.scaled_down.as_deref(), Some(caveats));
 }
 
 /// Noise as the binary files of CIFAR-10: 5 x 52 images to train on, 60 to test.
@@ -168,6 +187,9 @@ fn quickstart_needs_nothing_and_ends_with_equal_files() {
     let said = ok("quickstart", &["--epochs", "2", "--out", out]);
     assert!(said.contains("gated against compact: largest difference"), "{said}");
     assert!(temp.path().join("quickstart/seed-1/compact.onnx").exists());
+    // The file says that its digits are drawn: they are drawn again, and no other data set is asked for.
+    let file = temp.path().join("quickstart/seed-1/compact.safetensors");
+    assert!(ok("verify", &[file.to_str().unwrap()]).contains("equal to the gated network"));
     // A second one takes a folder of its own.
     ok("quickstart", &["--epochs", "1", "--out", out]);
     assert!(temp.path().join("quickstart/seed-1.2/run.json").exists());
@@ -220,6 +242,21 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
     let lines: Vec<&str> = listed.lines().collect();
     assert!(lines[0].starts_with("   0  mlp-con-0.3 seed 1") && lines[0].ends_with("not begun"), "{listed}");
     assert!(lines[1].starts_with("   1  mlp-con-0.6 seed 1") && lines[1].contains("finished, error"), "{listed}");
+
+    // ---- a run that another process is at is left to it, and the others are made
+    let other = recipes::mnist().into_iter().find(|row| row.name == "mlp-l0").unwrap();
+    let other = other.held_to(Targets::Model(0.3), Quantity::Params).with_epochs(2);
+    let path = Path::new(out).join("mlp-con-0.3/seed-1");
+    let finished = read_run(Path::new(out).join("mlp-con-0.6/seed-1")).unwrap().header;
+    let header = RunHeader { data: finished.data, ..RunHeader::new(&other.name, 1, other.config()) };
+    let lock = RunFolder::create(&path, &header).unwrap();
+    assert!(ok("sweep", &with(&["--index", "0"])).contains("mlp-con-0.3 seed 1: another process is at it"));
+    std::fs::write(path.with_extension("log"), "what the other process said\n").unwrap();
+    assert!(ok("sweep", &with(&["--jobs", "2"])).contains("1 of 2 runs are finished"));
+    let log = std::fs::read_to_string(path.with_extension("log")).unwrap();
+    assert!(log.starts_with("what the other process said\n") && log.contains("another process is at it"), "{log}");
+    drop(lock);
+    std::fs::remove_dir_all(path).unwrap();
 
     let said = ok("sweep", &with(&["--jobs", "2"]));
     assert!(said.starts_with("mlp-con-0.3 seed 1: error "), "{said}");

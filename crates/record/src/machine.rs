@@ -107,6 +107,16 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_was_given_back_is_forgotten() {
+        const MUCH: usize = 256 << 20;
+        drop(std::hint::black_box(vec![1u8; MUCH]));
+        let Some(before) = peak_memory_bytes() else { return }; // a system that does not tell
+        forget_peak_memory();
+        let after = peak_memory_bytes().unwrap();
+        assert!(before >= MUCH as u64 && (after == before || after < MUCH as u64), "{before} then {after}");
+    }
+
+    #[test]
     fn this_machine_has_a_core() {
         let here = machine(1);
         assert!(here.cores >= 1 && !here.os.is_empty() && !here.cpu.is_empty());
