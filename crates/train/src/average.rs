@@ -45,6 +45,11 @@ impl Average {
         &self.weights
     }
 
+    /// Puts other values in the place of the averages, which go on from there.
+    pub(crate) fn set(&mut self, weights: Weights) {
+        self.weights = weights;
+    }
+
     /// How many updates it has seen.
     pub fn steps(&self) -> u64 {
         self.steps

@@ -98,11 +98,17 @@ impl<'a> Trainer<'a> {
         self.constraints.as_ref()
     }
 
-    /// Fixes the gates at the values that their average has at test time.
+    /// Fixes the gates at the values that their average has at test time, brought within the constraints first: what is
+    /// left is then no more than was asked for.
     ///
     /// # Errors
     /// If an assignment fails.
-    pub fn freeze_gates(&self) -> Result<()> {
+    pub fn freeze_gates(&mut self) -> Result<()> {
+        if let Some(constraints) = &self.constraints {
+            let averages = self.average.weights();
+            let within = self.network.brought_within(averages, constraints, self.training.estimator)?;
+            self.average.set(within);
+        }
         let averages = self.average.weights();
         let gates = self.params.iter().filter(|param| param.role == l0_net::Role::Mask);
         gates.into_iter().try_for_each(|gate| Ok(gate.var.set(&averages.get(&gate.name)?.copy()?)?))

@@ -297,6 +297,41 @@ fn gates_do_not_move_once_frozen() {
 }
 
 #[test]
+fn frozen_gates_leave_no_more_than_was_asked_for() {
+    // The gates learn too slowly to meet the targets by themselves.
+    let of = |targets, quantity| Constraint { targets, quantity, learning_rate: 1e-4, restart: true };
+    let left = |constraint: Constraint, layers: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let training =
+            Training { frozen_epochs: 2, estimator: Estimator::TopK, constraint: Some(constraint), ..training(3) };
+        let network = lenet5();
+        let outcome = go(&network, &training, &folder.path().join("run"), None).unwrap().outcome;
+        let rows = rows(&folder.path().join("run"));
+        assert_eq!(rows[1].hard_params, rows[2].hard_params);
+        if layers {
+            let open = rows[2].open.iter().zip(network.gated_units());
+            return open.map(|((_, open), units)| *open as f64 / units as f64).collect();
+        }
+        vec![outcome.weights_kept.unwrap() as f64 / outcome.weights_total.unwrap() as f64]
+    };
+    let [model] = left(of(Targets::Model(0.3), Quantity::Params), false)[..] else { panic!("one share") };
+    assert!((0.295..=0.3).contains(&model), "{model}");
+    let targets = [0.5, 0.3, 0.7, 0.1];
+    for (share, target) in left(of(Targets::Layers(targets.to_vec()), Quantity::Params), true).iter().zip(targets) {
+        assert!((target - 0.051..=target).contains(share), "{share} of {target}");
+    }
+}
+
+#[test]
+fn a_resumed_run_with_gates_brought_within_a_constraint_is_undisturbed() {
+    let constraint =
+        Constraint { targets: Targets::Model(0.3), quantity: Quantity::Params, learning_rate: 1e-3, restart: true };
+    let training =
+        Training { frozen_epochs: 2, estimator: Estimator::TopK, constraint: Some(constraint), ..training(3) };
+    resumed_is_undisturbed(&lenet5(), &training, &[10, 1, 13]);
+}
+
+#[test]
 fn an_infinite_loss_ends_the_run_and_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
