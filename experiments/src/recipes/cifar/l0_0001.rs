@@ -2,7 +2,8 @@
 //! Table 2 and Figure 4).
 //!
 //! `just reproduce-cifar wrn-16-1-l0-0.001`, `just reproduce-cifar --profile paper wrn-28-10-l0-0.001`. Paper: 3.83 % on CIFAR-10, 18.75 % on
-//! CIFAR-100. Hardly a gate closes: see `cifar`.
+//! CIFAR-100. Measured for WRN-16-1 in 20 epochs: 12.74 % on CIFAR-10 with 99.8 % of the parameters (one seed). Hardly a gate
+//! closes: see `cifar`.
 
 use super::Setting;
 use crate::Recipe;

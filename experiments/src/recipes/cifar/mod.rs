@@ -1,8 +1,8 @@
 //! Table 2 and Figure 4 of the paper: a file for each row, at the size of a profile.
 //!
-//! In others' repetitions the paper's recipe keeps nearly every map once its gates are read hard: the price of a map is far too low, and the gates learn
-//! as slowly as the weights. So its rows stand beside rows whose gates do close: with a learning rate of their own, and
-//! with a density that they are held to.
+//! In others' repetitions the paper's recipe keeps nearly every map once its gates are read hard, and so it does here: the
+//! price of a map is far too low, and the gates learn as slowly as the weights. So its rows stand beside rows whose gates do
+//! close: with a learning rate of their own, and with a density that they are held to.
 
 mod con;
 mod dense;
