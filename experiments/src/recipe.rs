@@ -120,6 +120,15 @@ impl Model {
         }
     }
 
+    /// How many times narrower a Wide ResNet is than the one whose published gates learn [`GATE_RATE`] times as fast as its
+    /// weights; 1 for other networks.
+    fn narrowness(&self) -> f64 {
+        match self {
+            Self::WideResnet { sizes, .. } => GATE_RATE_WIDTH / sizes.width as f64,
+            _ => 1.0,
+        }
+    }
+
     /// What the name of a row begins with.
     pub(crate) fn short(&self) -> String {
         match self {
@@ -164,15 +173,16 @@ impl Model {
 }
 
 /// Step size of the multipliers, times the epochs: 1e-4 in 200. In a hundredth of the training a density that is 0.5 too
-/// high adds 0.06 to its price at 600 steps an epoch, and the price that halves these networks is below 1: slow enough for
-/// the gates to be chosen while it rises, and fast enough for weights to settle once they are.
+/// high adds 0.06 to its price at 600 steps an epoch, and the price that halves the networks of MNIST is below 1: slow
+/// enough for the gates to be chosen while it rises, and fast enough for weights to settle once they are. Where gates learn
+/// more slowly than in WRN-28-10, it is faster by as much ([`Model::narrowness`]).
 const MULTIPLIER_RATE: f64 = 0.02;
 
 /// Gallego-Posada et al. let the gates of a WRN-28-10 learn 60 times as fast as its weights.
-const GATE_RATE: f64 = 60.0;
+pub(crate) const GATE_RATE: f64 = 60.0;
 
-/// The width they do it at. The fewer maps, the more the loss hangs on each of them and the further a minibatch throws its
-/// gate: at this rate chance closes those of a WRN-16-1 (docs/decisions/042-targets.md).
+/// The width they do it at. The fewer maps, the more the loss should hang on each of them and the further a minibatch throw
+/// its gate: at this rate, what WRN-16-1 kept of its first blocks showed no order (docs/decisions/042-targets.md).
 const GATE_RATE_WIDTH: f64 = 10.0;
 
 /// More units than any layer here has.
@@ -264,25 +274,28 @@ impl Recipe {
         Self { training, ..self }
     }
 
-    /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
-    /// expected to be open, the most probable first, so that the network is as small as was asked. Those of a Wide ResNet
-    /// learn faster and do not feel the weight decay, which at that speed would be a price of its own, and its closed maps
-    /// stay zero after their normalisation (Gallego-Posada et al. 2022). Where it is narrower than theirs, the gates are
-    /// slower and the multiplier faster by as much, so that the target is met as soon. They are chosen in the first three
-    /// tenths of the training, and in the rest of it the weights that are left learn without their noise.
-    #[must_use]
-    pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
-        self.model.set_lambdas(&[0.0]);
-        let mut learning_rate = MULTIPLIER_RATE / self.training.epochs as f64;
+    /// A Wide ResNet as Gallego-Posada et al. (2022) hold it to a density; others stay as they are. The gates learn faster
+    /// than the weights and do not feel the weight decay, which at that speed would be a price of its own, and closed maps
+    /// stay zero after their normalisation. Other than there, the gates of a narrower network are slower, and all are chosen
+    /// in the first three tenths of the training: in the rest of it the weights that are left learn without their noise.
+    fn with_gates_that_close(mut self) -> Self {
+        let gate_rate = GATE_RATE * self.training.optimiser.learning_rate() / self.model.narrowness();
         if let Model::WideResnet { sizes, l2, .. } = &mut self.model {
             sizes.closed = ClosedMaps::Zero;
             *l2 = L2::Detached;
-            let narrower = GATE_RATE_WIDTH / sizes.width as f64;
-            learning_rate *= narrower;
-            let gate_rate = GATE_RATE * self.training.optimiser.learning_rate() / narrower;
             self = self.with_fast_gates(gate_rate);
             self.training.frozen_epochs = 7 * self.training.epochs / 10;
         }
+        self
+    }
+
+    /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
+    /// expected to be open, the most probable first, so that the network is as small as was asked.
+    #[must_use]
+    pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
+        self.model.set_lambdas(&[0.0]);
+        let learning_rate = MULTIPLIER_RATE / self.training.epochs as f64 * self.model.narrowness();
+        self = self.with_gates_that_close();
         let (what, typed, shown) = match (&targets, quantity) {
             (Targets::Layers(each), _) => ("layers", format!("con-{}", joined(each, "-")), joined(each, ", ")),
             (Targets::Model(one), Quantity::Params) => ("density", format!("con-{one}"), one.to_string()),

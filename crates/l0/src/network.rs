@@ -273,8 +273,8 @@ impl Network {
 
     /// The same values with every log α lowered by as little as brings what is left at test time within the constraints:
     /// by one amount for a bound on the model, by one for each layer for bounds on layers. The gates of a layer stay in
-    /// their order, so that those go which were least likely to stay. Where all gates at their lowest would leave too much,
-    /// nothing is changed.
+    /// their order, so that those go which were least likely to stay. Nothing is changed for a bound that does not hold with
+    /// all gates at their lowest, or only with a network whose output is constant.
     ///
     /// # Errors
     /// If a parameter is missing.
@@ -304,7 +304,10 @@ impl Network {
                     low = middle;
                 }
             }
-            within = lowered;
+            let masks = self.test_masks(&lowered, estimator)?;
+            if !self.net.compact(&lowered, &masks)?.is_constant()? {
+                within = lowered;
+            }
         }
         Ok(within)
     }

@@ -41,7 +41,7 @@ impl Collection {
         for (group, settings) in groups.iter_mut().zip(told_apart) {
             group.settings = settings;
         }
-        letter(&mut groups);
+        give_letters(&mut groups);
         groups
     }
 
@@ -55,7 +55,7 @@ impl Collection {
 const SETTINGS_IN_LABEL: usize = 40;
 
 /// Gives the groups with many settings a letter, a, b and so on for each network: a table is of one.
-fn letter(groups: &mut [Group]) {
+fn give_letters(groups: &mut [Group]) {
     let mut used: BTreeMap<&str, usize> = BTreeMap::new();
     for group in groups.iter_mut().filter(|group| group.settings.join(", ").len() > SETTINGS_IN_LABEL) {
         let index = used.entry(&group.header().network).or_default();

@@ -109,11 +109,14 @@ mod tests {
     #[test]
     fn memory_that_was_given_back_is_forgotten() {
         const MUCH: usize = 256 << 20;
+        if fs::OpenOptions::new().write(true).open("/proc/self/clear_refs").is_err() {
+            return; // a system that counts from the start of the process
+        }
         drop(std::hint::black_box(vec![1u8; MUCH]));
-        let Some(before) = peak_memory_bytes() else { return }; // a system that does not tell
+        assert!(peak_memory_bytes().unwrap() >= MUCH as u64);
         forget_peak_memory();
         let after = peak_memory_bytes().unwrap();
-        assert!(before >= MUCH as u64 && (after == before || after < MUCH as u64), "{before} then {after}");
+        assert!(after < MUCH as u64, "{after}");
     }
 
     #[test]

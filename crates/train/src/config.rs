@@ -154,7 +154,8 @@ pub struct Training {
     pub sampling: Sampling,
     /// What a gate is worth at test time.
     pub estimator: Estimator,
-    /// For how many last epochs the gates stay at their test-time values, while the weights adapt to them.
+    /// For how many last epochs the gates stay at their test-time values, brought within the [constraint](Self::constraint)
+    /// first, while the weights adapt to them.
     pub frozen_epochs: u64,
     /// Densities to hold the gates to.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -98,8 +98,8 @@ impl<'a> Trainer<'a> {
         self.constraints.as_ref()
     }
 
-    /// Fixes the gates at the values that their average has at test time, brought within the constraints first: what is
-    /// left is then no more than was asked for.
+    /// Fixes the gates at the values that their average has at test time, brought within the constraints first
+    /// ([`Network::brought_within`]).
     ///
     /// # Errors
     /// If an assignment fails.

@@ -6,9 +6,7 @@
 
 use super::Setting;
 use crate::Recipe;
-
-/// As in the constrained rows of Gallego-Posada et al., for WRN-28-10.
-const RATE: f64 = 60.0;
+use crate::recipe::GATE_RATE;
 
 /// All gated weights open together add 0.074 to the loss: a constraint that halved the network needed a multiplier of
 /// 0.1 when its gates felt the weight decay, as they do here.
@@ -16,6 +14,6 @@ const LAMBDA: f64 = 0.05;
 
 /// The row.
 pub(super) fn recipe(on: &Setting) -> Recipe {
-    let rate = RATE * on.training.optimiser.learning_rate();
+    let rate = GATE_RATE * on.training.optimiser.learning_rate();
     on.row("l0-gates", "L0, lambda = 0.05/N, gates 60 times as fast", super::l0(LAMBDA)).with_fast_gates(rate)
 }

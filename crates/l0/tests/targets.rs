@@ -1,0 +1,87 @@
+//! Gates brought within the targets of a constraint: what closes, and what stays as it is.
+#![allow(missing_docs)]
+
+use candle_core::{Device, Tensor};
+use l0::{Constraints, Estimator, Lambda, Network, Placement, Quantity, Side, Targets};
+use l0_net::{Builder, Weights};
+
+/// Two gated linear layers, of 10 and 8 inputs: 10 x 8 + 8 x 4 weights.
+fn network() -> Network {
+    let mut b = Builder::features("image", 10);
+    b.linear("fc1", 8).relu().linear("fc2", 4);
+    let placement = |layer: &str| Placement {
+        layer: layer.into(),
+        side: Side::Input,
+        droprate_init: 0.5,
+        lambda: Lambda::PerWeight(0.1),
+        weight_decay: 0.0,
+    };
+    Network::new(b.build().unwrap(), &["fc1", "fc2"].map(placement)).unwrap()
+}
+
+/// First values, but for gates that are the more probable the later they come.
+fn weights(network: &Network) -> Weights {
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    let gates = |n: usize| Tensor::arange(0f32, n as f32, &Device::Cpu).unwrap().affine(0.5, -2.0).unwrap();
+    let value = |(name, value): (&str, &Tensor)| match name {
+        "fc1.log_alpha" => gates(10),
+        "fc2.log_alpha" => gates(8),
+        _ => value.clone(),
+    };
+    values.with(values.iter().map(value).collect()).unwrap()
+}
+
+fn gates(weights: &Weights, name: &str) -> Vec<f32> {
+    weights.get(name).unwrap().to_vec1().unwrap()
+}
+
+fn constraints(targets: &Targets, quantity: Quantity) -> Constraints {
+    Constraints::new(targets, quantity, 2, 0.1, true).unwrap()
+}
+
+#[test]
+fn what_is_left_keeps_to_the_target_and_the_least_probable_gates_went() {
+    let (network, estimator) = (network(), Estimator::TopK);
+    let before = weights(&network);
+    for quantity in [Quantity::Params, Quantity::Macs] {
+        let constraints = constraints(&Targets::Model(0.3), quantity);
+        assert!(network.shares_left(&before, &constraints, estimator).unwrap()[0] > 0.3);
+        let after = network.brought_within(&before, &constraints, estimator).unwrap();
+        let share = network.shares_left(&after, &constraints, estimator).unwrap()[0];
+        // One gate more in either layer is 0.04 to 0.06 of the network.
+        assert!((0.2..=0.3).contains(&share), "{share}");
+        let pruned = network.pruned(&after, estimator).unwrap();
+        for (layer, values) in &pruned.values {
+            let closed = values.iter().filter(|&&z| z == 0.0).count();
+            assert!(values[..closed].iter().all(|&z| z == 0.0), "{layer}: {values:?}");
+        }
+    }
+}
+
+#[test]
+fn layers_are_brought_within_their_own_targets_and_left_alone_within_them() {
+    let (network, estimator) = (network(), Estimator::TopK);
+    let before = weights(&network);
+    let constraints = constraints(&Targets::Layers(vec![0.4, 1.0]), Quantity::Params);
+    let after = network.brought_within(&before, &constraints, estimator).unwrap();
+    assert_eq!(network.shares_left(&after, &constraints, estimator).unwrap()[0], 0.4);
+    assert_ne!(gates(&after, "fc1.log_alpha"), gates(&before, "fc1.log_alpha"));
+    assert_eq!(gates(&after, "fc2.log_alpha"), gates(&before, "fc2.log_alpha"));
+    assert_eq!(
+        after.get("fc1.weight").unwrap().to_vec2::<f32>().unwrap(),
+        before.get("fc1.weight").unwrap().to_vec2::<f32>().unwrap()
+    );
+}
+
+#[test]
+fn a_target_that_leaves_nothing_changes_nothing() {
+    // One path through both layers is 5 of 112 weights, one input of 10: who asks for less asks for no network.
+    let (network, estimator) = (network(), Estimator::TopK);
+    let before = weights(&network);
+    for targets in [Targets::Model(0.001), Targets::Layers(vec![0.01, 1.0])] {
+        let after = network.brought_within(&before, &constraints(&targets, Quantity::Params), estimator).unwrap();
+        for name in ["fc1.log_alpha", "fc2.log_alpha"] {
+            assert_eq!(gates(&after, name), gates(&before, name), "{targets:?}");
+        }
+    }
+}
