@@ -46,6 +46,11 @@ pub fn wrn_16_4(classes: usize) -> Config {
     Config::new(16, 4, classes)
 }
 
+/// WRN-16-2.
+pub fn wrn_16_2(classes: usize) -> Config {
+    Config::new(16, 2, classes)
+}
+
 /// WRN-16-1, small enough for a CPU.
 pub fn wrn_16_1(classes: usize) -> Config {
     Config::new(16, 1, classes)
@@ -169,10 +174,18 @@ mod tests {
     }
 
     #[test]
+    fn counts_of_the_smaller_ones() {
+        let counts = [(wrn_16_4(10), 2_748_890, 505_858_560), (wrn_16_2(10), 691_674, 129_418_496)];
+        for (config, params, macs) in counts.into_iter().chain([(wrn_16_1(10), 175_066, 33_735_296)]) {
+            let network = dense(&config).unwrap();
+            assert_eq!((network.net().cost().params(), network.net().cost().macs()), (params, macs));
+        }
+    }
+
+    #[test]
     fn a_slim_network_is_as_small_as_gates_leave_one() {
-        let slim = Config { inner: Some(vec![11, 12, 19, 19, 28, 29]), ..wrn_16_1(10) };
-        assert_eq!(dense(&wrn_16_1(10)).unwrap().net().cost().params(), 175_066);
-        assert_eq!(dense(&slim).unwrap().net().cost().params(), 87_734); // as wrn-16-1-con-0.5 keeps
+        let slim = Config { inner: Some(vec![15, 14, 27, 27, 31, 18]), ..wrn_16_1(10) };
+        assert_eq!(dense(&slim).unwrap().net().cost().params(), 87_474); // as wrn-16-1-con-0.5 keeps
         let error = dense(&Config { inner: Some(vec![11, 12]), ..slim }).unwrap_err().to_string();
         assert!(error.contains("2 inner sizes for a Wide ResNet of 6 blocks"), "{error}");
     }
