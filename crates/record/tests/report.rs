@@ -226,6 +226,20 @@ fn networks_whose_names_differ_in_signs_alone_keep_their_own_pictures() {
 }
 
 #[test]
+fn error_against_what_remains_is_drawn_where_something_was_left_out() {
+    let drawn = |kept: u64| {
+        let root = tempfile::tempdir().unwrap();
+        let header = RunHeader { network: "WRN".into(), ..RunHeader::new("wrn", 1, serde_json::Value::Null) };
+        let folder = RunFolder::create(root.path().join("a"), &header).unwrap();
+        let (weights_total, weights_kept) = (Some(100), Some(kept));
+        let outcome = Outcome { test_error_percent: Some(4.0), weights_total, weights_kept, ..Outcome::default() };
+        folder.finish(outcome).unwrap();
+        write(&Report::default(), root.path()).iter().any(|(name, _)| name == "pareto-wrn.svg")
+    };
+    assert!(drawn(99) && !drawn(100));
+}
+
+#[test]
 fn a_readme_gets_the_tables_between_its_markers() {
     let root = tempfile::tempdir().unwrap();
     written(root.path());

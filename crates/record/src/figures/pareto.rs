@@ -25,7 +25,7 @@ const SIZES: [Size; 2] = [
     },
 ];
 
-/// Error against weights kept and against multiply-accumulates kept.
+/// Error against weights kept and against multiply-accumulates kept; empty where no row leaves anything out.
 pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figure {
     Figure {
         name: slug(&["pareto", network]),
@@ -33,12 +33,22 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
         caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each \
                   of them; a grey line joins the settings of one recipe. Last epoch, no choosing of seeds."
             .into(),
-        charts: SIZES.iter().map(|size| chart(size, network, groups, references)).collect(),
+        charts: charts(network, groups, references),
         columns: 1,
         height: 380.0,
         notes: notes(groups),
         ..Figure::default()
     }
+}
+
+fn charts(network: &str, groups: &[Group], references: &[Reference]) -> Vec<Chart> {
+    let sparse = |size: &Size| {
+        let own = groups.iter().filter_map(|group| mean(size, group)).map(|(kept, _)| kept);
+        let of_network = references.iter().filter(|row| row.network == network);
+        own.chain(of_network.filter_map(|row| (size.published)(row))).any(|kept| kept < 100.0)
+    };
+    let sizes = if SIZES.iter().any(sparse) { &SIZES[..] } else { &[] };
+    sizes.iter().map(|size| chart(size, network, groups, references)).collect()
 }
 
 fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference]) -> Chart {
