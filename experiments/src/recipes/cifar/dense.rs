@@ -1,6 +1,6 @@
 //! A Wide ResNet on CIFAR without gates or dropout (Louizos et al. 2018, Table 2, "WRN-28-10").
 //!
-//! `just reproduce-cifar wrn-16-1-dense wrn-16-2-dense`, `just reproduce-cifar --profile paper wrn-28-10-dense`. Paper: 4.00 % on CIFAR-10,
+//! `just reproduce-cifar wrn-16-1-dense wrn-16-2-dense`; `--profile paper wrn-28-10-dense`. Paper: 4.00 % on CIFAR-10,
 //! 21.18 % on CIFAR-100. Measured for WRN-16-1 in 20 epochs: 11.12 % on CIFAR-10 (one seed).
 
 use super::Setting;
