@@ -298,8 +298,35 @@ impl Gradients {
 /// # Errors
 /// As Candle's `backward`.
 pub fn backward(loss: &Tensor) -> Result<Gradients> {
-    KEPT.set(Some(HashMap::new()));
+    // A thread that waits for others may be handed another training meanwhile: each has gradients of its own.
+    let _outer = Outer(KEPT.replace(Some(HashMap::new())));
     let store = loss.backward();
     let kept = KEPT.take().unwrap_or_default();
     Ok(Gradients { kept, store: store? })
+}
+
+/// What a pass backward that another one interrupts has kept so far; given back at the end, also after a panic.
+struct Outer(Option<HashMap<TensorId, Tensor>>);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        KEPT.set(self.0.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn a_pass_within_a_pass_takes_nothing_from_it() {
+        let (a, b) = (Var::new(1f32, &Device::Cpu).unwrap(), Var::new(2f32, &Device::Cpu).unwrap());
+        KEPT.set(Some(HashMap::from([(a.id(), b.as_detached_tensor())])));
+        let inner = backward(&b.sqr().unwrap()).unwrap();
+        assert_eq!(inner.get(&b).unwrap().unwrap().to_scalar::<f32>().unwrap(), 4.0);
+        assert!(inner.get(&a).unwrap().is_none());
+        assert_eq!(KEPT.take().unwrap().keys().copied().collect::<Vec<_>>(), [a.id()]);
+    }
 }

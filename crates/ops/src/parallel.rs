@@ -49,8 +49,16 @@ pub(crate) fn made<T: Send>(items: Vec<(usize, T)>, work: impl Fn(T, &mut [f32])
 
 /// Runs `work` with the other threads of the pool awake, looking for parts of it: waking a thread takes longer than many
 /// a part does. They give way to whatever else wants their cores.
+///
+/// One piece of work at a time keeps threads awake. With two, a thread that waits for a part of the first could be set to
+/// keep awake for the second, whose own thread does so for the first, and neither would ever come back.
 pub fn awake<R>(work: impl FnOnce() -> R) -> R {
     let Some(this) = rayon::current_thread_index().filter(|_| rayon::current_num_threads() > 1) else { return work() };
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Acquire) {
+        return work();
+    }
+    let _free = Sets(&TAKEN, false);
     let done = AtomicBool::new(false);
     rayon::in_place_scope(|scope| {
         scope.spawn_broadcast(|_, context| {
@@ -64,17 +72,17 @@ pub fn awake<R>(work: impl FnOnce() -> R) -> R {
                 std::hint::spin_loop();
             }
         });
-        let _done = Done(&done);
+        let _done = Sets(&done, true);
         work()
     })
 }
 
-/// Says that work is done, also when it panics.
-struct Done<'a>(&'a AtomicBool);
+/// Sets a flag at the end of work, also when it panics.
+struct Sets<'a>(&'a AtomicBool, bool);
 
-impl Drop for Done<'_> {
+impl Drop for Sets<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.0.store(self.1, Ordering::Release);
     }
 }
 
@@ -142,5 +150,32 @@ impl Deref for Scratch {
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut bytemuck::cast_slice_mut(&mut self.data)[..self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn two_pieces_of_work_in_one_pool_both_end() {
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            let count = |n: u64| {
+                std::hint::black_box((0..n).map(std::hint::black_box).sum::<u64>());
+            };
+            let both = std::sync::Barrier::new(2);
+            let work = || {
+                both.wait(); // so that each has a thread of its own
+                (0..2000).for_each(|_| awake(|| each(vec![20_000; 8], count)));
+            };
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+            pool.install(|| rayon::join(work, work));
+            ended.send(()).unwrap();
+        });
+        assert!(end.recv_timeout(Duration::from_secs(120)).is_ok(), "both wait for each other");
     }
 }
