@@ -47,8 +47,8 @@ impl Program {
         weights.check(net)?;
         let nodes = net.nodes().len();
         let (values, steps, buffers) = (vec![None; nodes], Vec::new(), Vec::new());
-        let mut compiler = Compiler { net, weights, pads: pads(net), values, steps, buffers };
         let read = read(net);
+        let mut compiler = Compiler { net, weights, pads: pads(net, &read), values, steps, buffers };
         let mut inside = vec![false; nodes]; // of a chain that is one step
         for id in (0..nodes).filter(|&id| read[id]) {
             if inside[id] {
@@ -66,15 +66,16 @@ impl Program {
     }
 }
 
-/// The zeros that convolutions want around the output of each node.
-fn pads(net: &Net) -> Vec<usize> {
+/// The zeros that convolutions which the output depends on want around the output of each node.
+fn pads(net: &Net, read: &[bool]) -> Vec<usize> {
     let mut pads = vec![0; net.nodes().len()];
     for id in (0..pads.len()).rev() {
-        let wanted = net.readers(id).iter().map(|&reader| match net.node(reader).layer {
-            Layer::Conv2d { padding, .. } => padding,
-            Layer::Dropout { .. } => pads[reader],
-            _ => 0,
-        });
+        let wanted =
+            net.readers(id).iter().filter(|&&reader| read[reader]).map(|&reader| match net.node(reader).layer {
+                Layer::Conv2d { padding, .. } => padding,
+                Layer::Dropout { .. } => pads[reader],
+                _ => 0,
+            });
         pads[id] = wanted.max().unwrap_or(0);
     }
     pads

@@ -74,6 +74,15 @@ fn units_are_picked_into_a_border() {
     }
 }
 
+/// A convolution that nothing reads wants no border around what it would have read.
+#[test]
+fn what_nobody_reads_changes_nothing() {
+    let mut b = Builder::image("x", 1, 4, 4);
+    let image = b.tip();
+    b.conv2d_same("dead", 1, 3, 1).at(image).dropout(0.5);
+    check(&Case::new("dead", b.build().unwrap(), 1), 3);
+}
+
 /// A number that is none must come out where the forward pass shows one, and nowhere else.
 #[test]
 fn not_a_number_is_not_hidden() {
