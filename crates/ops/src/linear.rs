@@ -30,14 +30,18 @@ pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
     apply("linear_relu", xs, weight, bias, true)
 }
 
-fn apply(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+/// Shapes: xs (b, i), weight (o, i), bias (o,).
+pub(crate) fn check(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<()> {
     expect_rank(op, "xs", xs, &[2])?;
     expect_rank(op, "weight", weight, &[2])?;
-    let ((b, i), o) = (xs.dims2()?, weight.dim(0)?);
+    let (i, o) = (xs.dim(1)?, weight.dim(0)?);
     expect_dims(op, "weight", weight, &[o, i])?;
-    if let Some(bias) = bias {
-        expect_dims(op, "bias", bias, &[o])?;
-    }
+    bias.map_or(Ok(()), |bias| expect_dims(op, "bias", bias, &[o]))
+}
+
+fn apply(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
+    check(op, xs, weight, bias)?;
+    let ((b, i), o) = (xs.dims2()?, weight.dim(0)?);
     if !serves(&[xs, weight]) || bias.is_some_and(|bias| !serves(&[bias])) {
         return if relu { portable::linear_relu(xs, weight, bias) } else { portable::linear(xs, weight, bias) };
     }

@@ -58,8 +58,18 @@ impl CustomOp1 for CrossEntropy {
 /// Mean over the batch of `-log softmax(logits)[label]`: (b, classes), u32 (b,) -> scalar.
 ///
 /// # Errors
-/// If the shapes do not fit together, the batch is empty, or a label is not below the number of classes.
+/// If the shapes do not fit together, the batch is empty, or a label (on the CPU) is not below the number of classes.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    check(logits, labels)?;
+    if !serves(&[logits]) || !labels.device().is_cpu() {
+        return portable::cross_entropy(logits, labels);
+    }
+    let (labels, classes) = (labels.to_vec1::<u32>()?, logits.dim(1)?);
+    logits.contiguous()?.apply_op1(CrossEntropy { labels, classes })
+}
+
+/// Labels on another device than the CPU are not looked at: that would wait for the device.
+pub(crate) fn check(logits: &Tensor, labels: &Tensor) -> Result<()> {
     expect_rank("cross_entropy", "logits", logits, &[2])?;
     let (b, classes) = logits.dims2()?;
     expect_dims("cross_entropy", "labels", labels, &[b])?;
@@ -69,12 +79,9 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     if b == 0 || classes == 0 {
         bail!("cross_entropy: logits have shape {:?}, expected at least one example and class", logits.dims())
     }
-    if !serves(&[logits]) || !labels.device().is_cpu() {
-        return portable::cross_entropy(logits, labels);
+    let labels = if labels.device().is_cpu() { labels.to_vec1::<u32>()? } else { Vec::new() };
+    match labels.iter().find(|&&label| label as usize >= classes) {
+        Some(label) => bail!("cross_entropy: found label {label}, expected labels below {classes}"),
+        None => Ok(()),
     }
-    let labels = labels.to_vec1::<u32>()?;
-    if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
-        bail!("cross_entropy: found label {label}, expected labels below {classes}")
-    }
-    logits.contiguous()?.apply_op1(CrossEntropy { labels, classes })
 }

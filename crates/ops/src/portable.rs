@@ -4,13 +4,14 @@
 use candle_core::{D, Result, Tensor, bail};
 
 use crate::{BatchNormed, Epilogue, Selection};
-use crate::{conv, norm, pointwise, pool, select as selecting};
+use crate::{conv, linear as linears, loss, norm, pointwise, pool, select as selecting};
 
 /// `ys = xs W^T + b`: (b, i), (o, i), (o,) -> (b, o).
 ///
 /// # Errors
 /// If the shapes do not fit each other.
 pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    linears::check("linear", xs, weight, bias)?;
     let ys = xs.matmul(&weight.t()?)?;
     match bias {
         Some(bias) => ys.broadcast_add(bias),
@@ -55,7 +56,7 @@ fn squared(xs: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Resul
     let side = (h + k - kh).max(w + k - kw);
     let xs = xs.pad_with_zeros(2, 0, side - h)?.pad_with_zeros(3, 0, side - w)?;
     let weight = weight.pad_with_zeros(2, 0, k - kh)?.pad_with_zeros(3, 0, k - kw)?;
-    xs.conv2d(&weight.contiguous()?, padding, stride, 1, 1)?.narrow(2, 0, oh)?.narrow(3, 0, ow)
+    xs.conv2d(&weight.contiguous()?, padding, stride, 1, 1)?.narrow(2, 0, oh)?.narrow(3, 0, ow)?.contiguous()
 }
 
 /// [`conv2d`], then ReLU and max pooling as `epilogue` says.
@@ -152,8 +153,9 @@ pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, t
 /// Mean over the batch of `-log softmax(logits)[label]`: (b, classes), u32 (b,) -> scalar.
 ///
 /// # Errors
-/// If the shapes do not fit each other, or a label is not below the number of classes.
+/// If the shapes do not fit each other, the batch is empty, or a label (on the CPU) is not below the number of classes.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    loss::check(logits, labels)?;
     let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
     let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
     let log_probs = shifted.broadcast_sub(&log_sum)?;
@@ -216,6 +218,7 @@ pub fn select(
 /// # Errors
 /// If the shapes do not fit each other.
 pub fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<Tensor> {
+    selecting::check_vector(vector, rows, scale)?;
     let ys = take(vector, 0, rows)?;
     match scale {
         Some(scale) => ys * take(scale, 0, rows)?,

@@ -67,14 +67,16 @@ pub(crate) fn check(
 /// # Errors
 /// If the vector or the scale does not have the selection's number of units.
 pub fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<Tensor> {
-    expect_dims("select_vector", "vector", vector, &[rows.total()])?;
+    check_vector(vector, rows, scale)?;
     match scale {
-        Some(scale) => {
-            expect_dims("select_vector", "scale", scale, &[rows.total()])?;
-            select(&vector.unsqueeze(1)?, rows, &Selection::all(1), Some(scale), None)?.squeeze(1)
-        }
+        Some(scale) => select(&vector.unsqueeze(1)?, rows, &Selection::all(1), Some(scale), None)?.squeeze(1),
         None => crate::take(vector, 0, rows),
     }
+}
+
+pub(crate) fn check_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<()> {
+    expect_dims("select_vector", "vector", vector, &[rows.total()])?;
+    scale.map_or(Ok(()), |scale| expect_dims("select_vector", "scale", scale, &[rows.total()]))
 }
 
 struct Select {

@@ -62,10 +62,10 @@ pub fn adam(param: &Tensor, grad: &Tensor, first: &Tensor, second: &Tensor, adam
     check("adam", param, &[("grad", grad), ("first moment", first), ("second moment", second)])?;
     if !serves(&[param, grad, first, second]) {
         let g = decayed(param, grad, adam.weight_decay)?;
-        first.slice_set(&((first.detach() * adam.beta1)? + (&g * (1.0 - adam.beta1))?)?, 0, 0)?;
-        second.slice_set(&((second.detach() * adam.beta2)? + (g.sqr()? * (1.0 - adam.beta2))?)?, 0, 0)?;
+        put(first, &((first.detach() * adam.beta1)? + (&g * (1.0 - adam.beta1))?)?)?;
+        put(second, &((second.detach() * adam.beta2)? + (g.sqr()? * (1.0 - adam.beta2))?)?)?;
         let change = (first.detach() / ((second.detach().sqrt()? / root)? + adam.eps)?)?;
-        return param.slice_set(&(param.detach() - (change * step_size)?)?, 0, 0);
+        return put(param, &(param.detach() - (change * step_size)?)?);
     }
     let (b1, b2, decay) = (adam.beta1 as f32, adam.beta2 as f32, adam.weight_decay as f32);
     let (c1, c2) = ((1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32);
@@ -100,9 +100,9 @@ pub fn sgd(param: &Tensor, grad: &Tensor, velocity: &Tensor, sgd: &Sgd) -> Resul
     check("sgd", param, &[("grad", grad), ("velocity", velocity)])?;
     if !serves(&[param, grad, velocity]) {
         let g = decayed(param, grad, sgd.weight_decay)?;
-        velocity.slice_set(&((velocity.detach() * sgd.momentum)? + &g)?, 0, 0)?;
+        put(velocity, &((velocity.detach() * sgd.momentum)? + &g)?)?;
         let ahead = if sgd.nesterov { (g + (velocity.detach() * sgd.momentum)?)? } else { velocity.detach() };
-        return param.slice_set(&(param.detach() - (ahead * sgd.learning_rate)?)?, 0, 0);
+        return put(param, &(param.detach() - (ahead * sgd.learning_rate)?)?);
     }
     let (rate, momentum) = (sgd.learning_rate as f32, sgd.momentum as f32);
     let (decay, nesterov) = (sgd.weight_decay as f32, sgd.nesterov);
@@ -131,7 +131,7 @@ pub fn lerp(average: &Tensor, param: &Tensor, weight: f64) -> Result<()> {
     check("lerp", average, &[("param", param)])?;
     if !serves(&[average, param]) {
         let new = (average.detach() + ((param.detach() - average.detach())? * weight)?)?;
-        return average.slice_set(&new, 0, 0);
+        return put(average, &new);
     }
     let (param, layout) = param.storage_and_layout();
     let (param, weight) = (data(&param, layout)?, weight as f32);
@@ -153,9 +153,14 @@ pub fn clamp(param: &Tensor, low: f64, high: f64) -> Result<()> {
     }
     check("clamp", param, &[])?;
     if !serves(&[param]) {
-        return param.slice_set(&param.detach().clamp(low, high)?, 0, 0);
+        return put(param, &param.detach().clamp(low, high)?);
     }
     in_place(param, |p| p.iter_mut().for_each(|p| *p = p.clamp(low as f32, high as f32)))
+}
+
+/// New values for a tensor, in place; a scalar, which has no dimension to be set along, as a row of one.
+fn put(to: &Tensor, new: &Tensor) -> Result<()> {
+    to.flatten_all()?.slice_set(&new.flatten_all()?.contiguous()?, 0, 0)
 }
 
 fn decayed(param: &Tensor, grad: &Tensor, weight_decay: f64) -> Result<Tensor> {

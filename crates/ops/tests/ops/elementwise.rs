@@ -1,5 +1,5 @@
 use crate::support::{Array, check, message, run};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use l0_ops::{Selection, portable};
 use l0_rng::{Purpose, Stream};
 
@@ -44,6 +44,9 @@ fn portable_operations_refuse_what_the_kernels_refuse() {
     let one = |dims: &[usize]| Array::normal("xs", dims).tensor();
     let (image, kernel, row) = (one(&[1, 1, 3, 3]), one(&[1, 1, 2, 2]), one(&[3]));
     let all = Selection::all(3);
+    let (logits, weight, two) = (one(&[2, 3]), one(&[4, 3]), one(&[2]));
+    let labels = |labels: &[u32]| Tensor::new(labels, &Device::Cpu).unwrap();
+    let (none, unknown) = (labels(&[]), labels(&[0, u32::MAX]));
     let pairs = [
         (l0_ops::max_pool2d(&image, 0), portable::max_pool2d(&image, 0)),
         (l0_ops::conv2d(&image, &kernel, None, 0, 0), portable::conv2d(&image, &kernel, None, 0, 0)),
@@ -56,6 +59,10 @@ fn portable_operations_refuse_what_the_kernels_refuse() {
             l0_ops::batch_norm_train(&row, &row, &row, 1e-5, false).map(|normed| normed.ys),
             portable::batch_norm_train(&row, &row, &row, 1e-5, false).map(|normed| normed.ys),
         ),
+        (l0_ops::linear(&logits, &weight, Some(&two)), portable::linear(&logits, &weight, Some(&two))),
+        (l0_ops::cross_entropy(&one(&[0, 3]), &none), portable::cross_entropy(&one(&[0, 3]), &none)),
+        (l0_ops::cross_entropy(&logits, &unknown), portable::cross_entropy(&logits, &unknown)),
+        (l0_ops::select_vector(&two, &all, None), portable::select_vector(&two, &all, None)),
         (l0_ops::select(&row, &all, &all, None, Some(&row)), portable::select(&row, &all, &all, None, Some(&row))),
     ];
     let said = |result| message(result).lines().next().unwrap().to_string(); // a trace of calls may follow

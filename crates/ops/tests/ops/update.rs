@@ -50,6 +50,20 @@ fn adam_as_in_pytorch() {
 }
 
 #[test]
+fn a_scalar_is_updated_like_any_other() {
+    for dtype in [DType::F32, DType::F64] {
+        let scalar = |x: f64| Tensor::new(x, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        let (param, grad, velocity) = (scalar(1.0), scalar(2.0), scalar(0.0));
+        sgd(&param, &grad, &velocity, &Sgd { weight_decay: 0.0, momentum: 0.0, nesterov: false, ..SGD }).unwrap();
+        lerp(&velocity, &param, 0.5).unwrap();
+        clamp(&param, 0.0, 0.5).unwrap();
+        let found = [&param, &velocity].map(|t| t.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap());
+        assert_eq!(found[0], 0.5);
+        assert!((found[1] - 1.4).abs() < 1e-6, "{found:?}"); // halfway from the gradient, 2, to 1 - 0.1 x 2
+    }
+}
+
+#[test]
 fn sgd_as_in_pytorch() {
     for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
         let of = Sgd { momentum, nesterov, ..SGD };
