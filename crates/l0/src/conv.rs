@@ -110,6 +110,9 @@ impl L0Conv2d {
                 ys.broadcast_mul(&z.reshape((batch, maps, 1, 1))?)
             }
             (Granularity::Weight, false) => self.convolve(xs, &(&self.parts.weight * z)?, self.parts.bias.as_ref()),
+            (Granularity::Weight, true) if batch == 0 => {
+                self.convolve(xs, &self.parts.weight, self.parts.bias.as_ref())
+            }
             (Granularity::Weight, true) => {
                 let of_example = |i: usize| {
                     self.convolve(&xs.narrow(0, i, 1)?, &(&self.parts.weight * z.get(i)?)?, self.parts.bias.as_ref())

@@ -88,6 +88,7 @@ impl L0Linear {
                 self.plain_pass(&scale_examples(xs, z)?.reshape(((), in_dim))?, &self.0.weight)?
             }
             (Granularity::Weight, false) => self.plain_pass(&xs.reshape(((), in_dim))?, &(&self.0.weight * z)?)?,
+            (Granularity::Weight, true) if dims[0] == 0 => Tensor::zeros((0, out_dim), xs.dtype(), xs.device())?,
             (Granularity::Weight, true) => self.weight_per_example(xs, z)?,
         };
         ys.reshape([lead, &[out_dim]].concat())

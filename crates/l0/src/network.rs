@@ -8,7 +8,7 @@
 //! A [`Network`] holds no values. Its methods read them from [`Weights`], so that the trained values and their average
 //! are evaluated by the same code.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use l0_net::{Cost, Mask, Masks, Net, NodeId, Params, Plan, Probabilities, Role, SpaceId, Weights};
 use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
@@ -273,17 +273,23 @@ impl Network {
 
     /// The same values with every log α lowered by as little as brings what is left at test time within the constraints:
     /// by one amount for a bound on the model, by one for each layer for bounds on layers. The gates of a layer stay in
-    /// their order, so that those go which were least likely to stay. Nothing is changed for a bound that does not hold with
-    /// all gates at their lowest, or only with a network whose output is constant.
+    /// their order, so that those go which were least likely to stay (those that meet at the lowest value are alike).
+    /// Nothing is changed for a bound that does not hold with all gates at their lowest, or only with a network whose output
+    /// is constant.
     ///
     /// # Errors
-    /// If a parameter is missing.
+    /// If a parameter is missing, or there are bounds on layers, and not as many as sets of gates.
     pub fn brought_within(
         &self,
         weights: &Weights,
         constraints: &Constraints,
         estimator: Estimator,
     ) -> Result<Weights> {
+        let found = constraints.each().len();
+        if constraints.per_layer() && found != self.gates.len() {
+            let expected = format!("{}, one for each set of gates", self.gates.len());
+            return Err(l0_net::Error::Count { what: "constraints", found, expected });
+        }
         let mut within = weights.clone();
         for (index, constraint) in constraints.each().iter().enumerate() {
             let gates = if constraints.per_layer() { &self.gates[index..=index] } else { &self.gates[..] };
@@ -343,7 +349,7 @@ impl Network {
         let mut values = Vec::new();
         for placed in &self.gates {
             let z: Vec<f32> = match masks.get(placed.space) {
-                Some(Mask::Shared(z)) => z.to_vec1()?,
+                Some(Mask::Shared(z)) => z.to_dtype(DType::F32)?.to_vec1()?,
                 _ => Vec::new(),
             };
             open.push((placed.placement.layer.clone(), z.iter().filter(|&&z| z != 0.0).count()));

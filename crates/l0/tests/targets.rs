@@ -40,6 +40,14 @@ fn constraints(targets: &Targets, quantity: Quantity) -> Constraints {
 }
 
 #[test]
+fn bounds_on_other_layers_are_refused() {
+    let network = network();
+    let three = Constraints::new(&Targets::Layers(vec![0.5; 3]), Quantity::Params, 3, 0.1, true).unwrap();
+    let error = network.brought_within(&weights(&network), &three, Estimator::TopK).unwrap_err().to_string();
+    assert_eq!(error, "found 3 constraints, expected 2, one for each set of gates");
+}
+
+#[test]
 fn what_is_left_keeps_to_the_target_and_the_least_probable_gates_went() {
     let (network, estimator) = (network(), Estimator::TopK);
     let before = weights(&network);

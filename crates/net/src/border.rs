@@ -81,7 +81,8 @@ const ROUNDING: f32 = 1e-6;
 
 /// How many of `n` lines come before and after the longest run of equal ones.
 fn edges(n: usize, equal: impl Fn(usize, usize) -> bool) -> (usize, usize) {
-    let run = |start: usize| (start..n).take_while(|&at| equal(start, at)).count();
+    // A line is one with itself even where it holds what is no number, and equal to nothing.
+    let run = |start: usize| 1 + (start + 1..n).take_while(|&at| equal(start, at)).count();
     let (start, length) = (0..n).map(|start| (start, run(start))).fold((0, 0), |a, b| if b.1 > a.1 { b } else { a });
     (start, n - start - length)
 }
@@ -110,5 +111,7 @@ mod tests {
         assert_eq!(found, margins);
         assert_eq!(distinct.to_vec3::<f32>().unwrap(), values.to_vec3::<f32>().unwrap());
         assert!(Margins::of(&values).unwrap().is_none(), "nothing to save");
+        let none = Tensor::full(f32::NAN, (2, 3, 3), &Device::Cpu).unwrap();
+        assert!(Margins::of(&none).unwrap().is_none(), "what is no number equals nothing");
     }
 }

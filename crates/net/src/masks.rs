@@ -90,7 +90,14 @@ impl Masks {
             }
         }
         let zero = |layer: &Layer| matches!(layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. });
-        match (0..net.nodes().len()).find(|&id| zero(&net.node(id).layer) && self.varies(net.space(id))) {
+        // What stems from a mask that varies does, too, under whatever space its node has, until a layer mixes its units.
+        let mut varies = vec![false; net.nodes().len()];
+        for id in 0..varies.len() {
+            let node = net.node(id);
+            let inherits = !node.layer.is_affine() && node.inputs.iter().any(|&input| varies[input]);
+            varies[id] = inherits || self.varies(net.space(id));
+        }
+        match (0..net.nodes().len()).find(|&id| zero(&net.node(id).layer) && varies[id]) {
             Some(id) => {
                 let problem = "differs between examples, but a closed map is to stay zero in the batch norm";
                 let (node, space) = (&net.node(id).name, &net.spaces()[net.space(id)].name);

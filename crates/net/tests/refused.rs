@@ -45,6 +45,23 @@ fn masks_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn a_mask_that_varies_is_noticed_behind_a_flattening() {
+    let mut b = Builder::image("xs", 1, 4, 4);
+    b.conv2d("conv", 3, 3).flatten("flat").batch_norm("bn", ClosedMaps::Zero).linear("out", 2);
+    let net = b.build().unwrap();
+    let ones = |dims: &[usize]| Tensor::ones(dims, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let weights = common::random_params(&net, 1).detached();
+    let forward = |mask| {
+        let mut masks = Masks::none(&net);
+        masks.set(&net, 1, mask).unwrap();
+        net.forward(&weights, &ones(&[2, 1, 4, 4]), &masks, l0_net::Mode::Eval)
+    };
+    let error = forward(PerExample(ones(&[2, 3]))).unwrap_err().to_string();
+    assert!(error.contains("differs between examples") && error.contains("\"bn\""), "{error}");
+    assert!(forward(Shared(ones(&[3]))).is_ok());
+}
+
+#[test]
 fn a_chain_ends_with_the_layer_added_last() {
     let mut b = Builder::features("xs", 3);
     b.linear("fc", 4);

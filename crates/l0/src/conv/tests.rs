@@ -47,6 +47,32 @@ fn by_formula(layer: &L0Conv2d, xs: &Tensor, z: &Tensor) -> Tensor {
     }
 }
 
+/// Outside of f32 on the CPU the operations are composed of Candle's, on an image that is not square, too.
+#[test]
+fn a_layer_in_f64_is_that_in_f32() {
+    let geometry = Geometry { stride: 2, padding: 1 };
+    let ys = |dtype: DType| {
+        let [weight, _, _] = tensors(Granularity::Unit).map(|t| t.to_dtype(dtype).unwrap());
+        let log_alpha = Tensor::new(&[3f32, -3.0, 3.0, 3.0], &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        let gate = Gate::new(log_alpha, HardConcrete::default()).unwrap();
+        let layer = L0Conv2d::new(weight, None, gate, geometry, LayerConfig::default()).unwrap();
+        let ys = layer.forward_t(&normal(&XS, "xs").to_dtype(dtype).unwrap(), false).unwrap();
+        ys.to_dtype(DType::F32).unwrap()
+    };
+    close("ys", &row(&ys(DType::F64)), &row(&ys(DType::F32)), 2e-6);
+}
+
+#[test]
+fn no_example_gives_no_output() {
+    let cfg = |granularity| LayerConfig { granularity, sampling: crate::Sampling::Example, ..Default::default() };
+    for granularity in GRANULARITIES {
+        let [weight, bias, log_alpha] = tensors(granularity);
+        let gate = Gate::new(log_alpha, HardConcrete::default()).unwrap();
+        let layer = L0Conv2d::new(weight, Some(bias), gate, Geometry::default(), cfg(granularity)).unwrap();
+        assert_eq!(layer.forward_t(&normal(&[0, 2, 7, 6], "xs"), true).unwrap().dims(), [0, 4, 5, 4]);
+    }
+}
+
 #[test]
 fn closed_maps_left_out_change_nothing() {
     let xs = normal(&XS, "xs");

@@ -165,6 +165,9 @@ fn all_gates_closed_leave_the_bias() {
     let ys = layer.forward_t(&normal(&[2, IN], "xs"), true).unwrap();
     assert_eq!(row(&ys), [row(layer.bias().unwrap()), row(layer.bias().unwrap())].concat());
     assert_eq!(layer.forward_t(&normal(&[0, IN], "none"), true).unwrap().dims(), [0, OUT]);
+    let gate = Gate::new(normal(&[OUT, IN], "log_alpha"), HardConcrete::default()).unwrap();
+    let layer = L0Linear::new(weight, None, gate, cfg(Granularity::Weight, Sampling::Example)).unwrap();
+    assert_eq!(layer.forward_t(&normal(&[0, 3, IN], "none"), true).unwrap().dims(), [0, 3, OUT]);
 }
 
 // import math

@@ -183,11 +183,12 @@ fn open(plan: &Plan, node: usize) -> candle_core::Result<Tensor> {
     Tensor::new(open, &Device::Cpu)
 }
 
-/// Largest absolute difference, in units of the largest value.
+/// Largest absolute difference, in units of the largest value; not a number if one of them is none.
 pub fn difference(a: &Tensor, b: &Tensor) -> f32 {
     assert_eq!(a.dims(), b.dims());
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let (a, b) = (flat(a), flat(b));
     let scale = a.iter().fold(1f32, |m, x| m.max(x.abs()));
-    a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max) / scale
+    let largest = |most: f32, d: f32| if most.is_nan() || d <= most { most } else { d };
+    a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, largest) / scale
 }
