@@ -3,7 +3,7 @@
 //! A checkpoint is a safetensors file: the values ("param."), their averages ("average."), the optimisers' moments
 //! ("moment1.", "moment2."), and in its metadata the seed, the position, the sums of the epoch so far and the multipliers.
 //! It is written under a temporary name, synced and renamed; the last two are kept. A digest of all of it tells a
-//! damaged one.
+//! damaged one, which is set aside, so that it neither stands for a good one nor is lost.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -121,16 +121,18 @@ impl Checkpoints {
         Ok(paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect())
     }
 
-    /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is passed over, with a warning that says
-    /// where the run goes on instead.
+    /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is set aside as `.damaged`, with a warning
+    /// that says where the run goes on instead: under its own name it would count as newer than all that are to come.
     ///
     /// # Errors
-    /// If the folder cannot be read. Damaged checkpoints are no error; none at all gives `None`.
+    /// If the folder or a file cannot be read, or not be renamed. Damaged checkpoints are no error; none at all gives
+    /// `None`.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<Option<State>> {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {
             let before = paths.get(i + 1).map_or("the start".into(), |path| path.display().to_string());
-            match read(path, trainer) {
+            let file = fs::read(path).map_err(|error| problem(path, error))?;
+            match decode(path, &file, trainer) {
                 Ok(state) => {
                     tracing::info!(
                         "going on after {} epochs and {} steps: {}",
@@ -140,7 +142,11 @@ impl Checkpoints {
                     );
                     return Ok(Some(state));
                 }
-                Err(error) => tracing::warn!("{error}; falling back to {before}"),
+                Err(error @ Error::Checkpoint { .. }) => {
+                    fs::rename(path, path.with_extension("damaged")).map_err(|error| problem(path, error))?;
+                    tracing::warn!("{error}; falling back to {before}");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -217,10 +223,9 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
-fn read(path: &Path, trainer: &mut Trainer) -> Result<State> {
-    let file = fs::read(path).map_err(|error| problem(path, error))?;
-    let tensors = SafeTensors::deserialize(&file).map_err(|error| problem(path, error))?;
-    let (_, header) = SafeTensors::read_metadata(&file).map_err(|error| problem(path, error))?;
+fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<State> {
+    let tensors = SafeTensors::deserialize(file).map_err(|error| problem(path, error))?;
+    let (_, header) = SafeTensors::read_metadata(file).map_err(|error| problem(path, error))?;
     let metadata = header.metadata().clone().unwrap_or_default();
     let entry = |key: &str| metadata.get(key).ok_or_else(|| problem(path, format!("its metadata has no {key:?}")));
     let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
