@@ -4,7 +4,7 @@ use crate::repo::{Part, Repo};
 use crate::{Dataset, Error, Result, SourceFile, Split, cifar, hub, idx};
 use std::path::{Path, PathBuf};
 
-/// Where the original files may lie: in the folder itself, or in one that other tools make.
+/// Where the original files may lie: in the folder itself, or in one that other tools or an archive make.
 const IDX_FOLDERS: [&str; 4] = ["", "MNIST/raw", "mnist-idx", "mnist"];
 const BINARY_FOLDERS: [&str; 3] = ["", "cifar-10-batches-bin", "cifar-100-binary"];
 
@@ -54,11 +54,12 @@ fn original_names(repo: &Repo, part: Part) -> Vec<&'static str> {
 fn original_files(repo: &Repo, dir: &Path, part: Part) -> Option<Vec<PathBuf>> {
     let folders = if repo.binary.is_some() { &BINARY_FOLDERS[..] } else { &IDX_FOLDERS };
     let names = original_names(repo, part);
-    let paths = |folder: &&str| -> Vec<PathBuf> { names.iter().map(|name| variant(&dir.join(folder), name)).collect() };
+    let path = |dir: &Path, name: &str| if repo.binary.is_some() { dir.join(name) } else { variant(dir, name) };
+    let paths = |folder: &&str| -> Vec<PathBuf> { names.iter().map(|name| path(&dir.join(folder), name)).collect() };
     folders.iter().map(paths).find(|paths| paths.iter().any(|path| path.is_file()))
 }
 
-/// The file of this name, or as some copies have it: still compressed, or with a dot for the first hyphen of "idx".
+/// The IDX file of this name, or as some copies have it: still compressed, or with a dot for the first hyphen of "idx".
 fn variant(dir: &Path, name: &str) -> PathBuf {
     let dotted = name.replace("-idx", ".idx");
     let names = [name.to_string(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];

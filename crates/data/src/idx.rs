@@ -111,8 +111,8 @@ pub fn read_split(images: &Path, labels: &Path, classes: usize) -> Result<(Split
     let (pixels, images_file) = read(images, 3)?;
     let (targets, labels_file) = read(labels, 1)?;
     let [n, h, w] = pixels.dims[..] else { unreachable!("an IDX file of rank 3 has 3 dimensions") };
-    if h * w == 0 {
-        return Err(Error::format(images, "images with pixels", format!("images of {h}x{w}")));
+    if n * h * w == 0 {
+        return Err(Error::format(images, "images with pixels", format!("{n} images of {h}x{w}")));
     }
     if targets.data.len() != n {
         let expected = format!("{n} labels for the images in {}", images.display());

@@ -117,9 +117,9 @@ impl Source {
 /// Loads a data set: from `source.dir` if there is one, else from the Hub's cache, else from the Hub. Every file that
 /// comes by way of the Hub is checked against its sha256 before it is read.
 ///
-/// A folder may hold the IDX files of MNIST or the binary files of CIFAR (as they come, in torchvision's layout, or
-/// with the gzip still on for IDX), or the Hub's parquet files, as `ylecun/mnist/mnist/train/0000.parquet`, as
-/// `mnist/train/0000.parquet` or as `train/0000.parquet`.
+/// A folder may hold the IDX files of MNIST (in it or below MNIST/raw, with or without their gzip), the binary files of
+/// CIFAR (in it or in the folder of their archive), or the Hub's parquet files, as
+/// `ylecun/mnist/mnist/train/0000.parquet`, as `mnist/train/0000.parquet` or as `train/0000.parquet`.
 ///
 /// # Errors
 /// See [`Error`]; parquet files and the Hub need the feature `hub`.

@@ -61,6 +61,10 @@ fn cifar_binaries_are_found() {
     assert_eq!((data.train.labels(), data.test.labels()), (&[1, 2, 3, 4, 5][..], &[8, 9][..]));
     assert_eq!(data.train.image(4)[0], 10);
     assert_eq!(read(&inner).unwrap().digest(), data.digest());
+    let compressed = tempfile::tempdir().unwrap();
+    fs::write(compressed.path().join("data_batch_1.bin.gz"), gzip(record(1))).unwrap();
+    let error = read(compressed.path()).unwrap_err().to_string();
+    assert!(error.contains("does not hold cifar10: looked for data_batch_1.bin"), "{error}");
     fs::remove_file(inner.join("data_batch_3.bin")).unwrap();
     let error = read(dir.path()).unwrap_err().to_string();
     assert!(error.starts_with("cannot read ") && error.contains("data_batch_3.bin"), "{error}");
@@ -89,6 +93,10 @@ fn what_is_wrong_with_a_folder_is_said() {
     fs::write(dir.path().join("t10k-images-idx3-ubyte"), small.to_bytes()).unwrap();
     fs::write(&labels, &idx(5, 5)[1]).unwrap();
     refused(dir.path(), "expected images of 28x28, found images of 27x28");
+    let [images, none] = idx(0, 0);
+    fs::write(dir.path().join("t10k-images-idx3-ubyte"), images).unwrap();
+    fs::write(&labels, none).unwrap();
+    refused(dir.path(), "expected images with pixels, found 0 images of 28x28");
 }
 
 #[cfg(not(feature = "hub"))]

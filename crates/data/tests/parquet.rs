@@ -33,6 +33,7 @@ fn changed(at: usize, row: Row) -> Vec<u8> {
 #[test]
 fn what_is_wrong_is_said() {
     assert_eq!(read(cifar100(&rows(12))).unwrap().len(), 12);
+    refused(cifar100(&[]), "pictures, found none");
     refused(b"PAR1 is not all".to_vec(), "a parquet file, found ");
     refused(changed(7, (None, 3)), "a picture in every row, found 1 without one among rows 4 to 8");
     let label = "labels below 100, found 100 in row 8";

@@ -92,6 +92,9 @@ impl Table<'_> {
                 return Err(self.wrong("as many labels as pictures", &found));
             }
         }
+        if labels.is_empty() {
+            return Err(self.wrong("pictures", "none"));
+        }
         let (shape, classes) = (self.repo.name.shape(), self.repo.name.classes());
         Split::new(images, labels, shape, classes)
     }
