@@ -63,13 +63,15 @@ supply-chain:
 check:
     cargo fmt --all --check
     cargo clippy --release --workspace --all-targets -- -D warnings
+    cargo clippy --release --workspace --all-targets --features l0-record/png,l0-experiments/hub -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
 # Rebuild tables, figures and the page from results/, and the README's tables; or those of FOLDER alone: [FOLDER] [--readme FILE].
 [group('reproduce')]
 report folder="results" *args:
     cargo run --release -p l0-experiments --bin report -- "$@"
-    cargo run --release -p l0-record --features png --bin png -- "$1"/figures/pareto-*.svg
+    case "$1" in -*) folder=results ;; *) folder=$1 ;; esac; \
+        find "$folder/figures" -name 'pareto-*.svg' -exec cargo run --release -p l0-record --features png --bin png -- {} +
 
 # Time training steps and convolutions against PyTorch (L0_PYTHON names a Python that has it); nothing else should run.
 [group('develop')]

@@ -30,6 +30,13 @@ pub enum Error {
         found: String,
     },
 
+    /// A file that no report wrote stands where one is to be written.
+    #[error("{} was not written by a report, which would replace it; move it, or give another folder", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// Another process is writing to the run.
     #[error("another process is writing to {}; wait for it or stop it, then try again", path.display())]
     Locked {

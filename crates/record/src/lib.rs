@@ -22,9 +22,10 @@
 //!   refuses a folder whose recipe, seed, data or config is not its own and says which differs
 //!   first, and a second process is refused as long as the first one lives. So a run cannot be
 //!   started over by repeating its command; it wants a new folder.
-//! - *Nothing is guessed.* Two finished runs of one seed, or files of two formats, end a report
-//!   with an error that names both; a last row that was cut off is left out and reported. Numbers
-//!   that are not finite are written as words, for a run that diverged has to be able to say so.
+//! - *Nothing is guessed.* A file of another format ends a report with an error that names it; of
+//!   two finished runs that differ in nothing the later one counts, and a warning names the other;
+//!   a last row that was cut off is left out and reported. Numbers that are not finite are written
+//!   as words, for a run that diverged has to be able to say so.
 //!
 //! The crate knows no tensor, no recipe and no distribution: published numbers arrive as
 //! [`Reference`]s, the curves of the gate as points ([`figures::GateCurves`]).

@@ -40,7 +40,7 @@ pub struct EpochRow {
     /// Expected number of gated weights that are not zero: the sum over groups of P(z != 0) |g|.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub expected_l0: Option<f64>,
-    /// Expected number of parameters, pruned inputs and outputs taken off.
+    /// Expected number of parameters, pruned inputs and outputs taken off; normalisations count in full.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub expected_params: Option<f64>,
     /// Expected multiply-accumulates for one example, pruned inputs and outputs taken off.

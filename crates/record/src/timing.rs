@@ -57,7 +57,7 @@ pub struct PeerTiming {
 pub struct Spread {
     /// The least.
     pub min: f64,
-    /// The one in the middle.
+    /// The one in the middle, or the mean of two.
     pub median: f64,
     /// The largest.
     pub max: f64,
@@ -71,7 +71,8 @@ impl Spread {
         values.sort_unstable_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         let last = values.len().saturating_sub(1);
-        Self { min: at(0), median: at(last / 2), max: at(last), n: values.len() }
+        let median = 0.5 * (at(last / 2) + at(last.div_ceil(2)));
+        Self { min: at(0), median, max: at(last), n: values.len() }
     }
 }
 
@@ -115,8 +116,8 @@ pub(crate) fn speed_table(folder: &Path) -> Result<String> {
     let versions = distinct(latest.values().filter_map(|(timings, _)| timings.torch.clone()));
     let machines = distinct(latest.values().map(|(timings, _)| timings.machine.describe()));
     Ok(format!(
-        "{}\nMedians (least to most), taken in turns with the better of PyTorch {} eager and compiled, with one thread and \
-         with all. {}.\n",
+        "{}\nMedians (least to most), taken in turns with the better of PyTorch {} eager and compiled (convolutions: \
+         eager), with one thread and with all. {}.\n",
         table(latest.into_values()).markdown(),
         versions.join(" and "),
         machines.join("; ")

@@ -93,6 +93,19 @@ fn pictures_of_runs_that_are_gone_go_with_them() {
 }
 
 #[test]
+fn what_no_report_wrote_is_not_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("REPORT.md"), "my notes").unwrap();
+    let collection = Collection::read(root.path()).unwrap();
+    let error = Report::default().write(&collection, root.path()).unwrap_err().to_string();
+    assert!(error.contains("REPORT.md was not written by a report"), "{error}");
+    assert_eq!(std::fs::read_to_string(root.path().join("REPORT.md")).unwrap(), "my notes");
+    assert!(!root.path().join("report.html").exists());
+    std::fs::remove_file(root.path().join("REPORT.md")).unwrap();
+    (0..2).for_each(|_| drop(Report::default().write(&collection, root.path()).unwrap())); // its own it replaces
+}
+
+#[test]
 fn the_page_needs_nothing_but_itself() {
     let root = tempfile::tempdir().unwrap();
     let files = written(root.path());

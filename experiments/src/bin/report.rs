@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
-use l0_experiments::{cli, published};
+use l0_experiments::{cli, published, say};
 use l0_record::{Collection, Report, splice};
 
 /// Where runs lie unless one says otherwise.
@@ -33,6 +33,11 @@ fn report(args: &Args) -> Result<()> {
     for warning in collection.warnings() {
         tracing::warn!("{warning}");
     }
+    ensure!(
+        !collection.groups().is_empty(),
+        "there is no run below {}; name the folder that has them",
+        args.results.display()
+    );
     let report = Report {
         title: "Learning sparse neural networks by L0 regularisation".into(),
         introduction: published::INTRODUCTION.into(),
@@ -41,16 +46,19 @@ fn report(args: &Args) -> Result<()> {
         gates: Some(published::gate_curves()?),
     };
     for path in report.write(&collection, &args.results)? {
-        println!("{}", path.display());
+        say!("{}", path.display())?;
     }
-    let usual = || (args.results == Path::new(RESULTS)).then(|| "README.md".into());
+    let is_usual = Path::new(RESULTS)
+        .canonicalize()
+        .is_ok_and(|usual| args.results.canonicalize().is_ok_and(|found| found == usual));
+    let usual = || is_usual.then(|| "README.md".into());
     if let Some(readme) = args.readme.clone().or_else(usual) {
         splice(&readme, "results", &report.tables(&collection))?;
         let speed = report.speed(args.results.join("bench"))?;
         if !speed.is_empty() {
             splice(&readme, "speed", &speed)?;
         }
-        println!("{}", readme.display());
+        say!("{}", readme.display())?;
     }
     Ok(())
 }

@@ -30,8 +30,9 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
     Figure {
         name: slug(&["pareto", network]),
         title: format!("{network}: error against what remains"),
-        caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each \
-                  of them; a grey line joins the settings of one recipe. Last epoch, no choosing of seeds."
+        caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each of them; \
+                  a grey line joins the rows of a recipe that differ in one number alone. Last epoch, no choosing of \
+                  seeds."
             .into(),
         charts: charts(network, groups, references),
         columns: 1,
@@ -68,9 +69,10 @@ fn curve<'a>(group: &Group<'a>) -> &'a str {
     header.curve.as_ref().unwrap_or(&header.recipe)
 }
 
-/// A line through the groups of each curve that has several.
+/// A line through the groups of each curve that has several; not through those that differ in other settings, too.
 fn joined(chart: Chart, size: &Size, groups: &[Group]) -> Chart {
-    let mut curves: Vec<&str> = groups.iter().map(curve).collect();
+    let groups: Vec<&Group> = groups.iter().filter(|group| group.short_settings().is_empty()).collect();
+    let mut curves: Vec<&str> = groups.iter().map(|group| curve(group)).collect();
     curves.sort_unstable();
     curves.dedup();
     curves.into_iter().fold(chart, |chart, one| {

@@ -3,7 +3,7 @@
 /// The colour of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Color {
-    /// One of the colours for what was measured here; they repeat after eight.
+    /// One of the colours for what was measured here; they repeat after twelve.
     Own(usize),
     /// What a run repeats: the published row.
     Published,
@@ -11,8 +11,12 @@ pub enum Color {
     Muted,
 }
 
-/// After Okabe and Ito, with their yellow darkened to be seen on white.
-const OWN: [&str; 8] = ["#0072b2", "#d55e00", "#009e73", "#b5528f", "#3a9bd9", "#c98a00", "#6b4fa0", "#7a5c3e"];
+/// Eight after Okabe and Ito, with their yellow darkened to be seen on white, and four more, each much lighter or darker
+/// than those of its hue.
+const OWN: [&str; 12] = [
+    "#0072b2", "#d55e00", "#009e73", "#b5528f", "#3a9bd9", "#c98a00", "#6b4fa0", "#7a5c3e", "#7fb800", "#8f1d2c",
+    "#00525a", "#ef9ac5",
+];
 
 impl Color {
     /// As CSS writes it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Align, Collection, Group, Machine, Outcome, Reference, Run, Status, Summary, Table};
+use crate::{Align, Collection, Group, Machine, Outcome, Reference, Run, Spread, Status, Summary, Table};
 
 const NONE: &str = "–";
 
@@ -128,9 +128,8 @@ fn expected_params_percent(run: &Run) -> Option<f64> {
 
 /// What a training step of a run took: the median of its epochs, which a busy machine moves less than a sum.
 fn step_ms(run: &Run) -> Option<f64> {
-    let mut times: Vec<f64> = run.rows.iter().filter_map(|row| row.step_ms).collect();
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied()
+    let times: Vec<f64> = run.rows.iter().filter_map(|row| row.step_ms).collect();
+    (!times.is_empty()).then(|| Spread::of(times).median)
 }
 
 /// Every run, finished or not, with its date and the number of its machine in the list below it.
