@@ -158,6 +158,8 @@ mod tests {
         assert_eq!(network.gated_units().iter().sum::<usize>(), 4_480);
         assert_eq!(cost.macs(), by_hand());
         assert_eq!(cost.macs(), 5_951_117_568);
+        // Two for each multiply-accumulate, one for each of the 10 biases, two for each value that is normalised.
+        assert_eq!(cost.flops(), 2 * cost.macs() + 10 + 2 * normalised_by_hand());
     }
 
     /// Multiply-accumulates of WRN-28-10 without biases: maps in, maps out, kernel, positions.
@@ -173,6 +175,14 @@ mod tests {
         conv(3, 16, 3, 32) + group1 + group2 + group3 + 640 * 10
     }
 
+    /// Values that the BatchNorms of WRN-28-10 see: maps, times pixels.
+    fn normalised_by_hand() -> usize {
+        let group1 = (16 + 160 + 3 * 2 * 160) * 32 * 32;
+        let group2 = (160 + 320) * 32 * 32 + 3 * 2 * 320 * 16 * 16;
+        let group3 = (320 + 640) * 16 * 16 + 3 * 2 * 640 * 8 * 8;
+        group1 + group2 + group3 + 640 * 8 * 8
+    }
+
     #[test]
     fn counts_of_the_smaller_ones() {
         let counts = [(wrn_16_4(10), 2_748_890, 505_858_560), (wrn_16_2(10), 691_674, 129_418_496)];
@@ -185,9 +195,18 @@ mod tests {
     #[test]
     fn a_slim_network_is_as_small_as_gates_leave_one() {
         let slim = Config { inner: Some(vec![15, 14, 27, 27, 31, 18]), ..wrn_16_1(10) };
-        assert_eq!(dense(&slim).unwrap().net().cost().params(), 87_474); // as wrn-16-1-con-0.5 keeps
+        let network = dense(&slim).unwrap(); // as wrn-16-1-con-0.5 keeps
+        assert_eq!((network.net().cost().params(), network.net().cost().macs()), (87_474, slim_by_hand()));
         let error = dense(&Config { inner: Some(vec![11, 12]), ..slim }).unwrap_err().to_string();
         assert!(error.contains("2 inner sizes for a Wide ResNet of 6 blocks"), "{error}");
+    }
+
+    /// Multiply-accumulates of WRN-16-1 with 15-14-27-27-31-18 maps inside its blocks.
+    fn slim_by_hand() -> usize {
+        let group1 = (2 * 16 * 15 + 2 * 16 * 14) * 9 * 1024;
+        let group2 = 16 * 27 * 9 * 1024 + (27 * 32 * 9 + 16 * 32 + 2 * 32 * 27 * 9) * 256;
+        let group3 = 32 * 31 * 9 * 256 + (31 * 64 * 9 + 32 * 64 + 2 * 64 * 18 * 9) * 64;
+        3 * 16 * 9 * 1024 + group1 + group2 + group3 + 64 * 10
     }
 
     #[test]
