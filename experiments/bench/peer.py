@@ -4,11 +4,11 @@
 Reads one JSON request a line on standard input and answers each with one line: the milliseconds of every timed
 repetition. Requests are answered in turn, so that whoever asks can alternate between this program and another.
 
-  {"work": "step", "model": "mlp" | "lenet5" | "wrn", "batch": 100, "compile": false, "threads": 2, "times": 20}
+  {"work": "step", "model": "mlp" | "lenet5" | "lenet5-dense" | "wrn", "batch": 100, "compile": false, "threads": 2, "times": 20}
   {"work": "conv", "shape": [64, 160, 32, 32], "out": 160, "kernel": 3, "padding": 1, "threads": 2, "times": 5}
   {"work": "matmul", "n": 1024, "threads": 2, "times": 20}
 
-A step is forward, cross-entropy, L0 penalty, backward, Adam or SGD, clamp of the gates, and the average of all values.
+A step is forward, cross-entropy, L0 penalty (where there are gates), backward, Adam or SGD, clamp of the gates, and the average of all values.
 """
 import json
 import math
@@ -82,6 +82,16 @@ def lenet5():
     )
 
 
+def lenet5_dense():
+    """Without gates: plain layers, no penalty."""
+    return nn.Sequential(
+        nn.Conv2d(1, 20, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(20, 50, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(800, 500), nn.ReLU(),
+        nn.Linear(500, 10),
+    )
+
+
 class Block(nn.Module):
     """A pre-activation block of a Wide ResNet, gates on the maps of its first convolution."""
 
@@ -109,7 +119,12 @@ def wrn(depth=16, width=1):
     return nn.Sequential(*layers)
 
 
-MODELS = {"mlp": (mlp, (1, 28, 28)), "lenet5": (lenet5, (1, 28, 28)), "wrn": (wrn, (3, 32, 32))}
+MODELS = {
+    "mlp": (mlp, (1, 28, 28)),
+    "lenet5": (lenet5, (1, 28, 28)),
+    "lenet5-dense": (lenet5_dense, (1, 28, 28)),
+    "wrn": (wrn, (3, 32, 32)),
+}
 
 
 def step(model, batch, compiled):

@@ -1,6 +1,6 @@
 //! What the programs' command lines share: where data comes from, threads, logs, and how an error ends a program.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ pub struct DataArgs {
 impl DataArgs {
     /// The source that the command line and the environment (HF_HUB_OFFLINE) name.
     pub fn source(&self) -> Source {
-        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| is_on(&value));
         Source { dir: self.data.clone(), offline, ..Source::default() }
     }
 
@@ -34,6 +34,11 @@ impl DataArgs {
     pub fn load(&self, name: DatasetName) -> Result<Dataset> {
         Ok(l0_data::load(name, &self.source(), &Downloads::default())?)
     }
+}
+
+/// Whether a variable of the Hub's says yes, in the words that the Hub's own tools take for it.
+fn is_on(value: &str) -> bool {
+    ["1", "on", "yes", "true"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 /// How a program runs.
@@ -59,6 +64,24 @@ impl RunArgs {
         let pool = builder.build().context("cannot start the threads")?;
         pool.install(|| body(rayon::current_num_threads()))
     }
+}
+
+/// Writes a line to standard output. Where nobody reads any longer (`| head`), it goes nowhere and the work goes on.
+///
+/// # Errors
+/// If it cannot be written for another reason, as on a full disk.
+pub fn say(line: std::fmt::Arguments) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_fmt(format_args!("{line}\n")) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+/// As `println!`, by way of [`cli::say`](say), with its `Result`.
+#[macro_export]
+macro_rules! say {
+    ($($line:tt)*) => { $crate::cli::say(format_args!($($line)*)) };
 }
 
 /// Reads a count of at least 1.
@@ -102,5 +125,16 @@ pub fn main(body: impl FnOnce() -> Result<()>) -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_on_in_the_words_of_the_hub() {
+        assert!(["1", "True", "YES", "on"].into_iter().all(is_on));
+        assert!(!["", "0", "False", "no", "off"].into_iter().any(is_on));
     }
 }

@@ -237,6 +237,20 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_is_not_for_the_data_is_refused() {
+        let colours = "for images of (1, 28, 28), classes (10); cifar10 has images of (3, 32, 32), classes (10)";
+        refused(&edited("\"mnist\"", "\"cifar10\""), colours);
+        let all = recipes::all();
+        let wrn = print(all.iter().find(|recipe| recipe.name == "wrn-16-1-con-0.5").unwrap()).unwrap();
+        let wrn = wrn.replacen("\"wrn-16-1-con-0.5\"", "\"mine\"", 1);
+        refused(&wrn.replace("classes = 10", "classes = 5"), "classes (5); cifar10 has");
+        let dense = wrn
+            .replace("kind = \"l0\"", "kind = \"dense\"")
+            .replace("[[model.gating.lambdas]]\nper-weight = 0.0\n", "");
+        refused(&dense, "a constraint holds gates to a density, and this network has none");
+    }
+
+    #[test]
     fn the_name_of_a_published_row_is_not_for_another() {
         let text = lenet5().replacen("per-weight = 10.0", "per-weight = 9.0", 1);
         refused(&text, "lenet5-l0-sep is the name of a recipe with other settings");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use l0_data::{Dataset, Feed};
 use l0_train::Trainer;
 
@@ -33,13 +33,14 @@ impl Estimate {
     /// # Errors
     /// If the images do not fit the network.
     pub fn of(row: &Recipe, data: &Dataset) -> Result<Self> {
+        ensure!(!data.train.is_empty(), "there is no training image");
         let (network, device) = (row.model.network()?, session::device()?);
         let mut trainer = Trainer::new(&network, &row.training, data.train.len(), 0, &device)?;
         let batch = row.training.batch_size;
         let mut images = FEW.min(batch);
         let step = loop {
             let feed = Feed::new(&data.train, row.data.normalise(), images, &device)?.augment(row.data.augment());
-            let mut batches = feed.epoch(0, 0);
+            let mut batches = (0..).flat_map(|epoch| feed.epoch(0, epoch)); // few images may make few batches an epoch
             let mut timed = || -> Result<Duration> {
                 let images = batches.next().context("there is no training image")??;
                 let begin = Instant::now();
@@ -78,6 +79,13 @@ impl fmt::Display for Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn few_images_are_enough() {
+        let row = crate::recipes::quickstart();
+        let data = l0_data::Digits { train: 5, test: 3, seed: 1 }.draw().unwrap();
+        assert_eq!(Estimate::of(&row, &data).unwrap().steps, row.training.epochs);
+    }
 
     #[test]
     fn a_duration_is_said_in_the_unit_that_people_would_use() {

@@ -23,9 +23,10 @@ pub fn read(path: &Path, shape: (usize, usize, usize)) -> Result<Vec<(String, Ve
     }
     let (c, h, w) = shape;
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    let idx = Idx::parse(&bytes, 3, path)?;
-    let found = (idx.dims.get(1).copied(), idx.dims.get(2).copied());
-    ensure!(c == 1 && found == (Some(h), Some(w)), "{name}: images of {found:?}, the network reads {c}x{h}x{w}");
+    let idx = Idx::parse(&bytes, 3, path).context("pictures are PNG, by their name, or IDX")?;
+    let [_, rows, columns] = idx.dims[..] else { unreachable!("an IDX file of rank 3 has 3 dimensions") };
+    let fits = (c, rows, columns) == (1, h, w);
+    ensure!(fits, "{name}: images of 1x{rows}x{columns}, the network reads {c}x{h}x{w}");
     Ok(idx.data.chunks_exact(h * w).enumerate().map(|(i, image)| (format!("{name}[{i}]"), image.to_vec())).collect())
 }
 

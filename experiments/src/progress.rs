@@ -4,6 +4,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use l0_record::EpochRow;
 use l0_train::{Evaluation, StepResult, Watch};
 
+use crate::say;
+
 /// A bar over all steps of a run.
 #[derive(Debug)]
 pub struct Bar {
@@ -119,7 +121,8 @@ impl Jobs {
 
     /// A line about something that happened.
     pub fn line(&self, said: &str) {
-        self.all.suspend(|| println!("{said}"));
+        // What nobody can be told is no reason to stop the runs.
+        self.all.suspend(|| drop(say!("{said}")));
     }
 
     /// A run reached its end.

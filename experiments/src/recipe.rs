@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use l0::{Estimator, L2, Lambda, Network, Quantity, Targets};
 use l0_data::DatasetName;
-use l0_net::ClosedMaps;
+use l0_net::{ClosedMaps, Shape};
 use l0_record::Reference;
-use l0_train::{Constraint, Optimiser, Training};
+use l0_train::{Constraint, Optimiser, Schedule, Training};
 use serde::{Deserialize, Serialize};
 
 use crate::published;
@@ -217,7 +217,7 @@ pub struct Recipe {
 
 impl Recipe {
     /// The same for fewer or more epochs; fewer is said wherever a run is shown. Gates stand still for the same share of
-    /// them, and the multipliers of a constraint come as far.
+    /// them, learning rates fall at the same points, and the multipliers of a constraint come as far.
     #[must_use]
     pub fn with_epochs(mut self, epochs: u64) -> Self {
         let before = self.training.epochs.max(1); // a file may say 0, which is refused after this
@@ -226,7 +226,11 @@ impl Recipe {
         }
         let training = &mut self.training;
         training.epochs = epochs;
-        training.frozen_epochs = training.frozen_epochs.saturating_mul(epochs) / before;
+        let scaled = |at: u64| at.saturating_mul(epochs) / before;
+        training.frozen_epochs = scaled(training.frozen_epochs);
+        if let Schedule::Steps { after, .. } = &mut training.schedule {
+            after.iter_mut().for_each(|at| *at = scaled(*at).max(1)); // not before there was an epoch
+        }
         if let Some(constraint) = &mut training.constraint {
             constraint.learning_rate *= before as f64 / epochs as f64;
         }
@@ -327,31 +331,35 @@ impl Recipe {
         self
     }
 
-    /// The same as a change of `origin`, a recipe that someone wrote: under its name, and beside no published row.
+    /// The same, held to a density, as a change of `origin`, a recipe that someone wrote: under its name in place of its
+    /// network's.
     #[must_use]
-    pub(crate) fn made_of(mut self, origin: &Self) -> Self {
+    pub(crate) fn named_after(mut self, origin: &Self) -> Self {
         let short = self.model.short();
         let renamed = |name: &str| name.strip_prefix(&short).map(|change| format!("{}{change}", origin.name));
-        if let (false, Some(name)) = (self.name.starts_with(&origin.name), renamed(&self.name)) {
-            self.title = format!("{}, {}", origin.title, self.title);
-            self.curve = self.curve.as_deref().and_then(renamed);
-            self.name = name;
-        }
-        self.reference = None;
+        self.name = renamed(&self.name).unwrap_or(self.name);
+        self.curve = self.curve.as_deref().and_then(renamed);
         self
     }
 
     /// Checks every number.
     ///
     /// # Errors
-    /// If one is out of its range, or there are not as many as layers; the message says which.
+    /// If one is out of its range, there are not as many as layers, the network is not for the images and classes of the
+    /// data, or there are no gates to hold to a density; the message says which.
     pub fn check(&self) -> Result<()> {
         self.model.check_sizes()?;
         let network = self.model.network()?;
+        let (net, (c, h, w), classes) = (network.net(), self.data.shape(), self.data.classes());
+        let (found, expected) =
+            ([net.shape(0), net.shape(net.output())], [Shape::Image(c, h, w), Shape::Features(classes)]);
+        let said = |[image, classes]: [Shape; 2]| format!("images of {image}, classes {classes}");
+        ensure!(found == expected, "the network is for {}; {} has {}", said(found), self.data, said(expected));
         let (params, gated) = (network.net().cost().params(), network.gated_units().len());
         ensure!(params <= MOST_PARAMETERS, "the network has {params} parameters, expected 1 to {MOST_PARAMETERS}");
         self.training.check()?;
         if let Some(constraint) = &self.training.constraint {
+            ensure!(self.is_gated(), "a constraint holds gates to a density, and this network has none");
             constraint.start(gated)?;
         }
         Ok(())
@@ -399,6 +407,16 @@ mod tests {
         }
         let short = constrained("wrn-16-1").clone().with_epochs(5);
         assert_eq!((short.training.frozen_epochs, short.training.constraint.unwrap().learning_rate), (3, 0.04));
+    }
+
+    #[test]
+    fn learning_rates_fall_at_the_same_points_of_fewer_epochs() {
+        let rows = recipes::cifar(recipes::Profile::Paper);
+        let falls = |epochs| match rows[0].clone().with_epochs(epochs).training.schedule {
+            Schedule::Steps { after, .. } => after,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((falls(200), falls(50), falls(1)), (vec![60, 120, 160], vec![15, 30, 40], vec![1, 1, 1]));
     }
 
     #[test]

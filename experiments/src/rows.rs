@@ -11,7 +11,7 @@ use l0_train::Finished;
 
 use crate::cli::{self, DataArgs, RunArgs};
 use crate::estimate::Estimate;
-use crate::{Recipe, config, recipes, session};
+use crate::{Recipe, config, recipes, say, session};
 
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
@@ -43,11 +43,16 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The row with the changes.
+    /// The row with the changes. One that someone wrote keeps its name and title in theirs, and stands beside no published
+    /// row.
     ///
     /// # Errors
-    /// If the row has no gates to hold or to price, or a number is out of range or one of the wrong count.
+    /// If the row has no gates to hold or to price, a number is out of range or one of the wrong count, or the changed row
+    /// would have the name of a published one.
     pub fn apply(&self, row: &Recipe) -> Result<Recipe> {
+        let all = recipes::all();
+        let is_known = |name: &str| all.iter().any(|known| known.name == name);
+        let is_own = !is_known(&row.name);
         let mut changed = row.clone();
         if !self.lambdas.is_empty() {
             changed = gated(changed, "--lambdas")?;
@@ -55,14 +60,15 @@ impl Changes {
             ensure!(!held, "{} is held to a density and pays no price, so --lambdas means nothing for it", row.name);
             changed = changed.with_lambdas(&self.lambdas);
         }
-        if let Some(target) = self.target {
-            changed = gated(changed, "--target")?.held_to(Targets::Model(target), Quantity::Params);
+        if let Some((option, targets, quantity)) = self.held_to() {
+            changed = gated(changed, option)?.held_to(targets, quantity);
+            changed = if is_own { changed.named_after(row) } else { changed };
         }
-        if let Some(target) = self.target_macs {
-            changed = gated(changed, "--target-macs")?.held_to(Targets::Model(target), Quantity::Macs);
-        }
-        if !self.targets.is_empty() {
-            changed = gated(changed, "--targets")?.held_to(Targets::Layers(self.targets.clone()), Quantity::Params);
+        if is_own && changed.name != row.name {
+            changed.title = format!("{}, {}", row.title, changed.title);
+            changed.reference = None;
+            let (origin, name) = (&row.name, &changed.name);
+            ensure!(!is_known(name), "{origin} would be called {name} now, the name of another row; call it otherwise");
         }
         if let Some(estimator) = self.estimator {
             changed = gated(changed, "--estimator")?.read_by(estimator);
@@ -72,6 +78,14 @@ impl Changes {
         }
         changed.check()?;
         Ok(changed)
+    }
+
+    /// What the row is to be held to, and the option that says so.
+    fn held_to(&self) -> Option<(&'static str, Targets, Quantity)> {
+        let params = self.target.map(|share| ("--target", Targets::Model(share), Quantity::Params));
+        let macs = self.target_macs.map(|share| ("--target-macs", Targets::Model(share), Quantity::Macs));
+        let layers = Some(&self.targets).filter(|each| !each.is_empty());
+        params.or(macs).or(layers.map(|each| ("--targets", Targets::Layers(each.clone()), Quantity::Params)))
     }
 }
 
@@ -153,8 +167,7 @@ impl RowArgs {
         let rows = rows.iter().map(|row| self.adapted(row)).collect::<Result<Vec<Recipe>>>()?;
         if self.print_config {
             let [row] = &rows[..] else { bail!("--print-config writes one recipe, not {}; name a row", rows.len()) };
-            print!("{}", config::print(row)?);
-            return Ok(());
+            return Ok(say!("{}", config::print(row)?.trim_end())?);
         }
         let seeds = session::seeds(self.seeds, &self.seed)?;
         let stop = cli::stop_on_signals()?;
@@ -167,14 +180,14 @@ impl RowArgs {
             };
             for &seed in &seeds {
                 if self.estimate {
-                    println!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
+                    say!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?)?;
                     continue;
                 }
                 let path = run_path(folder, &row.name, seed)?;
                 if !path.join("run.json").exists() {
                     tracing::info!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
                 }
-                say(row, seed, &path, session::train(row, seed, &data, &path, threads, stop)?);
+                say_done(row, seed, &path, session::train(row, seed, &data, &path, threads, stop)?)?;
             }
             loaded = Some(data);
         }
@@ -201,8 +214,7 @@ impl RowArgs {
         }
         let stop = cli::stop_on_signals()?;
         let data = self.load(&recipe)?;
-        say(&recipe, header.seed, run, session::train(&recipe, header.seed, &data, run, threads, stop)?);
-        Ok(())
+        say_done(&recipe, header.seed, run, session::train(&recipe, header.seed, &data, run, threads, stop)?)
     }
 
     fn load(&self, row: &Recipe) -> Result<Dataset> {
@@ -216,9 +228,6 @@ impl RowArgs {
     /// The row as the command line changes it; what then differs from the published one is said wherever a run is shown.
     fn adapted(&self, row: &Recipe) -> Result<Recipe> {
         let mut changed = self.changes.apply(row)?;
-        if recipes::all().iter().all(|known| known.name != row.name) {
-            changed = changed.made_of(row);
-        }
         if let Some(n) = self.validation {
             changed = changed.with_caveat(&format!("tested on {n} {HELD_OUT}"));
         }
@@ -249,11 +258,12 @@ fn is_unfinished(path: &Path, row: &Recipe) -> bool {
     same && header.status != Status::Finished
 }
 
-fn say(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) {
+fn say_done(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) -> Result<()> {
     match done {
-        Some(done) => println!("{}", session::line(&row.name, seed, &done.outcome)),
-        None => println!("{} seed {seed}: finished before, in {}", row.name, path.display()),
+        Some(done) => say!("{}", session::line(&row.name, seed, &done.outcome))?,
+        None => say!("{} seed {seed}: finished before, in {}", row.name, path.display())?,
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -273,13 +283,21 @@ mod tests {
     #[test]
     fn a_change_of_a_recipe_that_someone_wrote_does_not_pass_for_a_published_row() {
         let mine = Recipe { name: "mine".into(), title: "with less decay".into(), reference: None, ..row("mlp-l0") };
-        let held = Changes { target: Some(0.2), ..Changes::default() }.apply(&mine).unwrap().made_of(&mine);
+        let at = |target: f64| Changes { target: Some(target), ..Changes::default() };
+        let held = at(0.2).apply(&mine).unwrap();
         assert_eq!((held.name.as_str(), held.reference), ("mine-con-0.2", None));
         assert_eq!(held.title, "with less decay, constrained L0, density 0.2");
-        let macs = Changes { target_macs: Some(0.2), ..Changes::default() }.apply(&mine).unwrap().made_of(&mine);
+        let macs = Changes { target_macs: Some(0.2), ..Changes::default() }.apply(&mine).unwrap();
         assert_eq!((held.curve.as_deref(), macs.curve.as_deref()), (Some("mine-con"), Some("mine-con-macs")));
         let median = Changes { estimator: Some(Estimator::Median), ..Changes::default() }.apply(&mine).unwrap();
-        assert_eq!(median.made_of(&mine).name, "mine-median");
+        assert_eq!(median.name, "mine-median");
+        let priced = Changes { lambdas: vec![0.2], ..Changes::default() }.apply(&mine).unwrap();
+        assert_eq!((&*priced.name, &*priced.title), ("mine-lambda-0.2", "with less decay, L0, lambda = 0.2/N"));
+        let mlp = Recipe { name: "mlp".into(), ..mine.clone() };
+        let error = at(0.2).apply(&mlp).unwrap_err().to_string();
+        assert_eq!(error, "mlp would be called mlp-con-0.2 now, the name of another row; call it otherwise");
+        let longer = Recipe { name: "mlp-con".into(), ..mine };
+        assert_eq!(at(0.3).apply(&longer).unwrap().name, "mlp-con-con-0.3");
     }
 
     #[test]

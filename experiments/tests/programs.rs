@@ -2,13 +2,15 @@
 #![allow(missing_docs)]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use candle_core::Device;
 use l0::{Quantity, Targets};
 use l0_data::idx::Idx;
 use l0_data::{Digits, Split};
 use l0_experiments::recipes;
 use l0_experiments::session::REVISION;
+use l0_net::{Existing, Model};
 use l0_record::{RunFolder, RunHeader, Status, read_run};
 
 fn program(name: &str) -> Command {
@@ -45,7 +47,11 @@ fn fails(name: &str, args: &[&str], message: &str) {
 
 /// Drawn digits as the IDX files of MNIST.
 fn mnist_folder(folder: &Path) {
-    let digits = Digits { train: 600, test: 200, seed: 5 }.draw().unwrap();
+    digits_folder(folder, Digits { train: 600, test: 200, seed: 5 });
+}
+
+fn digits_folder(folder: &Path, digits: Digits) {
+    let digits = digits.draw().unwrap();
     let write = |split: &Split, stem: &str| {
         let images = Idx { dims: vec![split.len(), 28, 28], data: split.images().to_vec() };
         let labels = Idx { dims: vec![split.len()], data: split.labels().iter().map(|&label| label as u8).collect() };
@@ -79,11 +85,22 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     let said = ok("export", &[run_folder, "--data", data, "--onnx"]);
     assert!(said.contains("0 predictions changed"), "{said}");
     fails("export", &[run_folder, "--data", data], "compact.safetensors");
+    fails("export", &[run_folder, "--data", data, "--out", "net.onnx"], "net.onnx is to be a safetensors file");
+    let another = temp.path().join("another");
+    std::fs::create_dir(&another).unwrap();
+    digits_folder(&another, Digits { train: 20, test: 10, seed: 9 });
+    let other_data = [run_folder, "--data", another.to_str().unwrap(), "--replace"];
+    fails("export", &other_data, "it was made with mnist of sha256");
     fails("reproduce-mnist", &["--resume", run_folder, "--estimate"], "cannot be used with");
     fails("reproduce-mnist", &["mlp-l0", "--validation", "0"], "is not a whole number of 1 or more");
     let file = folder.join("compact.safetensors");
     let file = file.to_str().unwrap();
     assert!(ok("verify", &[file, "--data", data]).contains("equal to the gated network"));
+    let forced = temp.path().join("forced.safetensors");
+    let (model, mut card) = Model::load(file, &Device::Cpu).unwrap();
+    card.agreement.as_mut().unwrap().largest_difference = 1.0;
+    model.save(&forced, &card, Existing::Keep).unwrap();
+    fails("verify", &[forced.to_str().unwrap(), "--data", data], "written with --force, not equal");
     let pictures = temp.path().join("t10k-images-idx3-ubyte");
     let said = ok("predict", &["--model", file, pictures.to_str().unwrap()]);
     assert_eq!(said.lines().count(), 200);
@@ -98,6 +115,16 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert_eq!(std::fs::read_to_string(&readme).unwrap(), before, "a report on another folder leaves the README alone");
     ok("report", &[out.to_str().unwrap(), "--readme", readme.to_str().unwrap()]);
     assert!(std::fs::read_to_string(readme).unwrap().contains("3 of 200 epochs"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut child = program("sweep");
+    child.args(["mlp-l0", "--seeds", "2000", "--list"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

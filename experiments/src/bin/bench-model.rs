@@ -10,6 +10,7 @@ use l0_data::{Dataset, DatasetName, Normalise};
 use l0_experiments::artifact;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
+use l0_experiments::say;
 use l0_infer::Engine;
 use l0_net::{Masks, Model, Net, Params};
 use l0_record::{Align, Table};
@@ -85,8 +86,8 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     let candidates = entries.iter().map(|entry| Candidate::new(&entry.model.net, &entry.model.weights, threads));
     let mut candidates = candidates.collect::<Result<Vec<_>>>()?;
     alternate(&mut candidates, args.rounds)?;
-    println!("{}", l0_record::machine(threads).describe());
-    println!("{}", table(&entries, &candidates, threads).markdown());
+    say!("{}", l0_record::machine(threads).describe())?;
+    say!("{}", table(&entries, &candidates, threads).markdown())?;
     Ok(())
 }
 
@@ -129,7 +130,7 @@ fn memory(file: &Path) -> Result<()> {
     let (model, _) = Model::load(file, &Device::Cpu)?;
     let mut engine = Engine::new(&model.net, &model.weights)?;
     engine.run(&vec![0.5; 256 * engine.input_len()], 256)?;
-    println!("{}", l0_record::peak_memory_bytes().context("this system does not tell")?);
+    say!("{}", l0_record::peak_memory_bytes().context("this system does not tell")?)?;
     Ok(())
 }
 
@@ -137,7 +138,9 @@ fn table(entries: &[Entry], candidates: &[Candidate], threads: usize) -> Table {
     let mut columns = vec![("file".to_string(), Align::Left)];
     let right = ["bytes", "parameters", "MACs", "error %"].map(|name| (name.to_string(), Align::Right));
     columns.extend(right);
-    for threads in [1, threads] {
+    let turns = if threads > 1 { &[false, true][..] } else { &[false] };
+    for all in turns {
+        let threads = if *all { threads } else { 1 };
         columns.extend(BATCHES.map(|batch| (format!("ms, batch {batch}, {threads} thr."), Align::Right)));
     }
     columns.extend(["images/s", "peak MB"].map(|name| (name.to_string(), Align::Right)));
@@ -147,7 +150,7 @@ fn table(entries: &[Entry], candidates: &[Candidate], threads: usize) -> Table {
         let mut cells =
             vec![entry.name.clone(), entry.bytes.to_string(), cost.params().to_string(), cost.macs().to_string()];
         cells.push(entry.error.map_or("-".into(), |error| format!("{error:.2}")));
-        for all in [false, true] {
+        for &all in turns {
             cells.extend((0..BATCHES.len()).map(|i| format!("{:.4}", candidate.median(i, all))));
         }
         let last = BATCHES.len() - 1;

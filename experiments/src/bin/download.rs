@@ -7,6 +7,7 @@ use clap::Parser;
 use l0_data::{DatasetName, Source};
 use l0_experiments::cli;
 use l0_experiments::progress::Downloads;
+use l0_experiments::say;
 
 /// Download data sets into the Hub's cache and check every file.
 ///
@@ -29,7 +30,7 @@ fn download(args: &Args) -> Result<()> {
     let source = Source { dir: None, ..cli::DataArgs { data: None }.source() };
     for &name in &args.names {
         for file in l0_data::download(name, &source, &Downloads::default())? {
-            println!("{}  {}", file.sha256, file.path.display());
+            say!("{}  {}", file.sha256, file.path.display())?;
         }
     }
     Ok(())

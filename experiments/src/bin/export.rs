@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use l0::Estimator;
 use l0_data::DatasetName;
 use l0_experiments::artifact;
 use l0_experiments::cli::{self, DataArgs};
+use l0_experiments::say;
 use l0_net::Existing;
 use l0_record::read_run;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
 
 fn export(args: &Args) -> Result<()> {
     let header = read_run(&args.run)?.header;
+    let (out, onnx) = files(args)?;
     let name: DatasetName = header.data.name.parse()?;
     let estimator = match args.estimator {
         Some(estimator) => estimator,
@@ -54,8 +56,15 @@ fn export(args: &Args) -> Result<()> {
     };
     let (network, weights, card) = artifact::load_checkpoint(&args.run)?;
     let data = args.data.load(name)?;
+    let (found, expected) = (data.digest(), &header.data.sha256);
+    ensure!(
+        found == *expected,
+        "{}: it was made with {name} of sha256 {expected}, this is {found}: no proof and no error would be about its \
+         data; name its folder with --data (images held out by --validation make it another, too)",
+        args.run.display()
+    );
     let compact = artifact::compact(&network, &weights, estimator, &data.test, name.normalise())?;
-    println!("{}", compact.agreement);
+    say!("{}", compact.agreement)?;
     if !compact.agreement.passes() && !args.force {
         bail!("the compact network is not equal to the gated one; nothing was written (--force writes it)");
     }
@@ -63,17 +72,29 @@ fn export(args: &Args) -> Result<()> {
         tracing::warn!("the network is pruned to nothing: its output is the same for every image");
     }
     let card = artifact::compact_card(&card, &network, estimator, &compact)?;
-    let out = args.out.clone().unwrap_or_else(|| args.run.join("compact.safetensors"));
     let existing = if args.replace { Existing::Replace } else { Existing::Keep };
     compact.model.save(&out, &card, existing)?;
-    println!("{}", compact.model.net.summary(&l0_net::Plan::full(&compact.model.net)));
+    say!("{}", compact.model.net.summary(&l0_net::Plan::full(&compact.model.net)))?;
     let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
-    println!("{}: {bytes} bytes, test error {:.2} %", out.display(), compact.error_percent);
-    if args.onnx {
-        let out = out.with_extension("onnx");
+    say!("{}: {bytes} bytes, test error {:.2} %", out.display(), compact.error_percent)?;
+    if let Some(onnx) = onnx {
         let bytes = artifact::onnx(&compact.model, &card)?;
-        l0_net::write_file(&out, &bytes, existing)?;
-        println!("{}: {} bytes", out.display(), bytes.len());
+        l0_net::write_file(&onnx, &bytes, existing)?;
+        say!("{}: {} bytes", onnx.display(), bytes.len())?;
     }
     Ok(())
+}
+
+/// The files to write, safetensors and perhaps ONNX, neither of which may lose anything.
+fn files(args: &Args) -> Result<(PathBuf, Option<PathBuf>)> {
+    let out = args.out.clone().unwrap_or_else(|| args.run.join("compact.safetensors"));
+    let is = |extension: &str| out.extension().is_some_and(|found| found == extension);
+    ensure!(!is("onnx"), "{} is to be a safetensors file; --onnx writes the ONNX file beside it", out.display());
+    let beside = || if is("safetensors") { out.with_extension("onnx") } else { out.with_added_extension("onnx") };
+    let onnx = args.onnx.then(beside);
+    if let (false, Some(path)) = (args.replace, [Some(&out), onnx.as_ref()].into_iter().flatten().find(|p| p.exists()))
+    {
+        bail!("{} exists already; nothing was written (--replace replaces it)", path.display());
+    }
+    Ok((out, onnx))
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use clap::Parser;
 use l0_data::DatasetName;
-use l0_experiments::{artifact, cli, picture};
+use l0_experiments::{artifact, cli, picture, say};
 use l0_infer::Engine;
 use l0_net::{Model, Shape};
 
@@ -49,7 +49,7 @@ fn predict(args: &Args) -> Result<()> {
             let split = l0_data::Split::new(pixels, vec![0], (c, h, w), 1)?;
             let batch = split.batch(&[0], &normalise, None, &Device::Cpu)?;
             let logits = engine.run(&batch.images.flatten_all()?.to_vec1::<f32>()?, 1)?.to_vec();
-            println!("{}", line(&name, &logits)?);
+            say!("{}", line(&name, &logits)?)?;
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use clap::Parser;
 use l0_data::Dataset;
 use l0_experiments::cli::{self, RunArgs};
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
-use l0_experiments::{Recipe, artifact, recipes, session};
+use l0_experiments::{Recipe, artifact, recipes, say, session};
 use l0_net::{Existing, write_file};
 use l0_record::{free_path, run_path};
 use l0_train::Finished;
@@ -56,8 +56,8 @@ fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: 
     let network = recipe.model.network()?;
     let compact =
         artifact::compact(&network, &done.weights, recipe.training.estimator, &data.test, recipe.data.normalise())?;
-    println!("{}", network.net().summary(&done.pruned.plan));
-    println!("gated against compact: {}", compact.agreement);
+    say!("{}", network.net().summary(&done.pruned.plan))?;
+    say!("gated against compact: {}", compact.agreement)?;
     ensure!(compact.agreement.passes(), "the compact network is not equal to the gated one");
     let card = l0_train::card(&session::data_id(data), session::REVISION, &done.outcome)?;
     let card = artifact::compact_card(&card, &network, recipe.training.estimator, &compact)?;
@@ -73,18 +73,18 @@ fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: 
     let (full, kept) = (network.net().cost(), compact.model.net.cost());
     let whole_bytes = 4 * full.params() as u64;
     let kept_bytes = std::fs::metadata(&file).with_context(|| file.display().to_string())?.len();
-    println!("{:<28}{:>12}{:>12}{:>10}", "", "whole", "pruned", "");
+    say!("{:<28}{:>12}{:>12}{:>10}", "", "whole", "pruned", "")?;
     let row = |what: &str, whole: f64, pruned: f64, digits: usize| {
-        println!("{what:<28}{whole:>12.digits$}{pruned:>12.digits$}{:>9.1}x", whole / pruned);
+        say!("{what:<28}{whole:>12.digits$}{pruned:>12.digits$}{:>9.1}x", whole / pruned)
     };
-    row("parameters", full.params() as f64, kept.params() as f64, 0);
-    row("multiply-accumulates", full.macs() as f64, kept.macs() as f64, 0);
-    row("bytes", whole_bytes as f64, kept_bytes as f64, 0);
+    row("parameters", full.params() as f64, kept.params() as f64, 0)?;
+    row("multiply-accumulates", full.macs() as f64, kept.macs() as f64, 0)?;
+    row("bytes", whole_bytes as f64, kept_bytes as f64, 0)?;
     for (i, batch) in BATCHES.into_iter().enumerate() {
         let name = format!("ms for {batch}, 1 thread");
-        row(&name, candidates[0].median(i, false), candidates[1].median(i, false), 4);
+        row(&name, candidates[0].median(i, false), candidates[1].median(i, false), 4)?;
     }
-    println!("\ntest error of the pruned network {:.2} %, on digits drawn by the program", compact.error_percent);
-    println!("run      {}\nnetwork  {}\nONNX     {}", path.display(), file.display(), onnx.display());
+    say!("\ntest error of the pruned network {:.2} %, on digits drawn by the program", compact.error_percent)?;
+    say!("run      {}\nnetwork  {}\nONNX     {}", path.display(), file.display(), onnx.display())?;
     Ok(())
 }

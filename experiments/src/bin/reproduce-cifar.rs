@@ -25,7 +25,7 @@ struct Args {
 fn help() -> String {
     let rows = |profile| rows::listed(&recipes::cifar(profile));
     format!(
-        "--profile cpu, WRN-16-1 for 20 epochs:\n\n{}\n\n--profile paper, WRN-28-10 for 200 epochs:\n\n{}",
+        "--profile cpu, WRN-16-1 and WRN-16-2 for 20 epochs:\n\n{}\n\n--profile paper, WRN-28-10 for 200 epochs:\n\n{}",
         rows(Profile::Cpu),
         rows(Profile::Paper)
     )

@@ -9,7 +9,7 @@ use clap::Parser;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::rows::{Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Point, side_by_side};
-use l0_experiments::{Recipe, recipes, session};
+use l0_experiments::{Recipe, recipes, say, session};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -93,7 +93,7 @@ fn settings(args: &Args) -> Result<Vec<Recipe>> {
 
 fn list(points: &[Point]) -> Result<()> {
     for (index, point) in points.iter().enumerate() {
-        println!("{index:>4}  {:<40} {}", point.name(), point.state()?);
+        say!("{index:>4}  {:<40} {}", point.name(), point.state()?)?;
     }
     Ok(())
 }
@@ -101,15 +101,15 @@ fn list(points: &[Point]) -> Result<()> {
 /// Makes one run, unless it is made or another process is at it.
 fn one(args: &Args, point: &Point, stop: &AtomicBool) -> Result<()> {
     if point.is_finished()? {
-        println!("{}: finished before, in {}", point.name(), point.path.display());
+        say!("{}: finished before, in {}", point.name(), point.path.display())?;
         return Ok(());
     }
     let data = args.data.load(point.recipe.data)?;
     let done = args.run.inside(|threads| session::train(&point.recipe, point.seed, &data, &point.path, threads, stop));
     match done {
-        Ok(Some(done)) => println!("{}", session::line(&point.recipe.name, point.seed, &done.outcome)),
-        Ok(None) => println!("{}: finished before, in {}", point.name(), point.path.display()),
-        Err(error) if sweep::is_taken(&error) => println!("{}: another process is at it", point.name()),
+        Ok(Some(done)) => say!("{}", session::line(&point.recipe.name, point.seed, &done.outcome))?,
+        Ok(None) => say!("{}: finished before, in {}", point.name(), point.path.display())?,
+        Err(error) if sweep::is_taken(&error) => say!("{}: another process is at it", point.name())?,
         Err(error) => return Err(error.context(point.name())),
     }
     Ok(())
@@ -120,12 +120,12 @@ fn finish(args: &Args, points: &[Point], out: &Path) -> Result<()> {
     let finished = points.iter().map(Point::is_finished).collect::<Result<Vec<bool>>>()?;
     let open = finished.iter().filter(|finished| !**finished).count();
     if open > 0 {
-        println!("{} of {} runs are finished", points.len() - open, points.len());
+        say!("{} of {} runs are finished", points.len() - open, points.len())?;
         return Ok(());
     }
     for picture in sweep::report(&format!("Sweep of {}", args.recipe), out)? {
-        println!("{}", picture.display());
+        say!("{}", picture.display())?;
     }
-    println!("{}", out.join("REPORT.md").display());
+    say!("{}", out.join("REPORT.md").display())?;
     Ok(())
 }

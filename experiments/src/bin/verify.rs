@@ -10,6 +10,7 @@ use l0::Estimator;
 use l0_data::DatasetName;
 use l0_experiments::artifact;
 use l0_experiments::cli::{self, DataArgs};
+use l0_experiments::say;
 use l0_net::{Masks, Model};
 
 /// Check a compact file against its digest, its own claims, and the gated network it was made of.
@@ -35,12 +36,12 @@ fn main() -> ExitCode {
 
 fn verify(args: &Args) -> Result<()> {
     let (model, card) = Model::load(&args.file, &Device::Cpu)?;
-    println!("digest, description and tensors agree");
+    say!("digest, description and tensors agree")?;
     let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
     let data = args.data.load(dataset)?;
     let digest = data.digest();
     match &card.data {
-        Some(trained) if *trained == digest => println!("trained on this data ({})", &digest[..12]),
+        Some(trained) if *trained == digest => say!("trained on this data ({})", &digest[..12])?,
         Some(trained) => tracing::warn!("trained on data {trained}, this is {digest}"),
         None => tracing::warn!("the file does not say what it was trained on"),
     }
@@ -58,7 +59,7 @@ fn verify(args: &Args) -> Result<()> {
         }
         None => artifact::prove((&model.net, &model.weights, &Masks::none(&model.net)), &model, &data.test, normalise)?,
     };
-    println!("test error {error:.2} %");
+    say!("test error {error:.2} %")?;
     if let Some(claimed) = card.extra.get("error_percent_of_this_file").and_then(serde_json::Value::as_f64)
         && card.data.as_deref() == Some(&digest)
         && (claimed - error).abs() > 1e-9
@@ -66,10 +67,13 @@ fn verify(args: &Args) -> Result<()> {
         bail!("{}: it claims an error of {claimed} %, found {error} %", args.file.display());
     }
     match &gated {
-        Some(_) if agreement.passes() => println!("equal to the gated network: {agreement}"),
+        Some(_) if agreement.passes() => say!("equal to the gated network: {agreement}")?,
         Some(_) => bail!("not equal to the gated network: {agreement}"),
         None => match &card.agreement {
-            Some(proof) => println!("the gated network is not here; when the file was written: {proof}"),
+            Some(proof) if proof.passes() => {
+                say!("the gated network is not here; when the file was written: {proof}")?;
+            }
+            Some(proof) => bail!("written with --force, not equal to the gated network: {proof}"),
             None => tracing::warn!("the gated network is not here, and the file holds no proof"),
         },
     }

@@ -33,12 +33,12 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Prepare)>> {
     let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10), &[Lambda::PerWeight(0.001)], 0.0, L2::Attached)?;
     let (mlp_l0, lenet5_l0) = (l0_mlp::l0(&mlp, &lambda)?, l0_lenet5::l0(&lenet5, &lambda)?);
     let mlp = |open: Option<&'static [usize]>| step(&mlp_l0, open, "mlp", 100, 20, &adam);
-    let lenet5_of = |network: &Network, open: Option<&'static [usize]>| step(network, open, "lenet5", 100, 10, &adam);
-    let lenet5_l0 = |open| lenet5_of(&lenet5_l0, open);
+    let lenet5_l0 = |open: Option<&'static [usize]>| step(&lenet5_l0, open, "lenet5", 100, 10, &adam);
+    let lenet5_dense = step(&l0_lenet5::dense(&lenet5)?, None, "lenet5-dense", 100, 10, &adam);
     Ok(vec![
         ("MLP step, gates as initialised", mlp(None)),
         ("MLP step, gates at 219-214-100", mlp(Some(&[219, 214, 100]))),
-        ("LeNet-5 step, dense, no gates", lenet5_of(&l0_lenet5::dense(&lenet5)?, None)),
+        ("LeNet-5 step, dense, no gates", lenet5_dense),
         ("LeNet-5 step, gates as initialised", lenet5_l0(None)),
         ("LeNet-5 step, gates at 20-25-45-462", lenet5_l0(Some(&[20, 25, 45, 462]))),
         ("LeNet-5 step, gates at 9-18-65-25", lenet5_l0(Some(&[9, 18, 65, 25]))),
