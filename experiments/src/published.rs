@@ -86,11 +86,12 @@ pub fn row_of(network: &str, label: &str) -> Option<Reference> {
 fn row(network: &str, label: &str, source: &str, error: f64, architecture: &[usize]) -> Reference {
     let (weights, macs) = match *architecture {
         [a, b, c] => {
-            share(&[(a, b), (b, c), (c, 10)].map(|(a, b)| (a * b, 1)), &[235_200, 30_000, 1_000].map(|n| (n, 1)))
+            let layers = |[a, b, c]: [usize; 3]| [(a * b, 1), (b * c, 1), (10 * c, 1)];
+            share(&layers([a, b, c]), &layers([784, 300, 100]))
         }
-        [maps1, maps2, features, hidden] => {
-            let counts = |[a, b, c, d]: [usize; 4]| [(25 * a, 576), (25 * a * b, 64), (c * d, 1), (10 * d, 1)];
-            share(&counts([maps1, maps2, features, hidden]), &counts([20, 50, 800, 500]))
+        [a, b, c, d] => {
+            let layers = |[a, b, c, d]: [usize; 4]| [(25 * a, 576), (25 * a * b, 64), (c * d, 1), (10 * d, 1)];
+            share(&layers([a, b, c, d]), &layers([20, 50, 800, 500]))
         }
         _ => unreachable!("a published architecture has 3 or 4 sizes"),
     };
