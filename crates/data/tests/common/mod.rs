@@ -49,7 +49,7 @@ pub(crate) fn table(schema: &str, rows: &[(Option<Vec<u8>>, i64)], labels: usize
     let properties = WriterProperties::builder().set_compression(compression).build();
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
-    for rows in rows.chunks(rows.len().div_ceil(3)) {
+    for rows in rows.chunks(rows.len().div_ceil(3).max(1)) {
         let mut group = writer.next_row_group().unwrap();
         let pictures: Vec<ByteArray> = rows.iter().filter_map(|(png, _)| png.clone()).map(ByteArray::from).collect();
         let levels: Vec<i16> = rows.iter().map(|(png, _)| if png.is_some() { 2 } else { 1 }).collect();
