@@ -296,7 +296,14 @@ impl Recipe {
     /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
     /// expected to be open, the most probable first, so that the network is as small as was asked.
     #[must_use]
-    pub fn held_to(mut self, targets: Targets, quantity: Quantity) -> Self {
+    pub fn held_to(self, targets: Targets, quantity: Quantity) -> Self {
+        let base = self.model.short();
+        self.held_as(&base, targets, quantity)
+    }
+
+    /// The same as [`Recipe::held_to`], with a name that begins otherwise than with the network's.
+    #[must_use]
+    pub(crate) fn held_as(mut self, base: &str, targets: Targets, quantity: Quantity) -> Self {
         self.model.set_lambdas(&[0.0]);
         let learning_rate = MULTIPLIER_RATE / self.training.epochs as f64 * self.model.narrowness();
         self = self.with_gates_that_close();
@@ -308,15 +315,15 @@ impl Recipe {
         let title = format!("constrained L0, {what} {shown}");
         let curve = match what {
             "layers" => None,
-            "MACs" => Some(format!("{}-con-macs", self.model.short())),
-            _ => Some(format!("{}-con", self.model.short())),
+            "MACs" => Some(format!("{base}-con-macs")),
+            _ => Some(format!("{base}-con")),
         };
         let training = Training {
             estimator: Estimator::TopK,
             constraint: Some(Constraint { targets, quantity, learning_rate, restart: true }),
             ..self.training
         };
-        let name = format!("{}-{typed}", self.model.short());
+        let name = format!("{base}-{typed}");
         Self { name, reference: self.model.published(&title), title, curve, training, ..self }
     }
 
@@ -328,17 +335,6 @@ impl Recipe {
             self.title = format!("{}, {estimator} gates", self.title);
             self.training.estimator = estimator;
         }
-        self
-    }
-
-    /// The same, held to a density, as a change of `origin`, a recipe that someone wrote: under its name in place of its
-    /// network's.
-    #[must_use]
-    pub(crate) fn named_after(mut self, origin: &Self) -> Self {
-        let short = self.model.short();
-        let renamed = |name: &str| name.strip_prefix(&short).map(|change| format!("{}{change}", origin.name));
-        self.name = renamed(&self.name).unwrap_or(self.name);
-        self.curve = self.curve.as_deref().and_then(renamed);
         self
     }
 

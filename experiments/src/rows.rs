@@ -61,8 +61,8 @@ impl Changes {
             changed = changed.with_lambdas(&self.lambdas);
         }
         if let Some((option, targets, quantity)) = self.held_to() {
-            changed = gated(changed, option)?.held_to(targets, quantity);
-            changed = if is_own { changed.named_after(row) } else { changed };
+            let base = if is_own { row.name.clone() } else { row.model.short() };
+            changed = gated(changed, option)?.held_as(&base, targets, quantity);
         }
         if is_own && changed.name != row.name {
             changed.title = format!("{}, {}", row.title, changed.title);

@@ -90,13 +90,7 @@ impl Masks {
             }
         }
         let zero = |layer: &Layer| matches!(layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. });
-        // What stems from a mask that varies does, too, under whatever space its node has, until a layer mixes its units.
-        let mut varies = vec![false; net.nodes().len()];
-        for id in 0..varies.len() {
-            let node = net.node(id);
-            let inherits = !node.layer.is_affine() && node.inputs.iter().any(|&input| varies[input]);
-            varies[id] = inherits || self.varies(net.space(id));
-        }
+        let varies = self.varying(net);
         match (0..net.nodes().len()).find(|&id| zero(&net.node(id).layer) && varies[id]) {
             Some(id) => {
                 let problem = "differs between examples, but a closed map is to stay zero in the batch norm";
@@ -106,6 +100,18 @@ impl Masks {
             }
             None => Ok(()),
         }
+    }
+
+    /// Which nodes differ between examples for the masks' sake: what stems from a mask that varies does, too, under whatever
+    /// space its node has, until a layer mixes its units.
+    fn varying(&self, net: &Net) -> Vec<bool> {
+        let mut varies = vec![false; net.nodes().len()];
+        for id in 0..varies.len() {
+            let node = net.node(id);
+            let inherits = !node.layer.is_affine() && node.inputs.iter().any(|&input| varies[input]);
+            varies[id] = inherits || self.varies(net.space(id));
+        }
+        varies
     }
 
     /// Whether the scale of a space differs between examples.
