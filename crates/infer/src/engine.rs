@@ -81,14 +81,17 @@ impl Engine {
     /// The output (batch, classes) for `xs`, (batch, features) or (batch, c, h, w).
     ///
     /// # Errors
-    /// If `xs` does not hold `batch` examples.
+    /// If `xs` does not hold `batch` examples, or `batch` is 0.
     pub fn run(&mut self, xs: &[f32], batch: usize) -> Result<&[f32]> {
         let expected = batch.saturating_mul(self.input);
         if xs.len() != expected {
             return Err(Error::Input { found: xs.len(), expected, batch });
         }
+        if batch == 0 {
+            return Err(l0_net::Error::EmptyBatch(vec![0, self.input]).into());
+        }
         self.ys.resize(batch * self.output, 0.0);
-        let threads = (self.macs.saturating_mul(batch) / WORTH_A_THREAD).clamp(1, self.workers.len().min(batch.max(1)));
+        let threads = (self.macs.saturating_mul(batch) / WORTH_A_THREAD).clamp(1, self.workers.len().min(batch));
         match &self.pool {
             Some(pool) if threads > 1 => {
                 let share = batch.div_ceil(threads);

@@ -57,7 +57,7 @@ impl Chain {
         let linear = !self.relu && !self.pool; // after these, scaling would come too late
         let get = |leaf| values(net, weights, id, leaf);
         match &net.node(id).layer {
-            Layer::Dropout { .. } => {}
+            Layer::Dropout { .. } | Layer::Identity => {}
             Layer::Relu => self.relu = true,
             Layer::MaxPool2d { size: 2 } if pools && !self.pool => self.pool = true,
             Layer::Bias { per_position } if linear && (!per_position || net.shape(id).positions() == 1) => {

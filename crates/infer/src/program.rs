@@ -73,7 +73,7 @@ fn pads(net: &Net, read: &[bool]) -> Vec<usize> {
         let wanted =
             net.readers(id).iter().filter(|&&reader| read[reader]).map(|&reader| match net.node(reader).layer {
                 Layer::Conv2d { padding, .. } => padding,
-                Layer::Dropout { .. } => pads[reader],
+                Layer::Dropout { .. } | Layer::Identity => pads[reader],
                 _ => 0,
             });
         pads[id] = wanted.max().unwrap_or(0);
@@ -127,7 +127,7 @@ impl Compiler<'_> {
                 self.values[id] = Some(Value { buffer: 0, layout: output });
             }
             (Layer::Conv2d { .. } | Layer::Linear { .. }, &[input]) => return self.affine(id, input),
-            (Layer::Dropout { .. }, &[input]) => self.values[id] = Some(input),
+            (Layer::Dropout { .. } | Layer::Identity, &[input]) => self.values[id] = Some(input),
             (Layer::Flatten, &[input]) => self.flatten(id, input),
             (Layer::MaxPool2d { size }, &[Value { layout: input, .. }]) => {
                 self.step(id, &inputs, output, MaxPool { input, output, size: *size });

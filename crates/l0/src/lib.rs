@@ -60,6 +60,7 @@ pub mod linear;
 pub mod network;
 pub mod penalty;
 pub mod placement;
+mod targets;
 #[cfg(test)]
 mod testing;
 

@@ -13,18 +13,14 @@ use l0_net::{Cost, Mask, Masks, Net, NodeId, Params, Plan, Probabilities, Role, 
 use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::gate::LOG_ALPHA_RANGE;
 use crate::placement::Placed;
 use crate::{Constraints, Estimator, Gate, GateConfig, HardConcrete, L2, Penalty, Placement, Quantity, Side};
-
-/// Halvings of a range of log α of 9.2 until what is left is less than gates differ by.
-const HALVINGS: usize = 30;
 
 /// A network and its gates.
 #[derive(Debug, Clone)]
 pub struct Network {
-    net: Net,
-    gates: Vec<Placed>,
+    pub(crate) net: Net,
+    pub(crate) gates: Vec<Placed>,
     distribution: HardConcrete,
     l2: L2,
 }
@@ -48,7 +44,8 @@ impl Network {
     /// Places gates on `net`; none make it a plain network.
     ///
     /// # Errors
-    /// If a placement names no linear layer or convolution, or two belong to one layer or mask the same units.
+    /// If a placement names no linear layer or convolution, gates the outputs of the network, or two belong to one layer or
+    /// mask the same units.
     pub fn new(net: Net, placements: &[Placement]) -> Result<Self> {
         let mut gates: Vec<Placed> = Vec::new();
         for placement in placements {
@@ -123,6 +120,21 @@ impl Network {
             let log_alpha = config.draw_log_alpha(gate.units, &mut stream).map_err(candle_core::Error::from)?;
             params.insert(&name, Role::Mask, &Tensor::from_vec(log_alpha, gate.units, device)?)?;
         }
+        Ok(params)
+    }
+
+    /// Trained values for the network, first ones for its gates.
+    ///
+    /// # Errors
+    /// As for [`Network::init`], or if `weights` lack a parameter of the network.
+    pub fn init_with(&self, weights: &Weights, seed: u64, device: &Device) -> Result<Params> {
+        let params = self.init(seed, device)?;
+        let first = params.detached();
+        let values = params.iter().map(|param| match param.role {
+            Role::Mask => first.get(&param.name).cloned(),
+            _ => weights.get(&param.name).cloned(),
+        });
+        params.assign(&first.with(values.collect::<Result<_>>()?)?)?;
         Ok(params)
     }
 
@@ -251,82 +263,6 @@ impl Network {
             Quantity::Macs => (expected.iter().map(|cost| &cost.macs).collect(), full.macs()),
         };
         Ok(vec![(Tensor::stack(&parts, 0)?.sum_all()? / total as f64)?])
-    }
-
-    /// What is left at test time of what constraints bound, as in [`Network::densities`].
-    ///
-    /// # Errors
-    /// If a parameter is missing.
-    pub fn shares_left(&self, weights: &Weights, constraints: &Constraints, estimator: Estimator) -> Result<Vec<f64>> {
-        let pruned = self.pruned(weights, estimator)?;
-        if constraints.per_layer() {
-            let share = |(placed, (_, open)): (&Placed, &(String, usize))| *open as f64 / placed.units as f64;
-            return Ok(self.gates.iter().zip(&pruned.open).map(share).collect());
-        }
-        let full = self.net.cost();
-        let (left, total) = match constraints.quantity {
-            Quantity::Params => (pruned.cost.weights(), full.weights()),
-            Quantity::Macs => (pruned.cost.macs(), full.macs()),
-        };
-        Ok(vec![left as f64 / total as f64])
-    }
-
-    /// The same values with every log α lowered by as little as brings what is left at test time within the constraints:
-    /// by one amount for a bound on the model, by one for each layer for bounds on layers. The gates of a layer stay in
-    /// their order, so that those go which were least likely to stay (those that meet at the lowest value are alike).
-    /// Nothing is changed for a bound that does not hold with all gates at their lowest, or only with a network whose output
-    /// is constant.
-    ///
-    /// # Errors
-    /// If a parameter is missing, or there are bounds on layers, and not as many as sets of gates.
-    pub fn brought_within(
-        &self,
-        weights: &Weights,
-        constraints: &Constraints,
-        estimator: Estimator,
-    ) -> Result<Weights> {
-        let found = constraints.each().len();
-        if constraints.per_layer() && found != self.gates.len() {
-            let expected = format!("{}, one for each set of gates", self.gates.len());
-            return Err(l0_net::Error::Count { what: "constraints", found, expected });
-        }
-        let mut within = weights.clone();
-        for (index, constraint) in constraints.each().iter().enumerate() {
-            let gates = if constraints.per_layer() { &self.gates[index..=index] } else { &self.gates[..] };
-            let holds = |weights: &Weights| -> Result<bool> {
-                Ok(self.shares_left(weights, constraints, estimator)?[index] <= constraint.target())
-            };
-            let (mut low, mut high) = (0.0, LOG_ALPHA_RANGE.1 - LOG_ALPHA_RANGE.0);
-            let mut lowered = self.lowered(&within, gates, high)?;
-            if holds(&within)? || !holds(&lowered)? {
-                continue;
-            }
-            for _ in 0..HALVINGS {
-                let middle = 0.5 * (low + high);
-                let tried = self.lowered(&within, gates, middle)?;
-                if holds(&tried)? {
-                    (high, lowered) = (middle, tried);
-                } else {
-                    low = middle;
-                }
-            }
-            let masks = self.test_masks(&lowered, estimator)?;
-            if !self.net.compact(&lowered, &masks)?.is_constant()? {
-                within = lowered;
-            }
-        }
-        Ok(within)
-    }
-
-    /// The same values with the log α of some gates lowered by `amount`, within their range.
-    fn lowered(&self, weights: &Weights, gates: &[Placed], amount: f64) -> Result<Weights> {
-        let names: Vec<String> = gates.iter().map(Placed::parameter).collect();
-        let (lowest, highest) = LOG_ALPHA_RANGE;
-        let lower = |(name, value): (&str, &Tensor)| match names.iter().any(|gate| gate == name) {
-            true => (value.detach() - amount)?.clamp(lowest, highest),
-            false => Ok(value.clone()),
-        };
-        weights.with(weights.iter().map(lower).collect::<candle_core::Result<Vec<Tensor>>>()?)
     }
 
     /// Holds every log α in its range; to be called after each step of the optimiser.

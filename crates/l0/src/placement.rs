@@ -68,6 +68,10 @@ impl Placed {
             Side::Input => (net.space(input), inputs, outputs * kernel),
             Side::Output => (net.space(node), outputs, inputs * kernel + usize::from(bias)),
         };
+        if space == net.space(net.output()) {
+            let problem = "its gates are on the outputs of the network, none of which can be left out; gate what it reads";
+            return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem: problem.into() });
+        }
         Ok(Self { placement: placement.clone(), node, space, units, group })
     }
 

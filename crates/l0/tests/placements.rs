@@ -37,3 +37,74 @@ fn every_space_and_every_layer_has_one_set() {
     assert_eq!(error, expected);
     assert!(gated(&[("features", Side::Output)]).is_err());
 }
+
+#[test]
+fn the_outputs_of_a_network_have_no_gates() {
+    let error = gated(&[("fc", Side::Output)]).unwrap_err().to_string();
+    assert!(error.starts_with("node \"fc\": its gates are on the outputs of the network"), "{error}");
+}
+
+/// conv1 and a shortcut, summed; `branch` puts an identity before the sum.
+fn residual(branch: bool) -> Net {
+    let mut b = Builder::image("image", 1, 4, 4);
+    let image = b.tip();
+    b.conv2d("conv1", 3, 1);
+    if branch {
+        b.identity();
+    }
+    let conv1 = b.tip();
+    b.at(image).conv2d("short", 3, 1).add(conv1).relu().flatten("features").linear("fc", 2);
+    b.build().unwrap()
+}
+
+/// What is left of a network whose first gate on conv1 is closed: which channels of conv1 and of the sum.
+fn left(net: &Net) -> [Vec<u32>; 2] {
+    let (conv1, sum) = (net.find("conv1").unwrap(), net.nodes().iter().position(|node| node.inputs.len() == 2).unwrap());
+    let mut masks = l0_net::Masks::none(net);
+    let closed = candle_core::Tensor::new(&[0f32, 1.0, 1.0], &candle_core::Device::Cpu).unwrap();
+    masks.set(net, net.space(conv1), l0_net::Mask::Shared(closed)).unwrap();
+    let plan = l0_net::Plan::new(net, &masks, false);
+    [conv1, sum].map(|node| plan.kept(node).iter().map(|unit| unit as u32).collect())
+}
+
+#[test]
+fn gates_before_a_sum_close_the_shared_channel_or_the_branch_alone() {
+    assert_eq!(left(&residual(false)), [vec![1, 2], vec![1, 2]]);
+    assert_eq!(left(&residual(true)), [vec![1, 2], vec![0, 1, 2]]);
+}
+
+/// The branch as a hand-written model gates it: `conv1(xs) z + short(xs)`.
+#[test]
+fn a_branch_gated_in_a_description_computes_what_a_hand_written_one_does() {
+    use candle_core::{DType, Device, Module, ModuleT, Tensor};
+    use candle_nn::{Conv2dConfig, VarBuilder, VarMap, conv2d, linear};
+    let varmap = VarMap::new();
+    let vb = VarBuilder::from_varmap(&varmap, DType::F32, &Device::Cpu);
+    let conv1 = l0::l0_conv2d(1, 3, 1, l0::Geometry::default(), l0::LayerConfig::default(), vb.pp("conv1")).unwrap();
+    let short = conv2d(1, 3, 1, Conv2dConfig::default(), vb.pp("short")).unwrap();
+    let fc = linear(48, 2, vb.pp("fc")).unwrap();
+    varmap.data().lock().unwrap()["conv1.log_alpha"].set(&Tensor::new(&[-4f32, 0.3, 4.0], &Device::Cpu).unwrap()).unwrap();
+    let xs = Tensor::arange(0f32, 32.0, &Device::Cpu).unwrap().reshape((2, 1, 4, 4)).unwrap();
+    let ys = (conv1.forward_t(&xs, false).unwrap() + short.forward(&xs).unwrap()).unwrap().relu().unwrap();
+    let ys = fc.forward(&ys.flatten_from(1).unwrap()).unwrap();
+
+    let gates = Placement {
+        layer: "conv1".into(),
+        side: Side::Output,
+        droprate_init: 0.5,
+        lambda: Lambda::PerWeight(0.1),
+        weight_decay: 0.0,
+    };
+    let differs = |branch: bool| {
+        let network = Network::new(residual(branch), std::slice::from_ref(&gates)).unwrap();
+        let import = l0_net::Import::from_varmap(network.net(), &varmap).unwrap();
+        assert_eq!(import.left_over, ["conv1.log_alpha"]);
+        let params = network.init_with(&import.weights, 1, &Device::Cpu).unwrap();
+        let log_alpha = varmap.data().lock().unwrap()["conv1.log_alpha"].as_tensor().clone();
+        params.get("conv1.log_alpha").unwrap().var.set(&log_alpha).unwrap();
+        let masks = network.test_masks(&params.detached(), l0::Estimator::Mean).unwrap();
+        let model = network.net().compact(&params.detached(), &masks).unwrap();
+        l0_net::Agreement::of(&ys, &model.forward(&xs).unwrap()).unwrap().largest_difference
+    };
+    assert!(differs(true) < 1e-4 && differs(false) > 1e-2, "{} {}", differs(true), differs(false));
+}

@@ -82,6 +82,18 @@ fn layers_are_brought_within_their_own_targets_and_left_alone_within_them() {
 }
 
 #[test]
+fn a_target_below_the_smallest_network_is_refused() {
+    // One path through both layers is 5 of 112 weights, one input of 10.
+    let network = network();
+    let check = |targets: Targets| network.check_targets(&constraints(&targets, Quantity::Params));
+    assert!(check(Targets::Model(0.045)).is_ok() && check(Targets::Layers(vec![0.1, 0.125])).is_ok());
+    let error = check(Targets::Model(1e-6)).unwrap_err().to_string();
+    assert!(error.contains("0.000001 of the params is asked for, but with fewer than 4.46e-2"), "{error}");
+    let error = check(Targets::Layers(vec![0.01, 1.0])).unwrap_err().to_string();
+    assert!(error.contains("0.01 of the gates of \"fc1\" is asked for, but with fewer than 1.00e-1"), "{error}");
+}
+
+#[test]
 fn a_target_that_leaves_nothing_changes_nothing() {
     // One path through both layers is 5 of 112 weights, one input of 10: who asks for less asks for no network.
     let (network, estimator) = (network(), Estimator::TopK);

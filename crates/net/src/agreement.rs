@@ -1,4 +1,4 @@
-//! The proof that two networks compute the same: their logits, compared over a data set.
+//! The verification that two networks compute the same: their outputs, compared over a data set.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -20,16 +20,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How far the logits of a network agree with those they should equal.
+/// How far the outputs of a network agree with those they should equal: logits (b, classes), or images of logits
+/// (b, classes, h, w), which hold a prediction for each position.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
     /// How many examples were compared.
     pub examples: usize,
     /// The largest absolute difference of any logit.
     pub largest_difference: f32,
-    /// For how many examples another class has the largest logit: near ties, as long as differences are small.
+    /// How many predictions, one for each example and position, changed because another class has the largest logit: near
+    /// ties, as long as differences are small.
     pub changed_predictions: usize,
-    /// Of those examples, the largest margin that the expected class had over the next.
+    /// Of those, the largest margin that the expected class had over the next.
     pub largest_margin_changed: f32,
     /// How many examples had a logit that is not a finite number, on either side.
     pub not_finite: usize,
@@ -39,28 +41,52 @@ impl Agreement {
     /// The largest difference that [`passes`](Self::passes) lets through.
     pub const TOLERANCE: f32 = 1e-4;
 
-    /// Compares the logits of one batch, both (b, classes).
+    /// How far two outputs of one batch agree.
     ///
     /// # Errors
-    /// If the shapes differ or there is no class.
+    /// As [`add`](Self::add).
+    pub fn of(expected: &Tensor, found: &Tensor) -> Result<Self> {
+        let mut agreement = Self::default();
+        agreement.add(expected, found)?;
+        Ok(agreement)
+    }
+
+    /// Compares the outputs of one batch, both (b, classes) or (b, classes, h, w).
+    ///
+    /// # Errors
+    /// If the shapes differ, are not of two or four dimensions, or there is no class.
     pub fn add(&mut self, expected: &Tensor, found: &Tensor) -> Result<()> {
-        if expected.dims() != found.dims() || expected.rank() != 2 || expected.dim(1)? == 0 {
+        if expected.dims() != found.dims() {
             let (found, expected) = (found.dims().to_vec(), expected.dims().to_vec());
-            return Err(Error::Shape { name: "logits to be compared, (b, classes)".into(), found, expected });
+            return Err(Error::Shape { name: "output to be compared".into(), found, expected });
         }
-        let rows = |logits: &Tensor| logits.detach().to_dtype(DType::F32)?.to_vec2::<f32>();
+        if !matches!(expected.rank(), 2 | 4) || expected.dim(1)? == 0 {
+            let problem = format!("has shape {:?}, expected (b, classes) or (b, classes, h, w)", expected.dims());
+            return Err(Error::layer("output to be compared", problem));
+        }
+        let rows = |logits: &Tensor| -> candle_core::Result<Vec<Vec<Vec<f32>>>> {
+            let (b, classes) = (logits.dim(0)?, logits.dim(1)?);
+            let positions = logits.elem_count() / (b * classes).max(1);
+            // (b, positions, classes): the logits of a prediction side by side
+            logits.detach().to_dtype(DType::F32)?.reshape((b, classes, positions))?.transpose(1, 2)?.to_vec3()
+        };
         for (expected, found) in rows(expected)?.iter().zip(&rows(found)?) {
             self.add_example(expected, found);
         }
         Ok(())
     }
 
-    fn add_example(&mut self, expected: &[f32], found: &[f32]) {
+    /// Compares the predictions of one example, each at its position.
+    fn add_example(&mut self, expected: &[Vec<f32>], found: &[Vec<f32>]) {
         self.examples += 1;
-        if expected.iter().chain(found).any(|logit| !logit.is_finite()) {
+        if expected.iter().chain(found).flatten().any(|logit| !logit.is_finite()) {
             self.not_finite += 1;
             return;
         }
+        expected.iter().zip(found).for_each(|(expected, found)| self.add_prediction(expected, found));
+    }
+
+    fn add_prediction(&mut self, expected: &[f32], found: &[f32]) {
         let differences = expected.iter().zip(found).map(|(a, b)| (a - b).abs());
         self.largest_difference = differences.fold(self.largest_difference, f32::max);
         let best = predicted(expected);
@@ -124,6 +150,24 @@ mod tests {
         assert_eq!((agreement.examples, agreement.changed_predictions), (2, 1));
         assert!(agreement.largest_margin_changed > agreement.largest_difference);
         assert!(agreement.passes(), "{agreement}");
+    }
+
+    #[test]
+    fn images_of_logits_are_compared_at_every_position() {
+        let image = |values: [f32; 4]| Tensor::from_slice(&values, (1, 2, 1, 2), &Device::Cpu).unwrap();
+        // Two classes at two positions: the second position predicts another class.
+        let agreement = Agreement::of(&image([1.0, 1.0, 0.0, 0.0]), &image([1.0, 0.0, 0.0, 0.5])).unwrap();
+        assert_eq!((agreement.examples, agreement.changed_predictions, agreement.passes()), (1, 1, false));
+        assert!(Agreement::of(&image([1.0; 4]), &image([1.0; 4])).unwrap().passes());
+    }
+
+    #[test]
+    fn outputs_of_other_shapes_are_refused_by_what_is_wrong_with_them() {
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+        let refused = |a: &[usize], b: &[usize]| Agreement::of(&zeros(a), &zeros(b)).unwrap_err().to_string();
+        assert_eq!(refused(&[2, 3], &[2, 4]), "\"output to be compared\" has shape [2, 4], expected [2, 3]");
+        assert!(refused(&[2, 3, 4], &[2, 3, 4]).contains("has shape [2, 3, 4], expected (b, classes)"));
+        assert!(refused(&[2, 0], &[2, 0]).contains("expected (b, classes)"));
     }
 
     #[test]

@@ -88,6 +88,12 @@ impl Builder {
         if p == 0.0 { self } else { self.unnamed("dropout", Layer::Dropout { p }) }
     }
 
+    /// A space of its own for what comes before: called before a sum, gates on the layers of a branch then close that branch
+    /// alone ([`Layer::Identity`]).
+    pub fn identity(&mut self) -> &mut Self {
+        self.unnamed("identity", Layer::Identity)
+    }
+
     /// The newest layer, to come back to.
     pub fn tip(&self) -> NodeId {
         self.tip

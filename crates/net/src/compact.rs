@@ -69,9 +69,10 @@ impl Net {
     /// A network of which nothing is left becomes one with a constant output; [`Model::is_constant`] tells.
     ///
     /// # Errors
-    /// If a parameter is missing or of another shape, masks belong to another network, or one differs between examples.
+    /// If a parameter is missing, of another shape or another type, masks belong to another network, or one differs between
+    /// examples. Values that the description does not name play no part.
     pub fn compact(&self, weights: &Weights, masks: &Masks) -> Result<Model> {
-        weights.check(self)?;
+        let weights = weights.of_net(self)?;
         masks.check(self)?;
         if let Some(space) = (0..self.spaces().len()).find(|&space| masks.varies(space)) {
             let name = &self.spaces()[space].name;
@@ -81,11 +82,10 @@ impl Net {
         let weights = weights.with(plain)?;
         let plan = Plan::new(self, masks, false);
         let pass = Pass { net: self, plan: &plan, masks, weights: &weights };
-        let (dtype, device) =
-            weights.iter().next().map_or((DType::F32, Device::Cpu), |(_, w)| (w.dtype(), w.device().clone()));
+        let device = weights.iter().next().map_or(Device::Cpu, |(_, value)| value.device().clone());
         let mut dims = self.shape(0).dims();
         dims.insert(0, 1);
-        let made = pass.activations(&Tensor::zeros(dims, dtype, &device)?, Mode::Eval, false, &mut Vec::new())?;
+        let made = pass.activations(&Tensor::zeros(dims, DType::F32, &device)?, Mode::Eval, false, &mut Vec::new())?;
         let (mut nodes, mut values) = walk::Walk::new(&pass, made)?.finish()?;
         fold::fold(&mut nodes, &mut values)?;
         fold::borders(&mut nodes, &mut values)?;
@@ -115,12 +115,12 @@ impl Net {
 }
 
 impl Model {
-    /// A network that was never masked.
+    /// A network that was never masked. Values that the description does not name are left out.
     ///
     /// # Errors
-    /// If a parameter is missing or of another shape.
+    /// If a parameter is missing, of another shape or another type.
     pub fn new(net: Net, weights: Weights) -> Result<Self> {
-        weights.check(&net)?;
+        let weights = weights.of_net(&net)?;
         Ok(Self { net, weights, kept: Vec::new() })
     }
 

@@ -1,6 +1,6 @@
 //! What can be wrong with a network or what is handed to it.
 
-use crate::FileProblem;
+use crate::{Agreement, FileProblem};
 
 /// An error of this crate; the message names the thing, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -20,15 +20,41 @@ pub enum Error {
         problem: String,
     },
     /// A name that stands for nothing.
-    #[error("there is no {kind} {name:?}; there is {known}")]
+    #[error("there is no {kind} {name:?}; {known}")]
     Unknown {
         /// What was looked for.
         kind: &'static str,
         /// The name that was asked for.
         name: String,
-        /// The names that exist.
+        /// The names that exist, or the nearest of many.
         known: String,
     },
+    /// Values that do not cover a network.
+    #[error("{missing} of {of} parameters have no value: {names}; {left_over}")]
+    Missing {
+        /// How many parameters have no value.
+        missing: usize,
+        /// How many there are.
+        of: usize,
+        /// Their names and shapes, the first ten of them.
+        names: String,
+        /// The values that no parameter asked for, the first ten of them.
+        left_over: String,
+    },
+    /// A tensor that does not hold f32.
+    #[error("{name:?} holds {found:?}, expected F32; convert it with to_dtype(DType::F32)")]
+    Dtype {
+        /// What the tensor is.
+        name: String,
+        /// What it holds.
+        found: candle_core::DType,
+    },
+    /// A batch without examples.
+    #[error("the batch has shape {0:?}, expected one example or more")]
+    EmptyBatch(Vec<usize>),
+    /// Two networks that should compute the same and do not.
+    #[error("the description computes something else than the model: {0}; compare their layers and the order of these")]
+    Differs(Agreement),
     /// A layer that cannot stand where it stands.
     #[error("node {node:?}: {problem}")]
     Layer {
@@ -76,10 +102,34 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
+/// The most names that a message lists.
+const MOST_NAMES: usize = 10;
+
+/// The first of `names`, and how many more there are.
+pub(crate) fn listed(names: &[String]) -> String {
+    match names.len().checked_sub(MOST_NAMES) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..MOST_NAMES].join(", ")),
+    }
+}
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// A name that is none of `known`.
+    pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut known: Vec<&str> = known.into_iter().collect();
+        let all = known.len();
+        known.sort_by_cached_key(|known| strsim::damerau_levenshtein(name, known));
+        let known = match all {
+            0 => "there is none".into(),
+            1..=MOST_NAMES => format!("there is {}", known.join(", ")),
+            _ => format!("nearest of {all} are {}", known[..3].join(", ")),
+        };
+        Self::Unknown { kind, name: name.into(), known }
+    }
+
     pub(crate) fn file(file: &str, problem: FileProblem) -> Self {
         Self::File { file: file.into(), problem }
     }

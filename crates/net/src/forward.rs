@@ -6,7 +6,8 @@ use l0_rng::Stream;
 
 use crate::activation::{Activation, sum};
 use crate::affine::Pass;
-use crate::{Layer, Mask, Masks, Net, NodeId, Params, Plan, Result, Unit, Weights};
+use crate::params::expect_f32;
+use crate::{Error, Layer, Mask, Masks, Net, NodeId, Params, Plan, Result, Unit, Weights};
 
 /// Whether a pass trains or evaluates.
 #[derive(Clone, Copy)]
@@ -53,7 +54,7 @@ impl StatisticsUpdate {
     ) -> Result<Option<Self>> {
         let node = pass.net.node(id).name.clone();
         let Layer::BatchNorm { momentum, .. } = pass.net.node(id).layer else {
-            return Err(crate::Error::layer(&node, "is not a batch norm"));
+            return Err(Error::layer(&node, "is not a batch norm"));
         };
         let learns = learning(pass, id);
         if !learns.contains(&true) {
@@ -114,19 +115,28 @@ impl Net {
     /// result and all gradients equal those of the full computation.
     ///
     /// # Errors
-    /// If `xs` does not have the network's input shape, a parameter is missing, or masks belong to another network or,
-    /// per example, to another batch; also if maps that differ between examples would have to stay zero where they are
+    /// If `xs` is empty, not of f32 or not of the network's input shape, a parameter is missing or not of f32, or masks
+    /// belong to another network or, per example, to another batch; also if maps that differ between examples would have to stay zero where they are
     /// closed ([`ClosedMaps::Zero`](crate::ClosedMaps::Zero)).
     pub fn forward(&self, weights: &Weights, xs: &Tensor, masks: &Masks, mode: Mode) -> Result<Output> {
-        let expected = self.shape(0).dims();
-        if xs.dims().get(1..) != Some(expected.as_slice()) {
-            let name = "input (without the batch)".into();
-            return Err(crate::Error::Shape { name, found: xs.dims().get(1..).unwrap_or(&[]).into(), expected });
-        }
+        self.check_batch(xs)?;
         masks.check(self)?;
         masks.check_batch(self, xs.dim(0)?)?;
         let plan = Plan::new(self, masks, mode.is_training());
         Pass { net: self, plan: &plan, masks, weights }.run(xs, mode)
+    }
+
+    /// Checks that `xs` holds examples of this network, one or more.
+    fn check_batch(&self, xs: &Tensor) -> Result<()> {
+        let expected = self.shape(0).dims();
+        if xs.dims().get(1..) != Some(expected.as_slice()) {
+            let name = "input (without the batch)".into();
+            return Err(Error::Shape { name, found: xs.dims().get(1..).unwrap_or(&[]).into(), expected });
+        }
+        if xs.dim(0)? == 0 {
+            return Err(Error::EmptyBatch(xs.dims().into()));
+        }
+        expect_f32("input", xs)
     }
 }
 
@@ -135,7 +145,7 @@ impl Pass<'_> {
         let mut statistics = Vec::new();
         let made = self.activations(xs, mode, true, &mut statistics)?;
         let out = self.net.output();
-        let last = made[out].as_ref().ok_or_else(|| crate::Error::layer("", "the output was not computed"))?;
+        let last = made[out].as_ref().ok_or_else(|| Error::layer("", "the output was not computed"))?;
         let all = Selection::all(self.net.shape(out).units());
         Ok(Output { ys: last.expand(&all, xs.dim(0)?, self.net.shape(out), xs)?, statistics })
     }
@@ -226,6 +236,7 @@ impl Pass<'_> {
             (Layer::MaxPool2d { size }, [input]) => self.aligned(id, input)?.pool(|xs| l0_ops::max_pool2d(xs, *size)),
             (Layer::AvgPool, [input]) => self.aligned(id, input)?.pool(l0_ops::avg_pool),
             (Layer::Flatten, [input]) => self.flatten(id, &self.varying(id, input, xs)?, mode),
+            (Layer::Identity, [input]) => self.entered(id, self.aligned(id, &self.varying(id, input, xs)?)?),
             (Layer::Take { units }, [input]) => self.take(id, units, &self.varying(id, input, xs)?),
             (Layer::Dropout { p }, [input]) => match mode {
                 Mode::Eval => self.aligned(id, input),
@@ -250,7 +261,7 @@ impl Pass<'_> {
                 })
             }
             (Layer::Bias { .. } | Layer::Border { .. }, [input]) => self.biased(id, input, xs),
-            (layer, _) => Err(crate::Error::layer(&self.net.node(id).name, format!("{} lacks an input", layer.kind()))),
+            (layer, _) => Err(Error::layer(&self.net.node(id).name, format!("{} lacks an input", layer.kind()))),
         }
     }
 }

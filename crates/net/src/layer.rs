@@ -69,8 +69,11 @@ pub enum Layer {
         /// The share of values dropped.
         p: f64,
     },
-    /// The sum of two inputs of equal shape.
+    /// The sum of two inputs of equal shape, which then share one space of units.
     Add,
+    /// Passes its input on under a space of its own. Before a sum it keeps the space of a branch apart from the one that
+    /// the terms share: a unit closed before it leaves the sum, and a unit closed behind it leaves all terms.
+    Identity,
     /// The listed units of its input, in this order.
     Take {
         /// Indices of units.
@@ -102,6 +105,7 @@ impl Layer {
             Self::Flatten => "flatten",
             Self::Dropout { .. } => "dropout",
             Self::Add => "add",
+            Self::Identity => "identity",
             Self::Take { .. } => "take",
             Self::Bias { .. } => "bias",
             Self::Border { .. } => "border",

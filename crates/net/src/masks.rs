@@ -1,7 +1,8 @@
 //! Masks: what scales the units of a space.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
+use crate::params::expect_f32;
 use crate::{ClosedMaps, Error, Layer, Net, Result, Space, SpaceId};
 
 /// The scale of each unit of a space.
@@ -32,7 +33,7 @@ impl Masks {
     /// Masks a space. Reading which units are open is a point where the device is waited for.
     ///
     /// # Errors
-    /// If `net` is not the network that these masks were made for or has no such space, the mask does not have a value
+    /// If `net` is not the network that these masks were made for or has no such space, the mask does not have an f32
     /// for each unit, or the space is masked already.
     pub fn set(&mut self, net: &Net, space: SpaceId, mask: Mask) -> Result<()> {
         self.check(net)?;
@@ -48,11 +49,13 @@ impl Masks {
             }
             _ => {}
         }
+        let (Mask::Shared(z) | Mask::PerExample(z)) = &mask;
+        expect_f32(&format!("mask of {name}"), z)?;
         if self.masks[space].is_some() {
             return Err(Error::mask(name, "the space is masked already; a space takes one mask"));
         }
         if let Mask::Shared(z) = &mask {
-            let z = z.detach().to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            let z = z.detach().to_vec1::<f32>()?;
             self.open[space] = Some(z.iter().map(|&z| z != 0.0).collect());
         }
         self.masks[space] = Some(mask);

@@ -116,10 +116,8 @@ impl Net {
 
     /// The space at a place that a caller gave.
     pub(crate) fn known_space(&self, id: SpaceId) -> Result<&Space> {
-        self.spaces.get(id).ok_or_else(|| {
-            let names: Vec<&str> = self.spaces.iter().map(|space| space.name.as_str()).collect();
-            Error::Unknown { kind: "space", name: id.to_string(), known: names.join(", ") }
-        })
+        let names = self.spaces.iter().map(|space| space.name.as_str());
+        self.spaces.get(id).ok_or_else(|| Error::unknown("space", &id.to_string(), names))
     }
 
     /// The space of a node's output.
@@ -132,10 +130,8 @@ impl Net {
     /// # Errors
     /// If there is none.
     pub fn find(&self, name: &str) -> Result<NodeId> {
-        self.nodes.iter().position(|node| node.name == name).ok_or_else(|| {
-            let names: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
-            Error::Unknown { kind: "layer", name: name.into(), known: names.join(", ") }
-        })
+        let names = self.nodes.iter().map(|node| node.name.as_str());
+        self.nodes.iter().position(|node| node.name == name).ok_or_else(|| Error::unknown("layer", name, names))
     }
 
     /// Linear layers and convolutions, in order.
@@ -163,7 +159,12 @@ fn check_names(nodes: &[Node]) -> Result<()> {
 fn makes_space(layer: &Layer) -> bool {
     matches!(
         layer,
-        Layer::Input { .. } | Layer::Linear { .. } | Layer::Conv2d { .. } | Layer::Flatten | Layer::Take { .. }
+        Layer::Input { .. }
+            | Layer::Linear { .. }
+            | Layer::Conv2d { .. }
+            | Layer::Flatten
+            | Layer::Take { .. }
+            | Layer::Identity
     )
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
@@ -163,18 +163,18 @@ impl Params {
         }
     }
 
-    /// Copies all values from `weights`, which must hold every parameter in its shape.
+    /// Copies all values from `weights`, which must hold every parameter in its shape, on whatever device.
     ///
     /// # Errors
-    /// If one is missing or of another shape; then nothing was changed.
+    /// If one is missing, of another shape or another type; then nothing was changed.
     pub fn assign(&self, weights: &Weights) -> Result<()> {
-        for Param { name, var, .. } in &self.entries {
-            let (found, expected) = (weights.get(name)?.dims().to_vec(), var.dims().to_vec());
-            if found != expected {
-                return Err(Error::Shape { name: name.clone(), found, expected });
-            }
-        }
-        self.entries.iter().try_for_each(|Param { name, var, .. }| Ok(var.set(&weights.get(name)?.copy()?)?))
+        let value = |Param { name, var, .. }: &Param| {
+            let value = weights.get(name)?;
+            expect(name, value, var.dims())?;
+            Ok(value.to_device(var.device())?.copy()?) // what can fail has failed before the first value changes
+        };
+        let values = self.entries.iter().map(value).collect::<Result<Vec<Tensor>>>()?;
+        self.entries.iter().zip(values).try_for_each(|(param, value)| Ok(param.var.set(&value)?))
     }
 }
 
@@ -203,9 +203,22 @@ impl Weights {
         lookup(&self.index, name).map(|i| &self.tensors[i])
     }
 
-    /// The parameter `leaf` of the layer `node`.
+    /// The parameter `leaf` of the layer `node`. Networks compute in f32 alone.
     pub(crate) fn of(&self, node: &str, leaf: &str) -> Result<&Tensor> {
-        self.get(&format!("{node}.{leaf}"))
+        let name = format!("{node}.{leaf}");
+        let value = self.get(&name)?;
+        expect_f32(&name, value)?;
+        Ok(value)
+    }
+
+    /// The values of the parameters of `net` alone, in its order; others are left out.
+    ///
+    /// # Errors
+    /// As for [`Weights::check`].
+    pub(crate) fn of_net(&self, net: &Net) -> Result<Self> {
+        self.check(net)?;
+        let value = |name: String| Ok((name.clone(), self.get(&name)?.clone()));
+        Self::new(net.parameters().into_iter().map(|(name, ..)| value(name)).collect::<Result<_>>()?)
     }
 
     /// Names and values, in order.
@@ -227,25 +240,36 @@ impl Weights {
         Ok(Self { index: self.index.clone(), tensors })
     }
 
-    /// Checks that every parameter of `net` is here in its shape.
+    /// Checks that every parameter of `net` is here in its shape, in f32.
     ///
     /// # Errors
-    /// If one is missing or of another shape.
+    /// If one is missing, of another shape or another type.
     pub fn check(&self, net: &Net) -> Result<()> {
-        for (name, _, expected) in net.parameters() {
-            let found = self.get(&name)?.dims().to_vec();
-            if found != expected {
-                return Err(Error::Shape { name, found, expected });
-            }
-        }
-        Ok(())
+        net.parameters().iter().try_for_each(|(name, _, shape)| expect(name, self.get(name)?, shape))
+    }
+}
+
+/// Checks a value before it is taken for the parameter `name`.
+pub(crate) fn expect(name: &str, value: &Tensor, shape: &[usize]) -> Result<()> {
+    if value.dims() != shape {
+        return Err(Error::Shape { name: name.into(), found: value.dims().into(), expected: shape.into() });
+    }
+    expect_f32(name, value)
+}
+
+/// The one type that networks compute in; what comes from outside is converted where it comes in
+/// ([`Import`](crate::Import)).
+pub(crate) fn expect_f32(name: &str, value: &Tensor) -> Result<()> {
+    match value.dtype() {
+        DType::F32 => Ok(()),
+        found => Err(Error::Dtype { name: name.into(), found }),
     }
 }
 
 fn lookup(index: &HashMap<String, usize>, name: &str) -> Result<usize> {
     index.get(name).copied().ok_or_else(|| {
         let mut known: Vec<&str> = index.keys().map(String::as_str).collect();
-        known.sort_unstable();
-        Error::Unknown { kind: "parameter", name: name.into(), known: known.join(", ") }
+        known.sort_unstable(); // a map has no order of its own
+        Error::unknown("parameter", name, known)
     })
 }

@@ -103,7 +103,7 @@ fn forward(net: &Net, id: NodeId, units: &[Vec<Unit>], masks: &Masks, training: 
         Layer::AvgPool => each(input, even),
         Layer::Flatten => (0..n).map(|unit| even(input[unit / net.shape(node.inputs[0]).positions()])).collect(),
         Layer::Take { units } => units.iter().map(|&unit| input[unit as usize]).collect(),
-        Layer::Relu | Layer::MaxPool2d { .. } | Layer::Dropout { .. } => input.to_vec(),
+        Layer::Relu | Layer::MaxPool2d { .. } | Layer::Dropout { .. } | Layer::Identity => input.to_vec(),
     };
     let masked = |(unit, made)| match made {
         _ if net.makes_space(id) && !masks.is_open(net.space(id), unit) => Unit::Zero,

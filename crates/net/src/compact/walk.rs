@@ -1,6 +1,6 @@
 //! Writes the compact network node by node from what one masked pass computes.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use l0_ops::Selection;
 
 use super::draft::{Draft, Held, Values, nonzero};
@@ -77,7 +77,7 @@ impl<'a> Walk<'a> {
                 let held = self.held(inputs[0])?.clone();
                 Held { node: self.draft.take(&held, &wanted, |_| name.clone()), units }
             }
-            Layer::Dropout { .. } => self.held(inputs[0])?.clone(),
+            Layer::Dropout { .. } | Layer::Identity => self.held(inputs[0])?.clone(),
             Layer::Add => Held { node: self.add(id, inputs[0], inputs[1])?, units },
             _ => Held { node: self.unit_by_unit(id, inputs[0])?, units },
         };
@@ -176,24 +176,23 @@ impl<'a> Walk<'a> {
             Some(c) if c.rank() == 1 => (Some(c), None),
             map => (None, map),
         };
-        let like = self.like()?;
-        let scale = Tensor::new(scale, like.device())?.to_dtype(like.dtype())?;
+        let scale = Tensor::new(scale, &self.device()?)?;
         let shift = shift.map_or_else(|| scale.zeros_like(), Ok)?;
         let fresh = self.draft.fresh(name, "filled");
         let node = self.draft.scale(&fresh, node, scale, shift)?;
         self.draft.bias(name, "filled", node, map)
     }
 
-    /// Any tensor of the network's type on its device.
-    fn like(&self) -> Result<Tensor> {
+    /// Where the network's values are.
+    fn device(&self) -> Result<Device> {
         let (_, first) = self.pass.weights.iter().next().ok_or_else(|| Error::layer("", "there is no parameter"))?;
-        Ok(first.clone())
+        Ok(first.device().clone())
     }
 
     /// A network of zeros whose last bias is the constant output: nothing of the input is left.
     fn constant(&mut self, out: NodeId) -> Result<NodeId> {
-        let (like, shape) = (self.like()?, self.pass.net.shape(out));
-        let zeros = |dims: &[usize]| Tensor::zeros(dims, like.dtype(), like.device());
+        let (device, shape) = (self.device()?, self.pass.net.shape(out));
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device);
         let values = match self.made[out].constants.clone() {
             Some(values) => values,
             None => zeros(&[shape.units()])?,

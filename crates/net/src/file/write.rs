@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use serde_json::{Map, Value, json};
 
 use super::header::{Checksum, FORMAT, LIMIT, VERSION};
 use super::{Card, Existing, FileProblem, Kind};
+use crate::params::expect_f32;
 use crate::{Error, Net, Result};
 
 /// The bytes of a file with these tensors, in this order, and one more entry that belongs to its kind.
@@ -54,10 +55,7 @@ pub(super) fn bytes(
 
 /// The values of a tensor, little-endian.
 fn values(name: &str, value: &Tensor) -> Result<Vec<u8>> {
-    if value.dtype() != DType::F32 {
-        let problem = format!("has dtype {:?}, files hold F32", value.dtype());
-        return Err(Error::layer(name, problem));
-    }
+    expect_f32(name, value)?;
     let values = value.detach().flatten_all()?.to_vec1::<f32>()?;
     Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }

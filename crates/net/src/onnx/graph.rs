@@ -70,7 +70,7 @@ impl<'a> Graph<'a> {
         };
         Ok(match &node.layer {
             Layer::Input { .. } => self.fresh(name),
-            Layer::Dropout { .. } => inputs.remove(0),
+            Layer::Dropout { .. } | Layer::Identity => inputs.remove(0),
             Layer::Linear { bias, .. } => {
                 inputs.extend(self.stored(name, &leaves(&[("weight", true), ("bias", *bias)]))?);
                 self.operator("Gemm", name, &inputs, &[("transB", Attribute::Int(1))])

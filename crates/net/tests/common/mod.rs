@@ -42,6 +42,9 @@ pub fn random_net(seed: u64) -> Net {
         if residual {
             let (out, stride) = (width(&mut r), 1 + r.below(2));
             b.layer(&format!("conv{i}b"), conv(out, 3, stride, 1, r.below(2) == 0));
+            if r.below(2) == 0 {
+                b.identity();
+            }
             let main = b.tip();
             b.at(skip).layer(&format!("short{i}"), conv(out, 1, stride, 0, r.below(2) == 0)).add(main);
             b.batch_norm(&format!("bn{i}b"), closed).relu();
@@ -145,7 +148,7 @@ pub fn reference_nodes(
             Layer::AvgPool => portable::avg_pool(input(0))?,
             Layer::Flatten => input(0).flatten_from(1)?,
             Layer::Add => (input(0) + input(1))?,
-            Layer::Dropout { .. } => input(0).clone(),
+            Layer::Dropout { .. } | Layer::Identity => input(0).clone(),
             Layer::Take { units } => input(0).index_select(&Tensor::new(units.as_slice(), xs.device())?, 1)?,
             Layer::Bias { per_position: true } => input(0).broadcast_add(of("bias").unwrap())?,
             Layer::Border { margins } => {
@@ -156,8 +159,8 @@ pub fn reference_nodes(
                 input(0).broadcast_add(&per_unit(of("bias").unwrap(), input(0).rank())?)?
             }
         };
-        let makes =
-            node.layer.is_affine() || matches!(node.layer, Layer::Input { .. } | Layer::Flatten | Layer::Take { .. });
+        let makes = node.layer.is_affine()
+            || matches!(node.layer, Layer::Input { .. } | Layer::Flatten | Layer::Take { .. } | Layer::Identity);
         made.push(match masks.get(net.space(id)) {
             Some(Mask::Shared(z)) if makes => ys.broadcast_mul(&per_unit(z, ys.rank())?)?,
             Some(Mask::PerExample(z)) if makes => {

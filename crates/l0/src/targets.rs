@@ -1,0 +1,156 @@
+//! What a target asks of the gates of a network: what is left of it, what can be left at least, and how a network is
+//! brought within it.
+
+use candle_core::Tensor;
+use l0_net::{Cost, Error, Mask, Masks, Plan, Weights};
+
+use crate::gate::LOG_ALPHA_RANGE;
+use crate::network::Result;
+use crate::placement::Placed;
+use crate::{Constraints, Estimator, Network, Quantity};
+
+/// Halvings of a range of log α of 9.2 until what is left is less than gates differ by.
+const HALVINGS: usize = 30;
+
+impl Network {
+    /// Checks that a network with so few open gates exists: one whose output still depends on its input.
+    ///
+    /// # Errors
+    /// If the target of a constraint is below what the smallest such network keeps, or there is not one target for each
+    /// set of gates.
+    pub fn check_targets(&self, constraints: &Constraints) -> Result<()> {
+        self.check_count(constraints)?;
+        let least = self.smallest()?;
+        for (index, constraint) in constraints.each().iter().enumerate() {
+            let (target, least, what) = if constraints.per_layer() {
+                let (open, placed) = (least.open[index], &self.gates[index]);
+                let what = format!("of the gates of {:?}", placed.placement.layer);
+                (constraint.target(), open as f64 / placed.units as f64, what)
+            } else {
+                (constraint.target(), self.share(&least.cost, constraints.quantity), format!("of the {}", constraints.quantity))
+            };
+            if target < least {
+                let problem = format!(
+                    "{target} {what} is asked for, but with fewer than {least:.2e} nothing of the input would reach the \
+                     output; ask for more, or place gates on more layers"
+                );
+                return Err(Error::Layer { node: "target density".into(), problem });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_count(&self, constraints: &Constraints) -> Result<()> {
+        let found = constraints.each().len();
+        if constraints.per_layer() && found != self.gates.len() {
+            let expected = format!("{}, one for each set of gates", self.gates.len());
+            return Err(Error::Count { what: "constraints", found, expected });
+        }
+        Ok(())
+    }
+
+    /// A network with as few open gates as keep its output from being constant: of each set the first gate, or none.
+    fn smallest(&self) -> Result<Smallest> {
+        let mut open = vec![1; self.gates.len()];
+        for index in 0..open.len() {
+            open[index] = 0;
+            if self.first_open(&open)?.kept(self.net.output()).is_empty() {
+                open[index] = 1;
+            }
+        }
+        Ok(Smallest { cost: self.net.cost_of(&self.first_open(&open)?), open })
+    }
+
+    /// What is left with the first so many gates of each set open.
+    fn first_open(&self, open: &[usize]) -> Result<Plan> {
+        let mut masks = Masks::none(&self.net);
+        for (placed, &open) in self.gates.iter().zip(open) {
+            let z: Vec<f32> = (0..placed.units).map(|unit| f32::from(u8::from(unit < open))).collect();
+            masks.set(&self.net, placed.space, Mask::Shared(Tensor::new(z, &candle_core::Device::Cpu)?))?;
+        }
+        Ok(Plan::new(&self.net, &masks, false))
+    }
+
+    /// The share of a whole that a cost is.
+    fn share(&self, left: &Cost, quantity: Quantity) -> f64 {
+        let full = self.net.cost();
+        match quantity {
+            Quantity::Params => left.weights() as f64 / full.weights() as f64,
+            Quantity::Macs => left.macs() as f64 / full.macs() as f64,
+        }
+    }
+
+    /// What is left at test time of what constraints bound, as in [`Network::densities`].
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn shares_left(&self, weights: &Weights, constraints: &Constraints, estimator: Estimator) -> Result<Vec<f64>> {
+        let pruned = self.pruned(weights, estimator)?;
+        if constraints.per_layer() {
+            let share = |(placed, (_, open)): (&Placed, &(String, usize))| *open as f64 / placed.units as f64;
+            return Ok(self.gates.iter().zip(&pruned.open).map(share).collect());
+        }
+        Ok(vec![self.share(&pruned.cost, constraints.quantity)])
+    }
+
+    /// The same values with every log α lowered by as little as brings what is left at test time within the constraints:
+    /// by one amount for a bound on the model, by one for each layer for bounds on layers. The gates of a layer stay in
+    /// their order, so that those go which were least likely to stay (those that meet at the lowest value are alike).
+    /// Nothing is changed for a bound that does not hold with all gates at their lowest, or only with a network whose output
+    /// is constant.
+    ///
+    /// # Errors
+    /// If a parameter is missing, or there are bounds on layers, and not as many as sets of gates.
+    pub fn brought_within(
+        &self,
+        weights: &Weights,
+        constraints: &Constraints,
+        estimator: Estimator,
+    ) -> Result<Weights> {
+        self.check_count(constraints)?;
+        let mut within = weights.clone();
+        for (index, constraint) in constraints.each().iter().enumerate() {
+            let gates = if constraints.per_layer() { &self.gates[index..=index] } else { &self.gates[..] };
+            let holds = |weights: &Weights| -> Result<bool> {
+                Ok(self.shares_left(weights, constraints, estimator)?[index] <= constraint.target())
+            };
+            let (mut low, mut high) = (0.0, LOG_ALPHA_RANGE.1 - LOG_ALPHA_RANGE.0);
+            let mut lowered = self.lowered(&within, gates, high)?;
+            if holds(&within)? || !holds(&lowered)? {
+                continue;
+            }
+            for _ in 0..HALVINGS {
+                let middle = 0.5 * (low + high);
+                let tried = self.lowered(&within, gates, middle)?;
+                if holds(&tried)? {
+                    (high, lowered) = (middle, tried);
+                } else {
+                    low = middle;
+                }
+            }
+            let masks = self.test_masks(&lowered, estimator)?;
+            if !self.net.compact(&lowered, &masks)?.is_constant()? {
+                within = lowered;
+            }
+        }
+        Ok(within)
+    }
+
+    /// The same values with the log α of some gates lowered by `amount`, within their range.
+    fn lowered(&self, weights: &Weights, gates: &[Placed], amount: f64) -> Result<Weights> {
+        let names: Vec<String> = gates.iter().map(Placed::parameter).collect();
+        let (lowest, highest) = LOG_ALPHA_RANGE;
+        let lower = |(name, value): (&str, &Tensor)| match names.iter().any(|gate| gate == name) {
+            true => (value.detach() - amount)?.clamp(lowest, highest),
+            false => Ok(value.clone()),
+        };
+        weights.with(weights.iter().map(lower).collect::<candle_core::Result<Vec<Tensor>>>()?)
+    }
+}
+
+/// The fewest gates that a network can do with.
+struct Smallest {
+    /// Of each set, how many are open.
+    open: Vec<usize>,
+    cost: Cost,
+}
