@@ -153,7 +153,7 @@ impl Constraints {
             Targets::Layers(targets) => (targets.as_slice(), true),
         };
         if per_layer && targets.len() != layers {
-            return Err(Error::Count { what: "target densities", found: targets.len(), expected: layers });
+            return Err(Error::Count { what: "target densities", found: targets.len(), expected: layers.to_string() });
         }
         let each = targets.iter().map(|&target| Constraint::new(target, lr, restart)).collect::<crate::Result<_>>()?;
         Ok(Self { quantity, each, per_layer })
@@ -190,7 +190,11 @@ impl Constraints {
     /// If there is not one finite density for each constraint; then none is updated.
     pub fn update(&mut self, densities: &[f64]) -> crate::Result<Vec<f64>> {
         if densities.len() != self.each.len() {
-            return Err(Error::Count { what: "densities", found: densities.len(), expected: self.each.len() });
+            return Err(Error::Count {
+                what: "densities",
+                found: densities.len(),
+                expected: self.each.len().to_string(),
+            });
         }
         for &density in densities {
             in_range("a density", density, "finite", density.is_finite())?;

@@ -1,10 +1,10 @@
-//! Values of a configuration that cannot mean anything.
+//! What can be wrong with gates, with a configuration, or with what either is put on.
 
-/// What is wrong with a configuration; found when it is made, not in the middle of a run.
+/// An error of this crate: most are found when something is configured, not in the middle of a run.
 ///
-/// Layers, whose other mistakes are mismatched shapes, return [`candle_core::Error`] as Candle's own do; an error of
-/// this kind turns into one with `?`.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+/// Layers, whose mistakes are mismatched shapes, return [`candle_core::Error`] as Candle's own do; an error of this kind
+/// turns into one with `?`.
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The constants do not describe a hard concrete distribution.
     #[error("hard concrete needs beta > 0 and gamma < 0 < 1 < zeta, found beta {beta}, gamma {gamma}, zeta {zeta}")]
@@ -36,6 +36,19 @@ pub enum Error {
         /// The words known.
         expected: &'static str,
     },
+    /// A target density that no network with these gates can have.
+    #[error(
+        "{target} of the {of} is asked for, but the smallest network with these gates keeps {least:.1e}: with less, nothing \
+         of the input would reach the output; ask for more, or place gates on more layers"
+    )]
+    Target {
+        /// The density asked for.
+        target: f64,
+        /// What it is a share of.
+        of: String,
+        /// The density of the smallest network.
+        least: f64,
+    },
     /// Lists that belong together have different lengths.
     #[error("found {found} {what}, expected {expected}")]
     Count {
@@ -44,8 +57,14 @@ pub enum Error {
         /// How many there are.
         found: usize,
         /// How many there should be.
-        expected: usize,
+        expected: String,
     },
+    /// An error of the network that the gates are on.
+    #[error(transparent)]
+    Net(#[from] l0_net::Error),
+    /// An error of Candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
 }
 
 /// A result with this crate's [`Error`].
@@ -53,7 +72,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl From<Error> for candle_core::Error {
     fn from(error: Error) -> Self {
-        candle_core::Error::wrap(error)
+        match error {
+            Error::Candle(error) | Error::Net(l0_net::Error::Candle(error)) => error,
+            error => candle_core::Error::wrap(error),
+        }
     }
 }
 

@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn names_come_back() {
         for estimator in Estimator::ALL {
-            assert_eq!(estimator.to_string().parse(), Ok(estimator));
+            assert_eq!(estimator.to_string().parse::<Estimator>().unwrap(), estimator);
         }
         let error = "best".parse::<Estimator>().unwrap_err().to_string();
         assert_eq!(error, "unknown estimator \"best\", expected one of mean, median, top-k");

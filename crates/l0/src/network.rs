@@ -14,7 +14,7 @@ use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::placement::Placed;
-use crate::{Constraints, Estimator, Gate, GateConfig, HardConcrete, L2, Penalty, Placement, Quantity, Side};
+use crate::{Constraints, Estimator, Gate, GateConfig, HardConcrete, L2, Penalty, Placement, Quantity, Result, Side};
 
 /// A network and its gates.
 #[derive(Debug, Clone)]
@@ -37,9 +37,6 @@ pub struct Gates {
     pub l2: L2,
 }
 
-/// An error of gates in a network; most come from the network's description.
-pub type Result<T> = std::result::Result<T, l0_net::Error>;
-
 impl Network {
     /// Places gates on `net`; none make it a plain network.
     ///
@@ -57,12 +54,12 @@ impl Network {
                      next to it",
                     other.placement.side, placement.side
                 );
-                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem });
+                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem }.into());
             }
             if let Some(other) = gates.iter().find(|other| other.space == placed.space) {
                 let (other, space) = (&other.placement.layer, &net.spaces()[placed.space].name);
                 let problem = format!("its gates are on the units of {space:?}, which {other:?} gates already");
-                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem });
+                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem }.into());
             }
             gates.push(placed);
         }
@@ -117,7 +114,7 @@ impl Network {
             let config = GateConfig { droprate_init: gate.placement.droprate_init, ..GateConfig::default() };
             let name = gate.parameter();
             let mut stream = Stream::new(seed, Purpose::Init, 0, 0, &name);
-            let log_alpha = config.draw_log_alpha(gate.units, &mut stream).map_err(candle_core::Error::from)?;
+            let log_alpha = config.draw_log_alpha(gate.units, &mut stream)?;
             params.insert(&name, Role::Mask, &Tensor::from_vec(log_alpha, gate.units, device)?)?;
         }
         Ok(params)
@@ -134,7 +131,7 @@ impl Network {
             Role::Mask => first.get(&param.name).cloned(),
             _ => weights.get(&param.name).cloned(),
         });
-        params.assign(&first.with(values.collect::<Result<_>>()?)?)?;
+        params.assign(&first.with(values.collect::<l0_net::Result<_>>()?)?)?;
         Ok(params)
     }
 
@@ -205,8 +202,7 @@ impl Network {
         let mut total: Option<Tensor> = None;
         for placed in &self.gates {
             let Placement { lambda, weight_decay, .. } = placed.placement;
-            let penalty = Penalty::new(lambda, weight_decay, self.l2, n_train, self.gated_weights());
-            let penalty = penalty.map_err(candle_core::Error::from)?;
+            let penalty = Penalty::new(lambda, weight_decay, self.l2, n_train, self.gated_weights())?;
             let members = placed.members(&self.net, weights)?;
             let members: Vec<(&Tensor, usize)> = members.iter().map(|(tensor, dim)| (tensor, *dim)).collect();
             let cost = penalty.groups(&self.gate(placed, weights)?, placed.group, &members)?;

@@ -4,8 +4,7 @@ use candle_core::Tensor;
 use l0_net::{Layer, Net, NodeId, SpaceId, Weights};
 use serde::{Deserialize, Serialize};
 
-use crate::Lambda;
-use crate::network::Result;
+use crate::{Error, Lambda, Result};
 
 /// Which units of a layer a set of gates switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +58,7 @@ impl Placed {
             Layer::Conv2d { kernel, bias, .. } => (kernel * kernel, bias),
             ref other => {
                 let problem = format!("gates belong to a linear layer or a convolution, this is a {}", other.kind());
-                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem });
+                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem }.into());
             }
         };
         let input = net.node(node).inputs[0];
@@ -69,8 +68,9 @@ impl Placed {
             Side::Output => (net.space(node), outputs, inputs * kernel + usize::from(bias)),
         };
         if space == net.space(net.output()) {
-            let problem = "its gates are on the outputs of the network, none of which can be left out; gate what it reads";
-            return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem: problem.into() });
+            let problem =
+                "its gates are on the outputs of the network, none of which can be left out; gate what it reads";
+            return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem: problem.into() }.into());
         }
         Ok(Self { placement: placement.clone(), node, space, units, group })
     }
@@ -102,6 +102,6 @@ pub fn per_layer<T: Copy>(what: &'static str, values: &[T], layers: usize) -> Re
     match values {
         [one] => Ok(vec![*one; layers]),
         _ if values.len() == layers => Ok(values.to_vec()),
-        _ => Err(l0_net::Error::Count { what, found: values.len(), expected: format!("1 for all layers or {layers}") }),
+        _ => Err(Error::Count { what, found: values.len(), expected: format!("1 for all layers or {layers}") }),
     }
 }

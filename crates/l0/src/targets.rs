@@ -1,13 +1,12 @@
 //! What a target asks of the gates of a network: what is left of it, what can be left at least, and how a network is
 //! brought within it.
 
-use candle_core::Tensor;
-use l0_net::{Cost, Error, Mask, Masks, Plan, Weights};
+use candle_core::{Device, Tensor};
+use l0_net::{Cost, Mask, Masks, Plan, Weights};
 
 use crate::gate::LOG_ALPHA_RANGE;
-use crate::network::Result;
 use crate::placement::Placed;
-use crate::{Constraints, Estimator, Network, Quantity};
+use crate::{Constraints, Error, Estimator, Network, Quantity, Result};
 
 /// Halvings of a range of log α of 9.2 until what is left is less than gates differ by.
 const HALVINGS: usize = 30;
@@ -22,19 +21,15 @@ impl Network {
         self.check_count(constraints)?;
         let least = self.smallest()?;
         for (index, constraint) in constraints.each().iter().enumerate() {
-            let (target, least, what) = if constraints.per_layer() {
+            let target = constraint.target();
+            let (of, least) = if constraints.per_layer() {
                 let (open, placed) = (least.open[index], &self.gates[index]);
-                let what = format!("of the gates of {:?}", placed.placement.layer);
-                (constraint.target(), open as f64 / placed.units as f64, what)
+                (format!("gates of {:?}", placed.placement.layer), open as f64 / placed.units as f64)
             } else {
-                (constraint.target(), self.share(&least.cost, constraints.quantity), format!("of the {}", constraints.quantity))
+                (constraints.quantity.to_string(), self.share(&least.cost, constraints.quantity))
             };
             if target < least {
-                let problem = format!(
-                    "{target} {what} is asked for, but with fewer than {least:.2e} nothing of the input would reach the \
-                     output; ask for more, or place gates on more layers"
-                );
-                return Err(Error::Layer { node: "target density".into(), problem });
+                return Err(Error::Target { target, of, least });
             }
         }
         Ok(())
@@ -66,7 +61,7 @@ impl Network {
         let mut masks = Masks::none(&self.net);
         for (placed, &open) in self.gates.iter().zip(open) {
             let z: Vec<f32> = (0..placed.units).map(|unit| f32::from(u8::from(unit < open))).collect();
-            masks.set(&self.net, placed.space, Mask::Shared(Tensor::new(z, &candle_core::Device::Cpu)?))?;
+            masks.set(&self.net, placed.space, Mask::Shared(Tensor::new(z, &Device::Cpu)?))?;
         }
         Ok(Plan::new(&self.net, &masks, false))
     }
@@ -144,7 +139,7 @@ impl Network {
             true => (value.detach() - amount)?.clamp(lowest, highest),
             false => Ok(value.clone()),
         };
-        weights.with(weights.iter().map(lower).collect::<candle_core::Result<Vec<Tensor>>>()?)
+        Ok(weights.with(weights.iter().map(lower).collect::<candle_core::Result<Vec<Tensor>>>()?)?)
     }
 }
 

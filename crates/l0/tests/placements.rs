@@ -10,7 +10,7 @@ fn net() -> Net {
     b.build().unwrap()
 }
 
-fn gated(placements: &[(&str, Side)]) -> Result<Network, l0_net::Error> {
+fn gated(placements: &[(&str, Side)]) -> l0::Result<Network> {
     let placement = |&(layer, side): &(&str, Side)| Placement {
         layer: layer.into(),
         side,
@@ -59,7 +59,8 @@ fn residual(branch: bool) -> Net {
 
 /// What is left of a network whose first gate on conv1 is closed: which channels of conv1 and of the sum.
 fn left(net: &Net) -> [Vec<u32>; 2] {
-    let (conv1, sum) = (net.find("conv1").unwrap(), net.nodes().iter().position(|node| node.inputs.len() == 2).unwrap());
+    let (conv1, sum) =
+        (net.find("conv1").unwrap(), net.nodes().iter().position(|node| node.inputs.len() == 2).unwrap());
     let mut masks = l0_net::Masks::none(net);
     let closed = candle_core::Tensor::new(&[0f32, 1.0, 1.0], &candle_core::Device::Cpu).unwrap();
     masks.set(net, net.space(conv1), l0_net::Mask::Shared(closed)).unwrap();
@@ -83,7 +84,9 @@ fn a_branch_gated_in_a_description_computes_what_a_hand_written_one_does() {
     let conv1 = l0::l0_conv2d(1, 3, 1, l0::Geometry::default(), l0::LayerConfig::default(), vb.pp("conv1")).unwrap();
     let short = conv2d(1, 3, 1, Conv2dConfig::default(), vb.pp("short")).unwrap();
     let fc = linear(48, 2, vb.pp("fc")).unwrap();
-    varmap.data().lock().unwrap()["conv1.log_alpha"].set(&Tensor::new(&[-4f32, 0.3, 4.0], &Device::Cpu).unwrap()).unwrap();
+    varmap.data().lock().unwrap()["conv1.log_alpha"]
+        .set(&Tensor::new(&[-4f32, 0.3, 4.0], &Device::Cpu).unwrap())
+        .unwrap();
     let xs = Tensor::arange(0f32, 32.0, &Device::Cpu).unwrap().reshape((2, 1, 4, 4)).unwrap();
     let ys = (conv1.forward_t(&xs, false).unwrap() + short.forward(&xs).unwrap()).unwrap().relu().unwrap();
     let ys = fc.forward(&ys.flatten_from(1).unwrap()).unwrap();

@@ -88,9 +88,17 @@ fn a_target_below_the_smallest_network_is_refused() {
     let check = |targets: Targets| network.check_targets(&constraints(&targets, Quantity::Params));
     assert!(check(Targets::Model(0.045)).is_ok() && check(Targets::Layers(vec![0.1, 0.125])).is_ok());
     let error = check(Targets::Model(1e-6)).unwrap_err().to_string();
-    assert!(error.contains("0.000001 of the params is asked for, but with fewer than 4.46e-2"), "{error}");
+    assert!(
+        error.contains("0.000001 of the params is asked for, but the smallest network with these gates keeps 4.5e-2"),
+        "{error}"
+    );
     let error = check(Targets::Layers(vec![0.01, 1.0])).unwrap_err().to_string();
-    assert!(error.contains("0.01 of the gates of \"fc1\" is asked for, but with fewer than 1.00e-1"), "{error}");
+    assert!(
+        error.contains(
+            "0.01 of the gates of \"fc1\" is asked for, but the smallest network with these gates keeps 1.0e-1"
+        ),
+        "{error}"
+    );
 }
 
 #[test]

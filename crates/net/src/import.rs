@@ -84,8 +84,13 @@ impl Import {
         let mut left_over: Vec<(String, Tensor)> = named.into_iter().collect();
         left_over.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         if !missing.is_empty() {
-            let left: Vec<String> = left_over.iter().map(|(name, value)| format!("{name} {:?}", value.dims())).collect();
-            let left = if left.is_empty() { "no value is left over".into() } else { format!("left over are {}", listed(&left)) };
+            let left: Vec<String> =
+                left_over.iter().map(|(name, value)| format!("{name} {:?}", value.dims())).collect();
+            let left = if left.is_empty() {
+                "no value is left over".into()
+            } else {
+                format!("left over are {}", listed(&left))
+            };
             let (missing, names) = (missing.len(), listed(&missing));
             return Err(Error::Missing { missing, of: parameters.len(), names, left_over: left });
         }

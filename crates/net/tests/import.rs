@@ -57,7 +57,9 @@ fn a_hand_written_model_is_taken_over_and_checked() -> Any {
     let model = Model::checked(described(), import.weights.clone(), &images(), &hand.forward(&images(), true)?)?;
     assert!(common::difference(&hand.forward(&images(), true)?, &model.forward(&images())?) < 1e-5);
     let error = Model::checked(described(), import.weights, &images(), &hand.forward(&images(), false)?).unwrap_err();
-    assert!(error.to_string().starts_with("the description computes something else than the model: largest difference"));
+    assert!(
+        error.to_string().starts_with("the description computes something else than the model: largest difference")
+    );
     Ok(())
 }
 
@@ -99,7 +101,8 @@ fn a_file_of_another_program_is_read_in_any_floating_type() -> Any {
 
 #[test]
 fn what_is_missing_is_named_beside_what_is_left_over() {
-    let wrong = HashMap::from([("conv1.weight".into(), Tensor::zeros((3, 1, 3, 3), DType::F32, &Device::Cpu).unwrap())]);
+    let wrong =
+        HashMap::from([("conv1.weight".into(), Tensor::zeros((3, 1, 3, 3), DType::F32, &Device::Cpu).unwrap())]);
     let error = Import::new(&described(), wrong).unwrap_err().to_string();
     assert!(error.starts_with("8 of 8 parameters have no value: conv.weight [3, 1, 3, 3], conv.bias [3]"), "{error}");
     assert!(error.ends_with("left over are conv1.weight [3, 1, 3, 3]"), "{error}");

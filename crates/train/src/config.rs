@@ -128,7 +128,7 @@ impl Constraint {
     /// If a number is out of range, or there is not one target for each set of gates.
     pub fn start(&self, gated_layers: usize) -> Result<Constraints> {
         let made = Constraints::new(&self.targets, self.quantity, gated_layers, self.learning_rate, self.restart);
-        Ok(made.map_err(candle_core::Error::from)?)
+        Ok(made?)
     }
 }
 

@@ -58,6 +58,9 @@ pub enum Error {
     /// An error of the network.
     #[error(transparent)]
     Net(#[from] l0_net::Error),
+    /// An error of the gates.
+    #[error(transparent)]
+    Gates(#[from] l0::Error),
     /// An error of the data.
     #[error(transparent)]
     Data(#[from] l0_data::Error),

@@ -5,7 +5,7 @@
 //! input of fc1 is alive only where its own gate and that of its feature map are both open.
 
 use l0::{Lambda, Network, Placement, Side};
-use l0_net::{Builder, Error};
+use l0_net::Builder;
 use serde::{Deserialize, Serialize};
 
 /// The sizes of a LeNet-5.
@@ -36,7 +36,7 @@ const DROPRATE: f64 = 0.5;
 ///
 /// # Errors
 /// If a size is 0.
-pub fn dense(config: &Config) -> Result<Network, Error> {
+pub fn dense(config: &Config) -> l0::Result<Network> {
     Network::new(chain(config, 0.0).build()?, &[])
 }
 
@@ -44,7 +44,7 @@ pub fn dense(config: &Config) -> Result<Network, Error> {
 ///
 /// # Errors
 /// If a size is 0.
-pub fn dropout(config: &Config) -> Result<Network, Error> {
+pub fn dropout(config: &Config) -> l0::Result<Network> {
     Network::new(chain(config, DROPRATE).build()?, &[])
 }
 
@@ -52,7 +52,7 @@ pub fn dropout(config: &Config) -> Result<Network, Error> {
 ///
 /// # Errors
 /// If a size is 0 or the number of lambdas is another.
-pub fn l0(config: &Config, lambdas: &[Lambda]) -> Result<Network, Error> {
+pub fn l0(config: &Config, lambdas: &[Lambda]) -> l0::Result<Network> {
     let layers = [("conv1", Side::Output), ("conv2", Side::Output), ("fc1", Side::Input), ("fc2", Side::Input)];
     let lambdas = l0::per_layer("lambdas", lambdas, layers.len())?;
     let placement = |((layer, side), lambda): ((&str, Side), Lambda)| Placement {

@@ -4,7 +4,7 @@
 //! units, so pixels are chosen too.
 
 use l0::{Lambda, Network, Placement, Side};
-use l0_net::{Builder, Error};
+use l0_net::Builder;
 use serde::{Deserialize, Serialize};
 
 /// The sizes of a multilayer perceptron.
@@ -31,7 +31,7 @@ const DROPRATES: (f64, f64) = (0.2, 0.5);
 ///
 /// # Errors
 /// If a size is 0.
-pub fn dense(config: &Config) -> Result<Network, Error> {
+pub fn dense(config: &Config) -> l0::Result<Network> {
     Network::new(chain(config, (0.0, 0.0)).build()?, &[])
 }
 
@@ -39,7 +39,7 @@ pub fn dense(config: &Config) -> Result<Network, Error> {
 ///
 /// # Errors
 /// If a size is 0.
-pub fn dropout(config: &Config) -> Result<Network, Error> {
+pub fn dropout(config: &Config) -> l0::Result<Network> {
     Network::new(chain(config, DROPRATES).build()?, &[])
 }
 
@@ -47,7 +47,7 @@ pub fn dropout(config: &Config) -> Result<Network, Error> {
 ///
 /// # Errors
 /// If a size is 0 or the number of lambdas is another.
-pub fn l0(config: &Config, lambdas: &[Lambda]) -> Result<Network, Error> {
+pub fn l0(config: &Config, lambdas: &[Lambda]) -> l0::Result<Network> {
     let layers = config.hidden.len() + 1;
     let placements: Vec<Placement> = l0::per_layer("lambdas", lambdas, layers)?
         .into_iter()

@@ -63,7 +63,7 @@ const DROPRATE: f64 = 0.3;
 ///
 /// # Errors
 /// If a size is 0, the depth is not 6 n + 4, or there is not one of the inner sizes for each block.
-pub fn dense(config: &Config) -> Result<Network, Error> {
+pub fn dense(config: &Config) -> l0::Result<Network> {
     Network::new(chain(config, 0.0)?.build()?, &[])
 }
 
@@ -71,7 +71,7 @@ pub fn dense(config: &Config) -> Result<Network, Error> {
 ///
 /// # Errors
 /// As for [`dense`].
-pub fn dropout(config: &Config) -> Result<Network, Error> {
+pub fn dropout(config: &Config) -> l0::Result<Network> {
     Network::new(chain(config, DROPRATE)?.build()?, &[])
 }
 
@@ -80,7 +80,7 @@ pub fn dropout(config: &Config) -> Result<Network, Error> {
 ///
 /// # Errors
 /// As for [`dense`], or if the number of lambdas is neither 1 nor that of the blocks.
-pub fn l0(config: &Config, lambdas: &[Lambda], weight_decay: f64, l2: L2) -> Result<Network, Error> {
+pub fn l0(config: &Config, lambdas: &[Lambda], weight_decay: f64, l2: L2) -> l0::Result<Network> {
     let blocks: Vec<String> = (0..3).flat_map(|g| (0..per_group(config)).map(move |i| block(g, i))).collect();
     let lambdas = l0::per_layer("lambdas", lambdas, blocks.len())?;
     let gated_weight_decay = match l2 {
