@@ -1,11 +1,11 @@
 //! How long a row will take on this machine, from a few steps of it.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use l0_data::{Dataset, Feed};
-use l0_train::Trainer;
+use l0_data::{Batch, Dataset, Feed};
+use l0_train::{Trainer, Training};
 
 use crate::{Recipe, session};
 
@@ -15,6 +15,9 @@ const FEW: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// An evaluation of an image takes a third of a step with it: there is no way back.
 const EVALUATION: f64 = 1.0 / 3.0;
+
+/// More than any measurement comes to see.
+const MOST_EPOCHS: u64 = 1_000_000;
 
 /// A duration that is guessed from a few steps, before gates close.
 #[derive(Debug, Clone, Copy)]
@@ -35,17 +38,16 @@ impl Estimate {
     pub fn of(row: &Recipe, data: &Dataset) -> Result<Self> {
         ensure!(!data.train.is_empty(), "there is no training image");
         let (network, device) = (row.model.network()?, session::device()?);
-        let mut trainer = Trainer::new(&network, &row.training, data.train.len(), 0, &device)?;
-        let batch = row.training.batch_size;
+        let endless = Training { epochs: MOST_EPOCHS, ..row.training.clone() }; // however few steps an epoch has
+        let mut trainer = Trainer::new(&network, &endless, data.train.len(), 0, &device)?;
+        let batch = row.training.batch_size.min(data.train.len());
         let mut images = FEW.min(batch);
         let step = loop {
             let feed = Feed::new(&data.train, row.data.normalise(), images, &device)?.augment(row.data.augment());
-            let mut batches = (0..).flat_map(|epoch| feed.epoch(0, epoch)); // few images may make few batches an epoch
+            let mut batches = whole_batches(&feed, images);
             let mut timed = || -> Result<Duration> {
-                let images = batches.next().context("there is no training image")??;
-                let begin = Instant::now();
-                trainer.step(&images, 0, 0)?;
-                Ok(begin.elapsed())
+                let batch = batches.next().context("there is no training image")??;
+                Ok(Duration::from_secs_f64(trainer.step(&batch)?.seconds))
             };
             timed()?; // the first one finds cold caches
             let step = timed()?.min(timed()?);
@@ -60,6 +62,12 @@ impl Estimate {
         let evaluations = epochs as f64 * data.test.len() as f64 / batch as f64 * EVALUATION;
         Ok(Self { step, steps, total: step.mul_f64(steps as f64 + evaluations) })
     }
+}
+
+/// Batches of `size` images, epoch after epoch: the last of an epoch, which may be smaller, says nothing of the others.
+fn whole_batches(feed: &Feed, size: usize) -> impl Iterator<Item = l0_data::Result<Batch>> {
+    let batches = (0..).flat_map(|epoch| feed.epoch(0, epoch));
+    batches.filter(move |batch| batch.as_ref().map_or(true, |batch| batch.len() == size))
 }
 
 impl fmt::Display for Estimate {
@@ -85,6 +93,14 @@ mod tests {
         let row = crate::recipes::quickstart();
         let data = l0_data::Digits { train: 5, test: 3, seed: 1 }.draw().unwrap();
         assert_eq!(Estimate::of(&row, &data).unwrap().steps, row.training.epochs);
+    }
+
+    #[test]
+    fn the_last_batch_of_an_epoch_is_not_taken_for_a_whole_one() {
+        let data = l0_data::Digits { train: 9, test: 3, seed: 1 }.draw().unwrap();
+        let feed = Feed::new(&data.train, l0_data::Normalise::unit(), 4, &candle_core::Device::Cpu).unwrap();
+        assert!(feed.epoch(0, 0).any(|batch| batch.unwrap().len() == 1));
+        assert!(whole_batches(&feed, 4).take(5).all(|batch| batch.unwrap().len() == 4));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result, Sums, Trainer};
+use crate::{Error, Progress, Result, Trainer};
 
 /// Version of the format. In version 1 the digest was of the tensors alone, and there was no seed.
 const FORMAT: u32 = 2;
@@ -22,37 +22,16 @@ const FORMAT: u32 = 2;
 /// How many checkpoints are kept.
 const KEPT: usize = 2;
 
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct State {
+/// What a checkpoint holds beside tensors and multipliers.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct State {
     format: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
-    /// Epochs done.
-    pub epoch: u64,
-    /// Steps done of the next one.
-    pub step: u64,
-    /// Steps done in all.
-    pub steps: u64,
-    /// Seconds spent training.
-    pub seconds: f64,
+    #[serde(flatten)]
+    progress: Progress,
     optimiser_steps: u64,
     average_steps: u64,
-    sums: (f64, f64, u64, u64),
-}
-
-impl State {
-    /// The sums of the epoch so far.
-    pub fn sums(&self) -> Sums {
-        let (loss, penalty, wrong, seen) = self.sums;
-        Sums { loss, penalty, wrong, seen }
-    }
-
-    /// Sets the sums of the epoch so far.
-    pub fn set_sums(&mut self, sums: Sums) {
-        self.sums = (sums.loss, sums.penalty, sums.wrong, sums.seen);
-    }
 }
 
 /// The checkpoints of one run.
@@ -67,20 +46,21 @@ impl Checkpoints {
         Self { folder: run.join("checkpoints") }
     }
 
-    /// Writes the trainer's values, then drops all checkpoints but the newest two.
+    /// Writes the trainer, then drops all checkpoints but the newest two.
     ///
     /// # Errors
     /// If the file cannot be written; older checkpoints stay.
-    pub fn save(&self, trainer: &Trainer, state: &State) -> Result<PathBuf> {
+    pub fn save(&self, trainer: &Trainer) -> Result<PathBuf> {
+        let Progress { epoch, step, .. } = trainer.progress;
         let state = State {
             format: FORMAT,
             seed: Some(trainer.seed),
+            progress: trainer.progress,
             optimiser_steps: trainer.optimiser.steps(),
             average_steps: trainer.average.steps(),
-            ..*state
         };
         fs::create_dir_all(&self.folder).map_err(|error| problem(&self.folder, error))?;
-        let path = self.folder.join(format!("epoch-{:05}-step-{:07}.safetensors", state.epoch, state.step));
+        let path = self.folder.join(format!("epoch-{epoch:05}-step-{step:07}.safetensors"));
         let tensors = bytes(trainer)?;
         let state = serde_json::to_string(&state).map_err(|error| problem(&path, error))?;
         let constraints = serde_json::to_string(&trainer.constraints).map_err(|error| problem(&path, error))?;
@@ -125,22 +105,18 @@ impl Checkpoints {
     /// that says where the run goes on instead: under its own name it would count as newer than all that are to come.
     ///
     /// # Errors
-    /// If the folder or a file cannot be read, or not be renamed. Damaged checkpoints are no error; none at all gives
-    /// `None`.
-    pub fn restore(&self, trainer: &mut Trainer) -> Result<Option<State>> {
+    /// If the folder or a file cannot be read, or not be renamed. Damaged checkpoints are no error; without any the trainer
+    /// stays as it is.
+    pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {
             let before = paths.get(i + 1).map_or("the start".into(), |path| path.display().to_string());
             let file = fs::read(path).map_err(|error| problem(path, error))?;
             match decode(path, &file, trainer) {
-                Ok(state) => {
-                    tracing::info!(
-                        "going on after {} epochs and {} steps: {}",
-                        state.epoch,
-                        state.step,
-                        path.display()
-                    );
-                    return Ok(Some(state));
+                Ok(()) => {
+                    let Progress { epoch, step, .. } = trainer.progress;
+                    tracing::info!("going on after {epoch} epochs and {step} steps: {}", path.display());
+                    return Ok(());
                 }
                 Err(error @ Error::Checkpoint { .. }) => {
                     fs::rename(path, path.with_extension("damaged")).map_err(|error| problem(path, error))?;
@@ -149,7 +125,7 @@ impl Checkpoints {
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Removes all checkpoints: the run is finished.
@@ -223,7 +199,7 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
-fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<State> {
+fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     let tensors = SafeTensors::deserialize(file).map_err(|error| problem(path, error))?;
     let (_, header) = SafeTensors::read_metadata(file).map_err(|error| problem(path, error))?;
     let metadata = header.metadata().clone().unwrap_or_default();
@@ -252,7 +228,8 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<State> {
     trainer.constraints = constraints;
     trainer.optimiser.set_steps(state.optimiser_steps);
     trainer.average.set_steps(state.average_steps);
-    Ok(state)
+    trainer.progress = state.progress;
+    Ok(())
 }
 
 /// Copies every tensor into the trainer, after all of them were found to fit.

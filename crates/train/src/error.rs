@@ -27,6 +27,14 @@ pub enum Error {
         /// The step in the epoch, from 1.
         step: u64,
     },
+    /// A step beyond the end of a training.
+    #[error("the training of {epochs} epochs is over after {steps} steps; raise Training::epochs to go on for longer")]
+    Over {
+        /// The epochs of the training.
+        epochs: u64,
+        /// The steps that were made.
+        steps: u64,
+    },
     /// The run was asked to stop; it can be resumed.
     #[error("interrupted in epoch {epoch} after {step} steps; the same command goes on where it stopped, in {folder}", folder = folder.display())]
     Interrupted {
@@ -70,6 +78,12 @@ pub enum Error {
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    pub(crate) fn config(name: &str, found: impl ToString, expected: &str) -> Self {
+        Self::Config { name: name.into(), found: found.to_string(), expected: expected.into() }
+    }
 }
 
 /// A result of this crate.

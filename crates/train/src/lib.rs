@@ -1,8 +1,8 @@
 //! Training: from a network, data and a [`Training`] to a run folder with its metrics and final values.
 //!
 //! [`run`] holds the loop over epochs and reads down a page; [`Trainer::step`] is one step of it. What a step needs to
-//! be repeated bit for bit is in three places: the values in a [`Trainer`], which a checkpoint saves; the address
-//! (seed, epoch, step) of all its random numbers; and the [`Training`] it was configured with.
+//! be repeated bit for bit is in two places: a [`Trainer`], with its values, its seed and its place (all of it is in a
+//! checkpoint), and the [`Training`] it was configured with.
 //!
 //! This is the only crate that calls `backward`.
 
@@ -13,14 +13,16 @@ mod error;
 mod evaluate;
 mod gated;
 mod optimiser;
+mod progress;
 mod run;
 mod trainer;
 
 pub use average::Average;
-pub use checkpoint::{Checkpoints, State};
+pub use checkpoint::Checkpoints;
 pub use config::{Constraint, Optimiser, Schedule, Training};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};
 pub use gated::{DATASET, GATED, card};
+pub use progress::{Progress, Sums};
 pub use run::{Finished, Job, Watch, run};
-pub use trainer::{StepResult, Sums, Trainer};
+pub use trainer::{StepResult, Trainer};

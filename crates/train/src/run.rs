@@ -1,7 +1,6 @@
 //! The loop over epochs, from a run folder to its outcome.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use candle_core::Device;
 use l0::{Network, Pruned};
@@ -10,7 +9,7 @@ use l0_net::Weights;
 use l0_record::{EpochRow, Named, Outcome, RunFolder, forget_peak_memory, gate_histogram, peak_memory_bytes};
 
 use crate::gated;
-use crate::{Checkpoints, Error, Evaluation, Result, State, StepResult, Trainer, Training, evaluate};
+use crate::{Checkpoints, Error, Evaluation, Progress, Result, StepResult, Trainer, Training, evaluate};
 
 /// Images in a batch of an evaluation: no result depends on it.
 const EVALUATION_BATCH: usize = 500;
@@ -89,10 +88,10 @@ fn train(
     stop: &AtomicBool,
 ) -> Result<Finished> {
     let mut trainer = start(job)?;
-    let mut state = checkpoints.restore(&mut trainer)?.unwrap_or_default();
-    folder.truncate_after(state.epoch)?;
-    let last = epochs(job, &mut trainer, &mut state, checkpoints, folder, watch, stop)?;
-    finish(job, &trainer, &state, last, folder)
+    checkpoints.restore(&mut trainer)?;
+    folder.truncate_after(trainer.progress().epoch)?;
+    let last = epochs(job, &mut trainer, checkpoints, folder, watch, stop)?;
+    finish(job, &trainer, last, folder)
 }
 
 fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
@@ -107,7 +106,6 @@ fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
 fn epochs(
     job: &Job,
     trainer: &mut Trainer,
-    state: &mut State,
     checkpoints: &Checkpoints,
     folder: &mut RunFolder,
     watch: &mut dyn Watch,
@@ -116,55 +114,41 @@ fn epochs(
     let feed = Feed::new(&job.data.train, job.normalise.clone(), job.training.batch_size, &job.device)?;
     let feed = feed.augment(job.augment);
     let mut evaluation = None;
-    while state.epoch < job.training.epochs {
-        // ---- a phase begins
-        if state.step == 0
-            && job.training.is_frozen(state.epoch)
-            && !job.training.is_frozen(state.epoch.wrapping_sub(1))
-        {
-            trainer.freeze_gates()?;
-        }
-
+    while trainer.progress().epoch < job.training.epochs {
         // ---- steps
+        let Progress { epoch, step, .. } = *trainer.progress();
         let mut times = Vec::with_capacity(feed.steps());
-        for batch in feed.epoch(job.seed, state.epoch).skip(state.step as usize) {
-            let begin = Instant::now();
-            let result = trainer.step(&batch?, state.epoch, state.step)?;
-            let mut sums = state.sums();
-            sums.add(&result);
-            state.set_sums(sums);
-            state.step += 1;
-            state.steps += 1;
-            times.push(begin.elapsed().as_secs_f64());
-            watch.step(state.epoch, state.step, feed.steps() as u64, &result);
-            if stop.load(Ordering::Relaxed) && state.step < feed.steps() as u64 {
-                state.seconds += times.iter().sum::<f64>();
-                trainer.check_finite(state.epoch, state.step)?;
-                checkpoints.save(trainer, state)?;
-                let (epoch, step) = (state.epoch + 1, state.step);
-                return Err(Error::Interrupted { epoch, step, folder: folder.path().into() });
+        for batch in feed.epoch(job.seed, epoch).skip(step as usize) {
+            let result = trainer.step(&batch?)?;
+            times.push(result.seconds);
+            watch.step(epoch, step + times.len() as u64, feed.steps() as u64, &result);
+            if stop.load(Ordering::Relaxed) && trainer.progress().step > 0 {
+                trainer.check_finite()?;
+                checkpoints.save(trainer)?;
+                return Err(interrupted(trainer, folder));
             }
         }
-        state.seconds += times.iter().sum::<f64>();
 
         // ---- evaluation of the averages
-        trainer.check_finite(state.epoch, state.step)?;
-        let (row, result) = row(job, trainer, state, &mut times)?;
+        trainer.check_finite()?;
+        let (row, result) = row(job, trainer, &mut times)?;
         watch.epoch(&row, &result);
         evaluation = Some(result);
 
         // ---- record, then save: a checkpoint never claims an epoch that has no row
         folder.append(&row)?;
-        state.epoch += 1;
-        state.step = 0;
-        state.set_sums(crate::Sums::default());
-        checkpoints.save(trainer, state)?;
-        if stop.load(Ordering::Relaxed) && state.epoch < job.training.epochs {
-            return Err(Error::Interrupted { epoch: state.epoch + 1, step: 0, folder: folder.path().into() });
+        checkpoints.save(trainer)?;
+        if stop.load(Ordering::Relaxed) && trainer.progress().epoch < job.training.epochs {
+            return Err(interrupted(trainer, folder));
         }
     }
     // A run that died between its last checkpoint and its end has nothing left to do but this.
     evaluation.map_or_else(|| test(job, trainer).map(|(_, evaluation)| evaluation), Ok)
+}
+
+fn interrupted(trainer: &Trainer, folder: &RunFolder) -> Error {
+    let Progress { epoch, step, .. } = *trainer.progress();
+    Error::Interrupted { epoch: epoch + 1, step, folder: folder.path().into() }
 }
 
 /// The test-time network of the averages, and how it does on the test images.
@@ -176,12 +160,12 @@ fn test(job: &Job, trainer: &Trainer) -> Result<(Pruned, Evaluation)> {
     Ok((pruned, evaluation))
 }
 
-fn row(job: &Job, trainer: &Trainer, state: &State, times: &mut [f64]) -> Result<(EpochRow, Evaluation)> {
+fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Evaluation)> {
     let (pruned, evaluation) = test(job, trainer)?;
     let weights = trainer.average().weights();
-    let sums = state.sums();
-    let steps = job.data.train.len().div_ceil(job.training.batch_size) as u64;
-    let factor = job.training.rate_factor(state.epoch, steps - 1, steps);
+    let Progress { epoch, steps, seconds, sums, .. } = *trainer.progress();
+    let in_epoch = job.data.train.len().div_ceil(job.training.batch_size) as u64;
+    let factor = job.training.rate_factor(epoch - 1, in_epoch - 1, in_epoch);
     let expected = job.network.net().expected_cost(&job.network.probabilities(weights)?)?;
     let normalisations = job.network.net().cost().layers.into_iter().filter(|layer| layer.weights == 0);
     let normalisations = normalisations.map(|layer| layer.params as f64).sum::<f64>();
@@ -194,9 +178,9 @@ fn row(job: &Job, trainer: &Trainer, state: &State, times: &mut [f64]) -> Result
     let row = EpochRow {
         multipliers,
         violations,
-        epoch: state.epoch + 1,
-        step: state.steps,
-        seconds: state.seconds,
+        epoch,
+        step: steps,
+        seconds,
         learning_rate: job.training.optimiser.learning_rate() * factor,
         train_loss: sums.mean(sums.loss),
         penalty: sums.mean(sums.penalty),
@@ -232,7 +216,7 @@ fn constraints(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)>
 }
 
 /// Writes what the run leaves beside its rows.
-fn finish(job: &Job, trainer: &Trainer, state: &State, last: Evaluation, folder: &RunFolder) -> Result<Finished> {
+fn finish(job: &Job, trainer: &Trainer, last: Evaluation, folder: &RunFolder) -> Result<Finished> {
     let weights = trainer.average().weights().clone();
     let pruned = job.network.pruned(&weights, job.training.estimator)?;
     let full = job.network.net().cost();
@@ -247,7 +231,7 @@ fn finish(job: &Job, trainer: &Trainer, state: &State, last: Evaluation, folder:
         macs_total: count(full.macs()),
         macs_kept: count(pruned.cost.macs()),
         expected_density: job.network.expected_l0(&weights)?.map(|l0| l0 / job.network.gated_weights() as f64),
-        train_seconds: Some(state.seconds),
+        train_seconds: Some(trainer.progress().seconds),
         peak_memory_bytes: peak_memory_bytes(),
     };
     if !pruned.values.is_empty() {

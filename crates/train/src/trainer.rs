@@ -1,14 +1,16 @@
-//! One step of training, and the values that change in it.
+//! One step of training, and everything that changes in it: the values, and how far they have come.
+
+use std::time::Instant;
 
 use candle_core::Device;
 use l0::{Constraints, Network, Sampling};
 use l0_data::Batch;
-use l0_net::{Mode, Params};
+use l0_net::{Mode, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
 
 use crate::evaluate::count_wrong;
 use crate::optimiser::OptimiserState;
-use crate::{Average, Error, Result, Training};
+use crate::{Average, Error, Progress, Result, Training};
 
 /// What one step came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,42 +23,21 @@ pub struct StepResult {
     pub wrong: u64,
     /// Examples seen.
     pub seen: u64,
+    /// How long it took.
+    pub seconds: f64,
 }
 
-/// Totals over the steps of an epoch.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Sums {
-    /// Cross-entropy, summed over examples.
-    pub loss: f64,
-    /// Penalty, summed over examples.
-    pub penalty: f64,
-    /// Examples classified wrongly.
-    pub wrong: u64,
-    /// Examples seen.
-    pub seen: u64,
-}
-
-impl Sums {
-    pub(crate) fn add(&mut self, step: &StepResult) {
-        self.loss += step.loss * step.seen as f64;
-        self.penalty += step.penalty * step.seen as f64;
-        self.wrong += step.wrong;
-        self.seen += step.seen;
-    }
-
-    /// A sum over examples as a mean.
-    pub(crate) fn mean(&self, sum: f64) -> f64 {
-        sum / self.seen.max(1) as f64
-    }
-}
-
-/// The values that training changes.
+/// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and the
+/// epoch in which gates are frozen follow from the steps that were made.
 #[derive(Debug)]
 pub struct Trainer<'a> {
     network: &'a Network,
     training: &'a Training,
+    /// Steps in an epoch.
+    steps: u64,
     n_train: usize,
     pub(crate) seed: u64,
+    pub(crate) progress: Progress,
     pub(crate) params: Params,
     pub(crate) optimiser: OptimiserState,
     pub(crate) average: Average,
@@ -67,7 +48,7 @@ impl<'a> Trainer<'a> {
     /// First values for `network`, to be trained on `n_train` examples.
     ///
     /// # Errors
-    /// If the configuration is wrong.
+    /// If a setting is out of its range, there is nothing to train on, or no network with these gates can meet a target.
     pub fn new(
         network: &'a Network,
         training: &'a Training,
@@ -76,11 +57,37 @@ impl<'a> Trainer<'a> {
         device: &Device,
     ) -> Result<Self> {
         training.check()?;
+        if n_train == 0 {
+            return Err(Error::config("training examples", 0, "1 or more"));
+        }
         let params = network.init(seed, device)?;
         let optimiser = OptimiserState::new(&params, &network.gated_parameters(), training)?;
         let average = Average::new(&params, training.average)?;
         let constraints = training.constraint.as_ref().map(|c| c.start(network.gated_units().len())).transpose()?;
-        Ok(Self { network, training, n_train, seed, params, optimiser, average, constraints })
+        if let Some(constraints) = &constraints {
+            network.check_targets(constraints)?;
+        }
+        let (steps, progress) = (n_train.div_ceil(training.batch_size) as u64, Progress::default());
+        Ok(Self { network, training, steps, n_train, seed, progress, params, optimiser, average, constraints })
+    }
+
+    /// Starts from trained values in place of random ones; gates keep their first values.
+    ///
+    /// # Errors
+    /// If a parameter of the network is missing, of another shape or another type, or steps were made already.
+    pub fn start_from(&mut self, weights: &Weights) -> Result<()> {
+        if self.progress.steps > 0 {
+            return Err(Error::config("steps before start_from", self.progress.steps, "0"));
+        }
+        let device = self.params.iter().next().map_or(Device::Cpu, |param| param.var.device().clone());
+        self.params.assign(&self.network.init_with(weights, self.seed, &device)?.detached())?;
+        self.average = Average::new(&self.params, self.training.average)?;
+        Ok(())
+    }
+
+    /// How far the training has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The values being trained.
@@ -100,41 +107,55 @@ impl<'a> Trainer<'a> {
 
     /// Fixes the gates at the values that their average has at test time, brought within the constraints first
     /// ([`Network::brought_within`]).
-    ///
-    /// # Errors
-    /// If an assignment fails.
-    pub fn freeze_gates(&mut self) -> Result<()> {
+    fn freeze_gates(&mut self) -> Result<()> {
         if let Some(constraints) = &self.constraints {
             let averages = self.average.weights();
             let within = self.network.brought_within(averages, constraints, self.training.estimator)?;
             self.average.set(within);
         }
         let averages = self.average.weights();
-        let gates = self.params.iter().filter(|param| param.role == l0_net::Role::Mask);
+        let gates = self.params.iter().filter(|param| param.role == Role::Mask);
         gates.into_iter().try_for_each(|gate| Ok(gate.var.set(&averages.get(&gate.name)?.copy()?)?))
     }
 
-    /// Checks that every value, average and moment is a number, after `step` steps of the epoch after `epoch` epochs: what
-    /// is not would spoil the checkpoint that takes the place of a good one.
+    /// Checks that every value, average and moment is a number: what is not would spoil the checkpoint that takes the place
+    /// of a good one.
     ///
     /// # Errors
     /// The first that is not, with its name.
-    pub fn check_finite(&self, epoch: u64, step: u64) -> Result<()> {
+    pub fn check_finite(&self) -> Result<()> {
         for (name, tensor) in crate::checkpoint::named(self) {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             if let Some(value) = values.into_iter().find(|value| !value.is_finite()) {
-                return Err(Error::NotFinite { quantity: name, value: value.into(), epoch: epoch + 1, step });
+                let (epoch, step) = match self.progress {
+                    Progress { epoch, step: 0, .. } => (epoch, self.steps),
+                    Progress { epoch, step, .. } => (epoch + 1, step),
+                };
+                return Err(Error::NotFinite { quantity: name, value: value.into(), epoch, step });
             }
         }
         Ok(())
     }
 
-    /// One step on `batch`, at `epoch` and `step` of it (both from 0).
+    /// One step on `batch`. An epoch has as many as it takes batches of the configured size to hold all examples; the step
+    /// that begins the last [`Training::frozen_epochs`] freezes the gates.
     ///
     /// # Errors
-    /// If loss or penalty is not finite any more; then no value was changed.
-    pub fn step(&mut self, batch: &Batch, epoch: u64, step: u64) -> Result<StepResult> {
-        l0_ops::awake(|| self.one_step(batch, epoch, step))
+    /// If loss or penalty is not finite any more (then no value was changed), or all epochs are over.
+    pub fn step(&mut self, batch: &Batch) -> Result<StepResult> {
+        let Progress { epoch, step, .. } = self.progress;
+        let epochs = self.training.epochs;
+        if epoch >= epochs {
+            return Err(Error::Over { epochs, steps: self.progress.steps });
+        }
+        if step == 0 && self.training.is_frozen(epoch) && !self.training.is_frozen(epoch.wrapping_sub(1)) {
+            self.freeze_gates()?;
+        }
+        let begin = Instant::now();
+        let mut result = l0_ops::awake(|| self.one_step(batch, epoch, step))?;
+        result.seconds = begin.elapsed().as_secs_f64();
+        self.progress.advance(&result, self.steps);
+        Ok(result)
     }
 
     fn one_step(&mut self, batch: &Batch, epoch: u64, step: u64) -> Result<StepResult> {
@@ -176,6 +197,7 @@ impl<'a> Trainer<'a> {
             penalty,
             wrong: count_wrong(&output.ys, &batch.labels)?,
             seen: batch.len() as u64,
+            seconds: 0.0, // of the whole step, which is not over
         };
         for (quantity, value) in [("the training loss", result.loss), ("the penalty", result.penalty)] {
             if !value.is_finite() {
@@ -185,14 +207,13 @@ impl<'a> Trainer<'a> {
 
         // ---- backward, step, clamp, average; multipliers climb with the densities that the loss had
         let grads = l0_ops::backward(&total)?;
-        let steps = self.n_train.div_ceil(self.training.batch_size) as u64;
-        self.optimiser.step(&grads, self.training.rate_factor(epoch, step, steps), frozen)?;
+        self.optimiser.step(&grads, self.training.rate_factor(epoch, step, self.steps), frozen)?;
         if !frozen {
             self.network.clamp_(&weights)?;
         }
         if let (Some(constraints), false) = (&mut self.constraints, densities.is_empty()) {
             let densities = densities.iter().map(value).collect::<candle_core::Result<Vec<f64>>>()?;
-            constraints.update(&densities).map_err(candle_core::Error::from)?;
+            constraints.update(&densities)?;
         }
         self.params.learn(&output.statistics)?;
         self.average.update(&self.params)?;

@@ -414,7 +414,7 @@ fn a_step_on_the_sub_network_equals_one_with_a_sample_for_each_example() {
         let training = Training { sampling, optimiser: sgd(0.02), gate_optimiser: sgd(0.2), ..training(1) };
         let mut trainer = Trainer::new(&network, &training, 500, 1, &Device::Cpu).unwrap();
         (0..steps).for_each(|i| {
-            trainer.step(&batch(i), 0, u64::from(i)).unwrap();
+            trainer.step(&batch(i)).unwrap();
         });
         trainer.params().detached()
     };
@@ -426,6 +426,57 @@ fn a_step_on_the_sub_network_equals_one_with_a_sample_for_each_example() {
         let (difference, way) = (furthest(a, b), furthest(a, start));
         assert!(way > 1e-3 && difference < 1e-3 * way, "{name} differs by {difference} after a way of {way}");
     }
+}
+
+/// The loop of someone who knows nothing of phases: whatever is to happen at a step, happens in it.
+#[test]
+fn gates_are_frozen_within_the_target_by_the_step_that_begins_the_phase() {
+    let data = digits();
+    let constraint =
+        Constraint { targets: Targets::Model(0.3), quantity: Quantity::Params, learning_rate: 1e-3, restart: true };
+    let training = Training {
+        frozen_epochs: 2,
+        estimator: Estimator::TopK,
+        constraint: Some(constraint),
+        gate_optimiser: Optimiser::adam(1e-3), // too slow to get there by itself
+        ..training(3)
+    };
+    let network = mlp();
+    let mut trainer = Trainer::new(&network, &training, data.train.len(), 7, &Device::Cpu).unwrap();
+    let left = |trainer: &Trainer| {
+        let constraints = trainer.constraints().unwrap();
+        network.shares_left(trainer.average().weights(), constraints, Estimator::TopK).unwrap()[0]
+    };
+    let feed = l0_data::Feed::new(&data.train, Normalise::unit(), 50, &Device::Cpu).unwrap();
+    for epoch in 0..3 {
+        assert_eq!((trainer.progress().epoch, trainer.progress().step), (epoch, 0));
+        for batch in feed.epoch(7, epoch) {
+            trainer.step(&batch.unwrap()).unwrap();
+        }
+        assert_eq!(left(&trainer) <= 0.3, epoch > 0, "{} after epoch {epoch}", left(&trainer));
+    }
+    let batch = feed.epoch(7, 0).next().unwrap().unwrap();
+    let error = trainer.step(&batch).unwrap_err().to_string();
+    assert_eq!(error, "the training of 3 epochs is over after 30 steps; raise Training::epochs to go on for longer");
+}
+
+#[test]
+fn training_starts_from_trained_values_if_there_are_any() {
+    let network = lenet5();
+    let (training, device) = (training(1), Device::Cpu);
+    let trained = network.net();
+    let trained = l0_net::Params::init(trained, 99, &device).unwrap().detached(); // of the dense baseline: no gate in it
+    let mut trainer = Trainer::new(&network, &training, 500, 7, &device).unwrap();
+    let fresh = trainer.params().detached();
+    trainer.start_from(&trained).unwrap();
+    let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (name, value) in trainer.params().detached().iter().chain(trainer.average().weights().iter()) {
+        let expected = if name.ends_with("log_alpha") { &fresh } else { &trained };
+        assert_eq!(values(value), values(expected.get(name).unwrap()), "{name}");
+    }
+    let batch = digits().train.batch(&[1, 2, 3], &Normalise::unit(), None, &device).unwrap();
+    trainer.step(&batch).unwrap();
+    assert!(trainer.start_from(&trained).unwrap_err().to_string().starts_with("steps before start_from is 1"));
 }
 
 #[test]

@@ -92,10 +92,8 @@ fn prepare_step(
         flop = 6.0 * left.cost.macs() as f64 * batch as f64;
     }
     let images = split.batch(&indices, &normalise, None, &Device::Cpu)?; // made once, as the peer's are
-    let mut at = 0;
     let ours = move || {
-        at += 1;
-        trainer.step(&images, 0, at)?;
+        trainer.step(&images)?;
         Ok(())
     };
     let peer = json!({ "work": "step", "model": model, "batch": batch });
