@@ -74,6 +74,24 @@ pub enum Error {
         cache: PathBuf,
     },
 
+    /// The file system refused to read or write the Hub's cache: no server has a part in it.
+    #[error(
+        "cannot {action} {file} in the Hub's cache {}: {cause}; {advice}, or name a folder that holds the files with \
+         --data DIR or L0_DATA", cache.display()
+    )]
+    Cache {
+        /// "store" or "look for".
+        action: &'static str,
+        /// Repository and file.
+        file: String,
+        /// The Hub's cache.
+        cache: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+        /// What to do next.
+        advice: String,
+    },
+
     /// The Hub could not be reached, or did not deliver.
     #[error(
         "cannot fetch {file} from {endpoint}: {reason}; try again later, set HF_ENDPOINT to a mirror, or name a folder \
