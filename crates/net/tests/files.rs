@@ -81,12 +81,20 @@ fn a_file_is_never_overwritten_unless_asked_nor_left_half_written() -> Any {
     model(2).save(&path, &card(), Existing::Replace)?;
     assert_ne!(std::fs::read(&path)?, first);
     assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "no temporary file is left");
-    assert!(model(1).save(folder.path().join("no/such/folder"), &card(), Existing::Keep).is_err());
-    assert!(Model::load(folder.path(), &Device::Cpu).is_err(), "a folder is not a file");
+    let message = |result: Result<(), Error>| result.unwrap_err().to_string();
+    let nowhere = message(model(1).save(folder.path().join("no/such/file"), &card(), Existing::Keep));
+    assert!(nowhere.contains("no/such/file: cannot be written: No such file"), "{nowhere}");
+    let inside = message(model(1).save(path.join("file"), &card(), Existing::Keep));
+    assert!(inside.contains("model.safetensors/file: cannot be written: Not a directory"), "{inside}");
+    let over = message(model(1).save(folder.path(), &card(), Existing::Replace));
+    assert!(over.contains("cannot be written: Is a directory"), "{over}");
+    let as_file = message(Model::load(folder.path(), &Device::Cpu).map(drop));
+    assert!(as_file.contains("cannot be read: Is a directory"), "{as_file}");
     let sparse = folder.path().join("sparse");
     std::fs::File::create(&sparse)?.set_len(1 << 40)?;
     assert!(Model::load(&sparse, &Device::Cpu).unwrap_err().to_string().contains("at most"));
-    assert!(Model::load(folder.path().join("none"), &Device::Cpu).unwrap_err().to_string().contains("none"));
+    let none = message(Model::load(folder.path().join("none"), &Device::Cpu).map(drop));
+    assert!(none.contains("none: cannot be read: No such file"), "{none}");
     Ok(())
 }
 

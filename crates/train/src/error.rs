@@ -37,6 +37,16 @@ pub enum Error {
         /// The run folder.
         folder: PathBuf,
     },
+    /// The system refused to read or write.
+    #[error("cannot {action} {path}: {cause}", path = path.display())]
+    Io {
+        /// What was tried, as "read" or "create the folder".
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system answered.
+        cause: std::io::Error,
+    },
     /// A checkpoint that cannot be used.
     #[error("{path}: {problem}", path = path.display())]
     Checkpoint {

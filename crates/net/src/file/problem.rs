@@ -102,9 +102,12 @@ pub enum FileProblem {
         /// The digest that was written.
         expected: String,
     },
-    /// It cannot be read or written.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
+    /// The system refused to read it.
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// The system refused to write it.
+    #[error("cannot be written: {0}")]
+    Write(std::io::Error),
     /// Candle cannot hold a tensor.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -21,7 +21,7 @@ pub(super) struct Contents {
 pub(super) fn open<T>(path: &Path, read: impl FnOnce(&mut dyn Read, u64, &str) -> Result<T>) -> Result<T> {
     let name = path.display().to_string();
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (size, file) = opened.map_err(|e| Error::file(&name, FileProblem::Io(e)))?;
+    let (size, file) = opened.map_err(|e| Error::file(&name, FileProblem::Read(e)))?;
     read(&mut std::io::BufReader::new(file), size, &name)
 }
 

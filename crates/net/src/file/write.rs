@@ -82,7 +82,7 @@ pub(super) fn save(path: &Path, bytes: &[u8], existing: Existing) -> Result<()> 
     };
     write().map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => Error::Exists(name),
-        _ => Error::file(&name, FileProblem::Io(e)),
+        _ => Error::file(&name, FileProblem::Write(e)),
     })
 }
 
