@@ -28,7 +28,10 @@ pub enum Error {
     },
 
     /// A folder was named that does not hold the data set.
-    #[error("{} does not hold {name}: looked for {looked_for}; name the folder with --data DIR or L0_DATA", dir.display())]
+    #[error(
+        "{} does not hold {name}: looked for {looked_for}{found}; name the folder with --data DIR or L0_DATA",
+        dir.display()
+    )]
     NotThere {
         /// The folder that was named.
         dir: PathBuf,
@@ -36,6 +39,8 @@ pub enum Error {
         name: &'static str,
         /// The files that would have been read.
         looked_for: String,
+        /// What is there in their place, beginning with a comma, or nothing.
+        found: String,
     },
 
     /// Reading this needs the feature `hub`, which this program was built without.
