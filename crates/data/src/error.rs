@@ -81,7 +81,7 @@ pub enum Error {
 
     /// The file system refused to read or write the Hub's cache: no server has a part in it.
     #[error(
-        "cannot {action} {file} in the Hub's cache {}: {cause}; {advice}, or name a folder that holds the files with \
+        "cannot {action} {file} in the Hub's cache {}: {cause}, or name a folder that holds the files with \
          --data DIR or L0_DATA", cache.display()
     )]
     Cache {
@@ -91,10 +91,8 @@ pub enum Error {
         file: String,
         /// The Hub's cache.
         cache: PathBuf,
-        /// What the system said.
+        /// What the system said, and what to do next.
         cause: std::io::Error,
-        /// What to do next.
-        advice: String,
     },
 
     /// The Hub could not be reached, or did not deliver.

@@ -158,8 +158,8 @@ impl<'a> Session<'a> {
 
     pub(super) fn refused(&self, action: &'static str, cause: std::io::Error) -> Error {
         let advice = refusal::advice(&cause, self.folder.all());
-        let cache = self.client.cache_dir().to_path_buf();
-        Error::Cache { action, file: name(self.file), cache, cause, advice }
+        let cause = std::io::Error::new(cause.kind(), format!("{cause}; {advice}"));
+        Error::Cache { action, file: name(self.file), cache: self.client.cache_dir().to_path_buf(), cause }
     }
 
     pub(super) fn failed(&self, reason: &dyn std::fmt::Display) -> Error {
