@@ -74,7 +74,9 @@ pub fn say(line: std::fmt::Arguments) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_fmt(format_args!("{line}\n")) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done,
+        done => {
+            done.map_err(|error| std::io::Error::new(error.kind(), format!("cannot write to standard output: {error}")))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! planes, row by row).
 
 use crate::repo::Part;
-use crate::{Error, Result, SourceFile, Split};
+use crate::{Error, Result, SourceFile, Split, foreign};
 use std::path::{Path, PathBuf};
 
 const SHAPE: (usize, usize, usize) = (3, 32, 32);
@@ -54,7 +54,8 @@ pub fn parse(bytes: &[u8], format: Format, path: &Path) -> Result<Split> {
     let record = labels + PIXELS;
     if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         let expected = format!("records of {record} bytes");
-        return Err(Error::format(path, expected, format!("{} bytes", bytes.len())));
+        let form = foreign::form(bytes).map_or(String::new(), |form| format!(", which are {form}"));
+        return Err(Error::format(path, expected, format!("{} bytes{form}", bytes.len())));
     }
     let records = bytes.chunks_exact(record);
     let targets: Vec<u32> = records.clone().map(|record| u32::from(record[labels - 1])).collect();
@@ -111,6 +112,7 @@ mod tests {
         };
         refused(&[], "records of 3073 bytes, found 0 bytes");
         refused(&record(&[1], 0)[1..], "records of 3073 bytes, found 3072 bytes");
+        refused(b"\x80\x02}q\x01", "records of 3073 bytes, found 5 bytes, which are a Python pickle");
         let bytes = [record(&[7], 0), record(&[10], 9)].concat();
         refused(&bytes, "labels below 10, found 10 in record 1");
     }

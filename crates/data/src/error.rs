@@ -28,7 +28,10 @@ pub enum Error {
     },
 
     /// A folder was named that does not hold the data set.
-    #[error("{} does not hold {name}: looked for {looked_for}; name the folder with --data DIR or L0_DATA", dir.display())]
+    #[error(
+        "{} does not hold {name}: looked for {looked_for}{found}; name the folder with --data DIR or L0_DATA",
+        dir.display()
+    )]
     NotThere {
         /// The folder that was named.
         dir: PathBuf,
@@ -36,6 +39,8 @@ pub enum Error {
         name: &'static str,
         /// The files that would have been read.
         looked_for: String,
+        /// What is there in their place, beginning with a comma, or nothing.
+        found: String,
     },
 
     /// Reading this needs the feature `hub`, which this program was built without.
@@ -72,6 +77,22 @@ pub enum Error {
         file: String,
         /// The Hub's cache.
         cache: PathBuf,
+    },
+
+    /// The file system refused to read or write the Hub's cache: no server has a part in it.
+    #[error(
+        "cannot {action} {file} in the Hub's cache {}: {cause}, or name a folder that holds the files with \
+         --data DIR or L0_DATA", cache.display()
+    )]
+    Cache {
+        /// "store" or "look for".
+        action: &'static str,
+        /// Repository and file.
+        file: String,
+        /// The Hub's cache.
+        cache: PathBuf,
+        /// What the system said, and what to do next.
+        cause: std::io::Error,
     },
 
     /// The Hub could not be reached, or did not deliver.

@@ -1,7 +1,7 @@
 //! Finding a data set in a folder: its original files first, then the Hub's.
 
 use crate::repo::{Part, Repo};
-use crate::{Dataset, Error, Result, SourceFile, Split, cifar, hub, idx};
+use crate::{Dataset, Error, Result, SourceFile, Split, cifar, foreign, hub, idx};
 use std::path::{Path, PathBuf};
 
 /// Where the original files may lie: in the folder itself, or in one that other tools or an archive make.
@@ -30,7 +30,10 @@ fn read_part(repo: &Repo, dir: &Path, part: Part) -> Result<(Split, Vec<SourceFi
     }
     let name = repo.name.as_str();
     let looked_for = format!("{} or {}", original_names(repo, part).join(", "), repo.file(part));
-    Err(Error::NotThere { dir: dir.to_path_buf(), name, looked_for })
+    let found = foreign::find(repo, dir).map_or(String::new(), |(file, form)| {
+        format!(", found {}, which is {form}; {}", file.display(), foreign::advice(repo))
+    });
+    Err(Error::NotThere { dir: dir.to_path_buf(), name, looked_for, found })
 }
 
 fn read_idx(images: &Path, labels: &Path, repo: &Repo) -> Result<(Split, Vec<SourceFile>)> {

@@ -37,6 +37,7 @@ mod digits;
 mod error;
 mod feed;
 mod folder;
+mod foreign;
 #[cfg(not(feature = "hub"))]
 #[path = "no_hub.rs"]
 mod hub;

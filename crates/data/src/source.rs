@@ -135,7 +135,8 @@ pub fn load(name: DatasetName, source: &Source, progress: &dyn Progress) -> Resu
 /// `source` plays no part.
 ///
 /// # Errors
-/// If the Hub cannot be reached or does not deliver the right bytes, and always without the feature `hub`.
+/// If the Hub cannot be reached or does not deliver the right bytes, if its cache cannot be written, and always without the
+/// feature `hub`.
 pub fn download(name: DatasetName, source: &Source, progress: &dyn Progress) -> Result<Vec<SourceFile>> {
     match Repo::of(name) {
         Some(repo) => hub::download(&repo, source, progress),

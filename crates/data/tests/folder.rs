@@ -70,6 +70,50 @@ fn cifar_binaries_are_found() {
     assert!(error.starts_with("cannot read ") && error.contains("data_batch_3.bin"), "{error}");
 }
 
+/// What is said of a folder that holds nothing but this file.
+fn said_of(name: DatasetName, file: &str, bytes: &[u8]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+    load(name, &Source::dir(dir.path()), &Silent).unwrap_err().to_string()
+}
+
+#[test]
+fn forms_that_are_not_read_are_called_what_they_are() {
+    use DatasetName::{Cifar10, Cifar100, Mnist};
+    let (pickle, matlab, zip, tar) = (b"\x80\x02}q\x01", b"MATLAB 5.0 MAT-file", b"PK\x03\x04", gzip(b"tar".to_vec()));
+    let binary = "unpack the binary version there, cifar-10";
+    let idx = "put the four IDX files there";
+    for (name, file, bytes, form, advice) in [
+        (Cifar10, "cifar-10-batches-py/data_batch_1", &pickle[..], "a Python pickle", binary),
+        (Cifar10, "test_batch", pickle, "a Python pickle", binary),
+        (Cifar10, "cifar-10-batches-mat/data_batch_1.mat", matlab, "a MATLAB file", binary),
+        (Cifar10, "cifar-10-python.tar.gz", &tar, "compressed by gzip", binary),
+        (Cifar10, "data_batch_1.bin.gz", &tar, "compressed by gzip", binary),
+        (Cifar100, "cifar-100-python/meta", pickle, "a Python pickle", binary),
+        (Cifar100, "train", pickle, "a Python pickle", binary),
+        (Cifar100, "test.mat", matlab, "a MATLAB file", binary),
+        (Cifar100, "cifar-100-binary.tar.gz", &tar, "compressed by gzip", binary),
+        (Mnist, "mnist.npz", zip, "a zip archive", idx),
+        (Mnist, "MNIST/training.pt", pickle, "a Python pickle", idx),
+        (Mnist, "mnist_train.csv", b"5,0,0", "a table as text", idx),
+    ] {
+        let error = said_of(name, file, bytes);
+        assert!(error.contains(&format!("does not hold {name}: looked for ")), "{error}");
+        assert!(error.contains(&format!(", found {file}, which is {form}; {advice}")), "{error}");
+    }
+    // Nothing is made of files of other data sets, or of what is read.
+    for (name, file, bytes) in [
+        (Cifar10, "cifar-100-python/train", &pickle[..]),
+        (Cifar10, "photos.zip", zip),
+        (Mnist, "MNIST/raw/other-idx3-ubyte.gz", &tar),
+    ] {
+        let error = said_of(name, file, bytes);
+        assert!(error.contains("0000.parquet; name the folder"), "{error}");
+    }
+}
+
 fn refused(dir: &Path, message: &str) {
     let error = mnist(dir).unwrap_err();
     assert!(error.contains(message), "{error}");

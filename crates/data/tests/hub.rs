@@ -191,6 +191,72 @@ fn without_a_server_an_error_says_what_to_do() {
     case.fails("relative URL without a base");
 }
 
+/// The cache's file system refuses: the message says so, and nothing of the server.
+fn cache_refuses(case: &Case, parts: &[&str]) {
+    let error = case.fetch().unwrap_err().to_string();
+    let cache = case.source.cache.as_ref().unwrap().display().to_string();
+    for part in [NAME, cache.as_str(), "HF_HOME", "--data DIR"].iter().chain(parts) {
+        assert!(error.contains(part), "expected {part:?} in {error:?}");
+    }
+    assert!(!error.contains(&case.server.endpoint), "{error}");
+}
+
+#[test]
+fn a_cache_that_is_a_file_is_named() {
+    let mut case = Case::new(Fault::None);
+    let home = case.cache.path().join("home");
+    std::fs::write(&home, "a file").unwrap();
+    case.source.cache = Some(home.join("hub"));
+    let said = format!("{} is not a folder", home.display());
+    for offline in [false, true] {
+        case.source.offline = offline;
+        cache_refuses(&case, &["cannot look for", &said]);
+    }
+    assert_eq!(case.server.requests(), 0);
+}
+
+#[test]
+fn a_file_in_the_place_of_a_folder_of_the_cache_is_named() {
+    for (folder, action) in [("datasets--someone--pictures/refs", "look for"), (".locks", "store")] {
+        let case = Case::new(Fault::None);
+        let path = case.cache.path().join(folder);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "a file").unwrap();
+        cache_refuses(&case, &[&format!("cannot {action} "), &format!("{} is not a folder", path.display())]);
+        std::fs::remove_file(&path).unwrap();
+        case.arrives();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_not_blamed_on_the_server() {
+    let case = Case::new(Fault::None);
+    let blobs = case.cache.path().join("datasets--someone--pictures/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let arriving = blobs.join(format!("{}.incomplete", sha256(&content())));
+    std::os::unix::fs::symlink("/dev/full", &arriving).unwrap();
+    cache_refuses(&case, &["cannot store", "No space left on device", "make room there"]);
+    std::fs::remove_file(&arriving).unwrap();
+    case.arrives();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_missing_permission_is_not_blamed_on_the_server() {
+    use std::os::unix::fs::PermissionsExt;
+    let case = Case::new(Fault::None);
+    let allow = |mode| std::fs::set_permissions(case.cache.path(), PermissionsExt::from_mode(mode)).unwrap();
+    allow(0o555);
+    if std::fs::write(case.cache.path().join("probe"), "").is_ok() {
+        println!("skipped: this user may write anywhere");
+        return;
+    }
+    cache_refuses(&case, &["cannot store", "Permission denied", "may write"]);
+    allow(0o755);
+    case.arrives();
+}
+
 #[test]
 fn offline_only_the_cache_counts() {
     let mut case = Case::new(Fault::None);

@@ -10,13 +10,15 @@
 //! | `kept` | of a model: the units left of each layer, JSON |
 //! | `gates` | of a checkpoint: where the gates are, JSON that this crate does not read |
 //! | `card` | where it comes from and what was proved of it ([`Card`]), JSON |
-//! | `sha256` | of everything above and of all tensors |
+//! | `sha256` | of everything above and of all tensors, whatever their order in the file |
 //!
-//! The digest makes damage and changes noticed; it is no signature. Reading trusts no number in a file: the tensors are
+//! The digest makes damage and changes noticed; it is no signature. Other programs may save a file again as long as they
+//! keep its metadata. Reading trusts no number in a file: the tensors are
 //! checked against the description, and both against the size of the file, before room is made for them. Equal contents
 //! make equal files, byte for byte.
 
 mod card;
+mod checksum;
 mod header;
 mod problem;
 mod read;

@@ -45,7 +45,7 @@ impl StatisticsUpdate {
     /// `running = (1 - momentum) running + momentum batch`, the variance with Bessel's correction; none where no unit
     /// learns. `batch` is of the computed units. A constant is its own mean, with variance 0, and a closed map is 0,
     /// but keeps its statistics where the layer says that it stays zero. A unit that nobody reads is not computed, so
-    /// it keeps its statistics too.
+    /// it keeps its statistics too. One value says nothing of a variance: computed units then keep theirs.
     pub(crate) fn new(
         pass: &Pass,
         id: NodeId,
@@ -61,7 +61,8 @@ impl StatisticsUpdate {
             return Ok(None);
         }
         let kept = pass.plan.kept(id);
-        let learn = |leaf: &str, new: Option<Tensor>, constants: Option<&Tensor>| -> Result<Tensor> {
+        let n = input.computed.as_ref().map_or(0, |xs| xs.elem_count() / kept.len());
+        let learn = |leaf: &str, learns: &[bool], new: Option<Tensor>, constants: Option<&Tensor>| -> Result<Tensor> {
             let old = pass.weights.of(&node, leaf)?.detach();
             let new = new.map_or_else(|| Ok(old.zeros_like()?), |new| crate::activation::scatter(&new, kept))?;
             let new = constants.map_or(Ok(new.clone()), |constants| new + constants.detach())?;
@@ -69,10 +70,13 @@ impl StatisticsUpdate {
             let rate = Tensor::new(rate, old.device())?.to_dtype(old.dtype())?;
             Ok(((&old * (1.0 - &rate)?)? + (new * rate)?)?)
         };
-        let n = input.computed.as_ref().map_or(0, |xs| xs.elem_count() / kept.len());
         let unbiased = |batch: &BatchNormed| &batch.var * (n as f64 / (n.max(2) - 1) as f64);
-        let mean = learn("running_mean", batch.map(|batch| batch.mean.clone()), input.constants.as_ref())?;
-        let var = learn("running_var", batch.map(unbiased).transpose()?, None)?;
+        let mean = learn("running_mean", &learns, batch.map(|batch| batch.mean.clone()), input.constants.as_ref())?;
+        // In such a batch a computed unit is its own mean, so that it becomes `shift` and hands no gradient on: an epoch
+        // may end with one example, and the others have taught enough.
+        let of_one = kept.mask().into_iter().map(|computed| computed && n == 1);
+        let vary: Vec<bool> = learns.iter().zip(of_one).map(|(&learns, of_one)| learns && !of_one).collect();
+        let var = learn("running_var", &vary, batch.map(unbiased).transpose()?, None)?;
         Ok(Some(Self { node, mean, var }))
     }
 }

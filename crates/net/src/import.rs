@@ -62,9 +62,9 @@ impl Import {
     pub fn from_file(net: &Net, path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let wrong = |problem| Error::file(&path.display().to_string(), problem);
-        let bytes = std::fs::read(path).map_err(|error| wrong(FileProblem::Io(error)))?;
+        let bytes = std::fs::read(path).map_err(|error| wrong(FileProblem::Read(error)))?;
         let named = candle_core::safetensors::load_buffer(&bytes, device);
-        Self::new(net, named.map_err(|error| wrong(FileProblem::Foreign(error.to_string())))?)
+        Self::new(net, named.map_err(|error| wrong(FileProblem::NotTensors(error.to_string())))?)
     }
 
     /// Values under their names. Other floating point types become f32.

@@ -44,7 +44,8 @@ pub enum Layer {
         /// Whether there is a bias.
         bias: bool,
     },
-    /// Batch normalisation per unit.
+    /// Batch normalisation per unit. A batch of one example of features, or of an image of one position, becomes its
+    /// shift, teaches the running mean, and leaves the running variance as it is.
     BatchNorm {
         /// Added to the variance.
         eps: f64,

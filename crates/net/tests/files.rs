@@ -9,6 +9,7 @@ use l0_net::{Card, Checkpoint, Error, Existing, FileProblem, Masks, Mode, Model,
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 fn model(seed: u64) -> Model {
     let net = random_net(seed);
@@ -80,12 +81,20 @@ fn a_file_is_never_overwritten_unless_asked_nor_left_half_written() -> Any {
     model(2).save(&path, &card(), Existing::Replace)?;
     assert_ne!(std::fs::read(&path)?, first);
     assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "no temporary file is left");
-    assert!(model(1).save(folder.path().join("no/such/folder"), &card(), Existing::Keep).is_err());
-    assert!(Model::load(folder.path(), &Device::Cpu).is_err(), "a folder is not a file");
+    let message = |result: Result<(), Error>| result.unwrap_err().to_string();
+    let nowhere = message(model(1).save(folder.path().join("no/such/file"), &card(), Existing::Keep));
+    assert!(nowhere.contains("no/such/file: cannot be written: No such file"), "{nowhere}");
+    let inside = message(model(1).save(path.join("file"), &card(), Existing::Keep));
+    assert!(inside.contains("model.safetensors/file: cannot be written: Not a directory"), "{inside}");
+    let over = message(model(1).save(folder.path(), &card(), Existing::Replace));
+    assert!(over.contains("cannot be written: Is a directory"), "{over}");
+    let as_file = message(Model::load(folder.path(), &Device::Cpu).map(drop));
+    assert!(as_file.contains("cannot be read: Is a directory"), "{as_file}");
     let sparse = folder.path().join("sparse");
     std::fs::File::create(&sparse)?.set_len(1 << 40)?;
     assert!(Model::load(&sparse, &Device::Cpu).unwrap_err().to_string().contains("at most"));
-    assert!(Model::load(folder.path().join("none"), &Device::Cpu).unwrap_err().to_string().contains("none"));
+    let none = message(Model::load(folder.path().join("none"), &Device::Cpu).map(drop));
+    assert!(none.contains("none: cannot be read: No such file"), "{none}");
     Ok(())
 }
 
@@ -98,6 +107,97 @@ fn parts(bytes: &[u8]) -> (Value, Vec<u8>) {
 fn joined(header: &Value, data: &[u8]) -> Vec<u8> {
     let header = header.to_string().into_bytes();
     [&(header.len() as u64).to_le_bytes(), header.as_slice(), data].concat()
+}
+
+/// The file as another program may save it: its tensors in the order of their names, or the other way round, its header
+/// padded with spaces.
+fn saved_again(bytes: &[u8], backwards: bool) -> Vec<u8> {
+    let (mut header, data) = parts(bytes);
+    let mut moved = Vec::new();
+    let mut infos: Vec<&mut Value> = header
+        .as_object_mut()
+        .unwrap()
+        .iter_mut()
+        .filter(|(name, _)| *name != "__metadata__")
+        .map(|(_, info)| info)
+        .collect();
+    if backwards {
+        infos.reverse();
+    }
+    for info in infos {
+        let offset = |i: usize| info["data_offsets"][i].as_u64().unwrap() as usize;
+        let values = &data[offset(0)..offset(1)];
+        info["data_offsets"] = json!([moved.len(), moved.len() + values.len()]);
+        moved.extend_from_slice(values);
+    }
+    let header = format!("{header}{}", " ".repeat(13)).into_bytes();
+    [&(header.len() as u64).to_le_bytes(), header.as_slice(), &moved].concat()
+}
+
+#[test]
+fn a_file_that_was_saved_again_is_the_same_unless_a_bit_changed() -> Any {
+    for backwards in [false, true] {
+        for seed in 0..10 {
+            let bytes = model(seed).to_bytes(&card())?;
+            let mut again = saved_again(&bytes, backwards);
+            let (loaded, read) = Model::from_bytes(&again, &Device::Cpu)?;
+            assert_eq!(loaded.to_bytes(&read)?, bytes);
+            *again.last_mut().unwrap() ^= 1;
+            let problem = Model::from_bytes(&again, &Device::Cpu).unwrap_err().to_string();
+            assert!(problem.contains("damaged or changed"), "{problem}");
+        }
+        let net = random_net(1);
+        let mut params: Params = random_params(&net, 1);
+        for (name, value) in [("conv0.log_alpha", 0.5f32), ("input.log_alpha", 1.0), ("extra", 2.0)] {
+            params.insert(name, Role::Mask, &Tensor::new(&[value], &Device::Cpu)?)?;
+        }
+        let bytes = Checkpoint { net, weights: params.detached(), gates: json!([]) }.to_bytes(&card())?;
+        let (loaded, read) = Checkpoint::from_bytes(&saved_again(&bytes, backwards), &Device::Cpu)?;
+        assert_eq!(loaded.to_bytes(&read)?, bytes);
+    }
+    Ok(())
+}
+
+/// Until now the digest of a checkpoint followed the order of the file, with the gates as they were placed.
+#[test]
+fn checkpoints_with_gates_in_another_order_are_still_read() -> Any {
+    let net = small().net;
+    let mut params = random_params(&net, 1);
+    for name in ["out.log_alpha", "fc1.log_alpha"] {
+        params.insert(name, Role::Mask, &Tensor::new(&[0.5f32], &Device::Cpu)?)?;
+    }
+    let checkpoint = Checkpoint { net, weights: params.detached(), gates: json!([]) };
+    let (mut header, data) = parts(&saved_again(&checkpoint.to_bytes(&card())?, true));
+    header["__metadata__"]["sha256"] = json!(digest_as_it_lies(&header, &data));
+    let (loaded, _) = Checkpoint::from_bytes(&joined(&header, &data), &Device::Cpu)?;
+    assert_eq!(loaded.to_bytes(&card())?, checkpoint.to_bytes(&card())?);
+    Ok(())
+}
+
+/// The digest of a file's metadata and of its tensors in the order in which they lie.
+fn digest_as_it_lies(header: &Value, data: &[u8]) -> String {
+    let mut sum = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        sum.update((bytes.len() as u64).to_le_bytes());
+        sum.update(bytes);
+    };
+    let metadata = header["__metadata__"].as_object().unwrap();
+    let entries: BTreeMap<&String, &Value> = metadata.iter().filter(|(key, _)| *key != "sha256").collect();
+    for (key, value) in entries {
+        add(key.as_bytes());
+        add(value.as_str().unwrap().as_bytes());
+    }
+    let tensors = header.as_object().unwrap().iter().filter(|(name, _)| *name != "__metadata__");
+    let offset = |info: &Value, i: usize| info["data_offsets"][i].as_u64().unwrap() as usize;
+    let placed: BTreeMap<usize, (&String, &Value)> =
+        tensors.map(|(name, info)| (offset(info, 0), (name, info))).collect();
+    for (start, (name, info)) in placed {
+        add(name.as_bytes());
+        let shape: Vec<u64> = info["shape"].as_array().unwrap().iter().map(|dim| dim.as_u64().unwrap()).collect();
+        add(format!("{shape:?}").as_bytes());
+        add(&data[start..offset(info, 1)]);
+    }
+    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What reading says of a file whose header and tensors were edited.

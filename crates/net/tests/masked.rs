@@ -141,6 +141,32 @@ fn a_map_that_nobody_reads_keeps_its_statistics() {
     assert_eq!(check_statistics(&net, 1, &masks("input", &|_| false)), (3, 0));
 }
 
+#[test]
+fn a_batch_of_one_teaches_the_mean_and_leaves_the_variance() {
+    let mut features = Builder::features("input", 3);
+    features.linear("fc", 4).batch_norm("bn", ClosedMaps::Constant).relu().linear("out", 2);
+    let mut image = Builder::image("input", 3, 1, 1);
+    image.conv2d("fc", 4, 1).batch_norm("bn", ClosedMaps::Constant).relu().flatten("flat").linear("out", 2);
+    for builder in [features, image] {
+        let net = builder.build().unwrap();
+        let params = random_params(&net, 1);
+        let mut masks = Masks::none(&net);
+        // The last unit is closed: it is known to be its bias, or 0, everywhere.
+        masks
+            .set(&net, net.space(1), Mask::Shared(Tensor::new(&[1f32, 1.0, 1.0, 0.0], &Device::Cpu).unwrap()))
+            .unwrap();
+        let xs = random_input(&net, 1, 1);
+        let values = |name: &str| params.get(name).unwrap().var.to_vec1::<f32>().unwrap();
+        let (old_mean, old_var) = (values("bn.running_mean"), values("bn.running_var"));
+        let pass = net.forward(&params.weights(), &xs, &masks, Mode::Train(&|_| stream(1, "dropout"))).unwrap();
+        params.learn(&pass.statistics).unwrap();
+        let (mean, var) = (values("bn.running_mean"), values("bn.running_var"));
+        assert_eq!(var[..3], old_var[..3]);
+        assert!((var[3] - 0.9 * old_var[3]).abs() < 1e-6, "{} of {}", var[3], old_var[3]);
+        assert!(mean[..3].iter().zip(&old_mean).all(|(new, old)| new != old), "{mean:?}");
+    }
+}
+
 fn keeps_closed_maps_zero(net: &Net) -> bool {
     net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. }))
 }

@@ -113,7 +113,7 @@ impl RunFolder {
         }
         append(&mut self.metrics, &path, &read::line(row))?;
         self.last_epoch = row.epoch;
-        append(&mut self.events, &self.path, &tensorboard::events(&self.header, row))
+        append(&mut self.events, &tensorboard::path(&self.path, &self.header), &tensorboard::events(&self.header, row))
     }
 
     /// Writes the final test-time value of every gate, by layer, to `gates.json`.

@@ -59,7 +59,7 @@ impl Checkpoints {
             optimiser_steps: trainer.optimiser.steps(),
             average_steps: trainer.average.steps(),
         };
-        fs::create_dir_all(&self.folder).map_err(|error| problem(&self.folder, error))?;
+        fs::create_dir_all(&self.folder).map_err(io("create the folder", &self.folder))?;
         let path = self.folder.join(format!("epoch-{epoch:05}-step-{step:07}.safetensors"));
         let tensors = bytes(trainer)?;
         let state = serde_json::to_string(&state).map_err(|error| problem(&path, error))?;
@@ -74,7 +74,7 @@ impl Checkpoints {
         let views: Vec<(&str, TensorView)> =
             views.collect::<std::result::Result<_, _>>().map_err(|error| problem(&path, error))?;
         let file = safetensors::serialize(views, Some(metadata)).map_err(|error| problem(&path, error))?;
-        write(&path, &file).map_err(|error| problem(&path, error))?;
+        write(&path, &file).map_err(io("write", &path))?;
         self.prune()?;
         Ok(path)
     }
@@ -82,7 +82,7 @@ impl Checkpoints {
     fn prune(&self) -> Result<()> {
         let unfinished = self.files("tmp")?; // of a process that was killed: this one has none
         let old = self.newest_first()?.into_iter().skip(KEPT);
-        old.chain(unfinished).try_for_each(|path| fs::remove_file(&path).map_err(|error| problem(&path, error)))
+        old.chain(unfinished).try_for_each(|path| fs::remove_file(&path).map_err(io("remove", &path)))
     }
 
     fn newest_first(&self) -> Result<Vec<PathBuf>> {
@@ -95,7 +95,7 @@ impl Checkpoints {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(problem(&self.folder, error)),
+            Err(error) => return Err(io("list the folder", &self.folder)(error)),
         };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         Ok(paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect())
@@ -111,7 +111,7 @@ impl Checkpoints {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {
             let before = paths.get(i + 1).map_or("the start".into(), |path| path.display().to_string());
-            let file = fs::read(path).map_err(|error| problem(path, error))?;
+            let file = fs::read(path).map_err(io("read", path))?;
             match decode(path, &file, trainer) {
                 Ok(()) => {
                     let Progress { epoch, step, .. } = trainer.progress;
@@ -119,7 +119,7 @@ impl Checkpoints {
                     return Ok(());
                 }
                 Err(error @ Error::Checkpoint { .. }) => {
-                    fs::rename(path, path.with_extension("damaged")).map_err(|error| problem(path, error))?;
+                    fs::rename(path, path.with_extension("damaged")).map_err(io("set aside", path))?;
                     tracing::warn!("{error}; falling back to {before}");
                 }
                 Err(error) => return Err(error),
@@ -134,7 +134,7 @@ impl Checkpoints {
     /// If the folder cannot be removed.
     pub fn clear(&self) -> Result<()> {
         match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(problem(&self.folder, error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &self.folder)(error)),
             _ => Ok(()),
         }
     }
@@ -248,6 +248,11 @@ fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) 
         tensor.slice_set(&value, 0, 0)?;
     }
     Ok(())
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |cause| Error::Io { action, path, cause }
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Error {

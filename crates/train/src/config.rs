@@ -208,8 +208,8 @@ fn below_one(name: &str, value: f64) -> Result<()> {
     if (0.0..1.0).contains(&value) { Ok(()) } else { wrong(name, value, "0 or more and below 1") }
 }
 
-fn wrong(name: &str, found: impl ToString, expected: impl Into<String>) -> Result<()> {
-    Err(Error::Config { name: name.into(), found: found.to_string(), expected: expected.into() })
+pub(crate) fn wrong(name: &str, found: impl ToString, expected: impl Into<String>) -> Result<()> {
+    Err(Error::config(name, found, expected))
 }
 
 #[cfg(test)]

@@ -45,6 +45,16 @@ pub enum Error {
         /// The run folder.
         folder: PathBuf,
     },
+    /// The system refused to read or write.
+    #[error("cannot {action} {path}: {cause}", path = path.display())]
+    Io {
+        /// What was tried, as "read" or "create the folder".
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system answered.
+        cause: std::io::Error,
+    },
     /// A checkpoint that cannot be used.
     #[error("{path}: {problem}", path = path.display())]
     Checkpoint {
@@ -81,7 +91,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn config(name: &str, found: impl ToString, expected: &str) -> Self {
+    pub(crate) fn config(name: &str, found: impl ToString, expected: impl Into<String>) -> Self {
         Self::Config { name: name.into(), found: found.to_string(), expected: expected.into() }
     }
 }

@@ -5,9 +5,10 @@ use std::time::Instant;
 use candle_core::Device;
 use l0::{Constraints, Network, Sampling};
 use l0_data::Batch;
-use l0_net::{Mode, Params, Role, Weights};
+use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
 
+use crate::config::wrong;
 use crate::evaluate::count_wrong;
 use crate::optimiser::OptimiserState;
 use crate::{Average, Error, Progress, Result, Training};
@@ -48,7 +49,8 @@ impl<'a> Trainer<'a> {
     /// First values for `network`, to be trained on `n_train` examples.
     ///
     /// # Errors
-    /// If a setting is out of its range, there is nothing to train on, or no network with these gates can meet a target.
+    /// If a setting is out of its range, there is nothing to train on, no network with these gates can meet a target, or no
+    /// batch has more than one example where a normalisation asks for more.
     pub fn new(
         network: &'a Network,
         training: &'a Training,
@@ -60,6 +62,7 @@ impl<'a> Trainer<'a> {
         if n_train == 0 {
             return Err(Error::config("training examples", 0, "1 or more"));
         }
+        check_batches(network.net(), training, n_train)?;
         let params = network.init(seed, device)?;
         let optimiser = OptimiserState::new(&params, &network.gated_parameters(), training)?;
         let average = Average::new(&params, training.average)?;
@@ -218,5 +221,21 @@ impl<'a> Trainer<'a> {
         self.params.learn(&output.statistics)?;
         self.average.update(&self.params)?;
         Ok(result)
+    }
+}
+
+/// Refuses a training of which every batch would be one value for each unit of a normalisation: it would learn no
+/// variance, and nothing below it would learn anything.
+fn check_batches(net: &Net, training: &Training, n_train: usize) -> Result<()> {
+    let alone = |id: usize| {
+        let positions: usize = net.shape(id).dims()[1..].iter().product();
+        matches!(net.node(id).layer, Layer::BatchNorm { .. }) && positions == 1
+    };
+    let Some(id) = (0..net.nodes().len()).find(|&id| alone(id)) else { return Ok(()) };
+    let expected = format!("2 or more: the batch norm {:?} normalises each unit over the examples", net.node(id).name);
+    match (training.batch_size, n_train) {
+        (1, _) => wrong("batch_size", 1, expected),
+        (_, 1) => wrong("the number of training images", 1, expected),
+        _ => Ok(()),
     }
 }

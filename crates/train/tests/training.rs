@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
 use l0::{Estimator, L2, Lambda, Network, Quantity, Sampling, Targets};
-use l0_data::{Augment, Dataset, Digits, Normalise, Split};
+use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
+use l0_net::{Builder, ClosedMaps};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
     Constraint, Error, Evaluation, Finished, GATED, Job, Optimiser, Schedule, StepResult, Trainer, Training, Watch, run,
@@ -227,7 +228,7 @@ fn a_checkpoint_that_cannot_be_read_is_not_passed_over() {
     std::fs::remove_file(&newest).unwrap();
     std::fs::create_dir(&newest).unwrap(); // reading it is an error of the system, whoever runs the test
     let error = go(&mlp(), &training(3), &path, None).unwrap_err();
-    assert!(matches!(&error, Error::Checkpoint { path, .. } if *path == newest), "{error}");
+    assert!(matches!(&error, Error::Io { action: "read", path, .. } if *path == newest), "{error}");
     std::fs::remove_dir(&newest).unwrap();
     std::fs::write(&newest, bytes).unwrap();
     go(&mlp(), &training(3), &path, None).unwrap();
@@ -487,4 +488,45 @@ fn wrong_settings_are_named() {
     check(Training { frozen_epochs: 2, ..training(2) }, "frozen_epochs is 2, expected 0 to 1");
     let wild = Training { optimiser: Optimiser::adam(f64::NAN), ..training(1) };
     check(wild, "optimiser.learning_rate is NaN, expected a number above 0");
+}
+
+/// A network whose normalisation sees one value for each unit and example, as features or as images of 1x1.
+fn normalised(images: bool) -> Network {
+    let mut b = Builder::image("input", 1, 28, 28);
+    if images {
+        b.conv2d("conv", 6, 28);
+    } else {
+        b.flatten("flat").linear("conv", 6);
+    }
+    b.batch_norm("bn", ClosedMaps::Constant).relu();
+    if images {
+        b.flatten("features");
+    }
+    Network::new(b.linear("out", 10).build().unwrap(), &[]).unwrap()
+}
+
+#[test]
+fn batches_of_one_end_an_epoch_but_do_not_make_a_training() {
+    for network in [normalised(false), normalised(true)] {
+        let refused = |training: &Training, n: usize, message: &str| {
+            let error = Trainer::new(&network, training, n, 1, &Device::Cpu).unwrap_err().to_string();
+            assert_eq!(error, message);
+        };
+        let why = "expected 2 or more: the batch norm \"bn\" normalises each unit over the examples";
+        refused(&Training { batch_size: 1, ..training(1) }, 500, &format!("batch_size is 1, {why}"));
+        refused(&training(1), 1, &format!("the number of training images is 1, {why}"));
+
+        let training = Training { batch_size: 100, ..training(1) };
+        let mut trainer = Trainer::new(&network, &training, 101, 1, &Device::Cpu).unwrap();
+        let data = Digits { train: 101, test: 10, seed: 3 }.draw().unwrap();
+        let feed = Feed::new(&data.train, Normalise::unit(), 100, &Device::Cpu).unwrap();
+        let mut variances = Vec::new();
+        for batch in feed.epoch(1, 0) {
+            trainer.step(&batch.unwrap()).unwrap();
+            variances.push(trainer.params().get("bn.running_var").unwrap().var.to_vec1::<f32>().unwrap());
+        }
+        assert_eq!(variances.len(), 2);
+        assert_eq!(variances[0], variances[1]);
+        trainer.check_finite().unwrap();
+    }
 }

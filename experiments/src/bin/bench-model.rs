@@ -97,9 +97,9 @@ fn whole_entry(net: Net) -> Result<Entry> {
     let model = Model::new(net, weights)?;
     let bytes = model.to_bytes(&l0_net::Card::default())?;
     let file = std::env::temp_dir().join(format!("whole-{}.safetensors", std::process::id()));
-    std::fs::write(&file, &bytes).with_context(|| file.display().to_string())?;
+    std::fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.display()))?;
     let memory = memory_of(&file);
-    std::fs::remove_file(&file).with_context(|| file.display().to_string())?;
+    std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     Ok(Entry { name: "the whole network".into(), model, bytes: bytes.len() as u64, error: None, memory })
 }
 

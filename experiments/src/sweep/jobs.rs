@@ -102,7 +102,7 @@ impl<'a> Job<'a> {
             .args(std::env::args_os().skip(1))
             .args(["--index", &index.to_string(), "--threads", &threads.to_string()])
             .stdin(Stdio::null())
-            .stdout(file.try_clone().with_context(|| log.display().to_string())?)
+            .stdout(file.try_clone().with_context(|| format!("cannot write {}", log.display()))?)
             .stderr(file);
         // A group of its own: an interrupt from the terminal comes to this program alone, which passes it on once.
         #[cfg(unix)]

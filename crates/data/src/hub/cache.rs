@@ -4,11 +4,14 @@
 
 use crate::{Error, Result};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The folder of one repository in the cache.
 pub(super) struct Folder {
+    refs: PathBuf,
     blobs: PathBuf,
+    snapshots: PathBuf,
     locks: PathBuf,
 }
 
@@ -23,7 +26,20 @@ pub(super) struct Partial {
 impl Folder {
     pub(super) fn new(cache: &Path, dataset: &str) -> Self {
         let name = format!("datasets--{}", dataset.replace('/', "--"));
-        Self { blobs: cache.join(&name).join("blobs"), locks: cache.join(".locks").join(&name) }
+        let part = |part: &str| cache.join(&name).join(part);
+        let locks = cache.join(".locks").join(&name);
+        Self { refs: part("refs"), blobs: part("blobs"), snapshots: part("snapshots"), locks }
+    }
+
+    /// All folders that a download writes to.
+    pub(super) fn all(&self) -> [&Path; 4] {
+        [&self.refs, &self.blobs, &self.snapshots, &self.locks]
+    }
+
+    /// Whether what is known of a revision can be read, or is not there; else a file that is there would count as missing.
+    pub(super) fn legible(&self, revision: &str) -> std::io::Result<()> {
+        let known = [File::open(self.refs.join(revision)).err(), unlisted(&self.blobs), unlisted(&self.snapshots)];
+        known.into_iter().flatten().find(|error| error.kind() != ErrorKind::NotFound).map_or(Ok(()), Err)
     }
 
     /// The incomplete file of this length, unless someone else is at work on it or there is more than one.
@@ -81,6 +97,11 @@ pub(super) fn discard(file: &Path) -> Result<()> {
         Ok(_) => fs::remove_file(file).map_err(Error::io("remove", file)),
         Err(_) => Ok(()),
     }
+}
+
+/// Why a folder cannot be listed.
+fn unlisted(folder: &Path) -> Option<std::io::Error> {
+    fs::read_dir(folder).err()
 }
 
 fn is_sha256(text: &str) -> bool {

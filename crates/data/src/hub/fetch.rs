@@ -1,8 +1,9 @@
 use super::cache::{self, Folder};
 use super::meter::Meter;
+use super::refusal;
 use crate::{Error, Progress, Result, Source, SourceFile, digest};
 use hf_hub::{HFClient, HFError, HFRepository, RepoTypeDataset};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The branch on which the Hub keeps its own conversion of every data set to parquet. It can move: what is pinned is
@@ -26,13 +27,13 @@ pub struct HubFile {
 /// stands still for `source.patience` ends in an error.
 ///
 /// # Errors
-/// If the Hub cannot be reached or does not deliver, or not these bytes; or if the file is not in the cache and
-/// `source.offline` is set.
+/// If the Hub cannot be reached or does not deliver, or not these bytes; if the cache cannot be read or written; or if
+/// the file is not in the cache and `source.offline` is set.
 pub fn fetch(file: &HubFile, source: &Source, progress: &dyn Progress) -> Result<SourceFile> {
     let run = || {
         let session = Session::new(file, source, progress)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| session.failed(&error))?;
+        let runtime = runtime.map_err(Error::io("start the client for", Path::new(&file.path)))?;
         let fetched = runtime.block_on(session.fetch());
         progress.finish();
         // A look-up of a name may still hang: do not wait for it.
@@ -126,7 +127,9 @@ impl<'a> Session<'a> {
         let local = self.repo.download_file().filename(&self.file.path).revision(REVISION);
         match local.local_files_only(true).send().await {
             Ok(path) => Ok(Some(path)),
-            Err(HFError::LocalEntryNotFound { .. } | HFError::EntryNotFound { .. }) => Ok(None),
+            Err(HFError::LocalEntryNotFound { .. } | HFError::EntryNotFound { .. }) => {
+                self.folder.legible(REVISION).map(|()| None).map_err(|cause| self.refused("look for", cause))
+            }
             Err(error) => Err(self.failed(&chain(&error))),
         }
     }
@@ -151,6 +154,12 @@ impl<'a> Session<'a> {
         );
         let error = Error::Checksum { path: path.clone(), expected, found, advice };
         Ok(if sound { Verdict::Other(path, error) } else { Verdict::Broken(path, error) })
+    }
+
+    pub(super) fn refused(&self, action: &'static str, cause: std::io::Error) -> Error {
+        let advice = refusal::advice(&cause, self.folder.all());
+        let cause = std::io::Error::new(cause.kind(), format!("{cause}; {advice}"));
+        Error::Cache { action, file: name(self.file), cache: self.client.cache_dir().to_path_buf(), cause }
     }
 
     pub(super) fn failed(&self, reason: &dyn std::fmt::Display) -> Error {

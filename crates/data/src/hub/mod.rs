@@ -11,6 +11,7 @@ mod meter;
 mod pages;
 pub mod parquet;
 mod picture;
+mod refusal;
 mod transfer;
 mod vision;
 

@@ -2,6 +2,7 @@
 
 use super::cache;
 use super::fetch::{REVISION, Session, chain, name};
+use super::refusal;
 use crate::{Error, Result, digest};
 use hf_hub::HFError;
 use std::path::{Path, PathBuf};
@@ -103,7 +104,7 @@ impl Session<'_> {
         let total = range.end;
         let stream = self.repo.download_file_stream().filename(&self.file.path).revision(REVISION);
         let (_, mut stream) = stream.range(range).send().await.map_err(|error| self.judge(&error))?;
-        let write = |error| Failure::Final(Error::io("write", path)(error));
+        let write = |error| Failure::Final(self.refused("store", error));
         let mut file = std::fs::OpenOptions::new().append(true).open(path).map_err(write)?;
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|error| self.judge(&error))?;
@@ -140,6 +141,9 @@ impl Session<'_> {
 
     /// `hf-hub` has already repeated requests that could not be made or were answered by 5xx.
     fn judge(&self, error: &HFError) -> Failure {
+        if let Some(cause) = refusal::of_file_system(error) {
+            return Failure::Final(self.refused("store", cause));
+        }
         match error {
             HFError::Request { source, .. } if source.is_connect() || source.is_builder() => {
                 Failure::Final(self.failed(&format!("no connection ({})", root(source))))

@@ -6,7 +6,6 @@ use std::io::Read;
 use safetensors::tensor::{Dtype, Metadata};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{Card, FileProblem};
 use crate::{Kept, Net, Result};
@@ -87,7 +86,10 @@ impl Header {
         match entries.get("format") {
             Some(format) if format == FORMAT => {}
             Some(format) => return Err(FileProblem::Foreign(format!("its format is {format:?}, expected {FORMAT:?}"))),
-            None => return Err(FileProblem::Foreign("its metadata has no entry \"format\"".into())),
+            None => {
+                let problem = "its metadata has no entry \"format\", which a copy of the tensors alone lacks";
+                return Err(FileProblem::Foreign(problem.into()));
+            }
         }
         let version = entry(&entries, "version")?;
         if version != VERSION {
@@ -168,33 +170,4 @@ fn entry<'a>(entries: &'a BTreeMap<String, String>, key: &'static str) -> Result
 
 fn json<T: DeserializeOwned>(entries: &BTreeMap<String, String>, key: &'static str) -> Result<T, FileProblem> {
     serde_json::from_str(entry(entries, key)?).map_err(|e| wrong(key, e.to_string()))
-}
-
-/// The digest of a file's entries and tensors: each with its length before it, so that nothing can move between them.
-pub(super) struct Checksum(Sha256);
-
-impl Checksum {
-    pub(super) fn new(entries: &BTreeMap<String, String>) -> Self {
-        let mut sum = Self(Sha256::new());
-        entries.iter().for_each(|(key, value)| {
-            sum.add(key.as_bytes());
-            sum.add(value.as_bytes());
-        });
-        sum
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        self.0.update((bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
-    }
-
-    pub(super) fn tensor(&mut self, name: &str, shape: &[usize], bytes: &[u8]) {
-        self.add(name.as_bytes());
-        self.add(format!("{shape:?}").as_bytes());
-        self.add(bytes);
-    }
-
-    pub(super) fn hex(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }

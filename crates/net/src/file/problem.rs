@@ -34,6 +34,9 @@ pub enum FileProblem {
     /// It is not a file of this format.
     #[error("is not a network of this program ({0}); export one, or convert it to a description and weights")]
     Foreign(String),
+    /// It is no safetensors file.
+    #[error("is not a file of safetensors ({0}); save the values with safetensors, under their names")]
+    NotTensors(String),
     /// It was written by a later version.
     #[error("has format version {found:?}, this program reads {expected}; update the program or export again")]
     Version {
@@ -102,9 +105,12 @@ pub enum FileProblem {
         /// The digest that was written.
         expected: String,
     },
-    /// It cannot be read or written.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
+    /// The system refused to read it.
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// The system refused to write it.
+    #[error("cannot be written: {0}")]
+    Write(std::io::Error),
     /// Candle cannot hold a tensor.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

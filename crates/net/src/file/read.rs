@@ -6,7 +6,8 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use super::header::{Checksum, Header};
+use super::checksum::{self, Stored};
+use super::header::Header;
 use super::{FileProblem, Kind};
 use crate::{Error, Result, Weights};
 
@@ -20,7 +21,7 @@ pub(super) struct Contents {
 pub(super) fn open<T>(path: &Path, read: impl FnOnce(&mut dyn Read, u64, &str) -> Result<T>) -> Result<T> {
     let name = path.display().to_string();
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (size, file) = opened.map_err(|e| Error::file(&name, FileProblem::Io(e)))?;
+    let (size, file) = opened.map_err(|e| Error::file(&name, FileProblem::Read(e)))?;
     read(&mut std::io::BufReader::new(file), size, &name)
 }
 
@@ -31,29 +32,39 @@ pub(super) fn contents(file: &mut dyn Read, size: u64, kind: Kind, device: &Devi
         return Err(FileProblem::Kind { found: header.kind, expected: kind });
     }
     header.check_tensors()?;
-    let mut sum = Checksum::new(&header.entries);
-    let infos = header.tensors.tensors();
-    let mut named = Vec::with_capacity(infos.len());
-    for name in header.tensors.offset_keys() {
-        let info = infos[&name];
-        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0]; // the header fits the file
-        file.read_exact(&mut bytes)?;
-        sum.tensor(&name, &info.shape, &bytes);
+    let mut tensors = stored(file, &header)?;
+    verify(&header, &mut tensors)?;
+    let tensor = |Stored { name, shape, bytes }| -> Result<(String, Tensor), FileProblem> {
         let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        named.push((name, Tensor::from_vec(values.collect::<Vec<_>>(), info.shape.as_slice(), device)?));
-    }
-    let found = sum.hex();
-    if found != header.sha256 {
-        return Err(FileProblem::Checksum { found, expected: header.sha256 });
-    }
-    let order = header.net.parameters().into_iter().map(|(name, ..)| name);
-    let weights = Weights::new(ordered(named, order)).map_err(|e| FileProblem::Foreign(e.to_string()))?;
+        Ok((name, Tensor::from_vec(values.collect::<Vec<_>>(), shape, device)?))
+    };
+    let named = tensors.into_iter().map(tensor).collect::<Result<_, _>>()?;
+    let weights = Weights::new(named).map_err(|e| FileProblem::Foreign(e.to_string()))?;
     Ok(Contents { header, weights })
 }
 
-/// Tensors in the order of the description, those that it does not know after them.
-fn ordered(mut named: Vec<(String, Tensor)>, order: impl Iterator<Item = String>) -> Vec<(String, Tensor)> {
-    let places: std::collections::HashMap<String, usize> = order.zip(0..).collect();
-    named.sort_by_key(|(name, _)| places.get(name).copied().unwrap_or(usize::MAX));
-    named
+/// The tensors in the order in which they lie in the file.
+fn stored(file: &mut dyn Read, header: &Header) -> Result<Vec<Stored>, FileProblem> {
+    let infos = header.tensors.tensors();
+    let read = |name: String| {
+        let info = infos[&name];
+        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0]; // the header fits the file
+        file.read_exact(&mut bytes)?;
+        Ok(Stored { name, shape: info.shape.clone(), bytes })
+    };
+    header.tensors.offset_keys().into_iter().map(read).collect()
+}
+
+/// Sorts the tensors and checks their digest. Other writers lay them out in other orders, so it is the order of the
+/// description that counts; the order in the file was what counted before, and differs where gates were placed in
+/// another order than that of their layers.
+fn verify(header: &Header, tensors: &mut [Stored]) -> Result<(), FileProblem> {
+    let as_it_lies = checksum::digest(&header.entries, tensors);
+    checksum::sort(tensors, &header.net);
+    if as_it_lies == header.sha256 {
+        return Ok(());
+    }
+    let found = checksum::digest(&header.entries, tensors);
+    let expected = header.sha256.clone();
+    if found == expected { Ok(()) } else { Err(FileProblem::Checksum { found, expected }) }
 }

@@ -8,12 +8,13 @@ use std::path::Path;
 use candle_core::Tensor;
 use serde_json::{Map, Value, json};
 
-use super::header::{Checksum, FORMAT, LIMIT, VERSION};
+use super::checksum::{self, Stored};
+use super::header::{FORMAT, LIMIT, VERSION};
 use super::{Card, Existing, FileProblem, Kind};
 use crate::params::expect_f32;
 use crate::{Error, Net, Result};
 
-/// The bytes of a file with these tensors, in this order, and one more entry that belongs to its kind.
+/// The bytes of a file with these tensors and one more entry that belongs to its kind.
 pub(super) fn bytes(
     kind: Kind,
     net: &Net,
@@ -30,18 +31,18 @@ pub(super) fn bytes(
         own,
     ];
     let mut entries: BTreeMap<String, String> = entries.map(|(key, value)| (key.to_string(), value)).into();
-    let mut sum = Checksum::new(&entries);
+    let stored = |(name, value): (String, Tensor)| -> Result<Stored> {
+        Ok(Stored { shape: value.dims().to_vec(), bytes: values(&name, &value)?, name })
+    };
+    let mut tensors = named.into_iter().map(stored).collect::<Result<Vec<_>>>()?;
+    checksum::sort(&mut tensors, net);
+    entries.insert("sha256".into(), checksum::digest(&entries, &tensors));
     let (mut infos, mut data) = (Map::new(), Vec::new());
-    for (name, value) in &named {
+    for Stored { name, shape, bytes } in &tensors {
         let start = data.len();
-        data.extend(values(name, value)?);
-        sum.tensor(name, value.dims(), &data[start..]);
-        infos.insert(
-            name.clone(),
-            json!({ "dtype": "F32", "shape": value.dims(), "data_offsets": [start, data.len()] }),
-        );
+        data.extend(bytes);
+        infos.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] }));
     }
-    entries.insert("sha256".into(), sum.hex());
     let mut header = Map::from_iter([("__metadata__".to_string(), json!(entries))]);
     header.extend(infos);
     let mut header = Value::Object(header).to_string().into_bytes();
@@ -79,7 +80,7 @@ pub(super) fn save(path: &Path, bytes: &[u8], existing: Existing) -> Result<()> 
     };
     write().map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => Error::Exists(name),
-        _ => Error::file(&name, FileProblem::Io(e)),
+        _ => Error::file(&name, FileProblem::Write(e)),
     })
 }
 

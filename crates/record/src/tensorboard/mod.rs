@@ -7,7 +7,7 @@ mod message;
 mod record;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::At;
 use crate::{EpochRow, Result, RunHeader, files, time};
@@ -15,9 +15,14 @@ use message::{Event, Value};
 
 /// Writes the events of `rows` anew and opens the file for those that follow.
 pub(crate) fn rewrite(folder: &Path, header: &RunHeader, rows: &[EpochRow]) -> Result<File> {
-    let path = folder.join(format!("events.out.tfevents.{}.l0", start(header)));
+    let path = path(folder, header);
     files::write_atomically(&path, &file(header, rows))?;
     File::options().append(true).open(&path).at("open", &path)
+}
+
+/// Where the events of a run are.
+pub(crate) fn path(folder: &Path, header: &RunHeader) -> PathBuf {
+    folder.join(format!("events.out.tfevents.{}.l0", start(header)))
 }
 
 /// The whole file.

@@ -86,7 +86,8 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     };
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let path = args.out.join(format!("{}.json", l0_record::now().replace(':', "-")));
-    std::fs::write(&path, serde_json::to_string_pretty(&report)?).with_context(|| path.display().to_string())?;
+    let report = serde_json::to_string_pretty(&report)?;
+    std::fs::write(&path, report).with_context(|| format!("cannot write {}", path.display()))?;
     println!("\nwritten to {}", path.display());
     Ok(())
 }
