@@ -32,6 +32,16 @@ impl DatasetName {
         }
     }
 
+    /// The name as people write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mnist => "MNIST",
+            Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 => "CIFAR-100",
+            Self::Digits => "drawn digits",
+        }
+    }
+
     /// Channels, height and width of an image.
     pub fn shape(self) -> (usize, usize, usize) {
         match self {

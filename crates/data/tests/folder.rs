@@ -2,7 +2,7 @@
 
 use flate2::{Compression, write::GzEncoder};
 use l0_data::idx::Idx;
-use l0_data::{Dataset, DatasetName, Silent, Source, load};
+use l0_data::{Dataset, DatasetName, Silent, Source, Standing, load};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -108,6 +108,17 @@ fn parquet_files_need_the_hub() {
     refused(dir.path(), "0000.parquet needs the feature `hub`: rebuild with --features hub");
 }
 
+/// Drawn digits under MNIST's names pass for nothing.
+#[test]
+fn data_that_is_not_the_benchmark_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    write_mnist(dir.path(), "", |bytes| bytes);
+    let data = mnist(dir.path()).unwrap();
+    let expected = "not MNIST: 12 training images in place of 60000, 5 test images in place of 10000";
+    assert_eq!(data.caveat().as_deref(), Some(expected));
+    assert_eq!(load(DatasetName::Digits, &Source::default(), &Silent).unwrap().caveat(), None);
+}
+
 #[test]
 fn the_real_files_are_read() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -118,4 +129,5 @@ fn the_real_files_are_read() {
     let data = mnist(&dir).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
     assert_eq!(data.train.labels()[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(data.standing, Standing::Itself);
 }
