@@ -27,8 +27,19 @@ pub enum Error {
         found: String,
     },
 
+    /// The files in a folder do not make one data set.
+    #[error("{}: {problem}; {advice}", dir.display())]
+    Layout {
+        /// The folder.
+        dir: PathBuf,
+        /// What is wrong with its files.
+        problem: String,
+        /// What to do next.
+        advice: &'static str,
+    },
+
     /// A folder was named that does not hold the data set.
-    #[error("{} does not hold {name}: looked for {looked_for}; name the folder with --data DIR or L0_DATA", dir.display())]
+    #[error("{} does not hold {name}: looked for {looked_for}{found}; name the folder with --data DIR or L0_DATA", dir.display())]
     NotThere {
         /// The folder that was named.
         dir: PathBuf,
@@ -36,6 +47,8 @@ pub enum Error {
         name: &'static str,
         /// The files that would have been read.
         looked_for: String,
+        /// What may be meant instead, beginning with a comma, or nothing.
+        found: String,
     },
 
     /// Reading this needs the feature `hub`, which this program was built without.
@@ -104,6 +117,10 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |cause| Self::Io { action, path, cause }
+    }
+
+    pub(crate) fn layout(dir: &Path, problem: &str, advice: &'static str) -> Self {
+        Self::Layout { dir: dir.to_path_buf(), problem: problem.into(), advice }
     }
 
     pub(crate) fn format(path: &Path, expected: impl fmt::Display, found: impl fmt::Display) -> Self {

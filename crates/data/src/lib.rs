@@ -48,6 +48,7 @@ mod order;
 mod progress;
 #[cfg_attr(not(feature = "hub"), allow(dead_code))]
 mod repo;
+mod shards;
 mod source;
 mod split;
 mod standing;

@@ -38,6 +38,17 @@ impl Split {
         Ok(Self { images, labels, shape, classes })
     }
 
+    /// The images of all `splits`, which have this shape and so many classes, one split after the other.
+    pub(crate) fn joined(splits: Vec<Self>, shape: (usize, usize, usize), classes: usize) -> Result<Self> {
+        let mut splits = splits.into_iter();
+        let (mut images, mut labels) = splits.next().map(|first| (first.images, first.labels)).unwrap_or_default();
+        for split in splits {
+            images.extend(split.images);
+            labels.extend(split.labels);
+        }
+        Self::new(images, labels, shape, classes)
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
