@@ -102,7 +102,7 @@ fn in_order(
         return Err(Error::layout(folder, &problem, "put it there, too"));
     }
     if found > count {
-        let problem = format!("{found} files where {} to {} were expected", name(0), name(count - 1));
+        let problem = format!("{found} files where their names speak of {count}");
         return Err(Error::layout(folder, &problem, "move away what is not of this set"));
     }
     Ok(shards.into_values().collect())

@@ -180,7 +180,11 @@ mod parquet {
         refused(&[("cifar100/train-00000-of-00002.parquet", &[1]), test], missing);
         let first = ("cifar100/train-00000-of-00001.parquet", &[1][..]);
         refused(&[first, ("cifar100/train-00000-of-00002.parquet", &[2]), test], "shards of two sets of train images");
-        refused(&[first, ("cifar100/train-00000-of-00001-ab.parquet", &[2]), test], "2 files where");
+        refused(
+            &[first, ("cifar100/train-00000-of-00001-ab.parquet", &[2]), test],
+            "2 files where their names speak of 1",
+        );
+        refused(&[("train-00000-of-00000.parquet", &[1])], "1 files where their names speak of 0");
     }
 
     #[test]
