@@ -27,12 +27,16 @@ impl DataArgs {
         Source { dir: self.data.clone(), offline, ..Source::default() }
     }
 
-    /// Loads a data set with a progress bar.
+    /// Loads a data set with a progress bar. What must be said of it is said at once.
     ///
     /// # Errors
     /// As [`l0_data::load`].
     pub fn load(&self, name: DatasetName) -> Result<Dataset> {
-        Ok(l0_data::load(name, &self.source(), &Downloads::default())?)
+        let data = l0_data::load(name, &self.source(), &Downloads::default())?;
+        if let Some(caveat) = data.caveat() {
+            tracing::warn!("{name} is {caveat}");
+        }
+        Ok(data)
     }
 }
 

@@ -144,6 +144,14 @@ impl Model {
     /// What a table calls it.
     pub fn title(&self) -> String {
         match self {
+            Self::WideResnet { sizes, .. } => format!("{} on CIFAR-{}", self.title_alone(), sizes.classes),
+            _ => self.title_alone(),
+        }
+    }
+
+    /// The same without the data.
+    fn title_alone(&self) -> String {
+        match self {
             Self::Mlp { sizes, .. } => {
                 let (c, h, w) = sizes.image;
                 let hidden = sizes.hidden.iter().map(|units| format!("-{units}")).collect::<String>();
@@ -153,7 +161,7 @@ impl Model {
             Self::Lenet5 { sizes, .. } => format!("LeNet-5 {}-{}-{}", sizes.maps1, sizes.maps2, sizes.hidden),
             Self::WideResnet { sizes, .. } => {
                 let inner = sizes.inner.as_ref().map_or(String::new(), |inner| format!(" ({})", joined(inner, "-")));
-                format!("WRN-{}-{}{inner} on CIFAR-{}", sizes.depth, sizes.width, sizes.classes)
+                format!("WRN-{}-{}{inner}", sizes.depth, sizes.width)
             }
         }
     }
@@ -359,6 +367,12 @@ impl Recipe {
             constraint.start(gated)?;
         }
         Ok(())
+    }
+
+    /// What a table calls the network where it was trained on other data than that of the recipe, told apart by a digest.
+    pub(crate) fn network_on_other_data(&self, digest: &str) -> String {
+        let short = digest.get(..8).unwrap_or(digest);
+        format!("{} on other data than {} ({short})", self.model.title_alone(), self.data.title())
     }
 
     /// Every setting, for the header of a run.

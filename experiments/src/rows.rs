@@ -187,7 +187,8 @@ impl RowArgs {
                 if !path.join("run.json").exists() {
                     tracing::info!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
                 }
-                say_done(row, seed, &path, session::train(row, seed, &data, &path, threads, stop)?)?;
+                let done = session::train(row, seed, &data, &path, threads, stop)?;
+                say_done(row, seed, &data, &path, done)?;
             }
             loaded = Some(data);
         }
@@ -214,7 +215,8 @@ impl RowArgs {
         }
         let stop = cli::stop_on_signals()?;
         let data = self.load(&recipe)?;
-        say_done(&recipe, header.seed, run, session::train(&recipe, header.seed, &data, run, threads, stop)?)
+        let done = session::train(&recipe, header.seed, &data, run, threads, stop)?;
+        say_done(&recipe, header.seed, &data, run, done)
     }
 
     fn load(&self, row: &Recipe) -> Result<Dataset> {
@@ -258,9 +260,9 @@ fn is_unfinished(path: &Path, row: &Recipe) -> bool {
     same && header.status != Status::Finished
 }
 
-fn say_done(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) -> Result<()> {
+fn say_done(row: &Recipe, seed: u64, data: &Dataset, path: &Path, done: Option<Finished>) -> Result<()> {
     match done {
-        Some(done) => say!("{}", session::line(&row.name, seed, &done.outcome))?,
+        Some(done) => say!("{}", session::line(&row.name, seed, &done.outcome, data.caveat().as_deref()))?,
         None => say!("{} seed {seed}: finished before, in {}", row.name, path.display())?,
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
-use l0_data::Dataset;
+use l0_data::{Dataset, Standing};
 use l0_record::{DataId, Error as RecordError, Outcome, RunFolder, RunHeader, machine};
 use l0_train::{Finished, Job};
 
@@ -15,17 +15,22 @@ use crate::progress::Bar;
 /// Revision of the code that the program was built from, with a mark if it was changed since; empty outside of a checkout.
 pub const REVISION: &str = env!("L0_REVISION");
 
-/// The header of a run.
+/// The header of a run. One on other data than that of its recipe's name belongs into a table of its own, whose name tells
+/// such data apart, and repeats no published row: errors on other images are not to be compared.
 pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> RunHeader {
+    let (network, reference) = match &data.standing {
+        Standing::Other { contents, .. } => (recipe.network_on_other_data(contents), None),
+        Standing::Itself | Standing::Unchecked => (recipe.model.title(), recipe.reference.clone()),
+    };
     RunHeader {
         title: recipe.title.clone(),
         curve: recipe.curve.clone(),
-        network: recipe.model.title(),
+        network,
         revision: REVISION.into(),
         data: data_id(data),
         machine: machine(threads),
         command: std::env::args().map(|arg| portable(&arg)).collect(),
-        reference: recipe.reference.clone(),
+        reference,
         scaled_down: recipe.scaled_down.clone(),
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
         ..RunHeader::new(&recipe.name, seed, recipe.config())
@@ -34,7 +39,7 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> Run
 
 /// A data set as a record names it.
 pub fn data_id(data: &Dataset) -> DataId {
-    DataId { name: data.name.clone(), sha256: data.digest() }
+    DataId { name: data.name.clone(), sha256: data.digest(), caveat: data.caveat() }
 }
 
 /// A word of a command line, an absolute path by its last part alone: the rest means nothing on another machine.
@@ -114,16 +119,66 @@ pub fn seeds(count: u64, listed: &[u64]) -> Result<Vec<u64>> {
     Ok(seeds)
 }
 
-/// A finished run in a line.
-pub fn line(row: &str, seed: u64, outcome: &Outcome) -> String {
+/// A finished run in a line, with what must be said of its data.
+pub fn line(row: &str, seed: u64, outcome: &Outcome, data: Option<&str>) -> String {
     let architecture: Vec<String> = outcome.architecture.iter().map(ToString::to_string).collect();
     let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} %"));
     format!(
-        "{row} seed {seed}: error {}, {} weights {}, MACs {}, {:.0} s",
+        "{row} seed {seed}: error {}, {} weights {}, MACs {}, {:.0} s{}",
         percent(outcome.test_error_percent),
         if architecture.is_empty() { "all units,".into() } else { format!("{},", architecture.join("-")) },
         percent(outcome.weights_kept_percent()),
         percent(outcome.macs_kept_percent()),
-        outcome.train_seconds.unwrap_or(f64::NAN)
+        outcome.train_seconds.unwrap_or(f64::NAN),
+        data.map_or(String::new(), |caveat| format!("; data {caveat}"))
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use l0_data::Digits;
+    use l0_record::{Collection, Report};
+
+    use super::*;
+    use crate::{published, recipes};
+
+    fn row(name: &str) -> Recipe {
+        recipes::all().into_iter().find(|row| row.name == name).unwrap()
+    }
+
+    /// The tables of a report on a single run with this header.
+    fn tables(header: &RunHeader) -> String {
+        let temp = tempfile::tempdir().unwrap();
+        let outcome = Outcome { test_error_percent: Some(1.4), ..Outcome::default() };
+        RunFolder::create(temp.path().join("run"), header).unwrap().finish(outcome).unwrap();
+        let report = Report { references: published::rows(), ..Report::default() };
+        report.tables(&Collection::read(temp.path()).unwrap())
+    }
+
+    #[test]
+    fn data_that_is_not_the_benchmark_stands_beside_no_published_row() {
+        let digits = Digits { train: 20, test: 10, seed: 1 }.draw().unwrap();
+        let mut data = Dataset::new("mnist", digits.train, digits.test, vec![]).unwrap();
+        let row = row("mlp-l0");
+        let other = tables(&header(&row, 1, &data, 1));
+        assert!(other.contains("### MLP 784-300-100 on other data than MNIST ("), "{other}");
+        let note = "\n\\* data not MNIST: 20 training images in place of 60000, 10 test images in place of 10000\n";
+        assert!(other.contains("| L0, lambda = 0.1/N * |") && other.contains(note), "{other}");
+        assert!(!other.contains("published") && !other.contains("Louizos"), "{other}");
+
+        data.standing = Standing::Itself;
+        let own = tables(&header(&row, 1, &data, 1));
+        assert!(own.contains("### MLP 784-300-100\n") && own.contains("↳ published"), "{own}");
+        assert!(!own.contains('*'), "{own}");
+
+        data.standing = Standing::Unchecked;
+        let unchecked = tables(&header(&row, 1, &data, 1));
+        assert!(unchecked.contains("data not checked to be MNIST") && unchecked.contains("↳ published"), "{unchecked}");
+    }
+
+    #[test]
+    fn the_name_of_a_table_of_other_data_names_no_benchmark_as_its_own() {
+        let name = row("wrn-16-1-dense").network_on_other_data("0123456789");
+        assert_eq!(name, "WRN-16-1 on other data than CIFAR-10 (01234567)");
+    }
 }

@@ -5,7 +5,7 @@ mod jobs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use l0_record::{Collection, Error as RecordError, Report, Run, Status, read_run, run_path};
+use l0_record::{Collection, DataId, Error as RecordError, Report, Run, Status, read_run, run_path};
 
 use crate::rows::Changes;
 use crate::{Recipe, published};
@@ -96,6 +96,19 @@ pub fn points(settings: &[Recipe], seeds: &[u64], out: &Path) -> Result<Vec<Poin
     Ok(points)
 }
 
+/// Checks that every run of the list that was begun is on this data.
+///
+/// # Errors
+/// If one is on other data, or with other settings.
+pub fn check_data(points: &[Point], data: &DataId) -> Result<()> {
+    for point in points {
+        if let Some(run) = point.run()? {
+            run.header.check_data(&point.path, data)?;
+        }
+    }
+    Ok(())
+}
+
 /// Which run of the list this process is to make: as the command line says, or a scheduler of job arrays (Slurm,
 /// Kubernetes), all counting from 0; `None` for all of them.
 ///
@@ -174,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_run_with_other_settings_is_not_taken_for_this_one() {
+    fn a_finished_run_with_other_settings_or_data_is_not_taken_for_this_one() {
         let root = tempfile::tempdir().unwrap();
         let point = |row: Recipe| points(&[row], &[1], root.path()).unwrap().remove(0);
         let (short, whole) = (point(row("mlp-l0").with_epochs(2)), point(row("mlp-l0")));
@@ -184,6 +197,10 @@ mod tests {
         assert!(short.is_finished().unwrap());
         let error = whole.is_finished().unwrap_err().to_string();
         assert!(error.contains("training.epochs"), "{error}");
+        let data = |sha256: &str| DataId { sha256: sha256.into(), ..DataId::default() };
+        check_data(&[short.clone()], &DataId { caveat: Some("not MNIST".into()), ..data("") }).unwrap();
+        let error = check_data(&[short], &data("ab")).unwrap_err().to_string();
+        assert!(error.contains("is a run with data.sha256 = "), "{error}");
     }
 
     #[test]

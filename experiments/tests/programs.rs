@@ -70,12 +70,17 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     let out = temp.path().join("runs");
     let args = ["mlp-l0", "--data", data, "--epochs", "3", "--out", out.to_str().unwrap()];
     let said = ok("reproduce-mnist", &args);
-    assert!(said.starts_with("mlp-l0 seed 1: error "), "{said}");
+    let caveat = "not MNIST: 600 training images in place of 60000, 200 test images in place of 10000";
+    assert!(said.starts_with("mlp-l0 seed 1: error ") && said.ends_with(&format!("; data {caveat}\n")), "{said}");
+    let output = run("reproduce-mnist", &["mlp-l0", "--data", data, "--estimate"]);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.starts_with(&format!(" WARN mnist is {caveat}\n")), "{err}");
 
     let folder = out.join("mlp-l0/seed-1");
     let read = read_run(&folder).unwrap();
     assert_eq!((read.header.status, read.rows.len()), (Status::Finished, 3));
     assert_eq!(read.header.scaled_down.as_deref(), Some("3 of 200 epochs"));
+    assert_eq!((read.header.data.caveat.as_deref(), &read.header.reference), (Some(caveat), &None));
     assert_eq!(read.header.revision, REVISION);
     assert_eq!(read.header.outcome.weights_total, Some(266_200));
     assert_eq!(read.header.outcome.test_error_percent, read.rows[2].test_error_percent);
@@ -98,6 +103,7 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert!(ok("verify", &[file, "--data", data]).contains("equal to the gated network"));
     let forced = temp.path().join("forced.safetensors");
     let (model, mut card) = Model::load(file, &Device::Cpu).unwrap();
+    assert_eq!(card.extra[l0_train::DATA_CAVEAT], caveat);
     card.agreement.as_mut().unwrap().largest_difference = 1.0;
     model.save(&forced, &card, Existing::Keep).unwrap();
     fails("verify", &[forced.to_str().unwrap(), "--data", data], "written with --force, not equal");
@@ -114,7 +120,9 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert!(out.join("report.html").exists() && out.join("REPORT.md").exists());
     assert_eq!(std::fs::read_to_string(&readme).unwrap(), before, "a report on another folder leaves the README alone");
     ok("report", &[out.to_str().unwrap(), "--readme", readme.to_str().unwrap()]);
-    assert!(std::fs::read_to_string(readme).unwrap().contains("3 of 200 epochs"));
+    let tables = std::fs::read_to_string(readme).unwrap();
+    assert!(tables.contains("3 of 200 epochs") && tables.contains(caveat), "{tables}");
+    assert!(tables.contains("### MLP 784-300-100 on other data than MNIST (") && !tables.contains("published"));
 }
 
 #[test]
@@ -175,8 +183,8 @@ fn a_wide_resnet_is_estimated_trained_to_its_density_exported_and_reported_as_sc
 
     ok("report", &[out]);
     let report = std::fs::read_to_string(Path::new(out).join("REPORT.md")).unwrap();
-    assert!(report.contains("## WRN-16-1 on CIFAR-10") && report.contains(smaller), "{report}");
-    assert!(report.contains("WRN-28-10 on CIFAR-10, dense"), "the paper's rows stand beside: {report}");
+    assert!(report.contains("## WRN-16-1 on other data than CIFAR-10 (") && report.contains(smaller), "{report}");
+    assert!(!report.contains("WRN-28-10 on CIFAR-10, dense"), "the paper's rows stand beside noise: {report}");
     fails("reproduce-cifar", &["wrn-28-10-dense", "--data", data], "there are wrn-16-1-dense, wrn-16-1-dropout");
     fails("reproduce-cifar", &["--profile", "gpu"], "possible values: cpu, paper");
 }
@@ -287,9 +295,17 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
 
     let said = ok("sweep", &with(&["--jobs", "2"]));
     assert!(said.starts_with("mlp-con-0.3 seed 1: error "), "{said}");
-    assert!(said.contains("pareto-mlp-784-300-100.svg") && Path::new(out).join("report.html").exists(), "{said}");
+    assert!(
+        said.contains("pareto-mlp-784-300-100-on-other-data") && Path::new(out).join("report.html").exists(),
+        "{said}"
+    );
     let said = ok("sweep", &args);
     assert_eq!(said.matches("finished before").count(), 2, "{said}");
+    let another = temp.path().join("another");
+    std::fs::create_dir(&another).unwrap();
+    digits_folder(&another, Digits { train: 20, test: 10, seed: 9 });
+    let on_another = [&args[..], &["--data", another.to_str().unwrap()]].concat();
+    fails("sweep", &on_another, "is a run with data.sha256 = ");
 
     // ---- the multiplier is on record
     let run = read_run(Path::new(out).join("mlp-con-0.6/seed-1")).unwrap();

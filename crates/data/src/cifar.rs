@@ -72,15 +72,13 @@ pub fn parse(bytes: &[u8], format: Format, path: &Path) -> Result<Split> {
 /// # Errors
 /// As [`parse`], or if a file cannot be read.
 pub fn read_split(paths: &[PathBuf], format: Format) -> Result<(Split, Vec<SourceFile>)> {
-    let (mut images, mut labels, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut parts, mut files) = (Vec::new(), Vec::new());
     for path in paths {
         let (bytes, sha256) = crate::digest::read(path)?;
-        let part = parse(&bytes, format, path)?;
-        images.extend_from_slice(part.images());
-        labels.extend_from_slice(part.labels());
+        parts.push(parse(&bytes, format, path)?);
         files.push(SourceFile { path: path.clone(), sha256 });
     }
-    Ok((Split::new(images, labels, SHAPE, format.classes())?, files))
+    Ok((Split::joined(parts, SHAPE, format.classes())?, files))
 }
 
 #[cfg(test)]

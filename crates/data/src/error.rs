@@ -27,6 +27,17 @@ pub enum Error {
         found: String,
     },
 
+    /// The files in a folder do not make one data set.
+    #[error("{}: {problem}; {advice}", dir.display())]
+    Layout {
+        /// The folder.
+        dir: PathBuf,
+        /// What is wrong with its files.
+        problem: String,
+        /// What to do next.
+        advice: &'static str,
+    },
+
     /// A folder was named that does not hold the data set.
     #[error(
         "{} does not hold {name}: looked for {looked_for}{found}; name the folder with --data DIR or L0_DATA",
@@ -125,6 +136,10 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |cause| Self::Io { action, path, cause }
+    }
+
+    pub(crate) fn layout(dir: &Path, problem: &str, advice: &'static str) -> Self {
+        Self::Layout { dir: dir.to_path_buf(), problem: problem.into(), advice }
     }
 
     pub(crate) fn format(path: &Path, expected: impl fmt::Display, found: impl fmt::Display) -> Self {

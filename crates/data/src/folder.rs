@@ -1,39 +1,59 @@
 //! Finding a data set in a folder: its original files first, then the Hub's.
 
 use crate::repo::{Part, Repo};
-use crate::{Dataset, Error, Result, SourceFile, Split, cifar, foreign, hub, idx};
+use crate::{Dataset, Error, Result, SourceFile, Split, cifar, foreign, hub, idx, shards};
 use std::path::{Path, PathBuf};
 
 /// Where the original files may lie: in the folder itself, or in one that other tools or an archive make.
 const IDX_FOLDERS: [&str; 4] = ["", "MNIST/raw", "mnist-idx", "mnist"];
 const BINARY_FOLDERS: [&str; 3] = ["", "cifar-10-batches-bin", "cifar-100-binary"];
 
+/// A part and the files it was read from.
+type Read = (Split, Vec<SourceFile>);
+
 pub(crate) fn load(repo: &Repo, dir: &Path) -> Result<Dataset> {
     std::fs::read_dir(dir).map_err(Error::io("read the folder", dir))?;
-    let (train, mut files) = read_part(repo, dir, Part::Train)?;
-    let (test, more) = read_part(repo, dir, Part::Test)?;
+    let ((train, mut files), (test, more)) = read(repo, dir)?;
     files.extend(more);
     Dataset::new(repo.name.as_str(), train, test, files)
 }
 
-fn read_part(repo: &Repo, dir: &Path, part: Part) -> Result<(Split, Vec<SourceFile>)> {
-    if let Some(paths) = original_files(repo, dir, part) {
-        return match (repo.binary, &paths[..]) {
-            (Some(format), paths) => cifar::read_split(paths, format),
-            (None, [images, labels]) => read_idx(images, labels, repo),
-            (None, _) => unreachable!("IDX files come as images and labels"),
-        };
+/// Both parts from files of one kind: a mixture would be of two data sets.
+fn read(repo: &Repo, dir: &Path) -> Result<(Read, Read)> {
+    let of = |part| original_files(repo, dir, part).ok_or_else(|| not_there(repo, dir, part));
+    if let (Ok(_), _) | (_, Ok(_)) = (of(Part::Train), of(Part::Test)) {
+        return Ok((read_original(repo, &of(Part::Train)?)?, read_original(repo, &of(Part::Test)?)?));
     }
-    if let Some(path) = parquet_file(repo, dir, part) {
-        let (split, file) = hub::read_parquet(&path, repo)?;
-        return Ok((split, vec![file]));
+    let [train, test] = shards::find(repo, dir)?.unwrap_or_default();
+    Ok((read_shards(repo, dir, Part::Train, &train)?, read_shards(repo, dir, Part::Test, &test)?))
+}
+
+fn read_original(repo: &Repo, paths: &[PathBuf]) -> Result<Read> {
+    match (repo.binary, paths) {
+        (Some(format), paths) => cifar::read_split(paths, format),
+        (None, [images, labels]) => read_idx(images, labels, repo),
+        (None, _) => unreachable!("IDX files come as images and labels"),
     }
-    let name = repo.name.as_str();
+}
+
+/// The images of all shards, one after the other.
+fn read_shards(repo: &Repo, dir: &Path, part: Part, shards: &[PathBuf]) -> Result<Read> {
+    if shards.is_empty() {
+        return Err(not_there(repo, dir, part));
+    }
+    let each = shards.iter().map(|path| hub::read_parquet(path, repo)).collect::<Result<Vec<_>>>()?;
+    let (splits, files): (Vec<Split>, Vec<SourceFile>) = each.into_iter().unzip();
+    Ok((Split::joined(splits, repo.name.shape(), repo.name.classes())?, files))
+}
+
+fn not_there(repo: &Repo, dir: &Path, part: Part) -> Error {
     let looked_for = format!("{} or {}", original_names(repo, part).join(", "), repo.file(part));
-    let found = foreign::find(repo, dir).map_or(String::new(), |(file, form)| {
-        format!(", found {}, which is {form}; {}", file.display(), foreign::advice(repo))
-    });
-    Err(Error::NotThere { dir: dir.to_path_buf(), name, looked_for, found })
+    let found = match (foreign::find(repo, dir), &shards::folders(dir)[..]) {
+        (Some((file, form)), _) => format!(", found {}, which is {form}; {}", file.display(), foreign::advice(repo)),
+        (None, []) => String::new(),
+        (None, folders) => format!(", found parquet files in {}", folders.join(", ")),
+    };
+    Error::NotThere { dir: dir.to_path_buf(), name: repo.name.as_str(), looked_for, found }
 }
 
 fn read_idx(images: &Path, labels: &Path, repo: &Repo) -> Result<(Split, Vec<SourceFile>)> {
@@ -68,11 +88,4 @@ fn variant(dir: &Path, name: &str) -> PathBuf {
     let names = [name.to_string(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
     let path = names.iter().map(|name| dir.join(name)).find(|path| path.is_file());
     path.unwrap_or_else(|| dir.join(name))
-}
-
-fn parquet_file(repo: &Repo, dir: &Path, part: Part) -> Option<PathBuf> {
-    let file = repo.file(part);
-    let inner = format!("{}/0000.parquet", part.as_str());
-    let candidates = [dir.join(repo.id).join(&file), dir.join(&file), dir.join(inner)];
-    candidates.into_iter().find(|path| path.is_file())
 }

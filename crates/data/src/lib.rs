@@ -7,7 +7,8 @@
 //!
 //! [`load`] goes from a name to a [`Dataset`]: from a folder of the user's if there is one, else from the Hub's cache,
 //! else from the Hub. Readers believe no header: what it promises must fit the file before anything is allocated. A
-//! file that comes from the Hub is read only after its sha256 has been found right; a wrong one is removed.
+//! file that comes from the Hub is read only after its sha256 has been found right; a wrong one is removed. What a folder
+//! holds need not be what its files are called: a [`Standing`] says whether the images are those of the benchmark.
 //! The Hub needs the feature `hub`, and with it several hundred crates; IDX, CIFAR's binary files and the [`Digits`]
 //! that the program draws itself need nothing.
 //!
@@ -48,8 +49,10 @@ mod order;
 mod progress;
 #[cfg_attr(not(feature = "hub"), allow(dead_code))]
 mod repo;
+mod shards;
 mod source;
 mod split;
+mod standing;
 
 pub use augment::{Augment, Placement};
 pub use batch::{Batch, Normalise};
@@ -60,3 +63,4 @@ pub use order::order;
 pub use progress::{Progress, Silent};
 pub use source::{DatasetName, Source, download, load};
 pub use split::{Dataset, SourceFile, Split};
+pub use standing::Standing;

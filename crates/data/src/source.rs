@@ -32,6 +32,16 @@ impl DatasetName {
         }
     }
 
+    /// The name as people write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mnist => "MNIST",
+            Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 => "CIFAR-100",
+            Self::Digits => "drawn digits",
+        }
+    }
+
     /// Channels, height and width of an image.
     pub fn shape(self) -> (usize, usize, usize) {
         match self {
@@ -118,8 +128,10 @@ impl Source {
 /// comes by way of the Hub is checked against its sha256 before it is read.
 ///
 /// A folder may hold the IDX files of MNIST (in it or below MNIST/raw, with or without their gzip), the binary files of
-/// CIFAR (in it or in the folder of their archive), or the Hub's parquet files, as
-/// `ylecun/mnist/mnist/train/0000.parquet`, as `mnist/train/0000.parquet` or as `train/0000.parquet`.
+/// CIFAR (in it or in the folder of their archive), or the Hub's parquet files, all shards of them, as
+/// `ylecun/mnist/mnist/train/0000.parquet`, as `mnist/train/0000.parquet` or as `train/0000.parquet`, or by the names of a
+/// clone, as `mnist/train-00000-of-00001.parquet`. What they hold is compared with the known contents of the data set and
+/// [said](Dataset::caveat) if it is something else.
 ///
 /// # Errors
 /// See [`Error`]; parquet files and the Hub need the feature `hub`.

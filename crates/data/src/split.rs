@@ -1,5 +1,5 @@
 use crate::digest::Sha256Hex;
-use crate::{Error, Result};
+use crate::{DatasetName, Error, Result, Standing};
 use l0_rng::{Purpose, Stream};
 use std::path::PathBuf;
 
@@ -36,6 +36,17 @@ impl Split {
             return Err(Error::Argument(message));
         }
         Ok(Self { images, labels, shape, classes })
+    }
+
+    /// The images of all `splits`, which have this shape and so many classes, one split after the other.
+    pub(crate) fn joined(splits: Vec<Self>, shape: (usize, usize, usize), classes: usize) -> Result<Self> {
+        let mut splits = splits.into_iter();
+        let (mut images, mut labels) = splits.next().map(|first| (first.images, first.labels)).unwrap_or_default();
+        for split in splits {
+            images.extend(split.images);
+            labels.extend(split.labels);
+        }
+        Self::new(images, labels, shape, classes)
     }
 
     /// Number of images.
@@ -145,10 +156,12 @@ pub struct Dataset {
     pub test: Split,
     /// The files read; empty for images drawn by the program.
     pub files: Vec<SourceFile>,
+    /// Whether they are the images that its name promises.
+    pub standing: Standing,
 }
 
 impl Dataset {
-    /// Checks that both splits hold the same kind of images.
+    /// Checks that both splits hold the same kind of images, and whether they are those that the name promises.
     ///
     /// # Errors
     /// If shape or classes differ.
@@ -161,7 +174,16 @@ impl Dataset {
             );
             return Err(Error::Argument(message));
         }
-        Ok(Self { name: name.into(), train, test, files })
+        let name = name.into();
+        let standing = Standing::of(&name, &train, &test);
+        Ok(Self { name, train, test, files, standing })
+    }
+
+    /// What must be said of the images wherever something that was measured on them is shown, as `not MNIST: 1000 training
+    /// images in place of 60000`; nothing if they are those that the name promises.
+    pub fn caveat(&self) -> Option<String> {
+        let name: DatasetName = self.name.parse().ok()?;
+        self.standing.caveat(name)
     }
 
     /// sha256 over pixels, labels and shapes, lower-case hex: equal for equal images in equal order, whatever the

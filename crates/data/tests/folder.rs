@@ -1,8 +1,11 @@
 //! Data sets in folders: where they are found, and what is said when they are not.
 
+#[cfg(feature = "hub")]
+mod common;
+
 use flate2::{Compression, write::GzEncoder};
 use l0_data::idx::Idx;
-use l0_data::{Dataset, DatasetName, Silent, Source, load};
+use l0_data::{Dataset, DatasetName, Silent, Source, Standing, load};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -152,6 +155,109 @@ fn parquet_files_need_the_hub() {
     refused(dir.path(), "0000.parquet needs the feature `hub`: rebuild with --features hub");
 }
 
+#[cfg(feature = "hub")]
+mod parquet {
+    use super::*;
+
+    /// A parquet file of CIFAR-100 with one picture of each of these classes.
+    fn shard(labels: &[i64]) -> Vec<u8> {
+        let rows: Vec<_> = labels.iter().map(|&label| (Some(common::colour_picture(label as u8)), label)).collect();
+        common::cifar100(&rows)
+    }
+
+    fn write(dir: &Path, files: &[(&str, &[i64])]) {
+        for (name, labels) in files {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, shard(labels)).unwrap();
+        }
+    }
+
+    fn cifar100(files: &[(&str, &[i64])]) -> Result<Dataset, String> {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), files);
+        let data = load(DatasetName::Cifar100, &Source::dir(dir.path()), &Silent);
+        data.map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "DIR"))
+    }
+
+    fn read(files: &[(&str, &[i64])]) {
+        let data = cifar100(files).unwrap();
+        assert_eq!((data.train.labels(), data.test.labels()), (&[1, 2, 3, 4][..], &[5, 6][..]), "{files:?}");
+        assert_eq!(data.train.image(2)[2048], 3);
+        assert_eq!(data.files.len(), files.len());
+    }
+
+    fn refused(files: &[(&str, &[i64])], message: &str) {
+        let error = cifar100(files).unwrap_err();
+        assert!(error.contains(message), "expected {message:?} in {error:?}");
+    }
+
+    #[test]
+    fn all_shards_are_read_in_the_order_of_their_names() {
+        let test: (&str, &[i64]) = ("test/0000.parquet", &[5, 6]);
+        read(&[("train/0001.parquet", &[3, 4]), ("train/0000.parquet", &[1, 2]), test]);
+        read(&[
+            ("uoft-cs/cifar100/cifar100/train/0000.parquet", &[1]),
+            ("uoft-cs/cifar100/cifar100/train/0001.parquet", &[2, 3]),
+            ("uoft-cs/cifar100/cifar100/train/0002.parquet", &[4]),
+            ("uoft-cs/cifar100/cifar100/test/0000.parquet", &[5, 6]),
+        ]);
+        refused(&[("train/0000.parquet", &[1]), ("train/0002.parquet", &[2]), test], "train: no 0001.parquet beside");
+        refused(&[("train/0001.parquet", &[1]), test], "no 0000.parquet beside the other shards");
+        let stranger = "train: more.parquet among the shards 0000.parquet, 0001.parquet and so on";
+        refused(&[("train/0000.parquet", &[1]), ("train/more.parquet", &[2]), test], stranger);
+        refused(&[("train/0000.parquet", &[1])], "does not hold cifar100");
+    }
+
+    #[test]
+    fn files_are_found_under_the_names_of_a_clone() {
+        let test: (&str, &[i64]) = ("cifar100/test-00000-of-00001.parquet", &[5, 6]);
+        read(&[
+            ("cifar100/train-00001-of-00002.parquet", &[3, 4]),
+            ("cifar100/train-00000-of-00002.parquet", &[1, 2]),
+            test,
+        ]);
+        let old = ("data/test-00000-of-00001-9b1f0a3c5d7e2468.parquet", &[5, 6][..]);
+        read(&[("data/train-00000-of-00001-b42cd0b8bb3e1e1d.parquet", &[1, 2, 3, 4]), old]);
+        read(&[("train-00000-of-00001.parquet", &[1, 2, 3, 4]), ("test-00000-of-00001.parquet", &[5, 6])]);
+        let missing = "no train-00001-of-00002.parquet beside the other shards";
+        refused(&[("cifar100/train-00000-of-00002.parquet", &[1]), test], missing);
+        let first = ("cifar100/train-00000-of-00001.parquet", &[1][..]);
+        refused(&[first, ("cifar100/train-00000-of-00002.parquet", &[2]), test], "shards of two sets of train images");
+        refused(
+            &[first, ("cifar100/train-00000-of-00001-ab.parquet", &[2]), test],
+            "2 files where their names speak of 1",
+        );
+        refused(&[("train-00000-of-00000.parquet", &[1])], "1 files where their names speak of 0");
+    }
+
+    #[test]
+    fn of_several_configurations_that_of_the_data_set_is_read_and_none_is_guessed() {
+        let (train, test) = (("cifar100/train-00000-of-00001.parquet", &[1, 2, 3, 4][..]), &[5, 6][..]);
+        let files = [train, ("cifar100/test-00000-of-00001.parquet", test)];
+        let other = [("coarse/train-00000-of-00001.parquet", &[9][..]), ("coarse/test-00000-of-00001.parquet", &[9])];
+        let data = cifar100(&[files, other].concat()).unwrap();
+        assert_eq!((data.train.labels(), data.files.len()), (&[1, 2, 3, 4][..], 2));
+        let more = [("small/train/0000.parquet", &[9][..]), ("small/test/0000.parquet", &[9])];
+        refused(&[other, more].concat(), "cifar100/train/0000.parquet, found parquet files in coarse, small; name the");
+        let twice = [("train/0000.parquet", &[9][..]), ("test/0000.parquet", &[9])];
+        refused(&[files, twice].concat(), "DIR: parquet files of cifar100 in DIR/cifar100 and in DIR; name the folder");
+        let same = [("cifar100/train/0000.parquet", &[9][..]), ("cifar100/test/0000.parquet", &[9])];
+        refused(&[files, same].concat(), "DIR/cifar100: two sets of parquet files; move one of them away");
+    }
+}
+
+/// Drawn digits under MNIST's names pass for nothing.
+#[test]
+fn data_that_is_not_the_benchmark_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    write_mnist(dir.path(), "", |bytes| bytes);
+    let data = mnist(dir.path()).unwrap();
+    let expected = "not MNIST: 12 training images in place of 60000, 5 test images in place of 10000";
+    assert_eq!(data.caveat().as_deref(), Some(expected));
+    assert_eq!(load(DatasetName::Digits, &Source::default(), &Silent).unwrap().caveat(), None);
+}
+
 #[test]
 fn the_real_files_are_read() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -162,4 +268,5 @@ fn the_real_files_are_read() {
     let data = mnist(&dir).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
     assert_eq!(data.train.labels()[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(data.standing, Standing::Itself);
 }

@@ -35,14 +35,16 @@ fn what_is_wrong_is_said() {
     assert_eq!(read(cifar100(&rows(12))).unwrap().len(), 12);
     refused(cifar100(&[]), "pictures, found none");
     refused(b"PAR1 is not all".to_vec(), "a parquet file, found ");
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+    refused(pointer.to_vec(), "a parquet file, found what Git LFS puts in its place (git lfs pull fetches it)");
     refused(changed(7, (None, 3)), "a picture in every row, found 1 without one among rows 4 to 8");
-    let label = "labels below 100, found 100 in row 8";
+    let label = "labels below 100, found 100 in row 8 of fine_label";
     refused(changed(8, (Some(colour_picture(1)), 100)), label);
     refused(changed(8, (Some(colour_picture(1)), -1)), "labels below 100, found -1 in row 8");
-    let wanted = "an 8-bit Rgb PNG of 32x32 in row 11, found";
+    let wanted = "a colour PNG of 32x32 and 8 bits in row 11 of img.bytes, found";
     refused(changed(11, (Some(b"JFIF".to_vec()), 1)), &format!("{wanted} bytes that do not decode"));
-    let grey = png(png::ColorType::Grayscale, 32, 32, &[0; 1024]);
-    refused(changed(11, (Some(grey), 1)), &format!("{wanted} a 8-bit Grayscale one of 32x32"));
+    let clear = png(png::ColorType::Rgba, 32, 32, &[0; 4096]);
+    refused(changed(11, (Some(clear), 1)), &format!("{wanted} one that is transparent in places"));
     let small = png(png::ColorType::Rgb, 31, 32, &[0; 31 * 32 * 3]);
     refused(changed(11, (Some(small), 1)), &format!("{wanted} a 8-bit Rgb one of 32x31"));
 }
@@ -53,15 +55,50 @@ fn rows_that_cost_nothing_do_not_fill_the_memory() {
     refused(cifar100(&rows), "a picture in every row, found at least ");
 }
 
+const MNIST: &str = "message hub { optional group image { optional binary bytes; optional binary path (STRING); }
+                     optional int64 label; }";
+
 #[test]
 fn a_missing_column_is_named() {
-    let schema = "message hub { optional group image { optional binary bytes; optional binary path; }
-                  optional int64 label; }";
     let found = "found the columns image.bytes, image.path, label";
-    refused(table(schema, &rows(3), 1), &format!("a column img.bytes of BYTE_ARRAY, {found}"));
-    let schema = schema.replace("image", "img");
+    refused(table(MNIST, &rows(3), 1), &format!("a column img.bytes of BYTE_ARRAY, {found}"));
     let found = found.replace("image", "img");
-    refused(table(&schema, &rows(3), 1), &format!("a column fine_label of INT64, {found}"));
+    let schema = MNIST.replace("image", "img");
+    refused(table(&schema, &rows(3), 1), &format!("a column fine_label of INT32 or INT64, {found}"));
+}
+
+#[test]
+fn a_column_of_another_type_is_named_with_its_type() {
+    let read = |schema: &str| parse(table(schema, &[], 1), DatasetName::Mnist, Path::new("p")).unwrap_err();
+    let refused = |from: &str, to: &str, message: &str| {
+        let error = read(&MNIST.replace(from, to)).to_string();
+        assert!(error.starts_with(&format!("p: expected {message};")), "{error}");
+    };
+    let label = "a column label of INT32 or INT64, found label of";
+    refused("int64 label", "double label", &format!("{label} DOUBLE"));
+    refused("int64 label", "binary label (STRING)", &format!("{label} BYTE_ARRAY (UTF8)"));
+    refused("int64 label", "int32 label (DATE)", &format!("{label} INT32 (DATE)"));
+    let image = "a column image.bytes of BYTE_ARRAY, found image.bytes of";
+    let path = "image.path of BYTE_ARRAY (UTF8)";
+    refused("binary bytes", "int32 bytes", &format!("{image} INT32, {path}"));
+    refused("optional binary bytes", "repeated binary bytes", &format!("{image} BYTE_ARRAY, repeated, {path}"));
+}
+
+#[test]
+fn labels_are_integers_of_any_width() {
+    for kind in ["int32 label", "int32 label (UINT_8)", "int32 label (INT_16)", "int64 label (UINT_64)"] {
+        let schema = MNIST.replace("int64 label", kind).replace("image", "img").replace(" label", " fine_label");
+        assert_eq!(read(table(&schema, &rows(7), 1)).unwrap().labels(), [0, 1, 2, 3, 4, 5, 6], "{kind}");
+    }
+}
+
+#[test]
+fn grey_pictures_are_read_however_they_are_stored_and_colours_refused() {
+    let rows = |pixels: [u8; 3]| -> Vec<Row> { vec![(Some(png(png::ColorType::Rgb, 28, 28, &pixels.repeat(784))), 4)] };
+    let read = |pixels| parse(table(MNIST, &rows(pixels), 1), DatasetName::Mnist, Path::new("p"));
+    assert_eq!(read([7, 7, 7]).unwrap().images(), [7; 784]);
+    let expected = "p: expected a grey PNG of 28x28 and 8 bits in row 0 of image.bytes, found one in colour;";
+    assert!(read([7, 7, 8]).unwrap_err().to_string().starts_with(expected));
 }
 
 #[test]
@@ -70,6 +107,7 @@ fn the_real_files_hold_the_same_images_in_every_format() {
     let load = |name, dir: &Path| load(name, &Source::dir(dir), &l0_data::Silent).unwrap();
     let (a, b) = (load(DatasetName::Mnist, &hub), load(DatasetName::Mnist, &idx));
     assert_eq!((a.train.len(), a.test.len(), a.digest()), (60_000, 10_000, b.digest()));
+    assert_eq!((a.caveat(), b.caveat()), (None, None));
     // The first test picture, red: its first row and its first column.
     let cifar = load(DatasetName::Cifar10, &hub);
     let red = &cifar.test.image(0)[..1024];
@@ -79,7 +117,10 @@ fn the_real_files_hold_the_same_images_in_every_format() {
     for class in 0..10 {
         assert_eq!(cifar.train.labels().iter().filter(|&&label| label == class).count(), 5000);
     }
-    assert_eq!(load(DatasetName::Cifar100, &hub).train.classes(), 100);
+    assert_eq!(cifar.caveat(), None);
+    let sample = load(DatasetName::Cifar100, &hub);
+    assert_eq!(sample.train.classes(), 100);
+    assert!(sample.caveat().unwrap().starts_with("not CIFAR-100: 2000 training images in place of 50000"));
 }
 
 proptest! {

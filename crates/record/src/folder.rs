@@ -55,7 +55,8 @@ impl RunFolder {
     }
 
     /// Goes on with the run in a folder, which must be the one that `header` describes:
-    /// recipe, seed, data and config are compared, the rest may have changed.
+    /// recipe, seed, data and config are compared, the rest may have changed. What is said of the data, and with it the
+    /// table and the published row that the run belongs to, is what is known now.
     ///
     /// A last row that was cut off is dropped. The rows may reach further than the checkpoint:
     /// call [`truncate_after`](Self::truncate_after) next.
@@ -75,7 +76,15 @@ impl RunFolder {
         files::remove_unfinished(path)?;
         let resumed = Resumed { at: time::now(), revision: header.revision.clone(), machine: header.machine.clone() };
         stored.resumed.push(resumed);
-        stored = RunHeader { status: Status::Running, message: None, end: None, ..stored };
+        stored = RunHeader {
+            data: header.data.clone(),
+            network: header.network.clone(),
+            reference: header.reference.clone(),
+            status: Status::Running,
+            message: None,
+            end: None,
+            ..stored
+        };
         stored.write(&path.join(HEADER))?;
         let metrics = read::Metrics::read(path)?;
         files::write_atomically(&path.join(METRICS), metrics.first_lines(metrics.rows.len()))?;
@@ -204,15 +213,9 @@ fn refuse_taken(path: &Path) -> Result<()> {
 }
 
 fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()> {
-    let identity = |header: &RunHeader| {
-        serde_json::json!({
-            "recipe": header.recipe,
-            "seed": header.seed,
-            "data": header.data,
-            "config": settled(&header.config),
-        })
-    };
-    check_same(path, &identity(stored), &identity(asked))
+    let identity = |header: &RunHeader| serde_json::json!({ "recipe": header.recipe, "seed": header.seed, "config": settled(&header.config) });
+    check_same(path, &identity(stored), &identity(asked))?;
+    stored.check_data(path, &asked.data)
 }
 
 #[cfg(all(test, target_os = "linux"))]

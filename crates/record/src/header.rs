@@ -98,12 +98,19 @@ impl RunHeader {
         if self.title.is_empty() { &self.recipe } else { &self.title }
     }
 
-    /// What must be said wherever the run is shown: that it is smaller, or its data not real.
+    /// What must be said wherever the run is shown: that it is smaller, or its data not real or not what its name says.
     pub fn caveat(&self) -> Option<String> {
         let synthetic = self.synthetic.as_ref().map(|what| format!("synthetic data: {what}"));
         let smaller = self.scaled_down.as_ref().map(|what| format!("scaled down: {what}"));
-        let parts: Vec<String> = smaller.into_iter().chain(synthetic).collect();
+        let data = self.data.caveat.as_ref().map(|what| format!("data {what}"));
+        let parts: Vec<String> = smaller.into_iter().chain(synthetic).chain(data).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Refuses data other than that of this run, which lies in `path`; what is said of it may have changed.
+    pub fn check_data(&self, path: impl AsRef<Path>, data: &DataId) -> Result<()> {
+        let id = |data: &DataId| serde_json::json!({ "data": { "name": data.name, "sha256": data.sha256 } });
+        check_same(path.as_ref(), &id(&self.data), &id(data))
     }
 
     /// Refuses settings that are not those of this run, which lies in `path`.
@@ -148,6 +155,9 @@ pub struct DataId {
     pub name: String,
     /// Its sha256, in hexadecimal.
     pub sha256: String,
+    /// What must be said of it, as `not MNIST: 1000 training images in place of 60000`. Shown wherever the run is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<String>,
 }
 
 /// A run going on after a stop.
@@ -192,6 +202,8 @@ mod tests {
         assert_eq!(header.caveat(), None);
         header.scaled_down = Some("10 epochs".into());
         header.synthetic = Some("drawn digits".into());
-        assert_eq!(header.caveat().unwrap(), "scaled down: 10 epochs; synthetic data: drawn digits");
+        header.data.caveat = Some("not MNIST: 9 training images".into());
+        let all = "scaled down: 10 epochs; synthetic data: drawn digits; data not MNIST: 9 training images";
+        assert_eq!(header.caveat().unwrap(), all);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 fn header() -> RunHeader {
-    let data = DataId { name: "mnist".into(), sha256: "ab".into() };
+    let data = DataId { name: "mnist".into(), sha256: "ab".into(), caveat: None };
     let start = "2026-11-22T10:00:00Z".into();
     RunHeader { data, start, ..RunHeader::new("mlp-l0", 1, json!({ "epochs": 3, "adam": { "lr": 0.001 } })) }
 }
@@ -191,6 +191,17 @@ fn a_newer_revision_may_go_on_and_is_noted() {
     let newer = RunHeader { revision: "fedcba9".into(), ..header() };
     drop(RunFolder::resume(&path, &newer).unwrap());
     assert_eq!(read_run(&path).unwrap().header.resumed[0].revision, "fedcba9");
+}
+
+#[test]
+fn what_is_known_of_the_data_now_counts_when_a_run_goes_on() {
+    let (_temp, path) = place();
+    killed_after(&path, 1);
+    let mut now = header();
+    now.data.caveat = Some("not MNIST: other test images".into());
+    now.network = "MLP on other data".into();
+    let stored = RunFolder::resume(&path, &now).unwrap().header().clone();
+    assert_eq!((stored.data, stored.network, stored.reference), (now.data, now.network, None));
 }
 
 #[test]

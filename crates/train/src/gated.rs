@@ -12,6 +12,9 @@ pub const GATED: &str = "gated.safetensors";
 /// Under which key a card has the name of the data set.
 pub const DATASET: &str = "dataset";
 
+/// Under which key a card has what must be said of its data, if anything.
+pub const DATA_CAVEAT: &str = "data_caveat";
+
 /// Writes the averages with all gates, to train on or to compact with any estimator.
 pub(crate) fn save(folder: &RunFolder, network: &Network, weights: &Weights, outcome: &Outcome) -> Result<()> {
     let path = folder.path().join(GATED);
@@ -30,6 +33,7 @@ pub(crate) fn save(folder: &RunFolder, network: &Network, weights: &Weights, out
 pub fn card(data: &DataId, revision: &str, outcome: &Outcome) -> serde_json::Result<Card> {
     let outcome = serde_json::to_value(outcome)?;
     let outcome = outcome.as_object().cloned().unwrap_or_default().into_iter().collect();
-    let extra = [(DATASET.to_string(), data.name.clone().into())].into();
+    let caveat = data.caveat.clone().map(|caveat| (DATA_CAVEAT.to_string(), caveat.into()));
+    let extra = std::iter::once((DATASET.to_string(), data.name.clone().into())).chain(caveat).collect();
     Ok(Card { data: Some(data.sha256.clone()), extra, revision: Some(revision.into()), outcome, ..Card::default() })
 }

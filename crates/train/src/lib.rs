@@ -22,7 +22,7 @@ pub use checkpoint::Checkpoints;
 pub use config::{Constraint, Optimiser, Schedule, Training};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};
-pub use gated::{DATASET, GATED, card};
+pub use gated::{DATA_CAVEAT, DATASET, GATED, card};
 pub use progress::{Progress, Sums};
 pub use run::{Finished, Job, Watch, run};
 pub use trainer::{StepResult, Trainer};

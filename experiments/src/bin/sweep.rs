@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use clap::Parser;
+use l0_data::Dataset;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::rows::{Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Point, side_by_side};
@@ -70,9 +71,12 @@ fn run(args: &Args) -> Result<()> {
         return list(&points);
     }
     let stop = cli::stop_on_signals()?;
-    match sweep::index(args.index, |name| std::env::var(name).ok(), points.len())? {
-        Some(index) => one(args, &points[index], stop)?,
-        None if args.jobs == 1 => points.iter().try_for_each(|point| one(args, point, stop))?,
+    let index = sweep::index(args.index, |name| std::env::var(name).ok(), points.len())?;
+    let data = args.data.load(points[0].recipe.data)?; // that of all: a sweep is of one recipe
+    sweep::check_data(&points, &session::data_id(&data))?;
+    match index {
+        Some(index) => one(args, &points[index], &data, stop)?,
+        None if args.jobs == 1 => points.iter().try_for_each(|point| one(args, point, &data, stop))?,
         None => side_by_side(&points, args.jobs, args.run.threads, stop)?,
     }
     finish(args, &points, &out)
@@ -99,15 +103,17 @@ fn list(points: &[Point]) -> Result<()> {
 }
 
 /// Makes one run, unless it is made or another process is at it.
-fn one(args: &Args, point: &Point, stop: &AtomicBool) -> Result<()> {
+fn one(args: &Args, point: &Point, data: &Dataset, stop: &AtomicBool) -> Result<()> {
     if point.is_finished()? {
         say!("{}: finished before, in {}", point.name(), point.path.display())?;
         return Ok(());
     }
-    let data = args.data.load(point.recipe.data)?;
-    let done = args.run.inside(|threads| session::train(&point.recipe, point.seed, &data, &point.path, threads, stop));
+    let done = args.run.inside(|threads| session::train(&point.recipe, point.seed, data, &point.path, threads, stop));
     match done {
-        Ok(Some(done)) => say!("{}", session::line(&point.recipe.name, point.seed, &done.outcome))?,
+        Ok(Some(done)) => {
+            let caveat = data.caveat();
+            say!("{}", session::line(&point.recipe.name, point.seed, &done.outcome, caveat.as_deref()))?;
+        }
         Ok(None) => say!("{}: finished before, in {}", point.name(), point.path.display())?,
         Err(error) if sweep::is_taken(&error) => say!("{}: another process is at it", point.name())?,
         Err(error) => return Err(error.context(point.name())),

@@ -42,7 +42,11 @@ fn verify(args: &Args) -> Result<()> {
     let digest = data.digest();
     match &card.data {
         Some(trained) if *trained == digest => say!("trained on this data ({})", &digest[..12])?,
-        Some(trained) => tracing::warn!("trained on data {trained}, this is {digest}"),
+        Some(trained) => {
+            let caveat = card.extra.get(l0_train::DATA_CAVEAT).and_then(serde_json::Value::as_str);
+            let caveat = caveat.map_or(String::new(), |caveat| format!(" ({caveat})"));
+            tracing::warn!("trained on data {trained}{caveat}, this is {digest}");
+        }
         None => tracing::warn!("the file does not say what it was trained on"),
     }
     let beside = args.file.parent().map(artifact::checkpoint_path).filter(|path| path.exists());

@@ -127,7 +127,8 @@ impl<'a> Job<'a> {
         let Some(status) = status else { return Ok(None) };
         Ok(Some(match self.point.run()? {
             Some(run) if run.header.status == Status::Finished => {
-                End::Good(session::line(&self.point.recipe.name, self.point.seed, &run.header.outcome))
+                let caveat = run.header.data.caveat.as_deref();
+                End::Good(session::line(&self.point.recipe.name, self.point.seed, &run.header.outcome, caveat))
             }
             _ if status.success() => End::Elsewhere(format!("{name} is left to another process")),
             Some(run) if run.header.status == Status::Interrupted => {

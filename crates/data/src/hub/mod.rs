@@ -6,6 +6,7 @@
 
 mod bar;
 mod cache;
+mod columns;
 mod fetch;
 mod meter;
 mod pages;

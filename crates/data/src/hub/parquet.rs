@@ -1,11 +1,12 @@
 //! The Hub's parquet files of pictures: a column of PNG files and one of labels, decoded in parallel.
 
+use super::columns::{self, Column};
 use super::{pages, picture};
 use crate::repo::Repo;
 use crate::{DatasetName, Error, Result, SourceFile, Split, digest};
 use parquet::basic::Type;
 use parquet::column::reader::get_typed_column_reader;
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
 use rayon::prelude::*;
@@ -18,6 +19,8 @@ const ROWS: usize = 4096;
 /// Pixels that a byte of a file may stand for (of MNIST, 3.3), and what a small file may come to regardless.
 const LARGEST_RATIO: u64 = 64;
 const SMALL: u64 = 16 << 20;
+/// How a file begins that Git LFS puts in the place of one that it has not fetched.
+const POINTER: &[u8] = b"version https://git-lfs";
 
 /// Reads a file after checking its digest, if one is expected.
 pub(crate) fn read(path: &Path, repo: &Repo, expected: Option<&str>) -> Result<(Split, SourceFile)> {
@@ -62,30 +65,17 @@ struct Table<'a> {
 
 impl Table<'_> {
     fn read<R: ChunkReader + 'static>(&self, from: R, pages: &R) -> Result<Split> {
-        let reader = SerializedFileReader::new(from).map_err(|error| self.unreadable(error))?;
-        let columns = [format!("{}.bytes", self.repo.image), self.repo.label.to_string()];
-        let kinds = [Type::BYTE_ARRAY, Type::INT64];
+        let reader = SerializedFileReader::new(from).map_err(|error| self.no_parquet(error, pages))?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
-        let find = |i: usize| {
-            let fits = |at: &usize| {
-                let column = schema.column(*at);
-                column.path().string() == columns[i]
-                    && column.physical_type() == kinds[i]
-                    && column.max_rep_level() == 0
-            };
-            (0..schema.num_columns()).find(fits).ok_or_else(|| {
-                let found = schema.columns().iter().map(|c| c.path().string()).collect::<Vec<_>>();
-                let expected = format!("a column {} of {}", columns[i], kinds[i]);
-                self.wrong(&expected, &format!("the columns {}", found.join(", ")))
-            })
-        };
-        let (pictures, targets) = (find(0)?, find(1)?);
+        let wrong = |(expected, found): (String, String)| self.wrong(&expected, &found);
+        let pictures = columns::pictures(&schema, self.repo).map_err(wrong)?;
+        let targets = columns::labels(&schema, self.repo).map_err(wrong)?;
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for i in 0..reader.num_row_groups() {
             let group = reader.get_row_group(i).map_err(|error| self.unreadable(error))?;
-            self.check_pages(pages, group.metadata(), &[pictures, targets])?;
-            self.read_labels(&*group, targets, &mut labels)?;
-            self.read_images(&*group, pictures, &mut images)?;
+            self.check_pages(pages, group.metadata(), &[pictures.index, targets.index])?;
+            self.read_labels(&*group, &targets, &mut labels)?;
+            self.read_images(&*group, &pictures, &mut images)?;
             let (n, size) = (labels.len(), self.image_size());
             if images.len() != n * size {
                 let found = format!("{} pictures and {n} labels", images.len() / size);
@@ -118,9 +108,20 @@ impl Table<'_> {
         Ok(())
     }
 
-    fn read_labels(&self, group: &dyn RowGroupReader, column: usize, labels: &mut Vec<u32>) -> Result<()> {
-        let reader = group.get_column_reader(column).map_err(|error| self.unreadable(error))?;
-        let mut reader = get_typed_column_reader::<Int64Type>(reader);
+    fn read_labels(&self, group: &dyn RowGroupReader, column: &Column, labels: &mut Vec<u32>) -> Result<()> {
+        match column.kind {
+            Type::INT32 => self.read_integers::<Int32Type>(group, column, labels),
+            _ => self.read_integers::<Int64Type>(group, column, labels),
+        }
+    }
+
+    fn read_integers<T>(&self, group: &dyn RowGroupReader, column: &Column, labels: &mut Vec<u32>) -> Result<()>
+    where
+        T: DataType,
+        T::T: Into<i64>,
+    {
+        let reader = group.get_column_reader(column.index).map_err(|error| self.unreadable(error))?;
+        let mut reader = get_typed_column_reader::<T>(reader);
         loop {
             let (mut values, mut levels) = (Vec::new(), Vec::new());
             let read = reader.read_records(ROWS, Some(&mut levels), None, &mut values);
@@ -131,18 +132,22 @@ impl Table<'_> {
             self.check_present(rows, present, labels.len(), "label")?;
             self.check_room(labels.len() + rows)?;
             for value in values {
-                let label = u32::try_from(value).ok();
-                let label = label.filter(|&label| (label as usize) < self.repo.name.classes());
-                labels.push(label.ok_or_else(|| {
-                    let (row, classes) = (labels.len(), self.repo.name.classes());
-                    self.wrong(&format!("labels below {classes}"), &format!("{value} in row {row}"))
-                })?);
+                labels.push(self.label(value.into(), labels.len(), column)?);
             }
         }
     }
 
-    fn read_images(&self, group: &dyn RowGroupReader, column: usize, images: &mut Vec<u8>) -> Result<()> {
-        let reader = group.get_column_reader(column).map_err(|error| self.unreadable(error))?;
+    fn label(&self, value: i64, row: usize, column: &Column) -> Result<u32> {
+        let classes = self.repo.name.classes();
+        let label = u32::try_from(value).ok().filter(|&label| (label as usize) < classes);
+        label.ok_or_else(|| {
+            let found = format!("{value} in row {row} of {}", column.name);
+            self.wrong(&format!("labels below {classes}"), &found)
+        })
+    }
+
+    fn read_images(&self, group: &dyn RowGroupReader, column: &Column, images: &mut Vec<u8>) -> Result<()> {
+        let reader = group.get_column_reader(column.index).map_err(|error| self.unreadable(error))?;
         let mut reader = get_typed_column_reader::<ByteArrayType>(reader);
         loop {
             let (mut values, mut levels) = (Vec::new(), Vec::new());
@@ -154,17 +159,18 @@ impl Table<'_> {
             let before = images.len() / self.image_size();
             self.check_present(rows, present, before, "picture")?;
             self.check_room(before + rows)?;
-            self.decode(&values, images)?;
+            self.decode(&values, column, images)?;
         }
     }
 
-    fn decode(&self, pictures: &[ByteArray], images: &mut Vec<u8>) -> Result<()> {
+    fn decode(&self, pictures: &[ByteArray], column: &Column, images: &mut Vec<u8>) -> Result<()> {
         let (start, size) = (images.len(), self.image_size());
         images.resize(start + pictures.len() * size, 0);
         let planes = images[start..].par_chunks_exact_mut(size).zip(pictures).enumerate();
         let wrong = planes.find_map_first(|(i, (planes, png))| {
             let found = picture::decode(png.data(), self.repo.name.shape(), planes).err()?;
-            let expected = format!("{} in row {}", picture::wanted(self.repo.name.shape()), start / size + i);
+            let (wanted, row) = (picture::wanted(self.repo.name.shape()), start / size + i);
+            let expected = format!("{wanted} in row {row} of {}", column.name);
             Some(self.wrong(&expected, &found))
         });
         wrong.map_or(Ok(()), Err)
@@ -191,6 +197,15 @@ impl Table<'_> {
     fn image_size(&self) -> usize {
         let (c, h, w) = self.repo.name.shape();
         c * h * w
+    }
+
+    fn no_parquet(&self, error: parquet::errors::ParquetError, file: &impl ChunkReader) -> Error {
+        match file.get_bytes(0, POINTER.len()) {
+            Ok(bytes) if bytes == POINTER => {
+                self.wrong("a parquet file", "what Git LFS puts in its place (git lfs pull fetches it)")
+            }
+            _ => self.unreadable(error),
+        }
     }
 
     fn unreadable(&self, error: parquet::errors::ParquetError) -> Error {

@@ -3,7 +3,8 @@
 
 pub(crate) mod server;
 
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::column::writer::ColumnWriter;
+use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -42,7 +43,8 @@ pub(crate) fn cifar100(rows: &[(Option<Vec<u8>>, i64)]) -> Vec<u8> {
     table(schema, rows, 2)
 }
 
-/// A parquet file of this schema: two byte columns in a group, the first with the pictures, then label columns.
+/// A parquet file of this schema: two byte columns in a group, the first with the pictures, then label columns of integers.
+/// Without rows the columns may be of any type.
 pub(crate) fn table(schema: &str, rows: &[(Option<Vec<u8>>, i64)], labels: usize) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let compression = parquet::basic::Compression::SNAPPY;
@@ -63,11 +65,21 @@ pub(crate) fn table(schema: &str, rows: &[(Option<Vec<u8>>, i64)], labels: usize
         for _ in 0..labels {
             let values: Vec<i64> = rows.iter().map(|(_, label)| *label).collect();
             let mut column = group.next_column().unwrap().unwrap();
-            column.typed::<Int64Type>().write_batch(&values, Some(&levels), None).unwrap();
+            write_integers(column.untyped(), &values, &levels);
             column.close().unwrap();
         }
         group.close().unwrap();
     }
     writer.close().unwrap();
     bytes
+}
+
+fn write_integers(column: &mut ColumnWriter, values: &[i64], levels: &[i16]) {
+    let narrow: Vec<i32> = values.iter().map(|&value| value as i32).collect();
+    let written = match column {
+        ColumnWriter::Int32ColumnWriter(column) => column.write_batch(&narrow, Some(levels), None),
+        ColumnWriter::Int64ColumnWriter(column) => column.write_batch(values, Some(levels), None),
+        _ => panic!("a column of integers was expected"),
+    };
+    written.unwrap();
 }
