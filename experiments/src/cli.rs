@@ -32,12 +32,23 @@ impl DataArgs {
     /// # Errors
     /// As [`l0_data::load`].
     pub fn load(&self, name: DatasetName) -> Result<Dataset> {
-        let data = l0_data::load(name, &self.source(), &Downloads::default())?;
+        let data = l0_data::load(name, &self.source(), &Downloads::default()).map_err(advised)?;
         if let Some(caveat) = data.caveat() {
             tracing::warn!("{name} is {caveat}");
         }
         Ok(data)
     }
+}
+
+/// An error of the data, with what helps in a program: the library knows of no command line.
+pub fn advised(error: l0_data::Error) -> anyhow::Error {
+    let helps = match &error {
+        l0_data::Error::NeedsHub { .. } => "build this program with --features hub, or use --data DIR or L0_DATA",
+        l0_data::Error::Offline { .. } => "unset HF_HUB_OFFLINE, or use --data DIR or L0_DATA",
+        _ if error.wants_folder() => "--data DIR or L0_DATA names a folder",
+        _ => return error.into(),
+    };
+    anyhow::anyhow!("{error} ({helps})")
 }
 
 /// Whether a variable of the Hub's says yes, in the words that the Hub's own tools take for it.

@@ -40,7 +40,7 @@ pub enum Error {
 
     /// A folder was named that does not hold the data set.
     #[error(
-        "{} does not hold {name}: looked for {looked_for}{found}; name the folder with --data DIR or L0_DATA",
+        "{} does not hold {name}: looked for {looked_for}{found}; name the folder that does",
         dir.display()
     )]
     NotThere {
@@ -55,7 +55,7 @@ pub enum Error {
     },
 
     /// Reading this needs the feature `hub`, which this program was built without.
-    #[error("{what} needs the feature `hub`: rebuild with --features hub{otherwise}")]
+    #[error("{what} needs the feature `hub` of l0-data{otherwise}")]
     NeedsHub {
         /// What was asked for.
         what: String,
@@ -80,8 +80,8 @@ pub enum Error {
 
     /// The cache does not hold a file, and nothing else may be asked.
     #[error(
-        "{file} is not in the cache {}, and offline nothing can be fetched; unset HF_HUB_OFFLINE once, or name a folder \
-         that holds the file with --data DIR or L0_DATA", cache.display()
+        "{file} is not in the cache {}, and offline nothing can be fetched; go online once, or name a folder \
+         that holds the file", cache.display()
     )]
     Offline {
         /// Repository and file.
@@ -92,8 +92,8 @@ pub enum Error {
 
     /// The file system refused to read or write the Hub's cache: no server has a part in it.
     #[error(
-        "cannot {action} {file} in the Hub's cache {}: {cause}, or name a folder that holds the files with \
-         --data DIR or L0_DATA", cache.display()
+        "cannot {action} {file} in the Hub's cache {}: {cause}, or name a folder that \
+         holds the files", cache.display()
     )]
     Cache {
         /// "store" or "look for".
@@ -109,7 +109,7 @@ pub enum Error {
     /// The Hub could not be reached, or did not deliver.
     #[error(
         "cannot fetch {file} from {endpoint}: {reason}; try again later, set HF_ENDPOINT to a mirror, or name a folder \
-         that holds the files with --data DIR or L0_DATA"
+         that holds the files"
     )]
     Hub {
         /// Repository and file.
@@ -133,6 +133,21 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Whether a folder of the user's that holds the files would help: the place for a program to say how one is named.
+    pub fn wants_folder(&self) -> bool {
+        use Error::{Cache, Checksum, Hub, Layout, NeedsHub, NotThere, Offline};
+        matches!(
+            self,
+            NotThere { .. }
+                | Layout { .. }
+                | NeedsHub { .. }
+                | Checksum { .. }
+                | Offline { .. }
+                | Cache { .. }
+                | Hub { .. }
+        )
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |cause| Self::Io { action, path, cause }

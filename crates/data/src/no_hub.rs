@@ -11,7 +11,7 @@ pub(crate) fn load(repo: &Repo, source: &Source, progress: &dyn Progress) -> Res
 pub(crate) fn download(repo: &Repo, _: &Source, _: &dyn Progress) -> Result<Vec<SourceFile>> {
     Err(Error::NeedsHub {
         what: format!("fetching {} from the Hub", repo.id),
-        otherwise: ", or name a folder with its IDX or binary files with --data DIR or L0_DATA",
+        otherwise: "; or name a folder with its IDX or binary files",
     })
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn find(repo: &Repo, dir: &Path) -> Result<Option<[Shards; 2]>> {
         [(a, _), (b, _), ..] if a == b => Err(Error::layout(a, "two sets of parquet files", "move one of them away")),
         [(a, _), (b, _), ..] => {
             let problem = format!("parquet files of {} in {} and in {}", repo.name, a.display(), b.display());
-            Err(Error::layout(dir, &problem, "name the folder of the one that is meant with --data DIR or L0_DATA"))
+            Err(Error::layout(dir, &problem, "name the folder of the one that is meant"))
         }
     }
 }

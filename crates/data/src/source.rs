@@ -98,7 +98,7 @@ impl FromStr for DatasetName {
 /// but for what `hf-hub` reads itself (HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// A folder that holds the files (`--data DIR`, else `L0_DATA`). If named, nothing else is tried.
+    /// A folder that holds the files. If named, nothing else is tried.
     pub dir: Option<PathBuf>,
     /// Use only what is in the Hub's cache (`HF_HUB_OFFLINE`).
     pub offline: bool,
@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn without_the_hub_an_error_says_what_to_do() {
         let error = load(DatasetName::Mnist, &Source::default(), &crate::Silent).unwrap_err();
-        let message = "fetching ylecun/mnist from the Hub needs the feature `hub`: rebuild with --features hub, or \
-                       name a folder with its IDX or binary files with --data DIR or L0_DATA";
+        let message = "fetching ylecun/mnist from the Hub needs the feature `hub` of l0-data; or name a \
+                       folder with its IDX or binary files";
         assert_eq!(error.to_string(), message);
     }
 }

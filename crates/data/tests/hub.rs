@@ -57,7 +57,7 @@ impl Case {
     fn fails(&self, reason: &str) {
         let error = self.fetch().unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
-        assert!(error.contains("someone") && error.contains("--data DIR"), "{error}");
+        assert!(error.contains("someone") && error.contains("name a folder"), "{error}");
         self.nothing_to_trust();
     }
 
@@ -195,7 +195,7 @@ fn without_a_server_an_error_says_what_to_do() {
 fn cache_refuses(case: &Case, parts: &[&str]) {
     let error = case.fetch().unwrap_err().to_string();
     let cache = case.source.cache.as_ref().unwrap().display().to_string();
-    for part in [NAME, cache.as_str(), "HF_HOME", "--data DIR"].iter().chain(parts) {
+    for part in [NAME, cache.as_str(), "HF_HOME", "name a folder"].iter().chain(parts) {
         assert!(error.contains(part), "expected {part:?} in {error:?}");
     }
     assert!(!error.contains(&case.server.endpoint), "{error}");

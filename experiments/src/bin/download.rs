@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 fn download(args: &Args) -> Result<()> {
     let source = Source { dir: None, ..cli::DataArgs { data: None }.source() };
     for &name in &args.names {
-        for file in l0_data::download(name, &source, &Downloads::default())? {
+        for file in l0_data::download(name, &source, &Downloads::default()).map_err(cli::advised)? {
             say!("{}  {}", file.sha256, file.path.display())?;
         }
     }

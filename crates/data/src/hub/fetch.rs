@@ -148,10 +148,7 @@ impl<'a> Session<'a> {
         } else {
             "the file was removed: fetch it again, "
         };
-        let advice = format!(
-            "{advice}set HF_ENDPOINT to another server, or name a folder that holds the right file with --data DIR or \
-             L0_DATA"
-        );
+        let advice = format!("{advice}set HF_ENDPOINT to another server, or name a folder that holds the right file");
         let error = Error::Checksum { path: path.clone(), expected, found, advice };
         Ok(if sound { Verdict::Other(path, error) } else { Verdict::Broken(path, error) })
     }
