@@ -198,8 +198,9 @@ mod tests {
         let error = whole.is_finished().unwrap_err().to_string();
         assert!(error.contains("training.epochs"), "{error}");
         let data = |sha256: &str| DataId { sha256: sha256.into(), ..DataId::default() };
-        check_data(&[short.clone()], &DataId { caveat: Some("not MNIST".into()), ..data("") }).unwrap();
-        let error = check_data(&[short], &data("ab")).unwrap_err().to_string();
+        let short = [short];
+        check_data(&short, &DataId { caveat: Some("not MNIST".into()), ..data("") }).unwrap();
+        let error = check_data(&short, &data("ab")).unwrap_err().to_string();
         assert!(error.contains("is a run with data.sha256 = "), "{error}");
     }
 
