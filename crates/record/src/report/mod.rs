@@ -114,7 +114,7 @@ impl Report {
             let path = entry.at("list", pictures)?.path();
             let is_stale = path.extension().is_some_and(|extension| extension == "svg") && !current.contains(&path);
             if is_stale && fs::read(&path).is_ok_and(|bytes| bytes.starts_with(own.as_bytes())) {
-                fs::remove_file(&path).at("remove", &path)?;
+                files::remove(&path)?;
             }
         }
         Ok(())
