@@ -19,7 +19,7 @@ mod trainer;
 pub use average::Average;
 pub use checkpoint::{Checkpoints, State};
 pub use config::{Constraint, Optimiser, Schedule, Training};
-pub use error::{Error, Result};
+pub use error::{Error, Number, Result};
 pub use evaluate::{Evaluation, evaluate};
 pub use gated::{DATASET, GATED, card};
 pub use run::{Finished, Job, Watch, run};

@@ -3,12 +3,12 @@
 use candle_core::Device;
 use l0::{Constraints, Network, Sampling};
 use l0_data::Batch;
-use l0_net::{Mode, Params};
+use l0_net::{Mode, Params, Role};
 use l0_rng::{Purpose, Stream};
 
 use crate::evaluate::count_wrong;
 use crate::optimiser::OptimiserState;
-use crate::{Average, Error, Result, Training};
+use crate::{Average, Error, Number, Result, Training};
 
 /// What one step came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,7 +110,7 @@ impl<'a> Trainer<'a> {
             self.average.set(within);
         }
         let averages = self.average.weights();
-        let gates = self.params.iter().filter(|param| param.role == l0_net::Role::Mask);
+        let gates = self.params.iter().filter(|param| param.role == Role::Mask);
         gates.into_iter().try_for_each(|gate| Ok(gate.var.set(&averages.get(&gate.name)?.copy()?)?))
     }
 
@@ -123,7 +123,10 @@ impl<'a> Trainer<'a> {
         for (name, tensor) in crate::checkpoint::named(self) {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             if let Some(value) = values.into_iter().find(|value| !value.is_finite()) {
-                return Err(Error::NotFinite { quantity: name, value: value.into(), epoch: epoch + 1, step });
+                let is_gate =
+                    self.params.iter().any(|p| p.role == Role::Mask && name.ends_with(&format!(".{}", p.name)));
+                let quantity = if is_gate { Number::Gate(name) } else { Number::Value(name) };
+                return Err(Error::NotFinite { quantity, value: value.into(), epoch: epoch + 1, step });
             }
         }
         Ok(())
@@ -177,9 +180,9 @@ impl<'a> Trainer<'a> {
             wrong: count_wrong(&output.ys, &batch.labels)?,
             seen: batch.len() as u64,
         };
-        for (quantity, value) in [("the training loss", result.loss), ("the penalty", result.penalty)] {
+        for (quantity, value) in [(Number::Loss, result.loss), (Number::Penalty, result.penalty)] {
             if !value.is_finite() {
-                return Err(Error::NotFinite { quantity: quantity.into(), value, epoch: epoch + 1, step: step + 1 });
+                return Err(Error::NotFinite { quantity, value, epoch: epoch + 1, step: step + 1 });
             }
         }
 
