@@ -285,10 +285,8 @@ impl Network {
         constraints: &Constraints,
         estimator: Estimator,
     ) -> Result<Weights> {
-        let found = constraints.each().len();
-        if constraints.per_layer() && found != self.gates.len() {
-            let expected = format!("{}, one for each set of gates", self.gates.len());
-            return Err(l0_net::Error::Count { what: "constraints", found, expected });
+        if constraints.per_layer() {
+            self.one_for_each("constraints", constraints.each().len())?;
         }
         let mut within = weights.clone();
         for (index, constraint) in constraints.each().iter().enumerate() {
@@ -297,13 +295,13 @@ impl Network {
                 Ok(self.shares_left(weights, constraints, estimator)?[index] <= constraint.target())
             };
             let (mut low, mut high) = (0.0, LOG_ALPHA_RANGE.1 - LOG_ALPHA_RANGE.0);
-            let mut lowered = self.lowered(&within, gates, high)?;
+            let mut lowered = lowered_by(&within, gates, high)?;
             if holds(&within)? || !holds(&lowered)? {
                 continue;
             }
             for _ in 0..HALVINGS {
                 let middle = 0.5 * (low + high);
-                let tried = self.lowered(&within, gates, middle)?;
+                let tried = lowered_by(&within, gates, middle)?;
                 if holds(&tried)? {
                     (high, lowered) = (middle, tried);
                 } else {
@@ -318,15 +316,32 @@ impl Network {
         Ok(within)
     }
 
-    /// The same values with the log α of some gates lowered by `amount`, within their range.
-    fn lowered(&self, weights: &Weights, gates: &[Placed], amount: f64) -> Result<Weights> {
-        let names: Vec<String> = gates.iter().map(Placed::parameter).collect();
-        let (lowest, highest) = LOG_ALPHA_RANGE;
-        let lower = |(name, value): (&str, &Tensor)| match names.iter().any(|gate| gate == name) {
-            true => (value.detach() - amount)?.clamp(lowest, highest),
-            false => Ok(value.clone()),
-        };
-        weights.with(weights.iter().map(lower).collect::<candle_core::Result<Vec<Tensor>>>()?)
+    /// The same values with the log α of each set of gates lowered by as much as `amounts` says, within its range: what a
+    /// training that moves no further can leave, whatever it does.
+    ///
+    /// # Errors
+    /// If there are not as many amounts as sets of gates.
+    pub fn lowered(&self, weights: &Weights, amounts: &[f64]) -> Result<Weights> {
+        self.one_for_each("amounts", amounts.len())?;
+        let mut each = self.gates.iter().zip(amounts);
+        each.try_fold(weights.clone(), |weights, (gate, &by)| lowered_by(&weights, std::slice::from_ref(gate), by))
+    }
+
+    fn one_for_each(&self, what: &'static str, found: usize) -> Result<()> {
+        match self.gates.len() {
+            sets if sets == found => Ok(()),
+            sets => {
+                let expected = format!("{sets}, one for each set of gates");
+                Err(l0_net::Error::Count { what, found, expected })
+            }
+        }
+    }
+
+    /// For each set of gates the most that its price for open weights can slope in a log α: a quarter, the steepest slope of
+    /// P(z != 0), of what a gate costs. Weight decay and the loss come on top of it.
+    pub fn steepest_price(&self, n_train: usize) -> Vec<f64> {
+        let price = |placed: &Placed| placed.placement.lambda.price(n_train, self.gated_weights());
+        self.gates.iter().map(|placed| 0.25 * price(placed) * placed.group as f64).collect()
     }
 
     /// Holds every log α in its range; to be called after each step of the optimiser.
@@ -364,6 +379,17 @@ impl Network {
     fn maker(&self, space: SpaceId) -> NodeId {
         (0..self.net.nodes().len()).find(|&id| self.net.space(id) == space).unwrap_or(0)
     }
+}
+
+/// The same values with the log α of some gates lowered by `amount`, within their range.
+fn lowered_by(weights: &Weights, gates: &[Placed], amount: f64) -> Result<Weights> {
+    let names: Vec<String> = gates.iter().map(Placed::parameter).collect();
+    let (lowest, highest) = LOG_ALPHA_RANGE;
+    let lower = |(name, value): (&str, &Tensor)| match names.iter().any(|gate| gate == name) {
+        true => (value.detach() - amount)?.clamp(lowest, highest),
+        false => Ok(value.clone()),
+    };
+    weights.with(weights.iter().map(lower).collect::<candle_core::Result<Vec<Tensor>>>()?)
 }
 
 /// What the gates leave of a network at test time.
