@@ -11,6 +11,7 @@ use l0_train::Finished;
 
 use crate::cli::{self, DataArgs, RunArgs};
 use crate::estimate::Estimate;
+use crate::failures::Failures;
 use crate::{Recipe, config, recipes, say, session};
 
 /// More seeds than anyone has time for.
@@ -173,6 +174,7 @@ impl RowArgs {
         let stop = cli::stop_on_signals()?;
         let folders = rows.iter().map(|row| self.folder(row, &rows, &seeds)).collect::<Result<Vec<PathBuf>>>()?;
         let mut loaded: Option<Dataset> = None;
+        let mut failures = Failures::of(rows.len() * seeds.len());
         for (row, folder) in rows.iter().zip(&folders) {
             let data = match loaded.take() {
                 Some(data) if data.name == row.data.as_str() => data,
@@ -181,17 +183,22 @@ impl RowArgs {
             for &seed in &seeds {
                 if self.estimate {
                     say!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?)?;
+                    session::warn_of_what_is_out_of_reach(row, seed, &data)?;
                     continue;
                 }
                 let path = run_path(folder, &row.name, seed)?;
-                if !path.join("run.json").exists() {
-                    tracing::info!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
+                // Steps that fail are for the run to tell.
+                if let (false, Ok(estimate)) = (path.join("run.json").exists(), Estimate::of(row, &data)) {
+                    tracing::info!("{} seed {seed}: {estimate}", row.name);
                 }
-                say_done(row, seed, &path, session::train(row, seed, &data, &path, threads, stop)?)?;
+                match session::train(row, seed, &data, &path, threads, stop) {
+                    Ok(done) => say_done(row, seed, &path, done)?,
+                    Err(error) => failures.add(format!("{} seed {seed}", row.name), error)?,
+                }
             }
             loaded = Some(data);
         }
-        Ok(())
+        failures.end()
     }
 
     /// The folder for the runs of a row, one for all rows of its data.
@@ -260,7 +267,7 @@ fn is_unfinished(path: &Path, row: &Recipe) -> bool {
 
 fn say_done(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) -> Result<()> {
     match done {
-        Some(done) => say!("{}", session::line(&row.name, seed, &done.outcome))?,
+        Some(_) => say!("{}", session::line(&read_run(path)?))?,
         None => say!("{} seed {seed}: finished before, in {}", row.name, path.display())?,
     }
     Ok(())

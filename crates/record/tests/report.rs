@@ -99,7 +99,7 @@ fn many_who_write_one_report_at_once_all_succeed() {
     let first = write(&report, root.path());
     for name in 0..20 {
         // Pictures of runs that are gone, which all want to remove.
-        fs::write(root.path().join(format!("figures/{name}.svg")), &file(&first, "hard-concrete.svg")).unwrap();
+        fs::write(root.path().join(format!("figures/{name}.svg")), file(&first, "hard-concrete.svg")).unwrap();
     }
     std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(|| write(&report, root.path())))));
     assert_eq!(write(&report, root.path()), first);
