@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
@@ -125,8 +125,9 @@ pub fn stop_on_signals() -> Result<&'static AtomicBool> {
     Ok(&STOP)
 }
 
-/// Runs a program's `main`: logs on standard error (RUST_LOG sets what), an error as one line and exit code 1.
-pub fn main(body: impl FnOnce() -> Result<()>) -> ExitCode {
+/// Runs a program's `main`: logs on standard error (RUST_LOG sets what), an error as one line and exit code 1. The exit code
+/// is 0 otherwise, or that which `body` chose.
+pub fn main<T: Termination>(body: impl FnOnce() -> Result<T>) -> ExitCode {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,l0_train=info,l0_experiments=info"));
     tracing_subscriber::fmt()
@@ -137,7 +138,7 @@ pub fn main(body: impl FnOnce() -> Result<()>) -> ExitCode {
         .without_time()
         .init();
     match body() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

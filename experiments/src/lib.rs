@@ -4,13 +4,16 @@
 //! each row, headed by its claim. [`session`] turns a recipe and a seed into a run folder.
 
 pub mod artifact;
+pub mod asked;
 pub mod cli;
 pub mod config;
 pub mod estimate;
+pub mod failures;
 pub mod latency;
 pub mod picture;
 pub mod progress;
 pub mod published;
+pub mod reach;
 pub mod recipe;
 pub mod recipes;
 pub mod rows;

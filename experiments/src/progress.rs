@@ -122,7 +122,12 @@ impl Jobs {
     /// A line about something that happened.
     pub fn line(&self, said: &str) {
         // What nobody can be told is no reason to stop the runs.
-        self.all.suspend(|| drop(say!("{said}")));
+        self.aside(|| drop(say!("{said}")));
+    }
+
+    /// Whatever else writes lines.
+    pub fn aside<T>(&self, body: impl FnOnce() -> T) -> T {
+        self.all.suspend(body)
     }
 
     /// A run reached its end.

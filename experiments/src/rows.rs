@@ -11,6 +11,7 @@ use l0_train::Finished;
 
 use crate::cli::{self, DataArgs, RunArgs};
 use crate::estimate::Estimate;
+use crate::failures::Failures;
 use crate::{Recipe, config, recipes, say, session};
 
 /// More seeds than anyone has time for.
@@ -173,6 +174,7 @@ impl RowArgs {
         let stop = cli::stop_on_signals()?;
         let folders = rows.iter().map(|row| self.folder(row, &rows, &seeds)).collect::<Result<Vec<PathBuf>>>()?;
         let mut loaded: Option<Dataset> = None;
+        let mut failures = Failures::of(rows.len() * seeds.len());
         for (row, folder) in rows.iter().zip(&folders) {
             let data = match loaded.take() {
                 Some(data) if data.name == row.data.as_str() => data,
@@ -181,18 +183,22 @@ impl RowArgs {
             for &seed in &seeds {
                 if self.estimate {
                     say!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?)?;
+                    session::warn_of_what_is_out_of_reach(row, seed, &data)?;
                     continue;
                 }
                 let path = run_path(folder, &row.name, seed)?;
-                if !path.join("run.json").exists() {
-                    tracing::info!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?);
+                // Steps that fail are for the run to tell.
+                if let (false, Ok(estimate)) = (path.join("run.json").exists(), Estimate::of(row, &data)) {
+                    tracing::info!("{} seed {seed}: {estimate}", row.name);
                 }
-                let done = session::train(row, seed, &data, &path, threads, stop)?;
-                say_done(row, seed, &data, &path, done)?;
+                match session::train(row, seed, &data, &path, threads, stop) {
+                    Ok(done) => say_done(row, seed, &path, done)?,
+                    Err(error) => failures.add(format!("{} seed {seed}", row.name), error)?,
+                }
             }
             loaded = Some(data);
         }
-        Ok(())
+        failures.end()
     }
 
     /// The folder for the runs of a row, one for all rows of its data.
@@ -216,7 +222,7 @@ impl RowArgs {
         let stop = cli::stop_on_signals()?;
         let data = self.load(&recipe)?;
         let done = session::train(&recipe, header.seed, &data, run, threads, stop)?;
-        say_done(&recipe, header.seed, &data, run, done)
+        say_done(&recipe, header.seed, run, done)
     }
 
     fn load(&self, row: &Recipe) -> Result<Dataset> {
@@ -260,9 +266,9 @@ fn is_unfinished(path: &Path, row: &Recipe) -> bool {
     same && header.status != Status::Finished
 }
 
-fn say_done(row: &Recipe, seed: u64, data: &Dataset, path: &Path, done: Option<Finished>) -> Result<()> {
+fn say_done(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) -> Result<()> {
     match done {
-        Some(done) => say!("{}", session::line(&row.name, seed, &done.outcome, data.caveat().as_deref()))?,
+        Some(_) => say!("{}", session::line(&read_run(path)?))?,
         None => say!("{} seed {seed}: finished before, in {}", row.name, path.display())?,
     }
     Ok(())

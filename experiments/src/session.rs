@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0_data::{Dataset, Standing};
-use l0_record::{DataId, Error as RecordError, Outcome, RunFolder, RunHeader, machine};
+use l0_record::{DataId, Error as RecordError, Run, RunFolder, RunHeader, machine};
 use l0_train::{Finished, Job};
 
-use crate::Recipe;
 use crate::progress::Bar;
+use crate::{Recipe, asked, reach};
 
 /// Revision of the code that the program was built from, with a mark if it was changed since; empty outside of a checkout.
 pub const REVISION: &str = env!("L0_REVISION");
@@ -51,7 +51,7 @@ fn portable(arg: &str) -> String {
 }
 
 /// Trains in `path`: from the start in a new folder, from its newest checkpoint in that of an unfinished run. A finished
-/// run is left as it is, and `None` returned.
+/// run is left as it is, and `None` returned. What the training cannot reach is said before it begins.
 ///
 /// # Errors
 /// If the folder holds another run, or the run fails or is interrupted.
@@ -72,6 +72,7 @@ pub fn train(
         },
         false => RunFolder::create(path, &header)?,
     };
+    warn_of_what_is_out_of_reach(recipe, seed, data)?;
     let job = Job {
         network: &network,
         training: &recipe.training,
@@ -83,6 +84,17 @@ pub fn train(
     };
     let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);
     Ok(Some(l0_train::run(&job, folder, &mut bar, stop)?))
+}
+
+/// Says what a training will not come to.
+///
+/// # Errors
+/// If the network cannot be made.
+pub fn warn_of_what_is_out_of_reach(recipe: &Recipe, seed: u64, data: &Dataset) -> Result<()> {
+    if let Some(doubt) = reach::doubt(recipe, data.train.len())? {
+        tracing::warn!("{} seed {seed}: {doubt}", recipe.name);
+    }
+    Ok(())
 }
 
 /// The device that the program was built for.
@@ -119,18 +131,20 @@ pub fn seeds(count: u64, listed: &[u64]) -> Result<Vec<u64>> {
     Ok(seeds)
 }
 
-/// A finished run in a line, with what must be said of its data.
-pub fn line(row: &str, seed: u64, outcome: &Outcome, data: Option<&str>) -> String {
+/// A finished run in a line, with what was asked of it and what must be said of its data.
+pub fn line(run: &Run) -> String {
+    let RunHeader { recipe, seed, outcome, data, .. } = &run.header;
     let architecture: Vec<String> = outcome.architecture.iter().map(ToString::to_string).collect();
     let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} %"));
     format!(
-        "{row} seed {seed}: error {}, {} weights {}, MACs {}, {:.0} s{}",
+        "{recipe} seed {seed}: error {}, {} weights {}, MACs {}, {:.0} s{}{}",
         percent(outcome.test_error_percent),
         if architecture.is_empty() { "all units,".into() } else { format!("{},", architecture.join("-")) },
         percent(outcome.weights_kept_percent()),
         percent(outcome.macs_kept_percent()),
         outcome.train_seconds.unwrap_or(f64::NAN),
-        data.map_or(String::new(), |caveat| format!("; data {caveat}"))
+        asked::of_run(run).map_or(String::new(), |verdict| format!("; {verdict}")),
+        data.caveat.as_ref().map_or(String::new(), |caveat| format!("; data {caveat}"))
     )
 }
 

@@ -4,13 +4,17 @@ mod jobs;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use l0_record::{Collection, DataId, Error as RecordError, Report, Run, Status, read_run, run_path};
+use anyhow::{Result, bail, ensure};
+use l0_record::{DataId, Error as RecordError, Report, Run, Status, read_run, run_path};
 
 use crate::rows::Changes;
-use crate::{Recipe, published};
+use crate::{Recipe, asked, published};
 
 pub use jobs::side_by_side;
+
+/// The exit code of a process that left a run to another one, which is still at it: EX_TEMPFAIL of sysexits.h. A scheduler
+/// is not to take the run for done.
+pub const ELSEWHERE: u8 = 75;
 
 /// One run of a sweep.
 #[derive(Debug, Clone)]
@@ -59,12 +63,12 @@ impl Point {
         })
     }
 
-    /// Whether it has reached its end.
+    /// How far it has come; `None` if it was not begun.
     ///
     /// # Errors
     /// As for [`Point::run`].
-    pub fn is_finished(&self) -> Result<bool> {
-        Ok(self.run()?.is_some_and(|run| run.header.status == Status::Finished))
+    pub fn status(&self) -> Result<Option<Status>> {
+        Ok(self.run()?.map(|run| run.header.status))
     }
 }
 
@@ -109,28 +113,49 @@ pub fn check_data(points: &[Point], data: &DataId) -> Result<()> {
     Ok(())
 }
 
+/// The one run of the list that a process is to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its index, from 0.
+    pub index: usize,
+    /// The variable of the environment that says so, if it was not the command line.
+    pub variable: Option<&'static str>,
+}
+
 /// Which run of the list this process is to make: as the command line says, or a scheduler of job arrays (Slurm,
 /// Kubernetes), all counting from 0; `None` for all of them.
 ///
 /// # Errors
-/// If the number is not one, or past the end of the list.
-pub fn index(asked: Option<usize>, environment: impl Fn(&str) -> Option<String>, runs: usize) -> Result<Option<usize>> {
+/// If the number is not one, or past the end of the list; a variable is named, for it may be one that was left over.
+pub fn chosen(
+    asked: Option<usize>,
+    environment: impl Fn(&str) -> Option<String>,
+    runs: usize,
+) -> Result<Option<Chosen>> {
     let scheduler = || {
         ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"]
             .into_iter()
             .find_map(|name| environment(name).map(|value| (name, value)))
     };
-    let index = match (asked, scheduler()) {
-        (Some(index), _) => index,
-        (None, Some((name, value))) => {
-            value.parse().with_context(|| format!("{name} is {value:?}, expected the index of a run, from 0"))?
-        }
+    let (index, variable) = match (asked, scheduler()) {
+        (Some(index), _) => (index, None),
+        (None, Some((name, value))) => match value.parse() {
+            Ok(index) => (index, Some(name)),
+            Err(_) => bail!("{name} is {value:?}, expected the index of a run, from 0; {}", way_out(name)),
+        },
         (None, None) => return Ok(None),
     };
     if index >= runs {
-        bail!("there is no run {index}: the sweep has {runs}, counted from 0 (--list shows them)");
+        let says = variable.map_or(String::new(), |name| format!(", which {name} asks for"));
+        let way_out = variable.map_or(String::new(), |name| format!("; {}", way_out(name)));
+        bail!("there is no run {index}{says}: the sweep has {runs}, counted from 0 (--list shows them){way_out}");
     }
-    Ok(Some(index))
+    Ok(Some(Chosen { index, variable }))
+}
+
+/// What helps whoever is not a task of an array.
+pub fn way_out(variable: &str) -> String {
+    format!("outside of a job array, `unset {variable}` first to make all runs")
 }
 
 /// Whether an error says that another process is at work on that very run.
@@ -143,7 +168,7 @@ pub fn is_taken(error: &anyhow::Error) -> bool {
 /// # Errors
 /// If a run cannot be read or a file not be written.
 pub fn report(title: &str, out: &Path) -> Result<Vec<PathBuf>> {
-    let collection = Collection::read(out)?;
+    let collection = asked::collection(out)?;
     let report = Report {
         title: title.into(),
         introduction: "Every run of the sweep; errors are those of the last epoch.".into(),
@@ -191,11 +216,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let point = |row: Recipe| points(&[row], &[1], root.path()).unwrap().remove(0);
         let (short, whole) = (point(row("mlp-l0").with_epochs(2)), point(row("mlp-l0")));
-        assert!(!short.is_finished().unwrap());
+        assert_eq!(short.status().unwrap(), None);
         let header = RunHeader::new("mlp-l0", 1, short.recipe.config());
         RunFolder::create(&short.path, &header).unwrap().finish(Outcome::default()).unwrap();
-        assert!(short.is_finished().unwrap());
-        let error = whole.is_finished().unwrap_err().to_string();
+        assert_eq!(short.status().unwrap(), Some(Status::Finished));
+        let error = whole.status().unwrap_err().to_string();
         assert!(error.contains("training.epochs"), "{error}");
         let data = |sha256: &str| DataId { sha256: sha256.into(), ..DataId::default() };
         let short = [short];
@@ -208,10 +233,21 @@ mod tests {
     fn a_job_array_says_which_run_is_meant() {
         let none = |_: &str| None;
         let slurm = |name: &str| (name == "SLURM_ARRAY_TASK_ID").then(|| "3".to_string());
-        assert_eq!(index(None, none, 4).unwrap(), None);
-        assert_eq!(index(None, slurm, 4).unwrap(), Some(3));
-        assert_eq!(index(Some(1), slurm, 4).unwrap(), Some(1));
-        assert!(index(None, slurm, 3).unwrap_err().to_string().contains("the sweep has 3"));
-        assert!(index(None, |_| Some("x".into()), 3).unwrap_err().to_string().contains("SLURM_ARRAY_TASK_ID is \"x\""));
+        let by = |index, variable| Some(Chosen { index, variable });
+        assert_eq!(chosen(None, none, 4).unwrap(), None);
+        assert_eq!(chosen(None, slurm, 4).unwrap(), by(3, Some("SLURM_ARRAY_TASK_ID")));
+        assert_eq!(chosen(Some(1), slurm, 4).unwrap(), by(1, None));
+        let refused = |asked, environment: &dyn Fn(&str) -> Option<String>| {
+            chosen(asked, environment, 3).unwrap_err().to_string()
+        };
+        assert_eq!(refused(Some(3), &slurm), "there is no run 3: the sweep has 3, counted from 0 (--list shows them)");
+        let left_over = refused(None, &slurm);
+        assert!(left_over.starts_with("there is no run 3, which SLURM_ARRAY_TASK_ID asks for"), "{left_over}");
+        assert!(left_over.contains("`unset SLURM_ARRAY_TASK_ID`"), "{left_over}");
+        let word = refused(None, &|_| Some("x".into()));
+        assert!(
+            word.contains("SLURM_ARRAY_TASK_ID is \"x\"") && word.contains("`unset SLURM_ARRAY_TASK_ID`"),
+            "{word}"
+        );
     }
 }

@@ -33,6 +33,14 @@ fn ok(name: &str, args: &[&str]) -> String {
     out.into_owned()
 }
 
+/// Checks that a program leaves a run to another process, in a way that a scheduler does not take for success.
+fn leaves(name: &str, args: &[&str], message: &str) {
+    let output = run(name, args);
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(75), "{name} {args:?}\n{out}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains(message), "{name} {args:?} says:\n{out}");
+}
+
 /// Checks that a program fails without a panic, and says `message`.
 fn fails(name: &str, args: &[&str], message: &str) {
     let output = run(name, args);
@@ -75,6 +83,8 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     let output = run("reproduce-mnist", &["mlp-l0", "--data", data, "--estimate"]);
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(err.starts_with(&format!(" WARN mnist is {caveat}\n")), "{err}");
+    let closed_nothing = "lambda closed 0 of 1184 gates: next to nothing";
+    assert!(said.contains(closed_nothing), "{said}");
 
     let folder = out.join("mlp-l0/seed-1");
     let read = read_run(&folder).unwrap();
@@ -88,7 +98,7 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
 
     let run_folder = folder.to_str().unwrap();
     let said = ok("export", &[run_folder, "--data", data, "--onnx"]);
-    assert!(said.contains("0 predictions changed"), "{said}");
+    assert!(said.contains("0 predictions changed") && said.contains(closed_nothing), "{said}");
     fails("export", &[run_folder, "--data", data], "compact.safetensors");
     fails("export", &[run_folder, "--data", data, "--out", "net.onnx"], "net.onnx is to be a safetensors file");
     let another = temp.path().join("another");
@@ -117,7 +127,9 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     let before = "<!-- results:start -->\n<!-- results:end -->\n";
     std::fs::write(&readme, before).unwrap();
     assert!(program("report").arg(&out).current_dir(temp.path()).output().unwrap().status.success());
-    assert!(out.join("report.html").exists() && out.join("REPORT.md").exists());
+    assert!(out.join("report.html").exists());
+    let report = std::fs::read_to_string(out.join("REPORT.md")).unwrap();
+    assert_eq!(report.matches(closed_nothing).count(), 2, "under the table and in the list of runs: {report}");
     assert_eq!(std::fs::read_to_string(&readme).unwrap(), before, "a report on another folder leaves the README alone");
     ok("report", &[out.to_str().unwrap(), "--readme", readme.to_str().unwrap()]);
     let tables = std::fs::read_to_string(readme).unwrap();
@@ -272,7 +284,14 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
     let args = ["mlp-l0", "--targets", "0.3,0.6", "--epochs", "2", "--data", data, "--out", out];
     let with = |more: &[&'static str]| [&args[..], more].concat();
 
-    assert!(ok("sweep", &with(&["--index", "1"])).contains("1 of 2 runs are finished"));
+    // ---- one run of an array, as a scheduler says; a variable that was left over is named with the way out
+    let output = program("sweep").args(args).env("SLURM_ARRAY_TASK_ID", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 of 2 runs are finished"), "{said}");
+    assert!(said.contains("as SLURM_ARRAY_TASK_ID says") && said.contains("`unset SLURM_ARRAY_TASK_ID`"), "{said}");
+    assert!(said.contains("asked 60 % of the weights, kept ") && said.contains(" %: missed\n"), "{said}");
+    let foreseen = String::from_utf8_lossy(&output.stderr);
+    assert!(foreseen.contains("out of reach (at best: asked 60 % of the weights"), "{foreseen}");
     let listed = ok("sweep", &with(&["--list"]));
     let lines: Vec<&str> = listed.lines().collect();
     assert!(lines[0].starts_with("   0  mlp-con-0.3 seed 1") && lines[0].ends_with("not begun"), "{listed}");
@@ -285,9 +304,9 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
     let finished = read_run(Path::new(out).join("mlp-con-0.6/seed-1")).unwrap().header;
     let header = RunHeader { data: finished.data, ..RunHeader::new(&other.name, 1, other.config()) };
     let lock = RunFolder::create(&path, &header).unwrap();
-    assert!(ok("sweep", &with(&["--index", "0"])).contains("mlp-con-0.3 seed 1: another process is at it"));
+    leaves("sweep", &with(&["--index", "0"]), "mlp-con-0.3 seed 1: another process is at it");
     std::fs::write(path.with_extension("log"), "what the other process said\n").unwrap();
-    assert!(ok("sweep", &with(&["--jobs", "2"])).contains("1 of 2 runs are finished"));
+    leaves("sweep", &with(&["--jobs", "2"]), "mlp-con-0.3 seed 1 is left to another process\n1 of 2 runs are finished");
     let log = std::fs::read_to_string(path.with_extension("log")).unwrap();
     assert!(log.starts_with("what the other process said\n") && log.contains("another process is at it"), "{log}");
     drop(lock);
@@ -318,4 +337,26 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
     );
     fails("sweep", &["mlp-dense", "--targets", "0.3", "--data", data], "mlp-dense has no gates");
     fails("sweep", &["mlp-12"], "no row is called \"mlp-12\"");
+}
+
+#[test]
+fn a_run_that_fails_is_a_row_and_does_not_stop_the_others() {
+    let temp = tempfile::tempdir().unwrap();
+    mnist_folder(temp.path());
+    let (data, out) = (temp.path().to_str().unwrap(), temp.path().join("sweep"));
+    let args = ["mlp-l0", "--lambdas", "1e44,0.1", "--epochs", "1", "--data", data, "--out", out.to_str().unwrap()];
+    let why = "the penalty is inf at step 1 of epoch 1; lower lambda";
+    for jobs in ["1", "2"] {
+        fails(
+            "sweep",
+            &[&args[..], &["--jobs", jobs]].concat(),
+            "error: 1 of 2 runs failed, as said above: mlp-l0-lambda-1",
+        );
+        assert_eq!(read_run(out.join("mlp-l0-lambda-0.1/seed-1")).unwrap().header.status, Status::Finished);
+        let report = std::fs::read_to_string(out.join("REPORT.md")).unwrap();
+        assert!(report.contains(&format!("failed: {why}")), "{report}");
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+    let rows = ["mlp-l0", "--lambdas", "1e44", "--seeds", "2", "--data", data, "--out", out.to_str().unwrap()];
+    fails("reproduce-mnist", &rows, "error: 2 of 2 runs failed, as said above");
 }

@@ -261,6 +261,13 @@ impl Network {
         Ok(vec![(Tensor::stack(&parts, 0)?.sum_all()? / total as f64)?])
     }
 
+    /// For each set of gates the most that its price for open weights can slope in a log α: a quarter, the steepest slope of
+    /// P(z != 0), of what a gate costs. Weight decay and the loss come on top of it.
+    pub fn steepest_price(&self, n_train: usize) -> Vec<f64> {
+        let price = |placed: &Placed| placed.placement.lambda.price(n_train, self.gated_weights());
+        self.gates.iter().map(|placed| 0.25 * price(placed) * placed.group as f64).collect()
+    }
+
     /// Holds every log α in its range; to be called after each step of the optimiser.
     ///
     /// # Errors

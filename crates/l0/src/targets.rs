@@ -18,7 +18,9 @@ impl Network {
     /// If the target of a constraint is below what the smallest such network keeps, or there is not one target for each
     /// set of gates.
     pub fn check_targets(&self, constraints: &Constraints) -> Result<()> {
-        self.check_count(constraints)?;
+        if constraints.per_layer() {
+            self.one_for_each("constraints", constraints.each().len())?;
+        }
         let least = self.smallest()?;
         for (index, constraint) in constraints.each().iter().enumerate() {
             let target = constraint.target();
@@ -31,15 +33,6 @@ impl Network {
             if target < least {
                 return Err(Error::Target { target, of, least });
             }
-        }
-        Ok(())
-    }
-
-    fn check_count(&self, constraints: &Constraints) -> Result<()> {
-        let found = constraints.each().len();
-        if constraints.per_layer() && found != self.gates.len() {
-            let expected = format!("{}, one for each set of gates", self.gates.len());
-            return Err(Error::Count { what: "constraints", found, expected });
         }
         Ok(())
     }
@@ -102,7 +95,9 @@ impl Network {
         constraints: &Constraints,
         estimator: Estimator,
     ) -> Result<Weights> {
-        self.check_count(constraints)?;
+        if constraints.per_layer() {
+            self.one_for_each("constraints", constraints.each().len())?;
+        }
         let mut within = weights.clone();
         for (index, constraint) in constraints.each().iter().enumerate() {
             let gates = if constraints.per_layer() { &self.gates[index..=index] } else { &self.gates[..] };
@@ -110,13 +105,13 @@ impl Network {
                 Ok(self.shares_left(weights, constraints, estimator)?[index] <= constraint.target())
             };
             let (mut low, mut high) = (0.0, LOG_ALPHA_RANGE.1 - LOG_ALPHA_RANGE.0);
-            let mut lowered = self.lowered(&within, gates, high)?;
+            let mut lowered = lowered_by(&within, gates, high)?;
             if holds(&within)? || !holds(&lowered)? {
                 continue;
             }
             for _ in 0..HALVINGS {
                 let middle = 0.5 * (low + high);
-                let tried = self.lowered(&within, gates, middle)?;
+                let tried = lowered_by(&within, gates, middle)?;
                 if holds(&tried)? {
                     (high, lowered) = (middle, tried);
                 } else {
@@ -131,15 +126,25 @@ impl Network {
         Ok(within)
     }
 
-    /// The same values with the log α of some gates lowered by `amount`, within their range.
-    fn lowered(&self, weights: &Weights, gates: &[Placed], amount: f64) -> Result<Weights> {
-        let names: Vec<String> = gates.iter().map(Placed::parameter).collect();
-        let (lowest, highest) = LOG_ALPHA_RANGE;
-        let lower = |(name, value): (&str, &Tensor)| match names.iter().any(|gate| gate == name) {
-            true => (value.detach() - amount)?.clamp(lowest, highest),
-            false => Ok(value.clone()),
-        };
-        Ok(weights.with(weights.iter().map(lower).collect::<candle_core::Result<Vec<Tensor>>>()?)?)
+    /// The same values with the log α of each set of gates lowered by as much as `amounts` says, within its range: what a
+    /// training that moves no further can leave, whatever it does.
+    ///
+    /// # Errors
+    /// If there are not as many amounts as sets of gates.
+    pub fn lowered(&self, weights: &Weights, amounts: &[f64]) -> Result<Weights> {
+        self.one_for_each("amounts", amounts.len())?;
+        let mut each = self.gates.iter().zip(amounts);
+        each.try_fold(weights.clone(), |weights, (gate, &by)| lowered_by(&weights, std::slice::from_ref(gate), by))
+    }
+
+    fn one_for_each(&self, what: &'static str, found: usize) -> Result<()> {
+        match self.gates.len() {
+            sets if sets == found => Ok(()),
+            sets => {
+                let expected = format!("{sets}, one for each set of gates");
+                Err(Error::Count { what, found, expected })
+            }
+        }
     }
 }
 
@@ -148,4 +153,15 @@ struct Smallest {
     /// Of each set, how many are open.
     open: Vec<usize>,
     cost: Cost,
+}
+
+/// The same values with the log α of some gates lowered by `amount`, within their range.
+fn lowered_by(weights: &Weights, gates: &[Placed], amount: f64) -> Result<Weights> {
+    let names: Vec<String> = gates.iter().map(Placed::parameter).collect();
+    let (lowest, highest) = LOG_ALPHA_RANGE;
+    let lower = |(name, value): (&str, &Tensor)| match names.iter().any(|gate| gate == name) {
+        true => (value.detach() - amount)?.clamp(lowest, highest),
+        false => Ok(value.clone()),
+    };
+    Ok(weights.with(weights.iter().map(lower).collect::<candle_core::Result<Vec<Tensor>>>()?)?)
 }

@@ -113,3 +113,32 @@ fn a_target_that_leaves_nothing_changes_nothing() {
         }
     }
 }
+
+#[test]
+fn gates_are_lowered_by_set_and_within_their_range() {
+    let network = network();
+    let (before, lowest) = (weights(&network), 0.01f32.ln());
+    let after = network.lowered(&before, &[0.5, 100.0]).unwrap();
+    let close = |found: Vec<f32>, expected: Vec<f32>| found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6);
+    assert!(close(gates(&after, "fc1.log_alpha"), (0..10).map(|i| 0.5 * i as f32 - 2.5).collect()));
+    assert!(close(gates(&after, "fc2.log_alpha"), vec![lowest; 8]));
+    let error = network.lowered(&before, &[0.5]).unwrap_err().to_string();
+    assert_eq!(error, "found 1 amounts, expected 2, one for each set of gates");
+}
+
+#[test]
+fn no_price_slopes_more_than_the_steepest() {
+    let network = network();
+    let before = weights(&network);
+    let penalty = |weights: &Weights| network.penalty(weights, 50).unwrap().unwrap().to_scalar::<f32>().unwrap();
+    let steepest = network.steepest_price(50);
+    // All ten gates of fc1 together, wherever they are, and those of fc2: (units, their bound).
+    for (units, bound, step) in [(10.0, steepest[0], [0.1, 0.0]), (8.0, steepest[1], [0.0, 0.1])] {
+        let slopes = (0..20).map(|i| {
+            let at = network.lowered(&before, &step.map(|step| step * i as f64)).unwrap();
+            f64::from(penalty(&at) - penalty(&network.lowered(&at, &step).unwrap())) / 0.1 / units
+        });
+        let most = slopes.fold(0.0, f64::max);
+        assert!(most < bound && most > 0.5 * bound, "{most}, bound {bound}");
+    }
+}

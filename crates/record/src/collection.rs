@@ -18,6 +18,9 @@ pub struct Collection {
     /// Folders of finished runs that were repeated, as someone does who reproduces a row beside ours, each with the folder of
     /// the repetition. A seed counts once: the latest run does.
     pub repeated: BTreeMap<PathBuf, PathBuf>,
+    /// What someone who knows the recipes has to say of single runs, by their folders; none on reading. It stands beside the
+    /// run in the list of runs, and under the table that it counts in.
+    pub remarks: BTreeMap<PathBuf, String>,
 }
 
 impl Collection {
@@ -26,7 +29,7 @@ impl Collection {
         let root = root.as_ref().to_path_buf();
         let runs = find_runs(&root)?.iter().map(read_run).collect::<Result<Vec<_>>>()?;
         let repeated = repeated(&runs);
-        Ok(Self { root, runs, repeated })
+        Ok(Self { root, runs, repeated, remarks: BTreeMap::new() })
     }
 
     /// Runs that differ in nothing but the seed, group by group, by recipe, without those that were repeated.
@@ -43,6 +46,17 @@ impl Collection {
         }
         give_letters(&mut groups);
         groups
+    }
+
+    /// The remarks on the finished runs of these groups, a line for each group that has some.
+    pub(crate) fn remarks_on(&self, groups: &[Group]) -> Vec<String> {
+        let remark = |run: &&Run| Some(format!("seed {}: {}", run.header.seed, self.remarks.get(&run.path)?));
+        let remarks = groups.iter().map(|group| (group.label(), group.finished().collect::<Vec<&Run>>()));
+        let remarks = remarks.map(|(label, runs)| (label, runs.iter().filter_map(remark).collect::<Vec<_>>()));
+        remarks
+            .filter(|(_, said)| !said.is_empty())
+            .map(|(label, said)| format!("{label}, {}", said.join("; ")))
+            .collect()
     }
 
     /// What a person should know about the files.

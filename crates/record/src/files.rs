@@ -1,6 +1,7 @@
 //! Writing a file so that it is there whole or not at all.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -21,16 +22,25 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(path).at("create", path)?;
+    let mut file = File::create_new(path).at("create", path)?;
     file.write_all(bytes).at("write", path)?;
     file.sync_all().at("write", path)
 }
 
-/// The name under which a file is written before it is whole; another process may be writing the same one.
+/// The name under which a file is written before it is whole. Another process may be writing the same one: random, because
+/// in containers that share a folder every process has the number 1.
 fn temporary(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
+    name.push(format!(".{:016x}.tmp", RandomState::new().hash_one(()))); // its keys are the system's random numbers
     path.with_file_name(name)
+}
+
+/// Removes a file, unless another process was first.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.at("remove", path),
+    }
 }
 
 /// Removes what killed processes left half written in a folder that nobody else writes to.
@@ -38,7 +48,7 @@ pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).at("list", folder)? {
         let path = entry.at("list", folder)?.path();
         if path.extension().is_some_and(|extension| extension == "tmp") && path.is_file() {
-            fs::remove_file(&path).at("remove", &path)?;
+            remove(&path)?;
         }
     }
     Ok(())
@@ -66,6 +76,19 @@ mod tests {
         write_atomically(&path, b"old").unwrap();
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn writers_of_one_file_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("REPORT.md");
+        let texts: Vec<String> = (0..8).map(|writer| writer.to_string().repeat(1000)).collect();
+        std::thread::scope(|scope| {
+            let write = |text: &'_ String| (0..5).for_each(|_| write_atomically(&path, text.as_bytes()).unwrap());
+            texts.iter().for_each(|text| drop(scope.spawn(move || write(text))));
+        });
+        assert!(texts.contains(&fs::read_to_string(&path).unwrap()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

@@ -93,6 +93,20 @@ fn pictures_of_runs_that_are_gone_go_with_them() {
 }
 
 #[test]
+fn many_who_write_one_report_at_once_all_succeed() {
+    let root = tempfile::tempdir().unwrap();
+    let report = made_up::report();
+    let first = write(&report, root.path());
+    for name in 0..20 {
+        // Pictures of runs that are gone, which all want to remove.
+        fs::write(root.path().join(format!("figures/{name}.svg")), file(&first, "hard-concrete.svg")).unwrap();
+    }
+    std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(|| write(&report, root.path())))));
+    assert_eq!(write(&report, root.path()), first);
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3, "REPORT.md, report.html, figures");
+}
+
+#[test]
 fn what_no_report_wrote_is_not_replaced() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("REPORT.md"), "my notes").unwrap();

@@ -1,6 +1,41 @@
 //! What can end a run.
 
+use std::fmt;
 use std::path::PathBuf;
+
+/// What must stay a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Number {
+    /// Mean cross-entropy of a batch.
+    Loss,
+    /// What open gates and large weights cost.
+    Penalty,
+    /// A value, average or moment of the gates, by its name in a checkpoint.
+    Gate(String),
+    /// Any other value, average or moment.
+    Value(String),
+}
+
+impl Number {
+    /// What helps when it is none.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Loss | Self::Value(_) => "lower the learning rate, or look at the data",
+            Self::Penalty => "lower lambda; if that is small, the weight decay or the learning rate",
+            Self::Gate(_) => "lower lambda, or the learning rate of the gates",
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loss => f.write_str("the training loss"),
+            Self::Penalty => f.write_str("the penalty"),
+            Self::Gate(name) | Self::Value(name) => f.write_str(name),
+        }
+    }
+}
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -16,10 +51,10 @@ pub enum Error {
         expected: String,
     },
     /// A quantity stopped being a number.
-    #[error("{quantity} is {value} at step {step} of epoch {epoch}; lower the learning rate, or look at the data")]
+    #[error("{quantity} is {value} at step {step} of epoch {epoch}; {advice}", advice = quantity.advice())]
     NotFinite {
         /// What it is.
-        quantity: String,
+        quantity: Number,
         /// What it became.
         value: f64,
         /// The epoch, from 1.

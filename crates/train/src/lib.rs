@@ -20,7 +20,7 @@ mod trainer;
 pub use average::Average;
 pub use checkpoint::Checkpoints;
 pub use config::{Constraint, Optimiser, Schedule, Training};
-pub use error::{Error, Result};
+pub use error::{Error, Number, Result};
 pub use evaluate::{Evaluation, evaluate};
 pub use gated::{DATA_CAVEAT, DATASET, GATED, card};
 pub use progress::{Progress, Sums};

@@ -11,7 +11,7 @@ use l0_rng::{Purpose, Stream};
 use crate::config::wrong;
 use crate::evaluate::count_wrong;
 use crate::optimiser::OptimiserState;
-use crate::{Average, Error, Progress, Result, Training};
+use crate::{Average, Error, Number, Progress, Result, Training};
 
 /// What one step came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -134,7 +134,10 @@ impl<'a> Trainer<'a> {
                     Progress { epoch, step: 0, .. } => (epoch, self.steps),
                     Progress { epoch, step, .. } => (epoch + 1, step),
                 };
-                return Err(Error::NotFinite { quantity: name, value: value.into(), epoch, step });
+                let is_gate =
+                    self.params.iter().any(|p| p.role == Role::Mask && name.ends_with(&format!(".{}", p.name)));
+                let quantity = if is_gate { Number::Gate(name) } else { Number::Value(name) };
+                return Err(Error::NotFinite { quantity, value: value.into(), epoch, step });
             }
         }
         Ok(())
@@ -202,9 +205,9 @@ impl<'a> Trainer<'a> {
             seen: batch.len() as u64,
             seconds: 0.0, // of the whole step, which is not over
         };
-        for (quantity, value) in [("the training loss", result.loss), ("the penalty", result.penalty)] {
+        for (quantity, value) in [(Number::Loss, result.loss), (Number::Penalty, result.penalty)] {
             if !value.is_finite() {
-                return Err(Error::NotFinite { quantity: quantity.into(), value, epoch: epoch + 1, step: step + 1 });
+                return Err(Error::NotFinite { quantity, value, epoch: epoch + 1, step: step + 1 });
             }
         }
 

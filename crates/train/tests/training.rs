@@ -10,7 +10,8 @@ use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
 use l0_net::{Builder, ClosedMaps};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
-    Constraint, Error, Evaluation, Finished, GATED, Job, Optimiser, Schedule, StepResult, Trainer, Training, Watch, run,
+    Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Schedule, StepResult, Trainer, Training,
+    Watch, run,
 };
 
 fn training(epochs: u64) -> Training {
@@ -247,7 +248,7 @@ fn what_is_not_a_number_never_replaces_a_good_checkpoint() {
     };
     let error = go(&mlp(), &wild, &path, None).unwrap_err();
     let Error::NotFinite { quantity, epoch: 3, step: 1, .. } = &error else { panic!("{error}") };
-    assert!(quantity.starts_with("param."), "{error}");
+    assert!(matches!(quantity, Number::Value(name) if name.starts_with("param.")), "{error}");
     assert_eq!(read_run(&path).unwrap().header.message, Some(error.to_string()));
     assert_eq!(read_run(&path).unwrap().rows.len(), 2);
     let names: Vec<_> = checkpoints(&path).iter().map(|path| path.file_stem().unwrap().to_owned()).collect();
@@ -401,6 +402,21 @@ fn an_infinite_loss_ends_the_run_and_is_recorded() {
     assert!(matches!(error, Error::NotFinite { epoch: 1, .. }), "{error}");
     let header = read_run(&path).unwrap().header;
     assert_eq!((header.status, header.message), (Status::Failed, Some(error.to_string())));
+}
+
+#[test]
+fn what_is_no_number_is_advised_with_what_helps_it() {
+    let ends = |network: &Network, training: Training, message: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let error = go(network, &training, &folder.path().join("run"), None).unwrap_err().to_string();
+        assert!(error.contains(message), "expected {message:?} in {error}");
+    };
+    let priced = |lambda| l0_mlp::l0(&l0_mlp::lenet_300_100(), &[Lambda::PerWeight(lambda)]).unwrap();
+    ends(&priced(1e44), training(1), "the penalty is inf at step 1 of epoch 1; lower lambda");
+    // A penalty that is still a number, with slopes whose squares are not.
+    ends(&priced(1e26), training(1), ".log_alpha is inf at step 10 of epoch 1; lower lambda");
+    let wild = Training { optimiser: Optimiser::adam(1e30), ..training(1) };
+    ends(&mlp(), wild, "; lower the learning rate, or look at the data");
 }
 
 #[test]

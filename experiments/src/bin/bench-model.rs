@@ -96,10 +96,9 @@ fn whole_entry(net: Net) -> Result<Entry> {
     let weights = Params::init(&net, 1, &Device::Cpu)?.detached();
     let model = Model::new(net, weights)?;
     let bytes = model.to_bytes(&l0_net::Card::default())?;
-    let file = std::env::temp_dir().join(format!("whole-{}.safetensors", std::process::id()));
-    std::fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.display()))?;
-    let memory = memory_of(&file);
-    std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    let file = tempfile::Builder::new().suffix(".safetensors").tempfile().context("cannot make a temporary file")?;
+    std::fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.path().display()))?;
+    let memory = memory_of(file.path());
     Ok(Entry { name: "the whole network".into(), model, bytes: bytes.len() as u64, error: None, memory })
 }
 

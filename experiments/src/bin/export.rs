@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use l0::Estimator;
 use l0_data::DatasetName;
-use l0_experiments::artifact;
+use l0_experiments::asked::{self, Left};
 use l0_experiments::cli::{self, DataArgs};
-use l0_experiments::say;
+use l0_experiments::{artifact, say};
 use l0_net::Existing;
 use l0_record::read_run;
 
@@ -75,6 +75,9 @@ fn export(args: &Args) -> Result<()> {
     let existing = if args.replace { Existing::Replace } else { Existing::Keep };
     compact.model.save(&out, &card, existing)?;
     say!("{}", compact.model.net.summary(&l0_net::Plan::full(&compact.model.net)))?;
+    if let Some(verdict) = asked::verdict(&header.config, &Left::of_network(&network, &weights, estimator)?) {
+        say!("{verdict}")?;
+    }
     let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
     say!("{}: {bytes} bytes, test error {:.2} %", out.display(), compact.error_percent)?;
     if let Some(onnx) = onnx {

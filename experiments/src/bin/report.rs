@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use l0_experiments::{cli, published, say};
-use l0_record::{Collection, Report, splice};
+use l0_experiments::{asked, cli, published, say};
+use l0_record::{Report, splice};
 
 /// Where runs lie unless one says otherwise.
 const RESULTS: &str = "results";
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn report(args: &Args) -> Result<()> {
-    let collection = Collection::read(&args.results)?;
+    let collection = asked::collection(&args.results)?;
     for warning in collection.warnings() {
         tracing::warn!("{warning}");
     }

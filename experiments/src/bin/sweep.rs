@@ -8,9 +8,11 @@ use anyhow::Result;
 use clap::Parser;
 use l0_data::Dataset;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
+use l0_experiments::failures::Failures;
 use l0_experiments::rows::{Changes, MOST_SEEDS};
-use l0_experiments::sweep::{self, Point, side_by_side};
+use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
 use l0_experiments::{Recipe, recipes, say, session};
+use l0_record::{Status, read_run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,9 +20,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Train one recipe at several settings and seeds.
 ///
 /// The list of runs follows from the command line alone. Finished runs are skipped, half-done ones go on, those that
-/// another process is at are left to it: give the same command again, on one machine or on many that share a folder, until
-/// all are done. In a job array (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, or --index) a process makes one run of the list.
-/// When all are finished, tables and pictures are written beside them.
+/// another process is at are left to it, and one that fails does not stop the others: give the same command again, on one
+/// machine or on many that share a folder, until all are done. In a job array (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, or
+/// --index) a process makes one run of the list. When every run has come to an end, tables and pictures are written beside
+/// them. The exit code is 0 if what was asked for is finished, 75 if another process is still at some of it, and else 1.
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true)]
 struct Args {
@@ -64,22 +67,31 @@ fn main() -> ExitCode {
     cli::main(|| run(&args))
 }
 
-fn run(args: &Args) -> Result<()> {
+fn run(args: &Args) -> Result<ExitCode> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("results/sweeps").join(&args.recipe));
     let points = sweep::points(&settings(args)?, &session::seeds(args.seeds, &[])?, &out)?;
     if args.list {
-        return list(&points);
+        list(&points)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let stop = cli::stop_on_signals()?;
-    let index = sweep::index(args.index, |name| std::env::var(name).ok(), points.len())?;
+    let chosen = sweep::chosen(args.index, |name| std::env::var(name).ok(), points.len())?;
+    let asked = chosen.map_or(&points[..], |chosen| &points[chosen.index..=chosen.index]);
+    if let Some(Chosen { index, variable: Some(name) }) = chosen {
+        let (run, runs) = (points[index].name(), points.len());
+        say!("run {index} of {runs}, {run}, as {name} says; {}", sweep::way_out(name))?;
+    }
     let data = args.data.load(points[0].recipe.data)?; // that of all: a sweep is of one recipe
     sweep::check_data(&points, &session::data_id(&data))?;
-    match index {
-        Some(index) => one(args, &points[index], &data, stop)?,
-        None if args.jobs == 1 => points.iter().try_for_each(|point| one(args, point, &data, stop))?,
-        None => side_by_side(&points, args.jobs, args.run.threads, stop)?,
-    }
-    finish(args, &points, &out)
+    let failures = match chosen {
+        None if args.jobs > 1 => side_by_side(asked, args.jobs, args.run.threads, stop)?,
+        _ => one_by_one(args, asked, &data, stop)?,
+    };
+    finish(args, &points, &out)?;
+    failures.end()?;
+    let left = asked.iter().map(Point::status).collect::<Result<Vec<_>>>()?;
+    let is_done = left.iter().all(|status| *status == Some(Status::Finished));
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(ELSEWHERE) })
 }
 
 fn settings(args: &Args) -> Result<Vec<Recipe>> {
@@ -102,31 +114,43 @@ fn list(points: &[Point]) -> Result<()> {
     Ok(())
 }
 
-/// Makes one run, unless it is made or another process is at it.
-fn one(args: &Args, point: &Point, data: &Dataset, stop: &AtomicBool) -> Result<()> {
-    if point.is_finished()? {
-        say!("{}: finished before, in {}", point.name(), point.path.display())?;
-        return Ok(());
+/// Makes the runs that are not finished; one that fails does not stop the others.
+fn one_by_one(args: &Args, points: &[Point], data: &Dataset, stop: &AtomicBool) -> Result<Failures> {
+    let mut failures = Failures::of(points.len());
+    for point in points {
+        if point.status()? == Some(Status::Finished) {
+            say!("{}: finished before, in {}", point.name(), point.path.display())?;
+            continue;
+        }
+        if let Err(error) = one(args, point, data, stop) {
+            failures.add(point.name(), error)?;
+        }
     }
+    Ok(failures)
+}
+
+/// Makes one run, unless another process is at it.
+fn one(args: &Args, point: &Point, data: &Dataset, stop: &AtomicBool) -> Result<()> {
     let done = args.run.inside(|threads| session::train(&point.recipe, point.seed, data, &point.path, threads, stop));
     match done {
-        Ok(Some(done)) => {
-            let caveat = data.caveat();
-            say!("{}", session::line(&point.recipe.name, point.seed, &done.outcome, caveat.as_deref()))?;
-        }
+        Ok(Some(_)) => say!("{}", session::line(&read_run(&point.path)?))?,
         Ok(None) => say!("{}: finished before, in {}", point.name(), point.path.display())?,
         Err(error) if sweep::is_taken(&error) => say!("{}: another process is at it", point.name())?,
-        Err(error) => return Err(error.context(point.name())),
+        Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// Tables and pictures, once every run is finished.
+/// Tables and pictures, once no run is left to be made. One that failed is a row that says so.
 fn finish(args: &Args, points: &[Point], out: &Path) -> Result<()> {
-    let finished = points.iter().map(Point::is_finished).collect::<Result<Vec<bool>>>()?;
-    let open = finished.iter().filter(|finished| !**finished).count();
-    if open > 0 {
-        say!("{} of {} runs are finished", points.len() - open, points.len())?;
+    let states = points.iter().map(Point::status).collect::<Result<Vec<Option<Status>>>>()?;
+    let count = |status| states.iter().filter(|state| **state == Some(status)).count();
+    let (finished, failed) = (count(Status::Finished), count(Status::Failed));
+    if finished < points.len() {
+        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        say!("{finished} of {} runs are finished{failed}", points.len())?;
+    }
+    if finished + failed < points.len() {
         return Ok(());
     }
     for picture in sweep::report(&format!("Sweep of {}", args.recipe), out)? {

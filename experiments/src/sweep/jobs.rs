@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use l0_record::Status;
 
-use super::Point;
+use super::{ELSEWHERE, Point};
+use crate::failures::Failures;
 use crate::progress::Jobs;
 use crate::session;
 
@@ -21,11 +22,11 @@ const GLANCE: Duration = Duration::from_millis(200);
 /// program with this command line, `--index` and `--threads` added; what it says goes into a file beside its run's folder.
 ///
 /// # Errors
-/// If a run failed, or `stop` was set: then each has saved where it stands.
-pub fn side_by_side(points: &[Point], jobs: usize, threads: Option<usize>, stop: &AtomicBool) -> Result<()> {
+/// If a folder holds a run of other settings, or `stop` was set: then each has saved where it stands.
+pub fn side_by_side(points: &[Point], jobs: usize, threads: Option<usize>, stop: &AtomicBool) -> Result<Failures> {
     let mut waiting = VecDeque::new();
     for (index, point) in points.iter().enumerate() {
-        if !point.is_finished()? {
+        if point.status()? != Some(Status::Finished) {
             waiting.push_back(index);
         }
     }
@@ -33,7 +34,7 @@ pub fn side_by_side(points: &[Point], jobs: usize, threads: Option<usize>, stop:
     let threads = threads.unwrap_or_else(|| (cores / jobs).max(1));
     let mut bar = Jobs::new(points.len() as u64, (points.len() - waiting.len()) as u64);
     let mut running: Vec<Job> = Vec::new();
-    let mut failed = Vec::new();
+    let mut failures = Failures::of(points.len());
     let mut told = false;
     while !running.is_empty() || !waiting.is_empty() {
         if stop.load(Ordering::Relaxed) {
@@ -47,18 +48,19 @@ pub fn side_by_side(points: &[Point], jobs: usize, threads: Option<usize>, stop:
         {
             match Job::start(&points[index], index, threads) {
                 Ok(job) => running.push(job),
-                Err(error) => failed.push(format!("{}: {error:#}", points[index].name())),
+                Err(error) => bar.aside(|| failures.add(points[index].name(), error))?,
             }
         }
         std::thread::sleep(GLANCE);
         let mut still = Vec::with_capacity(running.len());
         for mut job in running {
-            // One that cannot be looked after is told at the end: the others are still at work.
-            match job.end().unwrap_or_else(|error| Some(End::Bad(format!("{}: {error:#}", job.point.name())))) {
+            // One that cannot be looked after has failed: the others are still at work.
+            match job.end().unwrap_or_else(|error| Some(End::Bad(error))) {
                 None => still.push(job),
                 Some(End::Good(said)) => bar.finished(&said),
-                Some(End::Bad(said)) if !told => failed.push(said),
-                Some(End::Bad(said) | End::Elsewhere(said)) => bar.line(&said),
+                Some(End::Elsewhere(said)) => bar.line(&said),
+                Some(End::Bad(error)) if told => bar.line(&format!("{}: {error:#}", job.point.name())),
+                Some(End::Bad(error)) => bar.aside(|| failures.add(job.point.name(), error))?,
             }
         }
         running = still;
@@ -67,8 +69,7 @@ pub fn side_by_side(points: &[Point], jobs: usize, threads: Option<usize>, stop:
     if told {
         bail!("interrupted; the same command goes on where it stopped");
     }
-    ensure!(failed.is_empty(), "not every run came to its end: {}", failed.join("; "));
-    Ok(())
+    Ok(failures)
 }
 
 /// A process at work on a run.
@@ -78,14 +79,14 @@ struct Job<'a> {
     log: PathBuf,
 }
 
-/// How a process ended, in a line.
+/// How a process ended.
 enum End {
     /// The run is finished.
     Good(String),
     /// Another process is at it, or was first.
     Elsewhere(String),
-    /// The run is not finished.
-    Bad(String),
+    /// The run is not finished, for this reason.
+    Bad(Error),
 }
 
 impl<'a> Job<'a> {
@@ -126,16 +127,23 @@ impl<'a> Job<'a> {
         let status = self.child.try_wait().with_context(|| format!("cannot wait for {name}"))?;
         let Some(status) = status else { return Ok(None) };
         Ok(Some(match self.point.run()? {
-            Some(run) if run.header.status == Status::Finished => {
-                let caveat = run.header.data.caveat.as_deref();
-                End::Good(session::line(&self.point.recipe.name, self.point.seed, &run.header.outcome, caveat))
+            Some(run) if run.header.status == Status::Finished => End::Good(session::line(&run)),
+            _ if status.code() == Some(ELSEWHERE.into()) => {
+                End::Elsewhere(format!("{name} is left to another process"))
             }
-            _ if status.success() => End::Elsewhere(format!("{name} is left to another process")),
             Some(run) if run.header.status == Status::Interrupted => {
-                End::Bad(format!("{name} was interrupted, {} epochs are saved", run.rows.len()))
+                End::Bad(anyhow!("it was interrupted, {} epochs are saved", run.rows.len()))
             }
-            _ => End::Bad(format!("{name} ended with {status}, see {}", self.log.display())),
+            _ => End::Bad(anyhow!("{}; see {}", self.reason(status), self.log.display())),
         }))
+    }
+
+    /// Why the process failed: the error it ended with, or its status if it was not given the time to say one.
+    fn reason(&self, status: ExitStatus) -> String {
+        let log = if status.code() == Some(1) { std::fs::read(&self.log).unwrap_or_default() } else { Vec::new() };
+        let log = String::from_utf8_lossy(&log);
+        let last = log.lines().rev().find_map(|line| line.strip_prefix("error: "));
+        last.map_or(format!("it ended with {status}"), str::to_string)
     }
 
     fn state(&self) -> String {

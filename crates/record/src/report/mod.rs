@@ -114,7 +114,7 @@ impl Report {
             let path = entry.at("list", pictures)?.path();
             let is_stale = path.extension().is_some_and(|extension| extension == "svg") && !current.contains(&path);
             if is_stale && fs::read(&path).is_ok_and(|bytes| bytes.starts_with(own.as_bytes())) {
-                fs::remove_file(&path).at("remove", &path)?;
+                files::remove(&path)?;
             }
         }
         Ok(())
@@ -135,7 +135,7 @@ impl Report {
         }
         let section = |network: String| {
             let of_network = groups.iter().filter(|group| group.header().network == network);
-            self.section(of_network.cloned().collect(), network)
+            self.section(collection, of_network.cloned().collect(), network)
         };
         let sections = networks.into_iter().map(section).filter(|section| !section.groups.is_empty());
         let mut sections: Vec<Section> = sections.collect();
@@ -143,7 +143,7 @@ impl Report {
         sections
     }
 
-    fn section<'a>(&self, groups: Vec<Group<'a>>, network: String) -> Section<'a> {
+    fn section<'a>(&self, collection: &Collection, groups: Vec<Group<'a>>, network: String) -> Section<'a> {
         let shared = [
             figures::pareto(&network, &groups, &self.references),
             figures::errors(&network, &groups),
@@ -156,7 +156,7 @@ impl Report {
         let figures = all.filter(|figure| !figure.is_empty()).collect();
         let sources = tables::sources(&network, &groups, &self.references).into_iter().enumerate();
         let sources = sources.map(|(index, source)| format!("{} {source}", tables::note_sign(index)));
-        let notes = sources.chain(notes(&groups)).collect();
+        let notes = sources.chain(notes(&groups)).chain(collection.remarks_on(&groups)).collect();
         Section { network, groups, notes, figures }
     }
 }

@@ -184,10 +184,8 @@ fn status(collection: &Collection, run: &Run) -> String {
     if let Some(later) = collection.repeated.get(&run.path) {
         word += &format!(", repeated in {}", below(collection, later));
     }
-    match header.caveat() {
-        Some(caveat) => format!("{word}; {caveat}"),
-        None => word,
-    }
+    let remark = collection.remarks.get(&run.path).cloned();
+    std::iter::once(word).chain(remark).chain(header.caveat()).collect::<Vec<_>>().join("; ")
 }
 
 /// The machines of all runs, each once.
