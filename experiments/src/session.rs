@@ -151,7 +151,7 @@ pub fn line(run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use l0_data::Digits;
-    use l0_record::{Collection, Report};
+    use l0_record::{Collection, Outcome, Report};
 
     use super::*;
     use crate::{published, recipes};
