@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use l0_data::{Dataset, Feed};
+use l0_data::{Batch, Dataset, Feed};
 use l0_train::Trainer;
 
 use crate::{Recipe, session};
@@ -36,15 +36,15 @@ impl Estimate {
         ensure!(!data.train.is_empty(), "there is no training image");
         let (network, device) = (row.model.network()?, session::device()?);
         let mut trainer = Trainer::new(&network, &row.training, data.train.len(), 0, &device)?;
-        let batch = row.training.batch_size;
+        let batch = row.training.batch_size.min(data.train.len());
         let mut images = FEW.min(batch);
         let step = loop {
             let feed = Feed::new(&data.train, row.data.normalise(), images, &device)?.augment(row.data.augment());
-            let mut batches = (0..).flat_map(|epoch| feed.epoch(0, epoch)); // few images may make few batches an epoch
+            let mut batches = whole_batches(&feed, images);
             let mut timed = || -> Result<Duration> {
-                let images = batches.next().context("there is no training image")??;
+                let batch = batches.next().context("there is no training image")??;
                 let begin = Instant::now();
-                trainer.step(&images, 0, 0)?;
+                trainer.step(&batch, 0, 0)?;
                 Ok(begin.elapsed())
             };
             timed()?; // the first one finds cold caches
@@ -57,9 +57,16 @@ impl Estimate {
         };
         let epochs = row.training.epochs;
         let steps = epochs * data.train.len().div_ceil(batch) as u64;
-        let evaluations = epochs as f64 * data.test.len() as f64 / batch as f64 * EVALUATION;
-        Ok(Self { step, steps, total: step.mul_f64(steps as f64 + evaluations) })
+        let images = data.train.len() as f64 + data.test.len() as f64 * EVALUATION;
+        Ok(Self { step, steps, total: step.mul_f64(epochs as f64 * images / batch as f64) })
     }
+}
+
+/// The batches of so many images, from as many epochs as it takes: the last one of an epoch may have fewer, and its step
+/// take a fraction of the time.
+fn whole_batches<'a>(feed: &'a Feed, images: usize) -> impl Iterator<Item = l0_data::Result<Batch>> + 'a {
+    let batches = (0..).flat_map(|epoch| feed.epoch(0, epoch));
+    batches.filter(move |batch| batch.as_ref().map_or(true, |batch| batch.len() == images))
 }
 
 impl fmt::Display for Estimate {
@@ -85,6 +92,26 @@ mod tests {
         let row = crate::recipes::quickstart();
         let data = l0_data::Digits { train: 5, test: 3, seed: 1 }.draw().unwrap();
         assert_eq!(Estimate::of(&row, &data).unwrap().steps, row.training.epochs);
+    }
+
+    #[test]
+    fn the_smaller_batch_at_the_end_of_an_epoch_is_not_timed() {
+        let data = l0_data::Digits { train: 5, test: 1, seed: 1 }.draw().unwrap();
+        let sizes = |images: usize| -> Vec<usize> {
+            let feed = Feed::new(&data.train, l0_data::Normalise::unit(), images, &candle_core::Device::Cpu).unwrap();
+            whole_batches(&feed, images).take(4).map(|batch| batch.unwrap().len()).collect()
+        };
+        assert_eq!((sizes(3), sizes(4), sizes(5)), (vec![3; 4], vec![4; 4], vec![5; 4]));
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_data_is_all_of_it() {
+        let mut row = crate::recipes::quickstart();
+        row.training.batch_size = 1_000_000;
+        let data = l0_data::Digits { train: 5, test: 3, seed: 1 }.draw().unwrap();
+        let Estimate { step, steps, total } = Estimate::of(&row, &data).unwrap();
+        assert_eq!(steps, row.training.epochs);
+        assert_eq!(total, step.mul_f64(steps as f64 * 6.0 / 5.0));
     }
 
     #[test]
