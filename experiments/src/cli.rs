@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use clap::Args;
 use l0_data::{Dataset, DatasetName, Source};
+use l0_record::without_backtrace;
 use tracing_subscriber::EnvFilter;
 
 use crate::progress::Downloads;
@@ -125,8 +126,11 @@ pub fn stop_on_signals() -> Result<&'static AtomicBool> {
     Ok(&STOP)
 }
 
-/// Runs a program's `main`: logs on standard error (RUST_LOG sets what), an error as one line and exit code 1. The exit code
-/// is 0 otherwise, or that which `body` chose.
+/// Runs a program's `main`: logs on standard error (RUST_LOG sets what), an error as its message and exit code 1. The exit
+/// code is 0 otherwise, or that which `body` chose.
+///
+/// RUST_BACKTRACE shows where a program panicked, which is a fault of the program. An error is mostly one of what it was
+/// given: its message comes with a backtrace only where RUST_LIB_BACKTRACE asks for that of errors.
 pub fn main<T: Termination>(body: impl FnOnce() -> Result<T>) -> ExitCode {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,l0_train=info,l0_experiments=info"));
@@ -140,15 +144,30 @@ pub fn main<T: Termination>(body: impl FnOnce() -> Result<T>) -> ExitCode {
     match body() {
         Ok(done) => done.report(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let asked = std::env::var("RUST_LIB_BACKTRACE").is_ok_and(|value| value != "0");
+            eprintln!("error: {}", said(&error, asked));
             ExitCode::FAILURE
         }
     }
 }
 
+/// What an error and its causes say.
+fn said(error: &anyhow::Error, with_backtrace: bool) -> String {
+    let all = format!("{error:#}");
+    if with_backtrace { all } else { without_backtrace(&all) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_shows_its_backtrace_only_where_that_is_asked_for() {
+        let trace = std::backtrace::Backtrace::force_capture();
+        let error = anyhow::anyhow!("found 2 densities\n{trace}").context("the run in x");
+        assert_eq!(said(&error, false), "the run in x: found 2 densities");
+        assert!(said(&error, true).lines().count() > 5);
+    }
 
     #[test]
     fn a_variable_is_on_in_the_words_of_the_hub() {

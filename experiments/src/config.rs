@@ -1,5 +1,7 @@
 //! Recipes as files: `--print-config` writes one, `--config` reads it back, and a mistake is named with its line.
 
+mod unread;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -55,6 +57,9 @@ pub fn read(path: &Path) -> Result<Recipe> {
 pub fn parse(bytes: &[u8]) -> Result<Recipe> {
     let text = std::str::from_utf8(bytes).context("is not text in UTF-8")?;
     let file: File = toml::from_str(text).map_err(|error| anyhow::anyhow!(explained(text, &error)))?;
+    if let Some(unread) = unread::first(text, &file) {
+        bail!("{}", unread.explained(text));
+    }
     let recipe = Recipe {
         title: file.title.unwrap_or_else(|| file.name.clone()),
         name: file.name,
@@ -103,8 +108,16 @@ pub fn of_run(header: &RunHeader) -> Result<Recipe> {
     Ok(recipe)
 }
 
+/// How serde and toml say that a table has a key beside the one that is a choice.
+const SECOND_CHOICE: [&str; 2] = ["map with a single key", "wanted exactly 1 element"];
+
 /// What is wrong and in which line; of an unknown key or word also which known one is the nearest.
 fn explained(text: &str, error: &toml::de::Error) -> String {
+    if SECOND_CHOICE.iter().any(|words| error.message().contains(words))
+        && let Some(unread) = unread::too_many::<File>(text)
+    {
+        return unread.explained(text);
+    }
     let mut message = error.message().trim().replace('\n', ", ");
     for kind in ["u64", "usize", "u32"] {
         message = message.replace(&format!("expected {kind}"), "expected a whole number of 0 or more");
@@ -118,13 +131,17 @@ fn explained(text: &str, error: &toml::de::Error) -> String {
     }
     // The place of a key in a table that is read twice is that of the table: then look for the key itself from there on.
     let start = error.span().map_or(0, |span| span.start);
-    let of_span = text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+    let of_span = lines_before(text, start);
     let key_of = |line: &'_ str| {
         line.trim_start_matches([' ', '\t', '[']).split([' ', '\t', '=', ']', '.']).next() == quoted.first().copied()
     };
     let of_key = || text.lines().skip(of_span).position(key_of).map(|lines| of_span + lines);
     let line = if is_unknown { of_key() } else { None }.unwrap_or(of_span);
     format!("line {}: {message}", line + 1)
+}
+
+fn lines_before(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|&byte| byte == b'\n').count()
 }
 
 fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
@@ -214,6 +231,46 @@ mod tests {
         refused(&edited("\"mnist\"", "\"mnits\""), "known are mnist, cifar10");
         refused("name = ", "line 1: ");
         refused(&edited("epochs = 200", ""), "missing field `epochs`");
+    }
+
+    /// Every place of a recipe where a key can stand, as the table before it; `None` for the first one.
+    fn tables(text: &str) -> Vec<Option<&str>> {
+        let headed = text.lines().filter(|line| line.starts_with('[')).map(Some);
+        std::iter::once(None).chain(headed).collect()
+    }
+
+    #[test]
+    fn a_key_that_nothing_reads_is_refused_in_every_table_of_every_recipe() {
+        for recipe in recipes::all() {
+            let text = print(&Recipe { name: "mine".into(), ..recipe }).unwrap();
+            for table in tables(&text) {
+                let at = table.map_or(0, |table| text.find(table).unwrap() + table.len() + 1);
+                let (before, after) = text.split_at(at);
+                let line = before.lines().count() + 1;
+                refused(
+                    &format!("{before}nonsense = 1 # it is\n{after}"),
+                    &format!("line {line}: unknown field `nonsense`"),
+                );
+                let deep = format!("{before}nonsense = {{ kind = \"steps\", after = [1] }}\n{after}");
+                refused(&deep, &format!("line {line}: unknown field `nonsense`"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_kind_comes_with_the_known_one_and_a_setting_at_its_usual_value_is_read() {
+        let text = edited(
+            "[training.schedule]\nkind = \"constant\"",
+            "[training.schedule]\nkind = \"constant\"\nfactor = 0.1",
+        );
+        let line = text.lines().count();
+        refused(&text, &format!("line {line}: unknown field `factor`, expected `kind`; did you mean `kind`?"));
+        let all = recipes::all();
+        let wrn = all.iter().find(|recipe| recipe.name == "wrn-16-1-l0-gates").unwrap().clone();
+        let printed = print(&Recipe { name: "mine".into(), ..wrn }).unwrap().replace("l2 = \"detached\"\n", "");
+        let usual = printed.replacen("[model]\n", "[model]\nl2 = \"attached\"\n", 1);
+        assert!(!printed.contains("l2 = ") && usual.contains("l2 = \"attached\""), "{usual}");
+        assert_eq!(parse(usual.as_bytes()).unwrap(), parse(printed.as_bytes()).unwrap());
     }
 
     #[test]

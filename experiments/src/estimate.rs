@@ -59,8 +59,8 @@ impl Estimate {
         };
         let epochs = row.training.epochs;
         let steps = epochs * data.train.len().div_ceil(batch) as u64;
-        let evaluations = epochs as f64 * data.test.len() as f64 / batch as f64 * EVALUATION;
-        Ok(Self { step, steps, total: step.mul_f64(steps as f64 + evaluations) })
+        let images = data.train.len() as f64 + data.test.len() as f64 * EVALUATION;
+        Ok(Self { step, steps, total: step.mul_f64(epochs as f64 * images / batch as f64) })
     }
 }
 
@@ -96,11 +96,23 @@ mod tests {
     }
 
     #[test]
-    fn the_last_batch_of_an_epoch_is_not_taken_for_a_whole_one() {
-        let data = l0_data::Digits { train: 9, test: 3, seed: 1 }.draw().unwrap();
-        let feed = Feed::new(&data.train, l0_data::Normalise::unit(), 4, &candle_core::Device::Cpu).unwrap();
-        assert!(feed.epoch(0, 0).any(|batch| batch.unwrap().len() == 1));
-        assert!(whole_batches(&feed, 4).take(5).all(|batch| batch.unwrap().len() == 4));
+    fn the_smaller_batch_at_the_end_of_an_epoch_is_not_timed() {
+        let data = l0_data::Digits { train: 5, test: 1, seed: 1 }.draw().unwrap();
+        let sizes = |images: usize| -> Vec<usize> {
+            let feed = Feed::new(&data.train, l0_data::Normalise::unit(), images, &candle_core::Device::Cpu).unwrap();
+            whole_batches(&feed, images).take(4).map(|batch| batch.unwrap().len()).collect()
+        };
+        assert_eq!((sizes(3), sizes(4), sizes(5)), (vec![3; 4], vec![4; 4], vec![5; 4]));
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_data_is_all_of_it() {
+        let mut row = crate::recipes::quickstart();
+        row.training.batch_size = 1_000_000;
+        let data = l0_data::Digits { train: 5, test: 3, seed: 1 }.draw().unwrap();
+        let Estimate { step, steps, total } = Estimate::of(&row, &data).unwrap();
+        assert_eq!(steps, row.training.epochs);
+        assert_eq!(total, step.mul_f64(steps as f64 * 6.0 / 5.0));
     }
 
     #[test]

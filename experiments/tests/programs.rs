@@ -253,6 +253,13 @@ fn the_network_that_comes_with_the_program_reads_digits() {
     let right = said.lines().zip(digits.test.labels()).filter(|(line, label)| guess(line) == Some(**label)).count();
     // It was trained on handwriting, and drawn digits are another thing: far better than chance is what can be asked.
     assert!(right > 80, "{right} of 200");
+    // Black on white they are the same digits, and the program says what it did.
+    let mut idx = Idx::parse(&std::fs::read(&pictures).unwrap(), 3, &pictures).unwrap();
+    idx.data.iter_mut().for_each(|pixel| *pixel = 255 - *pixel);
+    std::fs::write(&pictures, idx.to_bytes()).unwrap();
+    let inverted = ok("predict", &[pictures.to_str().unwrap()]);
+    assert_eq!(inverted.replace("  [inverted: light and dark exchanged]", ""), said);
+    assert_eq!(inverted.matches("[inverted").count(), 200);
 }
 
 #[test]
@@ -263,6 +270,10 @@ fn mistakes_end_in_an_error_that_says_what_to_do() {
     fails("reproduce-mnist", &["mlp-l0", "--data", empty], "does not hold mnist: looked for train-images-idx3-ubyte");
     fails("reproduce-mnist", &["mlp-l0", "--data", "/nowhere"], "/nowhere");
     fails("reproduce-mnist", &["--epochs", "0"], "0 is not in 1..");
+    let mut traced = program("reproduce-mnist");
+    traced.args(["mlp-l0", "--targets", "1,1"]).env("RUST_BACKTRACE", "1").env_remove("RUST_LIB_BACKTRACE");
+    let said = String::from_utf8(traced.output().unwrap().stderr).unwrap();
+    assert_eq!(said, "error: found 2 target densities, expected 3\n", "a mistake is no place in the program");
     fails("reproduce-mnist", &["--threads", "0"], "--threads is 0, expected 1 or more");
     fails("export", &[empty], "run.json");
     fails("verify", &["/nowhere.safetensors"], "/nowhere.safetensors");

@@ -3,13 +3,18 @@
 
 use std::io::Cursor;
 
-use l0_experiments::picture;
+use l0_data::DatasetName;
+use l0_experiments::picture::{self, Invert};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    for shape in [(1, 28, 28), (3, 32, 32)] {
-        if let Ok(pixels) = picture::decode(Cursor::new(bytes), shape) {
-            assert_eq!(pixels.len(), shape.0 * shape.1 * shape.2);
+    for dataset in [DatasetName::Mnist, DatasetName::Cifar10] {
+        let shape = dataset.shape();
+        if let Ok(picture) = picture::decode(Cursor::new(bytes), shape) {
+            assert_eq!(picture.pixels.len(), shape.0 * shape.1 * shape.2);
+            if let Ok(reading) = picture.reading(dataset, Invert::Auto) {
+                assert_eq!(reading.pixels.len(), picture.pixels.len());
+            }
         }
     }
 });

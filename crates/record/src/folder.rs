@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::compare::{check_same, settled};
 use crate::error::At;
 use crate::{EpochRow, Error, Named, Outcome, Result, Resumed, RunHeader, Status};
-use crate::{files, read, tensorboard, time};
+use crate::{files, read, tensorboard, time, without_backtrace};
 
 pub(crate) const HEADER: &str = "run.json";
 pub(crate) const METRICS: &str = "metrics.jsonl";
@@ -136,9 +136,9 @@ impl RunFolder {
         self.end(Status::Finished, None, outcome)
     }
 
-    /// The run stopped on an error; `message` goes into its header.
-    pub fn fail(self, message: impl Into<String>) -> Result<RunHeader> {
-        self.end(Status::Failed, Some(message.into()), Outcome::default())
+    /// The run stopped on an error; `message` goes into its header, without a backtrace that a library put into it.
+    pub fn fail(self, message: impl AsRef<str>) -> Result<RunHeader> {
+        self.end(Status::Failed, Some(without_backtrace(message.as_ref())), Outcome::default())
     }
 
     /// The run was asked to stop; it can be resumed.

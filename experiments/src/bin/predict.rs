@@ -7,13 +7,15 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use clap::Parser;
 use l0_data::DatasetName;
+use l0_experiments::picture::Invert;
 use l0_experiments::{artifact, cli, picture, say};
 use l0_infer::Engine;
 use l0_net::{Model, Shape};
 
 /// Classify pictures with a compact network: class and probabilities.
 ///
-/// Digits are white on black, as in MNIST.
+/// Digits are light on black, as in MNIST. A picture that is dark on light is inverted, transparent parts become black, and
+/// what was done, or speaks against believing the answer, is said behind it.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -27,6 +29,9 @@ struct Args {
     /// was made for.
     #[arg(long)]
     dataset: Option<DatasetName>,
+    /// Exchange light and dark: where a picture of a digit is dark on light, always, or never.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Invert::Auto)]
+    invert: Invert,
 }
 
 fn main() -> ExitCode {
@@ -42,14 +47,17 @@ fn predict(args: &Args) -> Result<()> {
     let Shape::Image(c, h, w) = model.net.shape(0) else {
         anyhow::bail!("the network reads {}, not images", model.net.shape(0));
     };
-    let normalise = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?.normalise();
+    let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
     let mut engine = Engine::new(&model.net, &model.weights)?;
     for path in &args.images {
-        for (name, pixels) in picture::read(path, (c, h, w))? {
-            let split = l0_data::Split::new(pixels, vec![0], (c, h, w), 1)?;
-            let batch = split.batch(&[0], &normalise, None, &Device::Cpu)?;
+        for (name, picture) in picture::read(path, (c, h, w))? {
+            let reading = picture.reading(dataset, args.invert).with_context(|| name.clone())?;
+            let split = l0_data::Split::new(reading.pixels, vec![0], (c, h, w), 1)?;
+            let batch = split.batch(&[0], &dataset.normalise(), None, &Device::Cpu)?;
             let logits = engine.run(&batch.images.flatten_all()?.to_vec1::<f32>()?, 1)?.to_vec();
-            say!("{}", line(&name, &logits)?)?;
+            let notes = reading.notes.join("; ");
+            let notes = if notes.is_empty() { notes } else { format!("  [{notes}]") };
+            say!("{}{notes}", line(&name, &logits)?)?;
         }
     }
     Ok(())
