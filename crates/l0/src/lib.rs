@@ -76,3 +76,8 @@ pub use linear::{L0Linear, l0_linear};
 pub use network::{Gates, Network, Pruned};
 pub use penalty::{L2, Lambda, Penalty};
 pub use placement::{Placement, Side, per_layer};
+
+// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -62,3 +62,8 @@ pub use net::{Net, Node, NodeId, Space, SpaceId};
 pub use onnx::{OnnxAbout, to_onnx};
 pub use params::{Param, Params, Role, Weights};
 pub use plan::{Plan, Unit};
+
+// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -62,3 +62,8 @@ pub struct BatchNormed {
     /// Variance of each channel over the batch without Bessel's correction, (c,), detached.
     pub var: candle_core::Tensor,
 }
+
+// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

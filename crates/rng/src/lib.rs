@@ -162,3 +162,8 @@ mod tests {
         assert!(order.iter().enumerate().all(|(i, &o)| i == o as usize));
     }
 }
+
+// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
