@@ -49,6 +49,14 @@ pub enum Error {
         /// What it holds.
         found: candle_core::DType,
     },
+    /// A value that is no number, or too large for f32.
+    #[error("{name:?} holds {found} as f32, expected finite numbers; look at the training that it comes from")]
+    NotFinite {
+        /// What the tensor is.
+        name: String,
+        /// The first such value.
+        found: f32,
+    },
     /// A batch without examples.
     #[error("the batch has shape {0:?}, expected one example or more")]
     EmptyBatch(Vec<usize>),
