@@ -67,7 +67,7 @@ impl Placed {
             Side::Input => (net.space(input), inputs, outputs * kernel),
             Side::Output => (net.space(node), outputs, inputs * kernel + usize::from(bias)),
         };
-        if space == net.space(net.output()) {
+        if is_output(net, space) {
             let problem =
                 "its gates are on the outputs of the network, none of which can be left out; gate what it reads";
             return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem: problem.into() }.into());
@@ -92,6 +92,16 @@ impl Placed {
             Side::Output => vec![(part("weight")?, 0)],
         })
     }
+}
+
+/// Whether the units of a space are outputs of the network, or become some one by one, under whatever space.
+fn is_output(net: &Net, space: SpaceId) -> bool {
+    let back = |&id: &NodeId| match (&net.node(id).layer, net.node(id).inputs.as_slice()) {
+        (Layer::Linear { .. } | Layer::Conv2d { .. }, _) => None,
+        (_, &[input]) => Some(input),
+        _ => None,
+    };
+    std::iter::successors(Some(net.output()), back).any(|id| net.space(id) == space)
 }
 
 /// `values` for each of `layers` layers: one for all, or as many as there are layers.

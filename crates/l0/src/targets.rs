@@ -6,7 +6,7 @@ use l0_net::{Cost, Mask, Masks, Plan, Weights};
 
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::placement::Placed;
-use crate::{Constraints, Error, Estimator, Network, Quantity, Result};
+use crate::{Constraint, Constraints, Error, Estimator, Network, Quantity, Result};
 
 /// Halvings of a range of log α of 9.2 until what is left is less than gates differ by.
 const HALVINGS: usize = 30;
@@ -19,34 +19,52 @@ impl Network {
     /// set of gates.
     pub fn check_targets(&self, constraints: &Constraints) -> Result<()> {
         if constraints.per_layer() {
-            self.one_for_each("constraints", constraints.each().len())?;
+            return self.check_each(constraints);
         }
-        let least = self.smallest()?;
-        for (index, constraint) in constraints.each().iter().enumerate() {
-            let target = constraint.target();
-            let (of, least) = if constraints.per_layer() {
-                let (open, placed) = (least.open[index], &self.gates[index]);
-                (format!("gates of {:?}", placed.placement.layer), open as f64 / placed.units as f64)
-            } else {
-                (constraints.quantity.to_string(), self.share(&least.cost, constraints.quantity))
-            };
-            if target < least {
-                return Err(Error::Target { target, of, least });
+        let least = self.smallest(constraints.quantity)?;
+        match constraints.each().iter().map(Constraint::target).find(|&target| target < least) {
+            Some(target) => Err(Error::Target { target, of: constraints.quantity.to_string(), least }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks targets of layers: those below one gate close all of theirs, which other branches may make up for.
+    fn check_each(&self, constraints: &Constraints) -> Result<()> {
+        self.one_for_each("constraints", constraints.each().len())?;
+        let mut open = vec![1; self.gates.len()];
+        for (index, (placed, constraint)) in self.gates.iter().zip(constraints.each()).enumerate() {
+            let (target, least) = (constraint.target(), 1.0 / placed.units as f64);
+            open[index] = usize::from(target >= least);
+            if open[index] == 0 && self.is_constant(&self.first_open(&open)?) {
+                return Err(Error::Target { target, of: format!("gates of {:?}", placed.placement.layer), least });
             }
         }
         Ok(())
     }
 
-    /// A network with as few open gates as keep its output from being constant: of each set the first gate, or none.
-    fn smallest(&self) -> Result<Smallest> {
+    /// The share of a network with as few open gates as keep its output from being constant: of each set the first gate,
+    /// or none. Of branches that can stand for each other, the dearest are closed first.
+    fn smallest(&self, quantity: Quantity) -> Result<f64> {
         let mut open = vec![1; self.gates.len()];
-        for index in 0..open.len() {
-            open[index] = 0;
-            if self.first_open(&open)?.kept(self.net.output()).is_empty() {
-                open[index] = 1;
+        let mut least = self.share(&self.net.cost_of(&self.first_open(&open)?), quantity);
+        loop {
+            let mut cheapest: Option<(usize, f64)> = None;
+            for index in (0..open.len()).filter(|&index| open[index] == 1) {
+                let mut tried = open.clone();
+                tried[index] = 0;
+                let plan = self.first_open(&tried)?;
+                let share = self.share(&self.net.cost_of(&plan), quantity);
+                if !self.is_constant(&plan) && cheapest.is_none_or(|(_, other)| share < other) {
+                    cheapest = Some((index, share));
+                }
             }
+            let Some((index, share)) = cheapest else { return Ok(least) };
+            (open[index], least) = (0, share);
         }
-        Ok(Smallest { cost: self.net.cost_of(&self.first_open(&open)?), open })
+    }
+
+    fn is_constant(&self, plan: &Plan) -> bool {
+        plan.kept(self.net.output()).is_empty()
     }
 
     /// What is left with the first so many gates of each set open.
@@ -146,13 +164,6 @@ impl Network {
             }
         }
     }
-}
-
-/// The fewest gates that a network can do with.
-struct Smallest {
-    /// Of each set, how many are open.
-    open: Vec<usize>,
-    cost: Cost,
 }
 
 /// The same values with the log α of some gates lowered by `amount`, within their range.

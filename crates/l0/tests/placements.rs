@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use l0::{Lambda, Network, Placement, Side};
-use l0_net::{Builder, Net};
+use l0_net::{Builder, Layer, Net};
 
 fn net() -> Net {
     let mut b = Builder::image("image", 1, 4, 4);
@@ -11,14 +11,11 @@ fn net() -> Net {
 }
 
 fn gated(placements: &[(&str, Side)]) -> l0::Result<Network> {
-    let placement = |&(layer, side): &(&str, Side)| Placement {
-        layer: layer.into(),
-        side,
-        droprate_init: 0.5,
-        lambda: Lambda::PerWeight(0.1),
-        weight_decay: 0.0,
-    };
-    Network::new(net(), &placements.iter().map(placement).collect::<Vec<_>>())
+    Network::new(net(), &placements.iter().map(|&(layer, side)| placement(layer, side)).collect::<Vec<_>>())
+}
+
+fn placement(layer: &str, side: Side) -> Placement {
+    Placement { layer: layer.into(), side, droprate_init: 0.5, lambda: Lambda::PerWeight(0.1), weight_decay: 0.0 }
 }
 
 #[test]
@@ -42,6 +39,21 @@ fn every_space_and_every_layer_has_one_set() {
 fn the_outputs_of_a_network_have_no_gates() {
     let error = gated(&[("fc", Side::Output)]).unwrap_err().to_string();
     assert!(error.starts_with("node \"fc\": its gates are on the outputs of the network"), "{error}");
+
+    // Behind layers that hand units on one by one, outputs are in a space of another name.
+    let ends: [fn(&mut Builder); 3] = [
+        |b| _ = b.relu().identity().identity(),
+        |b| _ = b.flatten("flat"),
+        |b| _ = b.layer("taken", Layer::Take { units: vec![1, 0] }),
+    ];
+    for end in ends {
+        let mut b = Builder::image("image", 1, 4, 4);
+        end(b.conv2d("conv1", 3, 1).conv2d("conv2", 2, 1));
+        let net = b.build().unwrap();
+        let gates = |side| Network::new(net.clone(), &[placement("conv2", side)]).map(|_| ());
+        assert!(gates(Side::Output).unwrap_err().to_string().contains("on the outputs of the network"));
+        gates(Side::Input).unwrap();
+    }
 }
 
 /// conv1 and a shortcut, summed; `branch` puts an identity before the sum.

@@ -9,14 +9,11 @@ use l0_net::{Builder, Weights};
 fn network() -> Network {
     let mut b = Builder::features("image", 10);
     b.linear("fc1", 8).relu().linear("fc2", 4);
-    let placement = |layer: &str| Placement {
-        layer: layer.into(),
-        side: Side::Input,
-        droprate_init: 0.5,
-        lambda: Lambda::PerWeight(0.1),
-        weight_decay: 0.0,
-    };
-    Network::new(b.build().unwrap(), &["fc1", "fc2"].map(placement)).unwrap()
+    Network::new(b.build().unwrap(), &["fc1", "fc2"].map(|layer| placement(layer, Side::Input))).unwrap()
+}
+
+fn placement(layer: &str, side: Side) -> Placement {
+    Placement { layer: layer.into(), side, droprate_init: 0.5, lambda: Lambda::PerWeight(0.1), weight_decay: 0.0 }
 }
 
 /// First values, but for gates that are the more probable the later they come.
@@ -99,6 +96,38 @@ fn a_target_below_the_smallest_network_is_refused() {
         ),
         "{error}"
     );
+}
+
+/// Either of two branches is enough: it does not matter which comes first.
+#[test]
+fn the_smallest_network_keeps_the_cheapest_of_several_branches() {
+    let mut b = Builder::features("input", 10);
+    let input = b.tip();
+    b.linear("narrow", 4).relu().linear("n", 20);
+    let narrow = b.tip();
+    b.at(input)
+        .linear("wide", 100)
+        .relu()
+        .linear("w1", 200)
+        .relu()
+        .linear("w2", 20)
+        .add(narrow)
+        .relu()
+        .linear("out", 2);
+    let net = b.build().unwrap();
+    let whole = net.cost().weights() as f64;
+    for order in [["narrow", "wide"], ["wide", "narrow"]] {
+        let placements = order.map(|layer| placement(layer, Side::Output));
+        let network = Network::new(net.clone(), &placements).unwrap();
+        let check = |targets| network.check_targets(&constraints(&targets, Quantity::Params));
+        let least = f64::from(10 + 20 + 40) / whole; // an input row, a column of 20, and the last layer
+        check(Targets::Model(1.01 * least)).unwrap();
+        check(Targets::Model(0.99 * least)).unwrap_err();
+        check(Targets::Layers(vec![1.0, 0.001])).unwrap();
+        check(Targets::Layers(vec![0.001, 1.0])).unwrap();
+        let error = check(Targets::Layers(vec![0.001, 0.001])).unwrap_err().to_string();
+        assert!(error.contains(&format!("0.001 of the gates of {:?} is asked for", order[1])), "{error}");
+    }
 }
 
 #[test]

@@ -54,13 +54,13 @@ impl Agreement {
     /// Compares the outputs of one batch, both (b, classes) or (b, classes, h, w).
     ///
     /// # Errors
-    /// If the shapes differ, are not of two or four dimensions, or there is no class.
+    /// If the shapes differ, are not of two or four dimensions, or there is no class or no position.
     pub fn add(&mut self, expected: &Tensor, found: &Tensor) -> Result<()> {
         if expected.dims() != found.dims() {
             let (found, expected) = (found.dims().to_vec(), expected.dims().to_vec());
             return Err(Error::Shape { name: "output to be compared".into(), found, expected });
         }
-        if !matches!(expected.rank(), 2 | 4) || expected.dim(1)? == 0 {
+        if !matches!(expected.rank(), 2 | 4) || expected.dims()[1..].contains(&0) {
             let problem = format!("has shape {:?}, expected (b, classes) or (b, classes, h, w)", expected.dims());
             return Err(Error::layer("output to be compared", problem));
         }
@@ -168,6 +168,7 @@ mod tests {
         assert_eq!(refused(&[2, 3], &[2, 4]), "\"output to be compared\" has shape [2, 4], expected [2, 3]");
         assert!(refused(&[2, 3, 4], &[2, 3, 4]).contains("has shape [2, 3, 4], expected (b, classes)"));
         assert!(refused(&[2, 0], &[2, 0]).contains("expected (b, classes)"));
+        assert!(refused(&[2, 3, 0, 4], &[2, 3, 0, 4]).contains("expected (b, classes)")); // would agree at no position
     }
 
     #[test]

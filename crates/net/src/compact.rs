@@ -21,7 +21,7 @@ mod draft;
 mod fold;
 mod walk;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::affine::Pass;
@@ -82,10 +82,10 @@ impl Net {
         let weights = weights.with(plain)?;
         let plan = Plan::new(self, masks, false);
         let pass = Pass { net: self, plan: &plan, masks, weights: &weights };
-        let device = weights.iter().next().map_or(Device::Cpu, |(_, value)| value.device().clone());
         let mut dims = self.shape(0).dims();
         dims.insert(0, 1);
-        let made = pass.activations(&Tensor::zeros(dims, DType::F32, &device)?, Mode::Eval, false, &mut Vec::new())?;
+        let made =
+            pass.activations(&Tensor::zeros(dims, DType::F32, &weights.device())?, Mode::Eval, false, &mut Vec::new())?;
         let (mut nodes, mut values) = walk::Walk::new(&pass, made)?.finish()?;
         fold::fold(&mut nodes, &mut values)?;
         fold::borders(&mut nodes, &mut values)?;

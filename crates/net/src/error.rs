@@ -49,6 +49,14 @@ pub enum Error {
         /// What it holds.
         found: candle_core::DType,
     },
+    /// A value that is no number, or too large for f32.
+    #[error("{name:?} holds {found} as f32, expected finite numbers; look at the training that it comes from")]
+    NotFinite {
+        /// What the tensor is.
+        name: String,
+        /// The first such value.
+        found: f32,
+    },
     /// A batch without examples.
     #[error("the batch has shape {0:?}, expected one example or more")]
     EmptyBatch(Vec<usize>),
@@ -83,13 +91,13 @@ pub enum Error {
         /// How many there should be.
         expected: String,
     },
-    /// A file that was refused, or could not be read or written.
+    /// A file that was refused, or could not be read or written; boxed, for it would make every result large.
     #[error("{file}: {problem}")]
     File {
         /// The file.
         file: String,
         /// What is wrong with it.
-        problem: FileProblem,
+        problem: Box<FileProblem>,
     },
     /// A file that is not to be overwritten.
     #[error("{0} exists already; ask for it to be replaced, or choose another name")]
@@ -131,7 +139,7 @@ impl Error {
     }
 
     pub(crate) fn file(file: &str, problem: FileProblem) -> Self {
-        Self::File { file: file.into(), problem }
+        Self::File { file: file.into(), problem: Box::new(problem) }
     }
 
     pub(crate) fn mask(space: &str, problem: impl Into<String>) -> Self {

@@ -120,8 +120,8 @@ impl Net {
     ///
     /// # Errors
     /// If `xs` is empty, not of f32 or not of the network's input shape, a parameter is missing or not of f32, or masks
-    /// belong to another network or, per example, to another batch; also if maps that differ between examples would have to stay zero where they are
-    /// closed ([`ClosedMaps::Zero`](crate::ClosedMaps::Zero)).
+    /// belong to another network or, per example, to another batch; also if maps that differ between examples would have
+    /// to stay zero where they are closed ([`ClosedMaps::Zero`](crate::ClosedMaps::Zero)).
     pub fn forward(&self, weights: &Weights, xs: &Tensor, masks: &Masks, mode: Mode) -> Result<Output> {
         self.check_batch(xs)?;
         masks.check(self)?;

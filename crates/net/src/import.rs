@@ -71,7 +71,7 @@ impl Import {
     ///
     /// # Errors
     /// If a parameter has no value (all such are counted, the first ten named, beside what is left over), or one of another
-    /// shape or of whole numbers.
+    /// shape, of whole numbers, or that is not finite as f32.
     pub fn new(net: &Net, mut named: HashMap<String, Tensor>) -> Result<Self> {
         let parameters = net.parameters();
         let (mut values, mut missing) = (Vec::new(), Vec::new());
@@ -102,7 +102,10 @@ impl Import {
 fn converted(name: &str, value: &Tensor, shape: &[usize]) -> Result<Tensor> {
     let value = if value.dtype().is_float() { value.to_dtype(DType::F32)? } else { value.clone() };
     expect(name, &value, shape)?;
-    Ok(value)
+    match value.flatten_all()?.to_vec1::<f32>()?.into_iter().find(|value| !value.is_finite()) {
+        Some(found) => Err(Error::NotFinite { name: name.into(), found }),
+        None => Ok(value),
+    }
 }
 
 impl Model {

@@ -221,6 +221,11 @@ impl Weights {
         Self::new(net.parameters().into_iter().map(|(name, ..)| value(name)).collect::<Result<_>>()?)
     }
 
+    /// Where the values are; a network without parameters is computed by the CPU.
+    pub(crate) fn device(&self) -> Device {
+        self.tensors.first().map_or(Device::Cpu, |value| value.device().clone())
+    }
+
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         let mut names: Vec<(&str, usize)> = self.index.iter().map(|(name, &i)| (name.as_str(), i)).collect();

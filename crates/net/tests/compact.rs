@@ -271,3 +271,18 @@ fn a_mask_that_differs_between_examples_is_refused() {
     let problem = net.compact(&random_params(&net, 3).detached(), &masks).unwrap_err().to_string();
     assert!(problem.contains("differs between examples"), "{problem}");
 }
+
+#[test]
+fn a_network_without_parameters_is_compacted_like_any_other() {
+    let mut b = Builder::features("input", 3);
+    b.identity().relu();
+    let net = b.build().unwrap();
+    let params = Params::init(&net, 1, &Device::Cpu).unwrap();
+    for z in [[0f32, 1.0, 0.5], [0.0; 3]] {
+        for space in 0..net.spaces().len() {
+            let mut masks = Masks::none(&net);
+            masks.set(&net, space, Mask::Shared(Tensor::new(&z, &Device::Cpu).unwrap())).unwrap();
+            compacted(&net, &params, &masks, 1); // was: node "": there is no parameter
+        }
+    }
+}

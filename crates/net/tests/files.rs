@@ -205,7 +205,7 @@ fn refused(edit: impl FnOnce(&mut Value, &mut Vec<u8>)) -> FileProblem {
     let (mut header, mut data) = parts(&small().to_bytes(&card()).unwrap());
     edit(&mut header, &mut data);
     match Model::from_bytes(&joined(&header, &data), &Device::Cpu) {
-        Err(Error::File { problem, .. }) => problem,
+        Err(Error::File { problem, .. }) => *problem,
         other => panic!("expected a refusal, found {other:?}"),
     }
 }

@@ -112,6 +112,18 @@ fn what_is_missing_is_named_beside_what_is_left_over() {
     assert!(error.contains("and 30 more; no value is left over"), "{error}");
 }
 
+#[test]
+fn values_that_f32_cannot_hold_are_refused() {
+    let net = Builder::features("input", 1).linear("fc", 1).build().unwrap();
+    for (value, found) in [(1e300, "inf"), (f64::NAN, "NaN")] {
+        let weight = Tensor::new(&[[value]], &Device::Cpu).unwrap();
+        let bias = Tensor::new(&[0f64], &Device::Cpu).unwrap();
+        let error = Import::new(&net, HashMap::from([("fc.weight".into(), weight), ("fc.bias".into(), bias)]));
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("\"fc.weight\" holds {found} as f32")), "{error}");
+    }
+}
+
 /// Every call refuses the same types.
 #[test]
 fn a_network_computes_in_f32_alone() {

@@ -212,6 +212,7 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     if let Some(seed) = state.seed.filter(|&seed| seed != trainer.seed) {
         return Err(problem(path, format!("it is of seed {seed}, expected {}", trainer.seed)));
     }
+    check_place(path, &state.progress, trainer.steps)?;
     let mut names: Vec<&str> = tensors.names();
     names.sort_unstable();
     let mut views = Vec::new();
@@ -230,6 +231,16 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     trainer.average.set_steps(state.average_steps);
     trainer.progress = state.progress;
     Ok(())
+}
+
+/// Checks that a place lies in epochs of `in_epoch` steps: in others, no step would ever end the epoch.
+fn check_place(path: &Path, &Progress { epoch, step, steps, .. }: &Progress, in_epoch: u64) -> Result<()> {
+    if step < in_epoch && epoch.checked_mul(in_epoch).and_then(|before| before.checked_add(step)) == Some(steps) {
+        return Ok(());
+    }
+    let place = format!("{steps} steps in all, {epoch} epochs and {step} steps");
+    let expected = format!("epochs of {in_epoch} steps; it is of another batch size or number of examples");
+    Err(problem(path, format!("it is after {place}, expected {expected}")))
 }
 
 /// Copies every tensor into the trainer, after all of them were found to fit.

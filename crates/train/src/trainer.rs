@@ -35,7 +35,7 @@ pub struct Trainer<'a> {
     network: &'a Network,
     training: &'a Training,
     /// Steps in an epoch.
-    steps: u64,
+    pub(crate) steps: u64,
     n_train: usize,
     pub(crate) seed: u64,
     pub(crate) progress: Progress,
@@ -147,7 +147,8 @@ impl<'a> Trainer<'a> {
     /// that begins the last [`Training::frozen_epochs`] freezes the gates.
     ///
     /// # Errors
-    /// If loss or penalty is not finite any more (then no value was changed), or all epochs are over.
+    /// If the batch is empty or does not fit the network, loss or penalty is not finite any more, or all epochs are over. Then
+    /// no step was made, and no value was changed but by freezing the gates.
     pub fn step(&mut self, batch: &Batch) -> Result<StepResult> {
         let Progress { epoch, step, .. } = self.progress;
         let epochs = self.training.epochs;

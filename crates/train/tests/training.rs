@@ -10,8 +10,8 @@ use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
 use l0_net::{Builder, ClosedMaps};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
-    Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Schedule, StepResult, Trainer, Training,
-    Watch, run,
+    Checkpoints, Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Schedule, StepResult, Trainer,
+    Training, Watch, run,
 };
 
 fn training(epochs: u64) -> Training {
@@ -475,6 +475,24 @@ fn gates_are_frozen_within_the_target_by_the_step_that_begins_the_phase() {
     let batch = feed.epoch(7, 0).next().unwrap().unwrap();
     let error = trainer.step(&batch).unwrap_err().to_string();
     assert_eq!(error, "the training of 3 epochs is over after 30 steps; raise Training::epochs to go on for longer");
+}
+
+/// A place in epochs of other lengths is none: no step would end the epoch.
+#[test]
+fn a_checkpoint_of_another_batch_size_is_set_aside() {
+    let (network, data, folder) = (mlp(), digits(), tempfile::tempdir().unwrap());
+    let checkpoints = Checkpoints::of(folder.path());
+    let of_50 = training(1);
+    let mut trainer = Trainer::new(&network, &of_50, data.train.len(), 7, &Device::Cpu).unwrap();
+    let feed = Feed::new(&data.train, Normalise::unit(), 50, &Device::Cpu).unwrap();
+    feed.epoch(7, 0).take(7).for_each(|batch| _ = trainer.step(&batch.unwrap()).unwrap());
+    checkpoints.save(&trainer).unwrap();
+
+    let of_100 = Training { batch_size: 100, ..training(1) };
+    let mut trainer = Trainer::new(&network, &of_100, data.train.len(), 7, &Device::Cpu).unwrap();
+    checkpoints.restore(&mut trainer).unwrap();
+    assert_eq!(trainer.progress().steps, 0);
+    assert!(folder.path().join("checkpoints/epoch-00000-step-0000007.damaged").exists());
 }
 
 #[test]

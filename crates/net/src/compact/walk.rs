@@ -1,6 +1,6 @@
 //! Writes the compact network node by node from what one masked pass computes.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use l0_ops::Selection;
 
 use super::draft::{Draft, Held, Values, nonzero};
@@ -176,22 +176,16 @@ impl<'a> Walk<'a> {
             Some(c) if c.rank() == 1 => (Some(c), None),
             map => (None, map),
         };
-        let scale = Tensor::new(scale, &self.device()?)?;
+        let scale = Tensor::new(scale, &self.pass.weights.device())?;
         let shift = shift.map_or_else(|| scale.zeros_like(), Ok)?;
         let fresh = self.draft.fresh(name, "filled");
         let node = self.draft.scale(&fresh, node, scale, shift)?;
         self.draft.bias(name, "filled", node, map)
     }
 
-    /// Where the network's values are.
-    fn device(&self) -> Result<Device> {
-        let (_, first) = self.pass.weights.iter().next().ok_or_else(|| Error::layer("", "there is no parameter"))?;
-        Ok(first.device().clone())
-    }
-
     /// A network of zeros whose last bias is the constant output: nothing of the input is left.
     fn constant(&mut self, out: NodeId) -> Result<NodeId> {
-        let (device, shape) = (self.device()?, self.pass.net.shape(out));
+        let (device, shape) = (self.pass.weights.device(), self.pass.net.shape(out));
         let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device);
         let values = match self.made[out].constants.clone() {
             Some(values) => values,
