@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod estimate;
 pub mod latency;
+pub mod onward;
 pub mod picture;
 pub mod progress;
 pub mod published;

@@ -10,6 +10,7 @@ use l0_record::{DataId, Error as RecordError, Outcome, RunFolder, RunHeader, mac
 use l0_train::{Finished, Job};
 
 use crate::Recipe;
+use crate::onward::Start;
 use crate::progress::Bar;
 
 /// Revision of the code that the program was built from, with a mark if it was changed since; empty outside of a checkout.
@@ -58,8 +59,25 @@ pub fn train(
     threads: usize,
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
+    train_on(recipe, seed, None, data, path, threads, stop)
+}
+
+/// As [`train`], with the values of another run to begin with.
+///
+/// # Errors
+/// As [`train`], or if they do not fit the network.
+pub fn train_on(
+    recipe: &Recipe,
+    seed: u64,
+    start: Option<&Start>,
+    data: &Dataset,
+    path: &Path,
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Option<Finished>> {
     let (network, device) = (recipe.model.network()?, device()?);
-    let header = header(recipe, seed, data, threads);
+    let started_from = start.map(|start| start.from.clone());
+    let header = RunHeader { started_from, ..header(recipe, seed, data, threads) };
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &header) {
             Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first
@@ -67,13 +85,15 @@ pub fn train(
         },
         false => RunFolder::create(path, &header)?,
     };
+    start.map_or(Ok(()), |start| start.keep_in(path))?;
     let job = Job {
         network: &network,
         training: &recipe.training,
         data,
         normalise: recipe.data.normalise(),
         augment: recipe.data.augment(),
-        seed,
+        seed: start.map_or(seed, |start| start.address(seed)),
+        start: start.map(|start| &start.weights),
         device,
     };
     let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);

@@ -55,7 +55,7 @@ impl RunFolder {
     }
 
     /// Goes on with the run in a folder, which must be the one that `header` describes:
-    /// recipe, seed, data and config are compared, the rest may have changed.
+    /// recipe, seed, data, config and the values it began with are compared, the rest may have changed.
     ///
     /// A last row that was cut off is dropped. The rows may reach further than the checkpoint:
     /// call [`truncate_after`](Self::truncate_after) next.
@@ -209,6 +209,7 @@ fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()
             "recipe": header.recipe,
             "seed": header.seed,
             "data": header.data,
+            "started_from": header.started_from.as_ref().map(|from| &from.sha256),
             "config": settled(&header.config),
         })
     };

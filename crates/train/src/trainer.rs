@@ -3,7 +3,7 @@
 use candle_core::Device;
 use l0::{Constraints, Network, Sampling};
 use l0_data::Batch;
-use l0_net::{Mode, Params};
+use l0_net::{Mode, Params, Weights};
 use l0_rng::{Purpose, Stream};
 
 use crate::evaluate::count_wrong;
@@ -81,6 +81,16 @@ impl<'a> Trainer<'a> {
         let average = Average::new(&params, training.average)?;
         let constraints = training.constraint.as_ref().map(|c| c.start(network.gated_units().len())).transpose()?;
         Ok(Self { network, training, n_train, seed, params, optimiser, average, constraints })
+    }
+
+    /// Puts these values in the place of the first ones, and of their average.
+    ///
+    /// # Errors
+    /// If one is missing or of another shape.
+    pub fn begin_with(&mut self, values: &Weights) -> Result<()> {
+        self.params.assign(values)?;
+        self.average = Average::new(&self.params, self.training.average)?;
+        Ok(())
     }
 
     /// The values being trained.
