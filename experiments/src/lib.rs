@@ -10,6 +10,7 @@ pub mod config;
 pub mod estimate;
 pub mod failures;
 pub mod latency;
+pub mod onward;
 pub mod picture;
 pub mod progress;
 pub mod published;

@@ -6,12 +6,13 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use l0::{Estimator, Quantity, Targets};
 use l0_data::Dataset;
-use l0_record::{Run, Status, read_run, run_path};
+use l0_record::{Error as RecordError, Run, RunHeader, Status, read_run, run_path};
 use l0_train::Finished;
 
 use crate::cli::{self, DataArgs, RunArgs};
 use crate::estimate::Estimate;
 use crate::failures::Failures;
+use crate::onward::{self, Start};
 use crate::{Recipe, config, recipes, say, session};
 
 /// More seeds than anyone has time for.
@@ -119,6 +120,12 @@ pub struct RowArgs {
         "estimator",
     ])]
     pub resume: Option<PathBuf>,
+    /// Train the finished run in this folder for --epochs N more, as a run of its own: it begins with the averages that the
+    /// other left, and with new moments. Its folder is ROW-E-then-N/seed-S, beside the other's or below --out.
+    #[arg(long, value_name = "DIR", requires = "epochs", conflicts_with_all = [
+        "rows", "config", "print_config", "resume", "estimate", "seeds", "seed", "lambdas", "target", "target_macs", "targets", "estimator",
+    ])]
+    pub continue_from: Option<PathBuf>,
     /// Train each row with the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
     pub seeds: u64,
@@ -161,6 +168,9 @@ impl RowArgs {
         if let Some(run) = &self.resume {
             return self.go_on(run, threads);
         }
+        if let (Some(run), Some(epochs)) = (&self.continue_from, self.changes.epochs) {
+            return self.continue_from(run, epochs, threads);
+        }
         let rows = match &self.config {
             Some(file) => vec![config::read(file)?],
             None => session::choose(all, &self.rows)?,
@@ -193,7 +203,7 @@ impl RowArgs {
                 }
                 match session::train(row, seed, &data, &path, threads, stop) {
                     Ok(done) => say_done(row, seed, &path, done)?,
-                    Err(error) => failures.add(format!("{} seed {seed}", row.name), error)?,
+                    Err(error) => failures.add(format!("{} seed {seed}", row.name), more_epochs(error, row, &path))?,
                 }
             }
             loaded = Some(data);
@@ -213,16 +223,41 @@ impl RowArgs {
 
     /// Trains on where the run in a folder stopped.
     fn go_on(&self, run: &Path, threads: usize) -> Result<()> {
-        let header = read_run(run)?.header;
-        let recipe = config::of_run(&header).with_context(|| format!("the run in {}", run.display()))?;
+        let (header, recipe) = self.made(run)?;
+        let start = header.started_from.as_ref().map(|from| Start::of(run, from)).transpose()?;
+        let stop = cli::stop_on_signals()?;
+        let data = self.load(&recipe)?;
+        let done = session::train_on(&recipe, header.seed, start.as_ref(), &data, run, threads, stop)?;
+        say_done(&recipe, header.seed, run, done)
+    }
+
+    /// Trains the finished run in a folder for more epochs, as a run of its own.
+    fn continue_from(&self, run: &Path, epochs: u64, threads: usize) -> Result<()> {
+        let (header, before) = self.made(run)?;
+        let start = Start::after(run, &header, &before)?;
+        let (seed, recipe) = (header.seed, onward::recipe(&header, &before, epochs));
+        let whole = run.canonicalize().with_context(|| run.display().to_string())?;
+        let beside = whole.ancestors().nth(2).unwrap_or(&whole);
+        let path = run_path(self.out.as_deref().unwrap_or(beside), &recipe.name, seed)?;
+        let stop = cli::stop_on_signals()?;
+        let data = self.load(&recipe)?;
+        let (found, expected) = (data.digest(), &header.data.sha256);
+        ensure!(
+            found == *expected,
+            "{}: its data has sha256 {expected}, this is {found}; name its folder",
+            run.display()
+        );
+        say_done(&recipe, seed, &path, session::train_on(&recipe, seed, Some(&start), &data, &path, threads, stop)?)
+    }
+
+    /// The run in a folder and its recipe. One that was tested on held-out images wants the same ones.
+    fn made(&self, run: &Path) -> Result<(RunHeader, Recipe)> {
+        let (header, recipe) = onward::made(run)?;
         let held_out = recipe.scaled_down.as_ref().filter(|what| what.contains(HELD_OUT));
         if let (Some(what), None) = (held_out, self.validation) {
             bail!("the run in {} was {what}: give --validation with the same number", run.display());
         }
-        let stop = cli::stop_on_signals()?;
-        let data = self.load(&recipe)?;
-        let done = session::train(&recipe, header.seed, &data, run, threads, stop)?;
-        say_done(&recipe, header.seed, run, done)
+        Ok((header, recipe))
     }
 
     fn load(&self, row: &Recipe) -> Result<Dataset> {
@@ -264,6 +299,23 @@ fn is_unfinished(path: &Path, row: &Recipe) -> bool {
     let Ok(Run { header, .. }) = read_run(path) else { return false };
     let same = header.check_config(path, &row.config()).is_ok() && header.scaled_down == row.scaled_down;
     same && header.status != Status::Finished
+}
+
+/// Where a finished run is asked for more epochs than it had: how to train it further.
+fn more_epochs(error: anyhow::Error, row: &Recipe, path: &Path) -> anyhow::Error {
+    let is_setting =
+        |found: &RecordError| matches!(found, RecordError::Differs { field, .. } if field.starts_with("config."));
+    if !error.downcast_ref().is_some_and(is_setting) {
+        return error;
+    }
+    let Ok((RunHeader { status: Status::Finished, .. }, before)) = onward::made(path) else { return error };
+    match row.training.epochs.checked_sub(before.training.epochs) {
+        Some(more @ 1..) => {
+            let path = path.display();
+            anyhow::anyhow!("{error}; --continue-from {path} --epochs {more} trains it further, as a run of its own")
+        }
+        _ => error,
+    }
 }
 
 fn say_done(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) -> Result<()> {

@@ -9,6 +9,7 @@ use l0_data::{Dataset, Standing};
 use l0_record::{DataId, Error as RecordError, Run, RunFolder, RunHeader, machine};
 use l0_train::{Finished, Job};
 
+use crate::onward::Start;
 use crate::progress::Bar;
 use crate::{Recipe, asked, reach};
 
@@ -63,8 +64,25 @@ pub fn train(
     threads: usize,
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
+    train_on(recipe, seed, None, data, path, threads, stop)
+}
+
+/// As [`train`], with the values of another run to begin with.
+///
+/// # Errors
+/// As [`train`], or if they do not fit the network.
+pub fn train_on(
+    recipe: &Recipe,
+    seed: u64,
+    start: Option<&Start>,
+    data: &Dataset,
+    path: &Path,
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Option<Finished>> {
     let (network, device) = (recipe.model.network()?, device()?);
-    let header = header(recipe, seed, data, threads);
+    let started_from = start.map(|start| start.from.clone());
+    let header = RunHeader { started_from, ..header(recipe, seed, data, threads) };
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &header) {
             Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first
@@ -72,6 +90,7 @@ pub fn train(
         },
         false => RunFolder::create(path, &header)?,
     };
+    start.map_or(Ok(()), |start| start.keep_in(path))?;
     warn_of_what_is_out_of_reach(recipe, seed, data)?;
     let job = Job {
         network: &network,
@@ -79,7 +98,8 @@ pub fn train(
         data,
         normalise: recipe.data.normalise(),
         augment: recipe.data.augment(),
-        seed,
+        seed: start.map_or(seed, |start| start.address(seed)),
+        start: start.map(|start| &start.weights),
         device,
     };
     let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);

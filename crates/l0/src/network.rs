@@ -120,7 +120,7 @@ impl Network {
         Ok(params)
     }
 
-    /// Trained values for the network, first ones for its gates.
+    /// Trained values for the network; gates that `weights` lack get first ones.
     ///
     /// # Errors
     /// As for [`Network::init`], or if `weights` lack a parameter of the network.
@@ -128,7 +128,7 @@ impl Network {
         let params = self.init(seed, device)?;
         let first = params.detached();
         let values = params.iter().map(|param| match param.role {
-            Role::Mask => first.get(&param.name).cloned(),
+            Role::Mask => weights.get(&param.name).or_else(|_| first.get(&param.name)).cloned(),
             _ => weights.get(&param.name).cloned(),
         });
         params.assign(&first.with(values.collect::<l0_net::Result<_>>()?)?)?;

@@ -55,8 +55,8 @@ impl RunFolder {
     }
 
     /// Goes on with the run in a folder, which must be the one that `header` describes:
-    /// recipe, seed, data and config are compared, the rest may have changed. What is said of the data, and with it the
-    /// table and the published row that the run belongs to, is what is known now.
+    /// recipe, seed, data, config and the values it began with are compared, the rest may have changed. What is said of the
+    /// data, and with it the table and the published row that the run belongs to, is what is known now.
     ///
     /// A last row that was cut off is dropped. The rows may reach further than the checkpoint:
     /// call [`truncate_after`](Self::truncate_after) next.
@@ -213,7 +213,14 @@ fn refuse_taken(path: &Path) -> Result<()> {
 }
 
 fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()> {
-    let identity = |header: &RunHeader| serde_json::json!({ "recipe": header.recipe, "seed": header.seed, "config": settled(&header.config) });
+    let identity = |header: &RunHeader| {
+        serde_json::json!({
+            "recipe": header.recipe,
+            "seed": header.seed,
+            "started_from": header.started_from.as_ref().map(|from| &from.sha256),
+            "config": settled(&header.config),
+        })
+    };
     check_same(path, &identity(stored), &identity(asked))?;
     stored.check_data(path, &asked.data)
 }

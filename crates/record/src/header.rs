@@ -73,6 +73,9 @@ pub struct RunHeader {
     /// Shown wherever the run is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled_down: Option<String>,
+    /// The finished run whose values this one began with, if it did not begin anew. Shown wherever the run is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<StartedFrom>,
     /// What took the place of real data, as `digits drawn by the program`. Shown wherever the run is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthetic: Option<String>,
@@ -98,12 +101,14 @@ impl RunHeader {
         if self.title.is_empty() { &self.recipe } else { &self.title }
     }
 
-    /// What must be said wherever the run is shown: that it is smaller, or its data not real or not what its name says.
+    /// What must be said wherever the run is shown: that it is smaller, began with another's values, or its data not real
+    /// or not what its name says.
     pub fn caveat(&self) -> Option<String> {
         let synthetic = self.synthetic.as_ref().map(|what| format!("synthetic data: {what}"));
         let smaller = self.scaled_down.as_ref().map(|what| format!("scaled down: {what}"));
+        let continued = self.started_from.as_ref().map(StartedFrom::caveat);
         let data = self.data.caveat.as_ref().map(|what| format!("data {what}"));
-        let parts: Vec<String> = smaller.into_iter().chain(synthetic).chain(data).collect();
+        let parts: Vec<String> = smaller.into_iter().chain(continued).chain(synthetic).chain(data).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
@@ -145,6 +150,28 @@ fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
         line: error.line().max(1),
         message: error.to_string(),
         expected: "the header of a run, as run.json holds it",
+    }
+}
+
+/// The finished run whose values another one began with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedFrom {
+    /// Its recipe and folder, as `mlp-l0/seed-1`.
+    pub run: String,
+    /// Epochs that the values had been trained for, in that run and any that it began with.
+    pub epochs: u64,
+    /// sha256 of the file with the values.
+    pub sha256: String,
+}
+
+impl StartedFrom {
+    /// The same of the runs of all seeds.
+    fn caveat(&self) -> String {
+        let (epochs, recipe) = (self.epochs, self.run.split('/').next().unwrap_or_default());
+        format!(
+            "continued: begun with the averages that {recipe} left after {epochs} epochs, with moments, multipliers and \
+             schedule anew, which is not the same as one longer training"
+        )
     }
 }
 

@@ -58,7 +58,7 @@ mod timing;
 pub use collection::{Collection, Group, notes};
 pub use error::{Error, Result};
 pub use folder::RunFolder;
-pub use header::{DataId, FORMAT, Resumed, RunHeader};
+pub use header::{DataId, FORMAT, Resumed, RunHeader, StartedFrom};
 pub use machine::{Machine, forget_peak_memory, machine, peak_memory_bytes};
 pub use message::without_backtrace;
 pub use named::Named;

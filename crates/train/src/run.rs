@@ -29,6 +29,8 @@ pub struct Job<'a> {
     pub augment: Option<Augment>,
     /// Address of all random numbers.
     pub seed: u64,
+    /// Values to begin with, in the place of random ones.
+    pub start: Option<&'a Weights>,
     /// Where it is trained.
     pub device: Device,
 }
@@ -100,7 +102,9 @@ fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
     if found != expected {
         return Err(Error::Images { data: job.data.name.clone(), found, expected });
     }
-    Trainer::new(job.network, job.training, job.data.train.len(), job.seed, &job.device)
+    let mut trainer = Trainer::new(job.network, job.training, job.data.train.len(), job.seed, &job.device)?;
+    job.start.map_or(Ok(()), |values| trainer.start_from(values))?;
+    Ok(trainer)
 }
 
 fn epochs(

@@ -74,7 +74,7 @@ impl<'a> Trainer<'a> {
         Ok(Self { network, training, steps, n_train, seed, progress, params, optimiser, average, constraints })
     }
 
-    /// Starts from trained values in place of random ones; gates keep their first values.
+    /// Starts from trained values in place of random ones; gates that they lack keep their first values.
     ///
     /// # Errors
     /// If a parameter of the network is missing, of another shape or another type, or steps were made already.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::{Device, Tensor};
 use l0::{Estimator, L2, Lambda, Network, Quantity, Sampling, Targets};
 use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
-use l0_net::{Builder, ClosedMaps};
+use l0_net::{Builder, ClosedMaps, Weights};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
     Checkpoints, Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Schedule, StepResult, Trainer,
@@ -74,6 +74,16 @@ impl Watch for StopAfter<'_> {
 }
 
 fn go(network: &Network, training: &Training, path: &Path, stop_after: Option<u64>) -> l0_train::Result<Finished> {
+    go_from(None, network, training, path, stop_after)
+}
+
+fn go_from(
+    start: Option<&Weights>,
+    network: &Network,
+    training: &Training,
+    path: &Path,
+    stop_after: Option<u64>,
+) -> l0_train::Result<Finished> {
     let is_colour = network.net().shape(0).dims()[0] == 3;
     let data = if is_colour { colours() } else { digits() };
     let header = RunHeader::new("test", 7, serde_json::json!({ "training": training }));
@@ -88,6 +98,7 @@ fn go(network: &Network, training: &Training, path: &Path, stop_after: Option<u6
         normalise: if is_colour { Normalise::cifar10() } else { Normalise::unit() },
         augment: is_colour.then(Augment::cifar),
         seed: 7,
+        start,
         device: Device::Cpu,
     };
     let stop = AtomicBool::new(false);
@@ -106,6 +117,11 @@ fn bits(finished: &Finished) -> Vec<u32> {
 }
 
 fn resumed_is_undisturbed(network: &Network, training: &Training, stops: &[u64]) {
+    resumed_from_is_undisturbed(None, network, training, stops);
+}
+
+fn resumed_from_is_undisturbed(start: Option<&Weights>, network: &Network, training: &Training, stops: &[u64]) {
+    let go = |network, training, path: &Path, stop| go_from(start, network, training, path, stop);
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     let undisturbed = go(network, training, &whole, None).unwrap();
@@ -123,6 +139,18 @@ fn resumed_is_undisturbed(network: &Network, training: &Training, stops: &[u64])
 #[test]
 fn a_resumed_mlp_is_undisturbed() {
     resumed_is_undisturbed(&mlp(), &training(3), &[4, 6, 5, 3]);
+}
+
+#[test]
+fn a_run_that_begins_with_the_values_of_another_does_and_its_resumption_is_undisturbed() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = go(&mlp(), &training(2), &folder.path().join("first"), None).unwrap();
+    resumed_from_is_undisturbed(Some(&first.weights), &mlp(), &training(2), &[4, 11]);
+    // With a learning rate that moves nothing, it ends where the other ended.
+    let still = Optimiser::adam(1e-30);
+    let still = Training { optimiser: still, gate_optimiser: still, average: 0.0, ..training(1) };
+    let second = go_from(Some(&first.weights), &mlp(), &still, &folder.path().join("second"), None).unwrap();
+    assert!(bits(&first) == bits(&second), "it began with other values");
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! Training a finished run further: a run of its own, which begins with what the first one left.
+//!
+//! That is the averages of all values, and no more: moments, multipliers and the schedule begin anew, and the images come
+//! in another order than in any epoch before. So it is not the training that more epochs at once would have been, and
+//! says so wherever it is shown.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::Device;
+use l0_net::{Checkpoint, Existing, Weights};
+use l0_record::{RunHeader, StartedFrom, Status, read_run};
+use l0_rng::{Purpose, Stream};
+use sha2::{Digest, Sha256};
+
+use crate::artifact::checkpoint_path;
+use crate::{Recipe, config};
+
+/// The file with the first values, in the folder of the run that begins with them: it goes on without the other's folder.
+const START: &str = "start.safetensors";
+
+/// The values that a run begins with, and whose they were.
+#[derive(Debug)]
+pub struct Start {
+    /// Whose they were.
+    pub from: StartedFrom,
+    /// The values.
+    pub weights: Weights,
+    file: Vec<u8>,
+}
+
+impl Start {
+    /// What a finished run left.
+    ///
+    /// # Errors
+    /// If the run in the folder, which has this header, is not finished, or its file is gone or damaged.
+    pub fn after(run: &Path, header: &RunHeader, recipe: &Recipe) -> Result<Self> {
+        let shown = run.display();
+        ensure!(
+            header.status == Status::Finished,
+            "the run in {shown} is not finished: --resume {shown} goes on with it"
+        );
+        let file = read(&checkpoint_path(run))?;
+        let before = header.started_from.as_ref().map_or(0, |from| from.epochs);
+        let from = StartedFrom {
+            run: format!("{}/{}", header.recipe, last(run)?),
+            epochs: before + recipe.training.epochs,
+            sha256: digest(&file),
+        };
+        Self::new(run, from, file)
+    }
+
+    /// What the run in a folder began with.
+    ///
+    /// # Errors
+    /// If the file is gone, or is not the one that the run began with.
+    pub fn of(run: &Path, from: &StartedFrom) -> Result<Self> {
+        let file = read(&run.join(START))?;
+        let (found, expected, path) = (digest(&file), &from.sha256, run.join(START));
+        ensure!(found == *expected, "{} has sha256 {found}, the run began with {expected}", path.display());
+        Self::new(run, from.clone(), file)
+    }
+
+    fn new(run: &Path, from: StartedFrom, file: Vec<u8>) -> Result<Self> {
+        let (checkpoint, _) = Checkpoint::from_bytes(&file, &Device::Cpu).with_context(|| run.display().to_string())?;
+        Ok(Self { from, weights: checkpoint.weights, file })
+    }
+
+    /// Puts the values into the folder of the run that begins with them.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep_in(&self, run: &Path) -> Result<()> {
+        let path = run.join(START);
+        if !path.exists() {
+            l0_net::write_file(&path, &self.file, Existing::Keep)?;
+        }
+        Ok(())
+    }
+
+    /// The address of the random numbers of a run with this seed: its own, so that its first epoch is no repetition of the
+    /// other run's.
+    pub fn address(&self, seed: u64) -> u64 {
+        Stream::new(seed, Purpose::Other, self.from.epochs, 0, "onward").bits()
+    }
+}
+
+/// The recipe of a run that trains for `epochs` more after the one with this header, which was made by `before`: the same
+/// settings under a name of its own, as `mlp-l0-200-then-50`, beside no published row.
+#[must_use]
+pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
+    let Recipe { name, title, training, .. } = before;
+    let (name, title) = match header.started_from {
+        Some(_) => (name.clone(), title.trim_end_matches(" epochs").to_string()),
+        None => (format!("{name}-{}", training.epochs), format!("{title}, {}", training.epochs)),
+    };
+    Recipe {
+        name: format!("{name}-then-{epochs}"),
+        title: format!("{title} + {epochs} epochs"),
+        curve: None,
+        reference: None,
+        scaled_down: before.scaled_down.clone(),
+        ..before.clone().with_epochs(epochs)
+    }
+}
+
+/// The run in a folder, with the recipe that made it.
+///
+/// # Errors
+/// If there is none, or its settings are none that this program knows.
+pub fn made(run: &Path) -> Result<(RunHeader, Recipe)> {
+    let header = read_run(run)?.header;
+    let recipe = config::of_run(&header).with_context(|| format!("the run in {}", run.display()))?;
+    Ok((header, recipe))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| {
+        format!("cannot read {}, the values to begin with (a copy of a run may lack them)", path.display())
+    })
+}
+
+/// The last part of a path: `seed-1`.
+fn last(path: &Path) -> Result<String> {
+    let whole = path.canonicalize().with_context(|| path.display().to_string())?;
+    Ok(whole.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
