@@ -146,7 +146,7 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert!(program("report").arg(&out).current_dir(temp.path()).output().unwrap().status.success());
     assert!(out.join("report.html").exists());
     let report = std::fs::read_to_string(out.join("REPORT.md")).unwrap();
-    assert_eq!(report.matches(closed_nothing).count(), 2, "under the table and in the list of runs: {report}");
+    assert_eq!(report.matches(closed_nothing).count(), 6, "of each run under the table and in the list: {report}");
     assert_eq!(std::fs::read_to_string(&readme).unwrap(), before, "a report on another folder leaves the README alone");
     ok("report", &[out.to_str().unwrap(), "--readme", readme.to_str().unwrap()]);
     let tables = std::fs::read_to_string(readme).unwrap();
