@@ -100,7 +100,7 @@ impl FromStr for DatasetName {
 pub struct Source {
     /// A folder that holds the files. If named, nothing else is tried.
     pub dir: Option<PathBuf>,
-    /// Use only what is in the Hub's cache (`HF_HUB_OFFLINE`).
+    /// Use only what is in the Hub's cache.
     pub offline: bool,
     /// The Hub's address, if not what `hf-hub` finds itself.
     pub endpoint: Option<String>,

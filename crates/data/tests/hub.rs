@@ -261,7 +261,7 @@ fn a_missing_permission_is_not_blamed_on_the_server() {
 fn offline_only_the_cache_counts() {
     let mut case = Case::new(Fault::None);
     case.source.offline = true;
-    case.fails("HF_HUB_OFFLINE");
+    case.fails("go online once");
     assert_eq!(case.server.requests(), 0);
 }
 
