@@ -66,6 +66,12 @@ check:
     cargo clippy --release --workspace --all-targets --features l0-record/png,l0-experiments/hub -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
+# Lint the code of the feature `cuda` with warnings denied; needs neither CUDA nor a GPU, since nothing is compiled or run.
+[group('develop')]
+check-cuda:
+    NVCC="$PWD/experiments/gpu/nvcc-stand-in" CUDARC_CUDA_VERSION=13000 CUDA_COMPUTE_CAP=90 \
+        cargo clippy --release --workspace --all-targets --features l0-experiments/cuda -- -D warnings
+
 # Rebuild tables, figures and the page from results/, and the README's tables; or those of FOLDER alone: [FOLDER] [--readme FILE].
 [group('reproduce')]
 report folder="results" *args:
