@@ -99,6 +99,16 @@ verify *args:
 predict *args:
     cargo run --release -p l0-experiments --bin predict -- "$@"
 
+# Build programs for an H100 or H200 without having one: [--bin NAME]... They end in target/cuda/carry.
+[group('develop')]
+build-cuda *args:
+    experiments/gpu/build.sh "$@"
+
+# Check the GPU path against the CPU and time it beside PyTorch, on a GPU, with what `just build-cuda --bin gpu-check` built.
+[group('develop')]
+gpu-check *args:
+    experiments/gpu/check.sh "$@"
+
 # Size, work, error and speed of exported files beside the whole network: FILE... [--data DIR].
 [group('use')]
 bench-model *args:
