@@ -104,7 +104,8 @@ impl Network {
         self.gates.iter().map(|gate| gate.units).collect()
     }
 
-    /// First values of all parameters, those of the gates ("fc1.log_alpha") after those of the network.
+    /// First values of all parameters, those of the gates ("fc1.log_alpha") after those of the network. Gates are always on the
+    /// CPU: they are few, and which are open must be known there.
     ///
     /// # Errors
     /// If a drop rate is out of range or the device cannot hold the values.
@@ -115,7 +116,7 @@ impl Network {
             let name = gate.parameter();
             let mut stream = Stream::new(seed, Purpose::Init, 0, 0, &name);
             let log_alpha = config.draw_log_alpha(gate.units, &mut stream)?;
-            params.insert(&name, Role::Mask, &Tensor::from_vec(log_alpha, gate.units, device)?)?;
+            params.insert(&name, Role::Mask, &Tensor::from_vec(log_alpha, gate.units, &Device::Cpu)?)?;
         }
         Ok(params)
     }

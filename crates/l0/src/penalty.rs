@@ -168,7 +168,9 @@ impl Penalty {
         let Some(norms) = norms else {
             return op::sum_open(gate)? * per_gate;
         };
-        let decay = norms.to_dtype(gate.log_alpha().dtype())?.affine(self.weight_decay / 2.0, 0.0)?;
+        let log_alpha = gate.log_alpha();
+        let norms = norms.to_device(log_alpha.device())?.to_dtype(log_alpha.dtype())?;
+        let decay = norms.affine(self.weight_decay / 2.0, 0.0)?;
         match self.l2 {
             L2::Attached => (gate.prob_open()? * (decay + per_gate)?)?.sum_all(),
             L2::Detached => (op::sum_open(gate)? * per_gate)? + decay.sum_all()?,

@@ -58,6 +58,10 @@ impl Activation {
             }
             None => Tensor::zeros(dims, like.dtype(), like.device())?,
         };
+        let spread = match &self.computed {
+            Some(computed) => spread.to_dtype(computed.dtype())?,
+            None => spread,
+        };
         let all = match (&self.computed, self.kept.indices()) {
             (Some(computed), Some(kept)) => spread.index_add(&Tensor::new(kept, like.device())?, computed, 1)?,
             (Some(computed), None) => computed.clone(),

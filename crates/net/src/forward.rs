@@ -1,7 +1,7 @@
 //! The forward pass of a masked network: the sub-network of open units is run, exactly.
 
-use candle_core::Tensor;
-use l0_ops::{BatchNormed, Selection};
+use candle_core::{DType, Tensor};
+use l0_ops::{BatchNormed, Running, Selection};
 use l0_rng::Stream;
 
 use crate::activation::{Activation, sum};
@@ -62,21 +62,19 @@ impl StatisticsUpdate {
         }
         let kept = pass.plan.kept(id);
         let n = input.computed.as_ref().map_or(0, |xs| xs.elem_count() / kept.len());
-        let learn = |leaf: &str, learns: &[bool], new: Option<Tensor>, constants: Option<&Tensor>| -> Result<Tensor> {
-            let old = pass.weights.of(&node, leaf)?.detach();
-            let new = new.map_or_else(|| Ok(old.zeros_like()?), |new| crate::activation::scatter(&new, kept))?;
-            let new = constants.map_or(Ok(new.clone()), |constants| new + constants.detach())?;
-            let rate: Vec<f32> = learns.iter().map(|&learns| if learns { momentum as f32 } else { 0.0 }).collect();
-            let rate = Tensor::new(rate, old.device())?.to_dtype(old.dtype())?;
-            Ok(((&old * (1.0 - &rate)?)? + (new * rate)?)?)
+        let learn = |leaf: &str, learns: &[bool], values, factor, constants| -> Result<Tensor> {
+            let rates: Vec<f32> = learns.iter().map(|&learns| if learns { momentum as f32 } else { 0.0 }).collect();
+            let new = Running { values, factor, kept, constants, rates: &rates };
+            Ok(l0_ops::running(pass.weights.of(&node, leaf)?, &new)?)
         };
-        let unbiased = |batch: &BatchNormed| &batch.var * (n as f64 / (n.max(2) - 1) as f64);
-        let mean = learn("running_mean", &learns, batch.map(|batch| batch.mean.clone()), input.constants.as_ref())?;
+        let mean = batch.map(|batch| &batch.mean);
+        let mean = learn("running_mean", &learns, mean, 1.0, input.constants.as_ref())?;
         // In such a batch a computed unit is its own mean, so that it becomes `shift` and hands no gradient on: an epoch
         // may end with one example, and the others have taught enough.
         let of_one = kept.mask().into_iter().map(|computed| computed && n == 1);
         let vary: Vec<bool> = learns.iter().zip(of_one).map(|(&learns, of_one)| learns && !of_one).collect();
-        let var = learn("running_var", &vary, batch.map(unbiased).transpose()?, None)?;
+        let unbiased = n as f64 / (n.max(2) - 1) as f64;
+        let var = learn("running_var", &vary, batch.map(|batch| &batch.var), unbiased, None)?;
         Ok(Some(Self { node, mean, var }))
     }
 }
@@ -119,15 +117,16 @@ impl Net {
     /// result and all gradients equal those of the full computation.
     ///
     /// # Errors
-    /// If `xs` is empty, not of f32 or not of the network's input shape, a parameter is missing or not of f32, or masks
+    /// If `xs` is empty, not of f32 (or, on CUDA, bf16) or not of the network's input shape, a parameter is missing or not of f32, or masks
     /// belong to another network or, per example, to another batch; also if maps that differ between examples would have
     /// to stay zero where they are closed ([`ClosedMaps::Zero`](crate::ClosedMaps::Zero)).
     pub fn forward(&self, weights: &Weights, xs: &Tensor, masks: &Masks, mode: Mode) -> Result<Output> {
         self.check_batch(xs)?;
         masks.check(self)?;
         masks.check_batch(self, xs.dim(0)?)?;
-        let plan = Plan::new(self, masks, mode.is_training());
-        Pass { net: self, plan: &plan, masks, weights }.run(xs, mode)
+        let masks = masks.on(self, xs.device(), mode.is_training())?;
+        let plan = Plan::new(self, &masks, mode.is_training());
+        Pass { net: self, plan: &plan, masks: &masks, weights }.run(xs, mode)
     }
 
     /// Checks that `xs` holds examples of this network, one or more.
@@ -139,6 +138,9 @@ impl Net {
         }
         if xs.dim(0)? == 0 {
             return Err(Error::EmptyBatch(xs.dims().into()));
+        }
+        if xs.device().is_cuda() && xs.dtype() == DType::BF16 {
+            return Ok(());
         }
         expect_f32("input", xs)
     }
@@ -246,11 +248,8 @@ impl Pass<'_> {
                 Mode::Eval => self.aligned(id, input),
                 Mode::Train(noise) => {
                     let xs = self.expanded(id, input, xs)?;
-                    let mut stream = noise(&self.net.node(id).name);
-                    self.computed(id, |_| {
-                        let noise = Tensor::from_vec(stream.uniforms(xs.elem_count()), xs.dims(), xs.device())?;
-                        l0_ops::dropout(&xs, &noise.to_dtype(xs.dtype())?, *p as f32)
-                    })
+                    let noise = noise(&self.net.node(id).name);
+                    self.computed(id, |_| l0_ops::dropout_from(&xs, noise.clone(), *p as f32))
                 }
             },
             (Layer::Add, [a, b]) => {

@@ -21,7 +21,9 @@ impl Pass<'_> {
                 let z = l0_ops::take(z, 0, &made.kept)?;
                 Ok(Activation {
                     constants,
-                    ..made.map_computed(|xs| xs.broadcast_mul(&z.reshape(unit_dims(xs, z.elem_count()))?))?
+                    ..made.map_computed(|xs| {
+                        xs.broadcast_mul(&z.to_dtype(xs.dtype())?.reshape(unit_dims(xs, z.elem_count()))?)
+                    })?
                 })
             }
             Some(Mask::PerExample(_)) => self.per_example(id, made),
@@ -34,7 +36,7 @@ impl Pass<'_> {
         made.map_computed(|xs| {
             let mut dims = xs.dims().to_vec();
             dims[2..].fill(1);
-            xs.broadcast_mul(&z.reshape(dims)?)
+            xs.broadcast_mul(&z.to_dtype(xs.dtype())?.reshape(dims)?)
         })
     }
 
@@ -193,7 +195,7 @@ impl Pass<'_> {
             let bias = l0_ops::take(bias, 0, kept)?;
             let mut dims = vec![1; ys.rank()];
             dims[1..1 + bias.rank()].copy_from_slice(bias.dims());
-            ys.broadcast_add(&bias.reshape(dims)?)
+            ys.broadcast_add(&bias.to_dtype(ys.dtype())?.reshape(dims)?)
         })?;
         Ok(Activation { constants, ..made })
     }

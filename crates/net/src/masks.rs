@@ -1,6 +1,6 @@
 //! Masks: what scales the units of a space.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::params::expect_f32;
 use crate::{ClosedMaps, Error, Layer, Net, Result, Space, SpaceId};
@@ -12,6 +12,28 @@ pub enum Mask {
     Shared(Tensor),
     /// One value per example and unit, (b, n). Every unit is computed.
     PerExample(Tensor),
+}
+
+impl Mask {
+    fn values(&self) -> &Tensor {
+        let (Self::Shared(z) | Self::PerExample(z)) = self;
+        z
+    }
+}
+
+/// Channels that tensor cores take at once.
+const TILE: usize = 32;
+
+/// Opens the first closed units until the open ones fill a tile.
+fn fill_tile(open: &mut [bool]) {
+    let count = open.iter().filter(|&&open| open).count();
+    let missing = count.next_multiple_of(TILE) - count;
+    open.iter_mut().filter(|open| !**open).take(missing).for_each(|open| *open = true);
+}
+
+/// Whether a layer makes nothing of a closed map: then one may not be computed in its place.
+fn stays_zero(layer: &Layer) -> bool {
+    matches!(layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. })
 }
 
 /// The masks of a network: one or none for each space.
@@ -62,6 +84,27 @@ impl Masks {
         Ok(())
     }
 
+    /// The same masks on `device`, all in one copy: which units are open was read where they came from. In training on CUDA
+    /// some closed units are computed as well, scaled by 0: tensor cores take channels by multiples of [`TILE`].
+    pub(crate) fn on(&self, net: &Net, device: &Device, training: bool) -> Result<Self> {
+        let mut masks = self.clone();
+        let elsewhere = |mask: &&Mask| !mask.values().device().same_device(device);
+        let moved: Vec<&Tensor> = self.masks.iter().flatten().filter(elsewhere).map(Mask::values).collect();
+        if !moved.is_empty() {
+            let flat = moved.iter().map(|z| z.flatten_all()).collect::<candle_core::Result<Vec<_>>>()?;
+            let (all, mut start) = (Tensor::cat(&flat, 0)?.to_device(device)?, 0);
+            for mask in masks.masks.iter_mut().flatten().filter(|mask| elsewhere(&&**mask)) {
+                let (Mask::Shared(z) | Mask::PerExample(z)) = mask;
+                let n = z.elem_count();
+                (*z, start) = (all.narrow(0, start, n)?.reshape(z.dims())?, start + n);
+            }
+        }
+        if training && device.is_cuda() && !net.nodes().iter().any(|node| stays_zero(&node.layer)) {
+            masks.open.iter_mut().flatten().for_each(|open| fill_tile(open));
+        }
+        Ok(masks)
+    }
+
     /// The mask of a space.
     pub fn get(&self, space: SpaceId) -> Option<&Mask> {
         self.masks[space].as_ref()
@@ -92,9 +135,8 @@ impl Masks {
                 return Err(Error::Shape { name: format!("mask of {name}"), found, expected });
             }
         }
-        let zero = |layer: &Layer| matches!(layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. });
         let varies = self.varying(net);
-        match (0..net.nodes().len()).find(|&id| zero(&net.node(id).layer) && varies[id]) {
+        match (0..net.nodes().len()).find(|&id| stays_zero(&net.node(id).layer) && varies[id]) {
             Some(id) => {
                 let problem = "differs between examples, but a closed map is to stay zero in the batch norm";
                 let (node, space) = (&net.node(id).name, &net.spaces()[net.space(id)].name);

@@ -19,6 +19,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use candle_core::backprop::GradStore;
+#[cfg(feature = "cuda")]
+use candle_core::cuda_backend::CudaStorage;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, TensorId,
 };
@@ -83,10 +85,14 @@ impl Link {
     }
 }
 
-/// One of our operations: a custom op of Candle with any number of arguments.
-trait Operation: Send + Sync {
-    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)>;
+/// The way back through one of our operations: from the gradient of its result to those of its arguments.
+pub(crate) trait Backward: Send + Sync {
     fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]>;
+}
+
+/// One of our operations on the CPU: a custom op of Candle with any number of arguments.
+trait Operation: Backward {
+    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)>;
 }
 
 struct One<C>(C);
@@ -98,7 +104,9 @@ impl<C: CustomOp1 + Send + Sync> Operation for One<C> {
         let (a, al) = args[0].storage_and_layout();
         self.0.cpu_fwd(host(&a)?, al)
     }
+}
 
+impl<C: CustomOp1 + Send + Sync> Backward for One<C> {
     fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         Ok([self.0.bwd(&args[0], ys, grad)?, None, None])
     }
@@ -109,7 +117,9 @@ impl<C: CustomOp2 + Send + Sync> Operation for Two<C> {
         let ((a, al), (b, bl)) = (args[0].storage_and_layout(), args[1].storage_and_layout());
         self.0.cpu_fwd(host(&a)?, al, host(&b)?, bl)
     }
+}
 
+impl<C: CustomOp2 + Send + Sync> Backward for Two<C> {
     fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let (a, b) = self.0.bwd(&args[0], &args[1], ys, grad)?;
         Ok([a, b, None])
@@ -122,7 +132,9 @@ impl<C: CustomOp3 + Send + Sync> Operation for Three<C> {
         let (c, cl) = args[2].storage_and_layout();
         self.0.cpu_fwd(host(&a)?, al, host(&b)?, bl, host(&c)?, cl)
     }
+}
 
+impl<C: CustomOp3 + Send + Sync> Backward for Three<C> {
     fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
         self.0.bwd(&args[0], &args[1], &args[2], ys, grad).map(<[_; 3]>::from)
     }
@@ -144,24 +156,75 @@ pub(crate) fn apply3(a: &Tensor, b: &Tensor, c: &Tensor, op: impl CustomOp3 + Se
 }
 
 fn apply(args: Vec<Tensor>, op: Arc<dyn Operation>) -> Result<Tensor> {
+    let value = Value::ToCompute(op.clone(), args.clone());
+    reveal(args, op, value)
+}
+
+/// `made`, a value on a GPU that was computed from `args`, in the chain. An image lies there with its channels last, as
+/// (b, h, w, c), and is seen as (b, c, h, w).
+#[cfg(feature = "cuda")]
+pub(crate) fn made(args: Vec<Tensor>, op: impl Backward + 'static, made: Tensor) -> Result<Tensor> {
+    let last = made.rank() == 4;
+    let ys = if args.iter().any(Tensor::track_op) {
+        reveal(args, Arc::new(op), Value::Computed(Mutex::new(Some(made))))?
+    } else if last {
+        made.permute((0, 3, 1, 2))?
+    } else {
+        made
+    };
+    Ok(ys)
+}
+
+fn reveal(args: Vec<Tensor>, op: Arc<dyn Backward>, value: Value) -> Result<Tensor> {
     let links = args.iter().map(|arg| arg.track_op().then(|| Link::of(arg)).transpose());
     let links = links.collect::<Result<Vec<Option<Arc<Link>>>>>()?;
-    let idle = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+    let idle = match links.iter().flatten().next() {
+        Some(link) => link.token.detach(),
+        None => Tensor::zeros((), DType::F32, &Device::Cpu)?,
+    };
     let token = |i: usize| links.get(i).and_then(Option::as_ref).map_or(&idle, |link| &link.token);
     let slot = Slot::default();
     let slots = links.iter().map(|link| link.as_ref().map(|link| link.slot.clone())).collect();
-    let step = Step { op: op.clone(), args: args.clone(), slots, slot: slot.clone() };
+    let step = Step { op, args, slots, slot: slot.clone() };
     let link = Arc::new(Link { token: token(0).apply_op3(token(1), token(2), step)?, slot });
-    let ys = link.token.apply_op1(Reveal { op, args, link: link.clone() })?;
+    let last = value.is_last();
+    let ys = link.token.apply_op1(Reveal { value, link: link.clone() })?;
+    let ys = if last { ys.permute((0, 3, 1, 2))? } else { ys };
     if ys.track_op() {
         register(&ys, &link);
     }
     Ok(ys)
 }
 
+/// The value of an operation, before it is in Candle's graph.
+enum Value {
+    ToCompute(Arc<dyn Operation>, Vec<Tensor>),
+    #[cfg(feature = "cuda")]
+    Computed(Mutex<Option<Tensor>>),
+}
+
+impl Value {
+    /// Whether it lies in memory with its channels last and is seen otherwise.
+    fn is_last(&self) -> bool {
+        match self {
+            Self::ToCompute(..) => false,
+            #[cfg(feature = "cuda")]
+            Self::Computed(made) => lock(made).as_ref().is_some_and(|made| made.rank() == 4),
+        }
+    }
+}
+
 /// A token that stands for nothing but its place.
 fn nothing() -> Result<(CpuStorage, Shape)> {
     output(vec![0.0], ())
+}
+
+/// The same on a GPU; nobody reads the number.
+#[cfg(feature = "cuda")]
+fn nothing_there(like: &CudaStorage) -> Result<(CudaStorage, Shape)> {
+    // SAFETY: as said.
+    let number = unsafe { like.device.alloc::<f32>(1)? };
+    Ok((CudaStorage::wrap_cuda_slice(number, like.device.clone()), Shape::from(())))
 }
 
 /// A value of Candle's, or a variable, becomes a token.
@@ -174,6 +237,11 @@ impl CustomOp1 for Enter {
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         nothing()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, xs: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        nothing_there(xs)
     }
 
     fn bwd(&self, xs: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
@@ -189,7 +257,7 @@ impl CustomOp1 for Enter {
 /// Tokens of the arguments to the token of the result. Backward, the operation takes the gradient from its slot and
 /// puts those of its arguments into theirs.
 struct Step {
-    op: Arc<dyn Operation>,
+    op: Arc<dyn Backward>,
     args: Vec<Tensor>,
     slots: Vec<Option<Slot>>,
     slot: Slot,
@@ -210,6 +278,19 @@ impl CustomOp3 for Step {
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         nothing()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        token: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        nothing_there(token)
     }
 
     fn bwd(
@@ -235,8 +316,7 @@ impl CustomOp3 for Step {
 
 /// A token becomes the value that it stands for.
 struct Reveal {
-    op: Arc<dyn Operation>,
-    args: Vec<Tensor>,
+    value: Value,
     link: Arc<Link>,
 }
 
@@ -246,12 +326,67 @@ impl CustomOp1 for Reveal {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.op.forward(&self.args)
+        match &self.value {
+            Value::ToCompute(op, args) => op.forward(args),
+            #[cfg(feature = "cuda")]
+            Value::Computed(_) => candle_core::bail!("a value on a GPU was asked for on the CPU"),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, token: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        match &self.value {
+            Value::Computed(made) => match lock(made).take() {
+                Some(made) => take_out(&made, token),
+                None => candle_core::bail!("a value on a GPU was taken twice"),
+            },
+            Value::ToCompute(..) => candle_core::bail!("a value on the CPU was asked for on a GPU"),
+        }
     }
 
     fn bwd(&self, token: &Tensor, ys: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        self.link.slot.add(grad.clone(), ys)?;
+        let seen = |t: &Tensor| if self.is_last(t) { t.permute((0, 3, 1, 2)) } else { Ok(t.clone()) };
+        self.link.slot.add(seen(grad)?, &seen(ys)?)?;
         token.zeros_like().map(Some)
+    }
+}
+
+impl Reveal {
+    /// Whether a result is to be seen otherwise than it lies: an image on a GPU.
+    fn is_last(&self, ys: &Tensor) -> bool {
+        ys.rank() == 4 && ys.device().is_cuda()
+    }
+}
+
+/// The memory of a tensor that nobody else has, which keeps a single number instead.
+#[cfg(feature = "cuda")]
+fn take_out(made: &Tensor, like: &CudaStorage) -> Result<(CudaStorage, Shape)> {
+    let taken = Taken(RefCell::new(Some(nothing_there(like)?.0)));
+    made.inplace_op1(&taken)?;
+    match taken.0.into_inner() {
+        Some(storage) => Ok((storage, made.shape().clone())),
+        None => candle_core::bail!("a value on a GPU has no memory"),
+    }
+}
+
+#[cfg(feature = "cuda")]
+struct Taken(RefCell<Option<CudaStorage>>);
+
+#[cfg(feature = "cuda")]
+impl candle_core::InplaceOp1 for Taken {
+    fn name(&self) -> &'static str {
+        "take_out"
+    }
+
+    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
+        candle_core::bail!("a value on a GPU was asked for on the CPU")
+    }
+
+    fn cuda_fwd(&self, storage: &mut CudaStorage, _: &Layout) -> Result<()> {
+        if let Some(other) = self.0.borrow_mut().as_mut() {
+            std::mem::swap(storage, other);
+        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,11 @@
 mod chain;
 mod conv;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+pub mod device;
 mod gemm;
+mod images;
 mod linear;
 mod loss;
 mod norm;
@@ -33,11 +37,12 @@ pub mod update;
 
 pub use chain::{Gradients, backward};
 pub use conv::{conv2d, conv2d_epilogue};
+pub use images::{Placed, images};
 pub use linear::{linear, linear_relu};
 pub use loss::cross_entropy;
-pub use norm::{batch_norm, batch_norm_train};
+pub use norm::{Running, batch_norm, batch_norm_train, running};
 pub use parallel::awake;
-pub use pointwise::{add, dropout, relu};
+pub use pointwise::{add, dropout, dropout_from, relu};
 pub use pool::{avg_pool, max_pool2d};
 pub use select::{select, select_vector};
 pub use selection::Selection;

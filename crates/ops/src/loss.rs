@@ -5,6 +5,8 @@
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 
 use crate::cpu::{data, expect_dims, expect_rank, output, serves, slice, tensor};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::portable;
 
 struct CrossEntropy {
@@ -61,6 +63,10 @@ impl CustomOp1 for CrossEntropy {
 /// If the shapes do not fit together, the batch is empty, or a label (on the CPU) is not below the number of classes.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     check(logits, labels)?;
+    #[cfg(feature = "cuda")]
+    if logits.dtype() == DType::F32 && cuda::serves(logits, &[]) && labels.device().is_cuda() {
+        return cuda::cross_entropy(logits, labels);
+    }
     if !serves(&[logits]) || !labels.device().is_cpu() {
         return portable::cross_entropy(logits, labels);
     }

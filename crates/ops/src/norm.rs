@@ -12,6 +12,8 @@ use wide::f32x8;
 
 use crate::chain::apply3;
 use crate::cpu::{data, expect_dims, expect_rank, output, serves, slice, tensor};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::parallel::{each, made, split};
 use crate::pointwise::rectify;
 use crate::{BatchNormed, portable};
@@ -238,7 +240,12 @@ pub fn batch_norm(
     then_relu: bool,
 ) -> Result<Tensor> {
     check("batch_norm", xs, &[("scale", scale), ("shift", shift), ("mean", mean), ("var", var)])?;
-    let kernel = serves(&[xs, scale, shift, mean, var]) && !mean.track_op() && !var.track_op();
+    let given = !mean.track_op() && !var.track_op();
+    #[cfg(feature = "cuda")]
+    if given && cuda::serves(xs, &[scale, shift, mean, var]) {
+        return cuda::batch_norm(xs, [scale, shift, mean, var], eps, then_relu);
+    }
+    let kernel = serves(&[xs, scale, shift, mean, var]) && given;
     if !kernel || xs.elem_count() == 0 {
         return portable::batch_norm(xs, scale, shift, mean, var, eps, then_relu);
     }
@@ -254,6 +261,10 @@ pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, t
     if xs.dims()[0] == 0 || xs.dims()[2..].contains(&0) {
         bail!("batch_norm_train: xs has shape {:?}, expected at least one number per channel", xs.dims())
     }
+    #[cfg(feature = "cuda")]
+    if cuda::serves(xs, &[scale, shift]) {
+        return cuda::batch_norm_train(xs, scale, shift, eps, then_relu);
+    }
     if !serves(&[xs, scale, shift]) || xs.elem_count() == 0 {
         return portable::batch_norm_train(xs, scale, shift, eps, then_relu);
     }
@@ -265,6 +276,36 @@ pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, t
     let ys = apply(&xs, scale, shift, (mean.clone(), &var), eps, true, then_relu)?;
     let c = mean.len();
     Ok(BatchNormed { ys, mean: tensor(mean, c)?, var: tensor(var, c)? })
+}
+
+/// What running statistics learn from a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Running<'a> {
+    /// Values of the kept units, (kept,), or none.
+    pub values: Option<&'a Tensor>,
+    /// Times this.
+    pub factor: f64,
+    /// Which units they belong to.
+    pub kept: &'a crate::Selection,
+    /// Values of all units, (n,), added to those; none are zeros.
+    pub constants: Option<&'a Tensor>,
+    /// How much each unit learns, 0 for nothing; one for each of the n units.
+    pub rates: &'a [f32],
+}
+
+/// `(1 - rate) old + rate new` for each unit, (n,), outside of any graph.
+///
+/// # Errors
+/// If the shapes do not fit together.
+pub fn running(old: &Tensor, new: &Running) -> Result<Tensor> {
+    let Running { values, factor, kept, constants, rates } = *new;
+    expect_dims("running", "old", old, &[rates.len()])?;
+    expect_dims("running", "old", old, &[kept.total()])?;
+    #[cfg(feature = "cuda")]
+    if cuda::serves(old, &[values, constants].into_iter().flatten().collect::<Vec<_>>()) {
+        return cuda::running(old, values, kept, constants, rates, factor);
+    }
+    portable::running(old, new)
 }
 
 fn apply(

@@ -5,8 +5,12 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
+use l0_rng::Stream;
+
 use crate::chain::{apply1, apply2};
 use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::parallel::made;
 use crate::portable;
 
@@ -59,6 +63,10 @@ impl CustomOp1 for Relu {
 /// # Errors
 /// None of its own.
 pub fn relu(xs: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if cuda::serves(xs, &[]) {
+        return cuda::relu(xs);
+    }
     if serves(&[xs]) { apply1(&xs.contiguous()?, Relu) } else { portable::relu(xs) }
 }
 
@@ -84,11 +92,19 @@ impl CustomOp2 for Add {
 /// If the shapes differ.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     expect_dims("add", "b", b, a.dims())?;
+    #[cfg(feature = "cuda")]
+    if cuda::serves(a, &[]) && cuda::serves(b, &[]) {
+        return cuda::add(a, b);
+    }
     if serves(&[a, b]) { apply2(&a.contiguous()?, &b.contiguous()?, Add) } else { a + b }
 }
 
 /// `a + b` of one shape, outside of any graph.
 pub(crate) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if cuda::serves(a, &[]) && cuda::serves(b, &[]) {
+        return cuda::sum(a, b);
+    }
     let (a, b) = (a.detach().contiguous()?, b.detach().contiguous()?);
     if serves(&[&a, &b]) { a.apply_op2_no_bwd(&b, &Add) } else { a + b }
 }
@@ -140,6 +156,19 @@ pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
     } else {
         portable::dropout(xs, &noise, p)
     }
+}
+
+/// [`dropout`] with the noise of a stream: number i of it belongs to number i of `xs`, (b, n) or (b, c, h, w).
+///
+/// # Errors
+/// If `p` is not in [0, 1).
+pub fn dropout_from(xs: &Tensor, mut noise: Stream, p: f32) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if cuda::serves(xs, &[]) && matches!(xs.rank(), 2 | 4) && (0.0..1.0).contains(&p) {
+        return cuda::dropout(xs, noise.key(), p);
+    }
+    let noise = Tensor::from_vec(noise.uniforms(xs.elem_count()), xs.dims(), xs.device())?;
+    dropout(xs, &noise.to_dtype(xs.dtype())?, p)
 }
 
 /// An error unless the shapes are equal and `p` is a probability below 1.

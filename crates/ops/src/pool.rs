@@ -9,6 +9,8 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use crate::chain::apply1;
 use crate::cpu::{data, expect_rank, output, serves, slice, tensor};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::parallel::{carve, each, split};
 use crate::portable;
 
@@ -195,6 +197,10 @@ pub fn avg_pool(xs: &Tensor) -> Result<Tensor> {
     let (_, _, h, w) = xs.dims4()?;
     if h * w == 0 {
         bail!("avg_pool: xs has shape {:?}, expected images of at least one pixel", xs.dims())
+    }
+    #[cfg(feature = "cuda")]
+    if cuda::serves(xs, &[]) {
+        return cuda::avg_pool(xs);
     }
     if serves(&[xs]) { apply1(&xs.contiguous()?, AvgPool { plane: h * w }) } else { portable::avg_pool(xs) }
 }

@@ -3,7 +3,7 @@
 
 use candle_core::{D, Result, Tensor, bail};
 
-use crate::{BatchNormed, Epilogue, Selection};
+use crate::{BatchNormed, Epilogue, Running, Selection};
 use crate::{conv, linear as linears, loss, norm, pointwise, pool, select as selecting};
 
 /// `ys = xs W^T + b`: (b, i), (o, i), (o,) -> (b, o).
@@ -12,7 +12,7 @@ use crate::{conv, linear as linears, loss, norm, pointwise, pool, select as sele
 /// If the shapes do not fit each other.
 pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     linears::check("linear", xs, weight, bias)?;
-    let ys = xs.matmul(&weight.t()?)?;
+    let ys = xs.to_dtype(weight.dtype())?.matmul(&weight.t()?)?;
     match bias {
         Some(bias) => ys.broadcast_add(bias),
         None => Ok(ys),
@@ -148,6 +148,29 @@ pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, t
     let ys = centred.broadcast_mul(&per_channel(&gain, xs)?)?.broadcast_add(&per_channel(shift, xs)?)?;
     let ys = if then_relu { relu(&ys)? } else { ys };
     Ok(BatchNormed { ys, mean: mean.detach(), var: var.detach() })
+}
+
+/// `(1 - rate) old + rate new` for each unit, as [`crate::running`].
+///
+/// # Errors
+/// If the shapes do not fit each other.
+pub fn running(old: &Tensor, new: &Running) -> Result<Tensor> {
+    let old = old.detach();
+    let values = match (new.values, new.kept.indices()) {
+        (None, _) => old.zeros_like()?,
+        (Some(values), None) => scaled(values, new.factor)?,
+        (Some(values), Some(kept)) => {
+            let kept = Tensor::new(kept, old.device())?;
+            old.zeros_like()?.index_add(&kept, &scaled(values, new.factor)?, 0)?
+        }
+    };
+    let values = new.constants.map_or(Ok(values.clone()), |constants| values + constants.detach())?;
+    let rate = Tensor::new(new.rates, old.device())?.to_dtype(old.dtype())?;
+    (&old * (1.0 - &rate)?)? + (values * rate)?
+}
+
+fn scaled(values: &Tensor, factor: f64) -> Result<Tensor> {
+    if factor == 1.0 { Ok(values.clone()) } else { values * factor }
 }
 
 /// Mean over the batch of `-log softmax(logits)[label]`: (b, classes), u32 (b,) -> scalar.

@@ -11,6 +11,8 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::chain::apply3;
 use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::parallel::{carve, made, scratch, split};
 use crate::{Selection, portable};
 
@@ -29,6 +31,10 @@ pub fn select(
     check(weight, rows, cols, row_scale, col_scale)?;
     let scales: Vec<&Tensor> = row_scale.into_iter().chain(col_scale).collect();
     let plain = scales.is_empty() && rows.is_all() && cols.is_all();
+    #[cfg(feature = "cuda")]
+    if !plain && !rows.is_empty() && !cols.is_empty() && cuda::serves(weight, &scales) {
+        return cuda::select(weight, rows, cols, row_scale, col_scale);
+    }
     if plain || weight.elem_count() == 0 || !serves(&[weight]) || !serves(&scales) {
         return portable::select(weight, rows, cols, row_scale, col_scale);
     }

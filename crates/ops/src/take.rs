@@ -5,6 +5,8 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use crate::chain::apply1;
 use crate::cpu::{data, output, serves, slice, tensor};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::{Selection, portable};
 
 struct Take {
@@ -62,6 +64,10 @@ pub fn take(xs: &Tensor, dim: usize, selection: &Selection) -> Result<Tensor> {
     if dim >= xs.rank() || xs.dims()[dim] != selection.total() {
         let (dims, total) = (xs.dims(), selection.total());
         bail!("take: xs has shape {dims:?}, expected {total} units in dimension {dim}")
+    }
+    #[cfg(feature = "cuda")]
+    if !selection.is_all() && !selection.is_empty() && cuda::serves(xs, &[]) {
+        return cuda::take(xs, dim, selection);
     }
     if selection.is_all() || !serves(&[xs]) {
         return portable::take(xs, dim, selection);

@@ -143,6 +143,114 @@ pub fn lerp(average: &Tensor, param: &Tensor, weight: f64) -> Result<()> {
     })
 }
 
+/// A parameter among many that one rule updates.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// What is updated.
+    pub param: &'a Tensor,
+    /// Its gradient; none is zeros.
+    pub grad: Option<&'a Tensor>,
+    /// What the rule keeps for it: two moments for Adam, a velocity for SGD.
+    pub moments: &'a [Tensor],
+    /// L2 coefficient, in place of the rule's.
+    pub weight_decay: f64,
+}
+
+/// [`adam`] of each; on a GPU all at once.
+///
+/// # Errors
+/// As [`adam`], or if an item has not two moments.
+pub fn adam_each(items: &[Item], rule: &Adam) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    let items = &on_gpu::adam(items, rule)?;
+    items.iter().try_for_each(|item| {
+        let [first, second] = item.moments else { bail!("adam: found {} moments, expected 2", item.moments.len()) };
+        let rule = Adam { weight_decay: item.weight_decay, ..*rule };
+        adam(item.param, &item.grad_or_zeros()?, first, second, &rule)
+    })
+}
+
+/// [`sgd`] of each; on a GPU all at once.
+///
+/// # Errors
+/// As [`sgd`], or if an item has not one velocity.
+pub fn sgd_each(items: &[Item], rule: &Sgd) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    let items = &on_gpu::sgd(items, rule)?;
+    items.iter().try_for_each(|item| {
+        let [velocity] = item.moments else { bail!("sgd: found {} velocities, expected 1", item.moments.len()) };
+        let rule = Sgd { weight_decay: item.weight_decay, ..*rule };
+        sgd(item.param, &item.grad_or_zeros()?, velocity, &rule)
+    })
+}
+
+/// [`lerp`] of each average towards its parameter; on a GPU all at once.
+///
+/// # Errors
+/// As [`lerp`].
+pub fn lerp_each(pairs: &[(&Tensor, &Tensor)], weight: f64) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    let pairs = &on_gpu::lerp(pairs, weight)?;
+    pairs.iter().try_for_each(|(average, param)| lerp(average, param, weight))
+}
+
+impl Item<'_> {
+    fn grad_or_zeros(&self) -> Result<Tensor> {
+        self.grad.map_or_else(|| self.param.zeros_like(), |grad| Ok(grad.clone()))
+    }
+}
+
+/// Whole tables of updates on a GPU; what is not there is handed back.
+#[cfg(feature = "cuda")]
+mod on_gpu {
+    use candle_core::{Result, Tensor};
+
+    use super::{Adam, Item, Sgd, check};
+    use crate::cuda::{self, update};
+
+    /// Items on the GPU, checked, and the others.
+    fn parted<'a>(op: &str, items: &[Item<'a>]) -> Result<(Vec<Item<'a>>, Vec<Item<'a>>)> {
+        let there = |item: &Item| {
+            let others: Vec<&Tensor> = item.grad.into_iter().chain(item.moments).collect();
+            cuda::serves(item.param, &[&[item.param], &others[..]].concat())
+        };
+        let (here, others): (Vec<Item>, Vec<Item>) = items.iter().partition(|item| there(item));
+        for item in &here {
+            let state = item.moments.iter().map(|moment| ("a moment", moment));
+            check(op, item.param, &item.grad.map(|grad| ("grad", grad)).into_iter().chain(state).collect::<Vec<_>>())?;
+        }
+        Ok((here, others))
+    }
+
+    fn table<'a>(items: &[Item<'a>]) -> (Vec<update::Row<'a>>, Vec<f32>) {
+        let row = |item: &Item<'a>| [Some(item.param), item.grad, item.moments.first(), item.moments.get(1)];
+        (items.iter().map(row).collect(), items.iter().map(|item| item.weight_decay as f32).collect())
+    }
+
+    pub(super) fn adam<'a>(items: &[Item<'a>], rule: &Adam) -> Result<Vec<Item<'a>>> {
+        let (here, others) = parted("adam", items)?;
+        let (rows, decays) = table(&here);
+        update::each("adam", &rows, &decays, &update::adam(rule))?;
+        Ok(others)
+    }
+
+    pub(super) fn sgd<'a>(items: &[Item<'a>], rule: &Sgd) -> Result<Vec<Item<'a>>> {
+        let (here, others) = parted("sgd", items)?;
+        let (rows, decays) = table(&here);
+        update::each("sgd", &rows, &decays, &update::sgd(rule))?;
+        Ok(others)
+    }
+
+    pub(super) fn lerp<'a>(pairs: &[(&'a Tensor, &'a Tensor)], weight: f64) -> Result<Vec<(&'a Tensor, &'a Tensor)>> {
+        type Pairs<'a> = Vec<(&'a Tensor, &'a Tensor)>;
+        let (here, others): (Pairs, Pairs) = pairs.iter().partition(|(a, p)| cuda::serves(a, &[a, p]));
+        here.iter().try_for_each(|(average, param)| check("lerp", average, &[("param", param)]))?;
+        let rows: Vec<update::Row> = here.iter().map(|&(a, p)| [Some(a), Some(p), None, None]).collect();
+        update::each("lerp", &rows, &vec![0.0; rows.len()], &update::lerp(weight))?;
+        Ok(others)
+    }
+}
+
 /// `param` held to [low, high] in place; not a number stays so.
 ///
 /// # Errors
@@ -152,6 +260,10 @@ pub fn clamp(param: &Tensor, low: f64, high: f64) -> Result<()> {
         bail!("clamp: bounds are {low} and {high}, expected low <= high")
     }
     check("clamp", param, &[])?;
+    #[cfg(feature = "cuda")]
+    if crate::cuda::serves(param, &[param]) {
+        return crate::cuda::update::clamp(param, low, high);
+    }
     if !serves(&[param]) {
         return put(param, &param.detach().clamp(low, high)?);
     }

@@ -59,6 +59,12 @@ impl Stream {
         Self { state: key }
     }
 
+    /// What the numbers follow from: number i, counted from 1, is a hash of the key plus i times
+    /// 0x9E3779B97F4A7C15. So a device can draw them by itself, in any order.
+    pub fn key(&self) -> u64 {
+        self.state
+    }
+
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);

@@ -34,10 +34,9 @@ impl Average {
     pub fn update(&mut self, params: &Params) -> Result<()> {
         self.steps += 1;
         let weight = (1.0 - self.decay) / (1.0 - self.decay.powf(self.steps as f64));
-        for (param, (_, average)) in params.iter().zip(self.weights.iter()) {
-            l0_ops::update::lerp(average, param.var.as_tensor(), weight)?;
-        }
-        Ok(())
+        let pairs = params.iter().zip(self.weights.iter());
+        let pairs: Vec<_> = pairs.map(|(param, (_, average))| (average, param.var.as_tensor())).collect();
+        Ok(l0_ops::update::lerp_each(&pairs, weight)?)
     }
 
     /// The averages, plain: evaluating them builds no graph.

@@ -34,14 +34,13 @@ pub fn evaluate(net: &Net, weights: &Weights, masks: &Masks, feed: &Feed) -> Res
         let batch = batch?;
         let ys = net.forward(weights, &batch.images, masks, Mode::Eval)?.ys;
         loss += f64::from(l0_ops::cross_entropy(&ys, &batch.labels)?.to_scalar::<f32>()?) * batch.len() as f64;
-        wrong += count_wrong(&ys, &batch.labels)?;
+        wrong += u64::from(wrong_ones(&ys, &batch.labels)?.to_scalar::<u32>()?);
         seen += batch.len() as u64;
     }
     Ok(Evaluation { loss: loss / seen.max(1) as f64, wrong, seen })
 }
 
-/// How many rows of `logits`, (b, classes), have their largest value elsewhere than `labels`, (b,), say.
-pub(crate) fn count_wrong(logits: &Tensor, labels: &Tensor) -> Result<u64> {
-    let guesses = logits.detach().argmax(1)?;
-    Ok(u64::from(guesses.ne(labels)?.to_dtype(candle_core::DType::U32)?.sum_all()?.to_scalar::<u32>()?))
+/// How many rows of `logits`, (b, classes), have their largest value elsewhere than `labels`, (b,), say: a u32, scalar.
+pub(crate) fn wrong_ones(logits: &Tensor, labels: &Tensor) -> candle_core::Result<Tensor> {
+    logits.detach().argmax(1)?.ne(labels)?.to_dtype(candle_core::DType::U32)?.sum_all()
 }

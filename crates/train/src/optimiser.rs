@@ -2,7 +2,7 @@
 
 use candle_core::{Tensor, Var};
 use l0_net::{Params, Role};
-use l0_ops::update::{Adam, Sgd, adam, sgd};
+use l0_ops::update::{Adam, Item, Sgd, adam_each, sgd_each};
 
 use crate::{Optimiser, Result, Training};
 
@@ -60,20 +60,29 @@ impl OptimiserState {
     /// in the full computation; frozen gates stay.
     pub(crate) fn step(&mut self, grads: &l0_ops::Gradients, factor: f64, gates_frozen: bool) -> Result<()> {
         self.steps += 1;
-        for slot in self.slots.iter().filter(|slot| !(slot.is_gate && gates_frozen)) {
-            let param = slot.var.as_tensor();
-            let grad = grads.get(param)?.map_or_else(|| param.zeros_like(), Ok)?;
-            let weight_decay = slot.weight_decay;
-            match if slot.is_gate { self.gates } else { self.weights } {
-                Optimiser::Adam { learning_rate, beta1, beta2, eps } => {
-                    let step = self.steps;
-                    let rule = Adam { learning_rate: learning_rate * factor, beta1, beta2, eps, weight_decay, step };
-                    adam(param, &grad, &slot.moments[0], &slot.moments[1], &rule)?;
-                }
-                Optimiser::Sgd { learning_rate, momentum, nesterov } => {
-                    let rule = Sgd { learning_rate: learning_rate * factor, momentum, weight_decay, nesterov };
-                    sgd(param, &grad, &slot.moments[0], &rule)?;
-                }
+        self.group(grads, false, self.weights, factor)?;
+        if gates_frozen { Ok(()) } else { self.group(grads, true, self.gates, factor) }
+    }
+
+    /// One step of the gates, or of everything else.
+    fn group(&self, grads: &l0_ops::Gradients, gates: bool, rule: Optimiser, factor: f64) -> Result<()> {
+        let slots: Vec<&Slot> = self.slots.iter().filter(|slot| slot.is_gate == gates).collect();
+        let found = slots.iter().map(|slot| grads.get(slot.var.as_tensor()));
+        let found = found.collect::<candle_core::Result<Vec<Option<Tensor>>>>()?;
+        let mut items = Vec::with_capacity(slots.len());
+        for (slot, grad) in slots.iter().zip(&found) {
+            let (param, weight_decay) = (slot.var.as_tensor(), slot.weight_decay);
+            items.push(Item { param, grad: grad.as_ref(), moments: &slot.moments, weight_decay });
+        }
+        let weight_decay = 0.0; // each item has its own
+        match rule {
+            Optimiser::Adam { learning_rate, beta1, beta2, eps } => {
+                let (learning_rate, step) = (learning_rate * factor, self.steps);
+                adam_each(&items, &Adam { learning_rate, beta1, beta2, eps, weight_decay, step })?;
+            }
+            Optimiser::Sgd { learning_rate, momentum, nesterov } => {
+                let learning_rate = learning_rate * factor;
+                sgd_each(&items, &Sgd { learning_rate, momentum, weight_decay, nesterov })?;
             }
         }
         Ok(())

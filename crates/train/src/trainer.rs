@@ -9,7 +9,7 @@ use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
 
 use crate::config::wrong;
-use crate::evaluate::count_wrong;
+use crate::evaluate::wrong_ones;
 use crate::optimiser::OptimiserState;
 use crate::{Average, Error, Number, Progress, Result, Training};
 
@@ -190,19 +190,21 @@ impl<'a> Trainer<'a> {
         };
         let mut total = loss.clone();
         if let Some(penalty) = &penalty {
-            total = (total + penalty.reshape(())?)?;
+            total = (total + penalty.reshape(())?.to_device(loss.device())?)?;
         }
         if let (Some(constraints), false) = (&self.constraints, densities.is_empty()) {
-            total = (total + constraints.term(&densities)?)?;
+            total = (total + constraints.term(&densities)?.to_device(loss.device())?)?;
         }
 
-        // ---- here the device is waited for
+        // ---- backward, and here the device is waited for
+        let wrong = wrong_ones(&output.ys, &batch.labels)?;
+        let grads = l0_ops::backward(&total)?;
         let value = |x: &candle_core::Tensor| x.detach().reshape(())?.to_scalar::<f32>().map(f64::from);
         let penalty = penalty.as_ref().map_or(Ok(0.0), value)?;
         let result = StepResult {
             loss: value(&loss)?,
             penalty,
-            wrong: count_wrong(&output.ys, &batch.labels)?,
+            wrong: wrong.to_scalar::<u32>()?.into(),
             seen: batch.len() as u64,
             seconds: 0.0, // of the whole step, which is not over
         };
@@ -212,8 +214,7 @@ impl<'a> Trainer<'a> {
             }
         }
 
-        // ---- backward, step, clamp, average; multipliers climb with the densities that the loss had
-        let grads = l0_ops::backward(&total)?;
+        // ---- step, clamp, average; multipliers climb with the densities that the loss had
         self.optimiser.step(&grads, self.training.rate_factor(epoch, step, self.steps), frozen)?;
         if !frozen {
             self.network.clamp_(&weights)?;

@@ -22,6 +22,8 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use crate::chain::apply3;
 use crate::cpu::{bias_or_zeros, data, expect_dims, expect_rank, output, serves, slice, tensor};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::pool::{MAX_SIDE, Windows};
 use crate::{Epilogue, portable};
 
@@ -199,6 +201,11 @@ pub fn conv2d_epilogue(
     epilogue: Epilogue,
 ) -> Result<Tensor> {
     let geometry = check(xs, weight, bias, stride, padding, epilogue)?;
+    #[cfg(feature = "cuda")]
+    if cuda::serves(xs, &[Some(weight), bias].into_iter().flatten().collect::<Vec<_>>()) {
+        let (oh, ow) = (geometry.oh, geometry.ow);
+        return cuda::conv2d_epilogue(xs, weight, bias, (stride, padding), (oh, ow), epilogue);
+    }
     let empty = xs.elem_count() == 0 || weight.elem_count() == 0;
     let kernel = serves(&[xs, weight]) && bias.is_none_or(|bias| serves(&[bias])) && epilogue.max_pool <= MAX_SIDE;
     if empty || !kernel {
