@@ -82,12 +82,14 @@ impl StatisticsUpdate {
 /// For each unit of the normalisation `id`, whether what it reads is known.
 fn learning(pass: &Pass, id: NodeId) -> Vec<bool> {
     let input = pass.plan.units(pass.net.node(id).inputs[0]);
-    let learns = |(unit, input): (&Unit, &Unit)| match unit {
+    let forgets = |place: usize| pass.stays_zero(id) && pass.masks.is_filler(pass.net.space(id), place);
+    let learns = |(place, (unit, input)): (usize, (&Unit, &Unit))| match unit {
+        _ if forgets(place) => false,
         Unit::Computed | Unit::Constant | Unit::Pattern => true,
         Unit::Zero => false,
         Unit::Unread => *input == Unit::Zero,
     };
-    pass.plan.units(id).iter().zip(input).map(learns).collect()
+    pass.plan.units(id).iter().zip(input).enumerate().map(learns).collect()
 }
 
 impl Params {
@@ -124,7 +126,7 @@ impl Net {
         self.check_batch(xs)?;
         masks.check(self)?;
         masks.check_batch(self, xs.dim(0)?)?;
-        let masks = masks.on(self, xs.device(), mode.is_training())?;
+        let masks = masks.on(xs.device(), mode.is_training())?;
         let plan = Plan::new(self, &masks, mode.is_training());
         Pass { net: self, plan: &plan, masks: &masks, weights }.run(xs, mode)
     }

@@ -24,17 +24,6 @@ impl Mask {
 /// Channels that tensor cores take at once.
 const TILE: usize = 32;
 
-/// Opens the first closed units until the open ones fill a tile.
-fn fill_tile(open: &mut [bool]) {
-    let count = open.iter().filter(|&&open| open).count();
-    let missing = count.next_multiple_of(TILE) - count;
-    open.iter_mut().filter(|open| !**open).take(missing).for_each(|open| *open = true);
-}
-
-/// Whether a layer makes nothing of a closed map: then one may not be computed in its place.
-fn stays_zero(layer: &Layer) -> bool {
-    matches!(layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. })
-}
 
 /// The masks of a network: one or none for each space.
 #[derive(Debug, Clone)]
@@ -43,13 +32,15 @@ pub struct Masks {
     units: Vec<usize>,
     masks: Vec<Option<Mask>>,
     open: Vec<Option<Vec<bool>>>,
+    /// Of each space the units that are computed although they are closed; empty for none.
+    fillers: Vec<Vec<bool>>,
 }
 
 impl Masks {
     /// No space is masked.
     pub fn none(net: &Net) -> Self {
         let (units, spaces) = (net.spaces().iter().map(|space| space.units).collect(), net.spaces().len());
-        Self { units, masks: vec![None; spaces], open: vec![None; spaces] }
+        Self { units, masks: vec![None; spaces], open: vec![None; spaces], fillers: vec![Vec::new(); spaces] }
     }
 
     /// Masks a space. Reading which units are open is a point where the device is waited for.
@@ -86,7 +77,7 @@ impl Masks {
 
     /// The same masks on `device`, all in one copy: which units are open was read where they came from. In training on CUDA
     /// some closed units are computed as well, scaled by 0: tensor cores take channels by multiples of [`TILE`].
-    pub(crate) fn on(&self, net: &Net, device: &Device, training: bool) -> Result<Self> {
+    pub(crate) fn on(&self, device: &Device, training: bool) -> Result<Self> {
         let mut masks = self.clone();
         let elsewhere = |mask: &&Mask| !mask.values().device().same_device(device);
         let moved: Vec<&Tensor> = self.masks.iter().flatten().filter(elsewhere).map(Mask::values).collect();
@@ -99,10 +90,31 @@ impl Masks {
                 (*z, start) = (all.narrow(0, start, n)?.reshape(z.dims())?, start + n);
             }
         }
-        if training && device.is_cuda() && !net.nodes().iter().any(|node| stays_zero(&node.layer)) {
-            masks.open.iter_mut().flatten().for_each(|open| fill_tile(open));
+        if training && device.is_cuda() {
+            masks.fill_tiles();
         }
         Ok(masks)
+    }
+
+    /// Opens closed units of each space, the first ones, until the open ones fill a tile.
+    fn fill_tiles(&mut self) {
+        for (open, fillers) in self.open.iter_mut().zip(&mut self.fillers) {
+            let Some(open) = open else { continue };
+            let count = open.iter().filter(|&&open| open).count();
+            let mut missing = count.next_multiple_of(TILE) - count;
+            let filled = open.iter_mut().map(|open| {
+                let fills = !*open && missing > 0;
+                missing -= usize::from(fills);
+                *open |= fills;
+                fills
+            });
+            *fillers = filled.collect();
+        }
+    }
+
+    /// Whether a unit of a space is closed and computed all the same, to fill a tile.
+    pub(crate) fn is_filler(&self, space: SpaceId, unit: usize) -> bool {
+        self.fillers[space].get(unit).is_some_and(|&fills| fills)
     }
 
     /// The mask of a space.
@@ -135,8 +147,9 @@ impl Masks {
                 return Err(Error::Shape { name: format!("mask of {name}"), found, expected });
             }
         }
+        let zero = |layer: &Layer| matches!(layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. });
         let varies = self.varying(net);
-        match (0..net.nodes().len()).find(|&id| stays_zero(&net.node(id).layer) && varies[id]) {
+        match (0..net.nodes().len()).find(|&id| zero(&net.node(id).layer) && varies[id]) {
             Some(id) => {
                 let problem = "differs between examples, but a closed map is to stay zero in the batch norm";
                 let (node, space) = (&net.node(id).name, &net.spaces()[net.space(id)].name);

@@ -9,7 +9,7 @@ use l0_ops::Selection;
 use crate::activation::{Activation, beside};
 use crate::affine::Pass;
 use crate::forward::StatisticsUpdate;
-use crate::{NodeId, Result};
+use crate::{ClosedMaps, Layer, NodeId, Result};
 
 /// Scale, shift, running mean and running variance of the units of `selection`.
 pub(crate) struct Norm {
@@ -31,6 +31,25 @@ impl Pass<'_> {
             mean: part("running_mean")?,
             var: part("running_var")?,
         })
+    }
+
+    /// The same, with 0 for scale and shift of closed units that are computed to fill a tile, where the layer says that they
+    /// stay zero.
+    fn norm_of_open(&self, id: NodeId, kept: &Selection) -> Result<Norm> {
+        let (norm, space) = (self.norm(id, kept)?, self.net.space(id));
+        let open: Vec<f32> = kept.iter().map(|unit| f32::from(u8::from(!self.masks.is_filler(space, unit)))).collect();
+        if !self.stays_zero(id) || !open.contains(&0.0) {
+            return Ok(norm);
+        }
+        let open = Tensor::new(open, norm.scale.device())?;
+        let all = Selection::all(kept.len());
+        let masked = |values: &Tensor| l0_ops::select_vector(values, &all, Some(&open));
+        Ok(Norm { scale: masked(&norm.scale)?, shift: masked(&norm.shift)?, ..norm })
+    }
+
+    /// Whether the normalisation `id` makes nothing of a closed map.
+    pub(crate) fn stays_zero(&self, id: NodeId) -> bool {
+        matches!(self.net.node(id).layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. })
     }
 
     /// Normalises with the running statistics, then applies ReLU if `relu`.
@@ -70,7 +89,7 @@ impl Pass<'_> {
         relu: bool,
     ) -> Result<(Activation, Option<StatisticsUpdate>)> {
         let kept = self.plan.kept(id);
-        let p = self.norm(id, kept)?;
+        let p = self.norm_of_open(id, kept)?;
         let shift = self.weights.of(&self.net.node(id).name, "bias")?;
         let constants = self.norm_constants(id, |_| Ok(shift.clone()), input, relu)?;
         let normed = input.computed.as_ref();

@@ -298,12 +298,11 @@ pub struct Running<'a> {
 /// # Errors
 /// If the shapes do not fit together.
 pub fn running(old: &Tensor, new: &Running) -> Result<Tensor> {
-    let Running { values, factor, kept, constants, rates } = *new;
-    expect_dims("running", "old", old, &[rates.len()])?;
-    expect_dims("running", "old", old, &[kept.total()])?;
+    expect_dims("running", "old", old, &[new.rates.len()])?;
+    expect_dims("running", "old", old, &[new.kept.total()])?;
     #[cfg(feature = "cuda")]
-    if cuda::serves(old, &[values, constants].into_iter().flatten().collect::<Vec<_>>()) {
-        return cuda::running(old, values, kept, constants, rates, factor);
+    if cuda::serves(old, &[new.values, new.constants].into_iter().flatten().collect::<Vec<_>>()) {
+        return cuda::running(old, new);
     }
     portable::running(old, new)
 }

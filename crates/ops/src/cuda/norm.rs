@@ -6,7 +6,7 @@ use super::launch::{
     Arg, Grid, Kind, WIDE, at, at_or_nothing, cast, device, flag, fresh, int, last, launch, long, seen,
 };
 use crate::chain::{self, Backward};
-use crate::{BatchNormed, Selection};
+use crate::{BatchNormed, Running};
 
 /// The numbers of each of `c` channels of an image tensor, (b, c, h, w) or (b, c).
 fn extent(xs: &Tensor) -> (usize, usize) {
@@ -137,17 +137,11 @@ impl Backward for Norm {
 }
 
 /// As [`crate::running`].
-pub(crate) fn running(
-    old: &Tensor,
-    fresh_values: Option<&Tensor>,
-    kept: &Selection,
-    constants: Option<&Tensor>,
-    rates: &[f32],
-    factor: f64,
-) -> Result<Tensor> {
+pub(crate) fn running(old: &Tensor, new: &Running) -> Result<Tensor> {
+    let Running { values, factor, kept, constants, rates } = *new;
     let (device, n) = (device(old)?, old.elem_count());
     let on = |t: &Tensor| t.detach().contiguous();
-    let (old, values) = (on(old)?, fresh_values.map(on).transpose()?);
+    let (old, values) = (on(old)?, values.map(on).transpose()?);
     let (constants, rates) = (constants.map(on).transpose()?, Tensor::new(rates, old.device())?);
     let places = if kept.is_all() { None } else { Some(super::select::places(kept, old.device())?) };
     let out = fresh(&device, Kind::F32, n)?;
