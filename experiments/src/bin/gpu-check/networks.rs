@@ -34,10 +34,10 @@ fn drawn(recipe: &Recipe) -> Result<Split> {
     let (c, h, w) = recipe.data.shape();
     let mut stream = Stream::new(1, Purpose::Other, 0, 0, "images");
     let n = IMAGES * 2;
-    let labels: Vec<u8> = (0..n).map(|i| (i % 10) as u8).collect();
+    let labels: Vec<u32> = (0..n as u32).map(|i| i % 10).collect();
     let pixel = |i: usize, stream: &mut Stream| {
         let (image, at) = (i / (c * h * w), i % (h * w));
-        let mark = at / w == 2 * usize::from(labels[image]);
+        let mark = at / w == 2 * labels[image] as usize;
         if mark { 255 } else { (stream.bits() >> 57) as u8 }
     };
     let bytes = (0..n * c * h * w).map(|i| pixel(i, &mut stream)).collect();
