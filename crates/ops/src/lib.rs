@@ -18,6 +18,7 @@
 mod chain;
 mod conv;
 mod cpu;
+pub mod device;
 mod gemm;
 mod linear;
 mod loss;
