@@ -1,6 +1,6 @@
 //! Error and loss of a network with its gates at their test-time values.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use l0_data::Feed;
 use l0_net::{Masks, Mode, Net, Weights};
 
@@ -33,7 +33,8 @@ pub fn evaluate(net: &Net, weights: &Weights, masks: &Masks, feed: &Feed) -> Res
     for batch in feed.in_order() {
         let batch = batch?;
         let ys = net.forward(weights, &batch.images, masks, Mode::Eval)?.ys;
-        loss += f64::from(l0_ops::cross_entropy(&ys, &batch.labels)?.to_scalar::<f32>()?) * batch.len() as f64;
+        let mean = l0_ops::cross_entropy(&ys, &batch.labels)?.to_dtype(DType::F32)?;
+        loss += f64::from(mean.to_scalar::<f32>()?) * batch.len() as f64;
         wrong += count_wrong(&ys, &batch.labels)?;
         seen += batch.len() as u64;
     }
@@ -42,6 +43,6 @@ pub fn evaluate(net: &Net, weights: &Weights, masks: &Masks, feed: &Feed) -> Res
 
 /// How many rows of `logits`, (b, classes), have their largest value elsewhere than `labels`, (b,), say.
 pub(crate) fn count_wrong(logits: &Tensor, labels: &Tensor) -> Result<u64> {
-    let guesses = logits.detach().argmax(1)?;
-    Ok(u64::from(guesses.ne(labels)?.to_dtype(candle_core::DType::U32)?.sum_all()?.to_scalar::<u32>()?))
+    let guesses = logits.detach().to_dtype(DType::F32)?.argmax(1)?;
+    Ok(u64::from(guesses.ne(labels)?.to_dtype(DType::U32)?.sum_all()?.to_scalar::<u32>()?))
 }
