@@ -10,8 +10,8 @@ use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
 use l0_net::{Builder, ClosedMaps, Weights};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
-    Checkpoints, Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Precision, Schedule, StepResult,
-    Trainer, Training, Watch, run,
+    Checkpoints, Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Precision, Schedule,
+    StepResult, Trainer, Training, Watch, run,
 };
 
 fn training(epochs: u64) -> Training {
