@@ -40,16 +40,19 @@ struct Args {
 /// What computes a network.
 enum Reader {
     /// The engine for CPUs.
-    Engine(Box<Engine>),
+    Engine(Engine),
     /// The network itself, on a GPU.
-    Model(Model, Device),
+    Model(Box<Model>, Device),
 }
 
 impl Reader {
     fn new(model: &Model, device: Device) -> Result<Self> {
         Ok(match device.is_cpu() {
-            true => Self::Engine(Box::new(Engine::new(&model.net, &model.weights)?)),
-            false => Self::Model(Model { weights: model.weights.to_device(&device)?, ..model.clone() }, device),
+            true => Self::Engine(Engine::new(&model.net, &model.weights)?),
+            false => {
+                let weights = model.weights.to_device(&device)?;
+                Self::Model(Box::new(Model { weights, ..model.clone() }), device)
+            }
         })
     }
 
