@@ -149,8 +149,8 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// A CPU with so many threads.
-    pub fn cpu(threads: usize) -> Self {
+    #[cfg(test)]
+    pub(crate) fn cpu(threads: usize) -> Self {
         Self { device: Device::Cpu, precision: Precision::F32, threads }
     }
 

@@ -20,8 +20,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Every precision, with its name.
-    pub const ALL: [(&'static str, Self); 3] = [("f32", Self::F32), ("tf32", Self::Tf32), ("bf16", Self::Bf16)];
+    /// Every precision, the finest first.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Tf32, Self::Bf16];
 
     /// Its name: f32, tf32 or bf16.
     pub fn name(self) -> &'static str {
@@ -64,11 +64,8 @@ impl FromStr for Precision {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
-        found.map(|(_, precision)| precision).ok_or_else(|| {
-            let known = Self::ALL.map(|(name, _)| name).join(", ");
-            format!("{text:?} is no precision; known are {known}")
-        })
+        let found = Self::ALL.into_iter().find(|precision| precision.name() == text);
+        found.ok_or_else(|| format!("{text:?} is no precision; known are {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -78,8 +75,8 @@ mod tests {
 
     #[test]
     fn names_come_back_and_others_are_told_the_known_ones() {
-        for (name, precision) in Precision::ALL {
-            assert_eq!((name.parse(), precision.to_string().as_str()), (Ok(precision), name));
+        for precision in Precision::ALL {
+            assert_eq!(precision.to_string().parse(), Ok(precision));
         }
         let error = "fp16".parse::<Precision>().unwrap_err();
         assert_eq!(error, "\"fp16\" is no precision; known are f32, tf32, bf16");

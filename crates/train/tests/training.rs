@@ -593,3 +593,25 @@ fn batches_of_one_end_an_epoch_but_do_not_make_a_training() {
         trainer.check_finite().unwrap();
     }
 }
+
+#[test]
+fn a_precision_that_the_device_lacks_ends_the_run_before_its_first_step() {
+    let (network, training, data, folder) = (mlp(), training(1), digits(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("run");
+    let job = Job {
+        network: &network,
+        training: &training,
+        data: &data,
+        normalise: Normalise::unit(),
+        augment: None,
+        seed: 7,
+        start: None,
+        device: Device::Cpu,
+        precision: Precision::Bf16,
+    };
+    let begun = RunFolder::create(&path, &RunHeader::new("test", 7, serde_json::json!({}))).unwrap();
+    let stop = AtomicBool::new(false);
+    let error = run(&job, begun, &mut StopAfter { left: None, stop: &stop }, &stop).unwrap_err().to_string();
+    assert_eq!(error, "precision is bf16, expected f32: the device cpu computes in nothing else");
+    assert_eq!((read_run(&path).unwrap().rows.len(), path.join("checkpoints").exists()), (0, false));
+}

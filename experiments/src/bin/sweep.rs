@@ -86,13 +86,13 @@ fn run(args: &Args) -> Result<ExitCode> {
     }
     let data = args.data.load(points[0].recipe.data)?; // that of all: a sweep is of one recipe
     sweep::check_begun(&points, &session::data_id(&data), args.compute.precision.unwrap_or_default())?;
-    let compute = args.run.inside(|threads| args.compute.open(threads))?;
+    let compute = || args.run.inside(|threads| args.compute.open(threads));
     let failures = match chosen {
         None if args.jobs > 1 => {
-            drop(compute); // each process opens the device itself
+            compute()?; // to see that it can be had: each process opens the device itself
             side_by_side(asked, args.jobs, args.run.threads, stop)?
         }
-        _ => one_by_one(args, asked, &data, &compute, stop)?,
+        _ => one_by_one(args, asked, &data, &compute()?, stop)?,
     };
     finish(args, &points, &out)?;
     failures.end()?;
