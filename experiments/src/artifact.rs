@@ -61,20 +61,25 @@ pub struct Compact {
     pub error_percent: f64,
 }
 
-/// Compacts a gated network and compares both on every image of `test`.
+/// The images that two networks are compared on.
+#[derive(Debug)]
+pub struct Proof<'a> {
+    /// The images.
+    pub test: &'a Split,
+    /// How pixels become numbers.
+    pub normalise: Normalise,
+    /// What computes both networks, in f32.
+    pub device: Device,
+}
+
+/// Compacts a gated network, whose values are on the CPU, and compares both on every image.
 ///
 /// # Errors
 /// If the images do not fit.
-pub fn compact(
-    network: &Network,
-    weights: &Weights,
-    estimator: Estimator,
-    test: &Split,
-    normalise: Normalise,
-) -> Result<Compact> {
+pub fn compact(network: &Network, weights: &Weights, estimator: Estimator, proof: &Proof) -> Result<Compact> {
     let masks = network.test_masks(weights, estimator)?;
     let model = network.net().compact(weights, &masks)?;
-    let (agreement, error_percent) = prove((network.net(), weights, &masks), &model, test, normalise)?;
+    let (agreement, error_percent) = prove((network.net(), weights, &masks), &model, proof)?;
     Ok(Compact { model, agreement, error_percent })
 }
 
@@ -85,15 +90,17 @@ pub fn compact(
 pub fn prove(
     (net, weights, masks): (&Net, &Weights, &Masks),
     model: &Model,
-    test: &Split,
-    normalise: Normalise,
+    Proof { test, normalise, device }: &Proof,
 ) -> Result<(Agreement, f64)> {
-    let feed = Feed::new(test, normalise, BATCH, &Device::Cpu)?;
+    l0_train::Precision::F32.apply(device)?;
+    let feed = Feed::new(test, normalise.clone(), BATCH, device)?;
+    let weights = weights.to_device(device)?; // the masks stay on the CPU, as in training
+    let model = Model { weights: model.weights.to_device(device)?, ..model.clone() };
     let mut agreement = Agreement::default();
     let mut wrong = 0;
     for batch in feed.in_order() {
         let batch = batch?;
-        let expected = net.forward(weights, &batch.images, masks, Mode::Eval)?.ys;
+        let expected = net.forward(&weights, &batch.images, masks, Mode::Eval)?.ys;
         let found = model.forward(&batch.images)?;
         agreement.add(&expected, &found)?;
         let guesses = found.argmax(1)?.to_vec1::<u32>()?;

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use l0_data::{Batch, Dataset, Feed};
 use l0_train::{Trainer, Training};
 
-use crate::{Recipe, session};
+use crate::Recipe;
+use crate::device::Compute;
 
 /// Images of the first steps, which may be slow ones.
 const FEW: usize = 4;
@@ -35,15 +36,17 @@ impl Estimate {
     ///
     /// # Errors
     /// If the images do not fit the network.
-    pub fn of(row: &Recipe, data: &Dataset) -> Result<Self> {
+    pub fn of(row: &Recipe, data: &Dataset, compute: &Compute) -> Result<Self> {
         ensure!(!data.train.is_empty(), "there is no training image");
-        let (network, device) = (row.model.network()?, session::device()?);
+        let (network, Compute { device, precision, .. }) = (row.model.network()?, compute);
+        precision.apply(device)?;
         let endless = Training { epochs: MOST_EPOCHS, ..row.training.clone() }; // however few steps an epoch has
-        let mut trainer = Trainer::new(&network, &endless, data.train.len(), 0, &device)?;
+        let mut trainer = Trainer::new(&network, &endless, data.train.len(), 0, device)?;
         let batch = row.training.batch_size.min(data.train.len());
         let mut images = FEW.min(batch);
         let step = loop {
-            let feed = Feed::new(&data.train, row.data.normalise(), images, &device)?.augment(row.data.augment());
+            let feed = Feed::new(&data.train, row.data.normalise(), images, device)?.augment(row.data.augment());
+            let feed = feed.in_dtype(precision.dtype());
             let mut batches = whole_batches(&feed, images);
             let mut timed = || -> Result<Duration> {
                 let batch = batches.next().context("there is no training image")??;
@@ -92,7 +95,7 @@ mod tests {
     fn few_images_are_enough() {
         let row = crate::recipes::quickstart();
         let data = l0_data::Digits { train: 5, test: 3, seed: 1 }.draw().unwrap();
-        assert_eq!(Estimate::of(&row, &data).unwrap().steps, row.training.epochs);
+        assert_eq!(Estimate::of(&row, &data, &Compute::cpu(1)).unwrap().steps, row.training.epochs);
     }
 
     #[test]
@@ -110,7 +113,7 @@ mod tests {
         let mut row = crate::recipes::quickstart();
         row.training.batch_size = 1_000_000;
         let data = l0_data::Digits { train: 5, test: 3, seed: 1 }.draw().unwrap();
-        let Estimate { step, steps, total } = Estimate::of(&row, &data).unwrap();
+        let Estimate { step, steps, total } = Estimate::of(&row, &data, &Compute::cpu(1)).unwrap();
         assert_eq!(steps, row.training.epochs);
         assert_eq!(total, step.mul_f64(steps as f64 * 6.0 / 5.0));
     }

@@ -7,6 +7,7 @@ pub mod artifact;
 pub mod asked;
 pub mod cli;
 pub mod config;
+pub mod device;
 pub mod estimate;
 pub mod failures;
 pub mod latency;

@@ -7,9 +7,10 @@ use clap::Args;
 use l0::{Estimator, Quantity, Targets};
 use l0_data::Dataset;
 use l0_record::{Error as RecordError, Run, RunHeader, Status, read_run, run_path};
-use l0_train::Finished;
+use l0_train::{Finished, Precision};
 
 use crate::cli::{self, DataArgs, RunArgs};
+use crate::device::ComputeArgs;
 use crate::estimate::Estimate;
 use crate::failures::Failures;
 use crate::onward::{self, Start};
@@ -149,6 +150,9 @@ pub struct RowArgs {
     /// Where data comes from.
     #[command(flatten)]
     pub data: DataArgs,
+    /// With what the program trains.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
     /// How the program runs.
     #[command(flatten)]
     pub run: RunArgs,
@@ -181,6 +185,7 @@ impl RowArgs {
             return Ok(say!("{}", config::print(row)?.trim_end())?);
         }
         let seeds = session::seeds(self.seeds, &self.seed)?;
+        let compute = self.compute.open(threads)?;
         let stop = cli::stop_on_signals()?;
         let folders = rows.iter().map(|row| self.folder(row, &rows, &seeds)).collect::<Result<Vec<PathBuf>>>()?;
         let mut loaded: Option<Dataset> = None;
@@ -192,16 +197,16 @@ impl RowArgs {
             };
             for &seed in &seeds {
                 if self.estimate {
-                    say!("{} seed {seed}: {}", row.name, Estimate::of(row, &data)?)?;
+                    say!("{} seed {seed}: {}", row.name, Estimate::of(row, &data, &compute)?)?;
                     session::warn_of_what_is_out_of_reach(row, seed, &data)?;
                     continue;
                 }
                 let path = run_path(folder, &row.name, seed)?;
                 // Steps that fail are for the run to tell.
-                if let (false, Ok(estimate)) = (path.join("run.json").exists(), Estimate::of(row, &data)) {
+                if let (false, Ok(estimate)) = (path.join("run.json").exists(), Estimate::of(row, &data, &compute)) {
                     tracing::info!("{} seed {seed}: {estimate}", row.name);
                 }
-                match session::train(row, seed, &data, &path, threads, stop) {
+                match session::train(row, seed, &data, &path, &compute, stop) {
                     Ok(done) => say_done(row, seed, &path, done)?,
                     Err(error) => failures.add(format!("{} seed {seed}", row.name), more_epochs(error, row, &path))?,
                 }
@@ -218,16 +223,18 @@ impl RowArgs {
         }
         let root = Path::new("results").join(row.data.as_str());
         let rows: Vec<&Recipe> = rows.iter().filter(|other| other.data == row.data).collect();
-        Ok(unfinished(&root, &rows, seeds)?.unwrap_or_else(|| root.join(l0_record::today())))
+        let precision = self.compute.precision.unwrap_or_default();
+        Ok(unfinished(&root, &rows, seeds, precision)?.unwrap_or_else(|| root.join(l0_record::today())))
     }
 
     /// Trains on where the run in a folder stopped.
     fn go_on(&self, run: &Path, threads: usize) -> Result<()> {
         let (header, recipe) = self.made(run)?;
         let start = header.started_from.as_ref().map(|from| Start::of(run, from)).transpose()?;
+        let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
         let data = self.load(&recipe)?;
-        let done = session::train_on(&recipe, header.seed, start.as_ref(), &data, run, threads, stop)?;
+        let done = session::train_on(&recipe, header.seed, start.as_ref(), &data, run, &compute, stop)?;
         say_done(&recipe, header.seed, run, done)
     }
 
@@ -239,6 +246,7 @@ impl RowArgs {
         let whole = run.canonicalize().with_context(|| run.display().to_string())?;
         let beside = whole.ancestors().nth(2).unwrap_or(&whole);
         let path = run_path(self.out.as_deref().unwrap_or(beside), &recipe.name, seed)?;
+        let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
         let data = self.load(&recipe)?;
         let (found, expected) = (data.digest(), &header.data.sha256);
@@ -247,7 +255,7 @@ impl RowArgs {
             "{}: its data has sha256 {expected}, this is {found}; name its folder",
             run.display()
         );
-        say_done(&recipe, seed, &path, session::train_on(&recipe, seed, Some(&start), &data, &path, threads, stop)?)
+        say_done(&recipe, seed, &path, session::train_on(&recipe, seed, Some(&start), &data, &path, &compute, stop)?)
     }
 
     /// The run in a folder and its recipe. One that was tested on held-out images wants the same ones.
@@ -279,14 +287,14 @@ impl RowArgs {
 }
 
 /// The last folder below `root`, so that of the latest date, where one of the runs was begun and not finished.
-fn unfinished(root: &Path, rows: &[&Recipe], seeds: &[u64]) -> Result<Option<PathBuf>> {
+fn unfinished(root: &Path, rows: &[&Recipe], seeds: &[u64], precision: Precision) -> Result<Option<PathBuf>> {
     let Ok(entries) = std::fs::read_dir(root) else { return Ok(None) }; // nothing was trained yet
     let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     folders.sort();
     let runs = || rows.iter().flat_map(|row| seeds.iter().map(move |&seed| (*row, seed)));
     for folder in folders.into_iter().rev() {
         for (row, seed) in runs() {
-            if is_unfinished(&run_path(&folder, &row.name, seed)?, row) {
+            if is_unfinished(&run_path(&folder, &row.name, seed)?, row, precision) {
                 return Ok(Some(folder));
             }
         }
@@ -295,10 +303,10 @@ fn unfinished(root: &Path, rows: &[&Recipe], seeds: &[u64]) -> Result<Option<Pat
 }
 
 /// Whether `path` holds a run of just this row that can be gone on with.
-fn is_unfinished(path: &Path, row: &Recipe) -> bool {
+fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
     let Ok(Run { header, .. }) = read_run(path) else { return false };
     let same = header.check_config(path, &row.config()).is_ok() && header.scaled_down == row.scaled_down;
-    same && header.status != Status::Finished
+    same && header.machine.precision() == precision.name() && header.status != Status::Finished
 }
 
 /// Where a finished run is asked for more epochs than it had: how to train it further.
@@ -379,11 +387,13 @@ mod tests {
         };
         drop(begin("2026-01-05", &open));
         begin("2026-01-06", &done).finish(Outcome::default()).unwrap();
-        let found = |row: &Recipe, seed| unfinished(root.path(), &[row], &[seed]).unwrap();
+        let f32 = Precision::F32;
+        let found = |row: &Recipe, seed| unfinished(root.path(), &[row], &[seed], f32).unwrap();
         assert_eq!(found(&open, 1), Some(root.path().join("2026-01-05")));
         assert_eq!((found(&open, 2), found(&done, 1)), (None, None));
+        assert_eq!(unfinished(root.path(), &[&open], &[1], Precision::Bf16).unwrap(), None);
         assert_eq!(found(&open.with_epochs(3), 1), None, "a run with other settings is another run");
-        assert_eq!(unfinished(&root.path().join("no"), &[&done], &[1]).unwrap(), None);
+        assert_eq!(unfinished(&root.path().join("no"), &[&done], &[1], f32).unwrap(), None);
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use candle_core::Device;
 use l0_data::{Dataset, Standing};
-use l0_record::{DataId, Error as RecordError, Run, RunFolder, RunHeader, machine};
+use l0_record::{DataId, Error as RecordError, Run, RunFolder, RunHeader};
 use l0_train::{Finished, Job};
 
+use crate::device::Compute;
 use crate::onward::Start;
 use crate::progress::Bar;
 use crate::{Recipe, asked, reach};
@@ -18,24 +18,27 @@ pub const REVISION: &str = env!("L0_REVISION");
 
 /// The header of a run. One on other data than that of its recipe's name belongs into a table of its own, whose name tells
 /// such data apart, and repeats no published row: errors on other images are not to be compared.
-pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, threads: usize) -> RunHeader {
+///
+/// # Errors
+/// If the driver does not tell the name of its GPU.
+pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> Result<RunHeader> {
     let (network, reference) = match &data.standing {
         Standing::Other { contents, .. } => (recipe.network_on_other_data(contents), None),
         Standing::Itself | Standing::Unchecked => (recipe.model.title(), recipe.reference.clone()),
     };
-    RunHeader {
+    Ok(RunHeader {
         title: recipe.title.clone(),
         curve: recipe.curve.clone(),
         network,
         revision: REVISION.into(),
         data: data_id(data),
-        machine: machine(threads),
+        machine: compute.machine()?,
         command: std::env::args().map(|arg| portable(&arg)).collect(),
         reference,
         scaled_down: recipe.scaled_down.clone(),
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
         ..RunHeader::new(&recipe.name, seed, recipe.config())
-    }
+    })
 }
 
 /// A data set as a record names it.
@@ -61,10 +64,10 @@ pub fn train(
     seed: u64,
     data: &Dataset,
     path: &Path,
-    threads: usize,
+    compute: &Compute,
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
-    train_on(recipe, seed, None, data, path, threads, stop)
+    train_on(recipe, seed, None, data, path, compute, stop)
 }
 
 /// As [`train`], with the values of another run to begin with.
@@ -77,12 +80,12 @@ pub fn train_on(
     start: Option<&Start>,
     data: &Dataset,
     path: &Path,
-    threads: usize,
+    compute: &Compute,
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
-    let (network, device) = (recipe.model.network()?, device()?);
+    let network = recipe.model.network()?;
     let started_from = start.map(|start| start.from.clone());
-    let header = RunHeader { started_from, ..header(recipe, seed, data, threads) };
+    let header = RunHeader { started_from, ..header(recipe, seed, data, compute)? };
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &header) {
             Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first
@@ -100,7 +103,8 @@ pub fn train_on(
         augment: recipe.data.augment(),
         seed: start.map_or(seed, |start| start.address(seed)),
         start: start.map(|start| &start.weights),
-        device,
+        device: compute.device.clone(),
+        precision: compute.precision,
     };
     let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);
     Ok(Some(l0_train::run(&job, folder, &mut bar, stop)?))
@@ -115,18 +119,6 @@ pub fn warn_of_what_is_out_of_reach(recipe: &Recipe, seed: u64, data: &Dataset) 
         tracing::warn!("{} seed {seed}: {doubt}", recipe.name);
     }
     Ok(())
-}
-
-/// The device that the program was built for.
-///
-/// # Errors
-/// If there is no such device in the machine.
-pub fn device() -> Result<Device> {
-    Ok(match () {
-        () if cfg!(feature = "cuda") => Device::new_cuda(0)?,
-        () if cfg!(feature = "metal") => Device::new_metal(0)?,
-        () => Device::Cpu,
-    })
 }
 
 /// The recipes with the names in `wanted`, or all if none is given.
@@ -194,19 +186,19 @@ mod tests {
         let digits = Digits { train: 20, test: 10, seed: 1 }.draw().unwrap();
         let mut data = Dataset::new("mnist", digits.train, digits.test, vec![]).unwrap();
         let row = row("mlp-l0");
-        let other = tables(&header(&row, 1, &data, 1));
+        let other = tables(&header(&row, 1, &data, &Compute::cpu(1)).unwrap());
         assert!(other.contains("### MLP 784-300-100 on other data than MNIST ("), "{other}");
         let note = "\n\\* data not MNIST: 20 training images in place of 60000, 10 test images in place of 10000\n";
         assert!(other.contains("| L0, lambda = 0.1/N * |") && other.contains(note), "{other}");
         assert!(!other.contains("published") && !other.contains("Louizos"), "{other}");
 
         data.standing = Standing::Itself;
-        let own = tables(&header(&row, 1, &data, 1));
+        let own = tables(&header(&row, 1, &data, &Compute::cpu(1)).unwrap());
         assert!(own.contains("### MLP 784-300-100\n") && own.contains("↳ published"), "{own}");
         assert!(!own.contains('*'), "{own}");
 
         data.standing = Standing::Unchecked;
-        let unchecked = tables(&header(&row, 1, &data, 1));
+        let unchecked = tables(&header(&row, 1, &data, &Compute::cpu(1)).unwrap());
         assert!(unchecked.contains("data not checked to be MNIST") && unchecked.contains("↳ published"), "{unchecked}");
     }
 

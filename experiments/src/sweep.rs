@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use l0_record::{DataId, Error as RecordError, Report, Run, Status, read_run, run_path};
+use l0_train::Precision;
 
 use crate::rows::Changes;
 use crate::{Recipe, asked, published};
@@ -100,14 +101,15 @@ pub fn points(settings: &[Recipe], seeds: &[u64], out: &Path) -> Result<Vec<Poin
     Ok(points)
 }
 
-/// Checks that every run of the list that was begun is on this data.
+/// Checks that every run of the list that was begun is on this data and in this precision.
 ///
 /// # Errors
-/// If one is on other data, or with other settings.
-pub fn check_data(points: &[Point], data: &DataId) -> Result<()> {
+/// If one is on other data, in another precision, or with other settings.
+pub fn check_begun(points: &[Point], data: &DataId, precision: Precision) -> Result<()> {
     for point in points {
         if let Some(run) = point.run()? {
             run.header.check_data(&point.path, data)?;
+            run.header.check_precision(&point.path, precision.name())?;
         }
     }
     Ok(())
@@ -224,8 +226,10 @@ mod tests {
         assert!(error.contains("training.epochs"), "{error}");
         let data = |sha256: &str| DataId { sha256: sha256.into(), ..DataId::default() };
         let short = [short];
-        check_data(&short, &DataId { caveat: Some("not MNIST".into()), ..data("") }).unwrap();
-        let error = check_data(&short, &data("ab")).unwrap_err().to_string();
+        check_begun(&short, &DataId { caveat: Some("not MNIST".into()), ..data("") }, Precision::F32).unwrap();
+        let error = check_begun(&short, &data(""), Precision::Tf32).unwrap_err().to_string();
+        assert!(error.contains("is a run with machine.precision = f32, but tf32 was asked for"), "{error}");
+        let error = check_begun(&short, &data("ab"), Precision::F32).unwrap_err().to_string();
         assert!(error.contains("is a run with data.sha256 = "), "{error}");
     }
 

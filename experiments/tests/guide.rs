@@ -87,7 +87,10 @@ fn every_command_in_the_documentation_is_understood() {
                         .any(|name| root().join(format!("crates/{name}/examples/{example}.rs")).exists());
                     assert!(found, "{}: there is no example {example}", page.display());
                 }
-                ["cargo", "test" | "install" | "+nightly", ..] | ["just"] => {}
+                ["cargo", "test" | "install" | "build" | "+nightly", ..] | ["just"] => {}
+                [path, args @ ..] if path.starts_with("target/release/") => {
+                    parses(&path["target/release/".len()..], args, &command);
+                }
                 _ => panic!("{}: {command:?} is no command that this test knows", page.display()),
             }
             checked += 1;

@@ -18,7 +18,7 @@ fn program(name: &str) -> Command {
     path.pop(); // deps
     path.pop();
     let mut command = Command::new(path.join(name));
-    command.env_remove("L0_DATA").env_remove("RUST_LOG").env("RAYON_NUM_THREADS", "2");
+    command.env_remove("L0_DATA").env_remove("RUST_LOG").env("RAYON_NUM_THREADS", "2").env("L0_DEVICE", "cpu");
     command
 }
 
@@ -294,6 +294,8 @@ fn mistakes_end_in_an_error_that_says_what_to_do() {
     let said = String::from_utf8(traced.output().unwrap().stderr).unwrap();
     assert_eq!(said, "error: found 2 target densities, expected 3\n", "a mistake is no place in the program");
     fails("reproduce-mnist", &["--threads", "0"], "--threads is 0, expected 1 or more");
+    fails("reproduce-mnist", &["--device", "gpu"], "\"gpu\" is no device; known are cpu, cuda, cuda:N");
+    fails("reproduce-mnist", &["--precision", "fp16"], "\"fp16\" is no precision; known are f32, tf32, bf16");
     fails("export", &[empty], "run.json");
     fails("verify", &["/nowhere.safetensors"], "/nowhere.safetensors");
     fails("download", &["mnits"], "known are mnist, cifar10, cifar100");
@@ -367,6 +369,42 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
     );
     fails("sweep", &["mlp-dense", "--targets", "0.3", "--data", data], "mlp-dense has no gates");
     fails("sweep", &["mlp-12"], "no row is called \"mlp-12\"");
+}
+
+#[test]
+fn a_device_that_cannot_do_what_is_asked_is_refused_before_anything_is_written() {
+    let temp = tempfile::tempdir().unwrap();
+    mnist_folder(temp.path());
+    let (data, out) = (temp.path().to_str().unwrap(), temp.path().join("runs"));
+    let place = ["--data", data, "--epochs", "1", "--out", out.to_str().unwrap()];
+    let with = |more: &[&'static str]| [&["mlp-l0"], &place[..], more].concat();
+    let in_f32 = "cannot train on cpu: precision is bf16, expected f32: the device cpu computes in nothing else";
+    for name in ["reproduce-mnist", "sweep"] {
+        fails(name, &with(&["--precision", "bf16"]), in_f32);
+    }
+    fails("sweep", &with(&["--precision", "bf16", "--jobs", "2"]), in_f32);
+    if !cfg!(feature = "metal") {
+        let not_built = "cannot use metal: this program was built without the feature metal";
+        fails("reproduce-mnist", &with(&["--device", "metal"]), not_built);
+        fails("reproduce-mnist", &with(&["--device", "metal", "--estimate"]), not_built);
+        fails("quickstart", &["--device", "metal", "--out", out.to_str().unwrap()], not_built);
+        fails("predict", &["--device", "metal", "digit.png"], not_built);
+        fails("export", &["--device", "metal", out.to_str().unwrap()], "run.json");
+        fails("verify", &["--device", "metal", "file.safetensors"], not_built);
+        let output = program("predict").arg("digit.png").env("L0_DEVICE", "metal").output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stderr).contains(not_built), "the environment names a device");
+    }
+    assert!(!out.exists(), "something was written");
+
+    // ---- processes side by side get what the command line says, not what the environment does
+    let mut sweep = program("sweep");
+    sweep
+        .args(with(&["--seeds", "2", "--jobs", "2", "--device", "cpu", "--precision", "f32"]))
+        .env("L0_DEVICE", "metal");
+    let output = sweep.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let machine = read_run(out.join("mlp-l0/seed-2")).unwrap().header.machine;
+    assert_eq!((machine.accelerator, machine.precision), (None, None));
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Channel {
 /// Images and labels on a device, ready for a network.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// f32, (b, c, h, w).
+    /// f32 unless a [`Feed`](crate::Feed) says otherwise, (b, c, h, w).
     pub images: Tensor,
     /// u32, (b,).
     pub labels: Tensor,

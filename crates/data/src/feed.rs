@@ -1,5 +1,5 @@
 use crate::{Augment, Batch, Error, Normalise, Result, Split, order};
-use candle_core::Device;
+use candle_core::{DType, Device};
 
 /// A split made into batches: the images, how they are normalised and varied, and how many come at once.
 ///
@@ -19,10 +19,11 @@ pub struct Feed<'a> {
     augment: Option<Augment>,
     size: usize,
     device: Device,
+    dtype: DType,
 }
 
 impl<'a> Feed<'a> {
-    /// Batches of `size` images on `device`, not varied.
+    /// Batches of `size` images on `device`, in f32 and not varied.
     ///
     /// # Errors
     /// If `size` is 0.
@@ -30,12 +31,17 @@ impl<'a> Feed<'a> {
         if size == 0 {
             return Err(Error::Argument("a batch needs at least 1 image".into()));
         }
-        Ok(Self { split, normalise, augment: None, size, device: device.clone() })
+        Ok(Self { split, normalise, augment: None, size, device: device.clone(), dtype: DType::F32 })
     }
 
     /// The same with training images varied.
     pub fn augment(self, augment: Option<Augment>) -> Self {
         Self { augment, ..self }
+    }
+
+    /// The same with images in another type, to which they are rounded on the device.
+    pub fn in_dtype(self, dtype: DType) -> Self {
+        Self { dtype, ..self }
     }
 
     /// Batches of an epoch, the last incomplete one included.
@@ -79,10 +85,10 @@ impl Iterator for Batches<'_> {
         let draw =
             |(augment, seed, epoch): (Augment, u64, u64)| augment.draw(seed, epoch, self.step as u64, indices.len());
         let placements = self.draw.map(draw);
-        let Feed { split, normalise, device, .. } = self.feed;
+        let Feed { split, normalise, device, dtype, .. } = self.feed;
         let batch = split.batch(indices, normalise, placements.as_deref(), device);
         self.step += 1;
-        Some(batch)
+        Some(batch.and_then(|batch| Ok(Batch { images: batch.images.to_dtype(*dtype)?, ..batch })))
     }
 
     fn nth(&mut self, n: usize) -> Option<Self::Item> {
@@ -137,6 +143,21 @@ mod tests {
             assert_eq!(pixels(feed.epoch(3, 7).skip(k)), all[k.min(7)..]);
         }
         assert_ne!(pixels(feed.epoch(3, 8)), all);
+    }
+
+    #[test]
+    fn images_of_another_type_are_those_of_f32_rounded_and_labels_stay() {
+        let split = split();
+        let feed = Feed::new(&split, Normalise::unit(), 4, &Device::Cpu).unwrap();
+        let rounded = feed.clone().in_dtype(DType::BF16);
+        for (exact, rounded) in feed.epoch(1, 0).zip(rounded.epoch(1, 0)) {
+            let (exact, rounded) = (exact.unwrap(), rounded.unwrap());
+            let expected = exact.images.to_dtype(DType::BF16).unwrap();
+            assert_eq!(rounded.images.dtype(), DType::BF16);
+            let difference = (expected - rounded.images).unwrap().to_dtype(DType::F32).unwrap();
+            assert_eq!(difference.abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
+            assert_eq!(exact.labels.to_vec1::<u32>().unwrap(), rounded.labels.to_vec1::<u32>().unwrap());
+        }
     }
 
     #[test]

@@ -245,6 +245,15 @@ impl Weights {
         Ok(Self { index: self.index.clone(), tensors })
     }
 
+    /// The same values on one device, gates included.
+    ///
+    /// # Errors
+    /// If the device cannot hold them.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let tensors = self.tensors.iter().map(|value| value.to_device(device));
+        Ok(Self { index: self.index.clone(), tensors: tensors.collect::<candle_core::Result<_>>()? })
+    }
+
     /// Checks that every parameter of `net` is here in its shape, in f32.
     ///
     /// # Errors

@@ -97,7 +97,8 @@ fn repeated(runs: &[Run]) -> BTreeMap<PathBuf, PathBuf> {
 /// Everything but the seed that makes two runs the same measurement, as text.
 fn identity(header: &RunHeader) -> String {
     let RunHeader { recipe, network, data, scaled_down, synthetic, .. } = header;
-    let identity = (recipe, network, data, scaled_down, synthetic, seedless(&header.config));
+    let identity =
+        (recipe, network, data, scaled_down, synthetic, seedless(&header.config), header.machine.precision());
     serde_json::to_string(&identity).unwrap_or_default()
 }
 
@@ -114,6 +115,7 @@ fn told(header: &RunHeader) -> Value {
     let mut config = seedless(&header.config);
     if let Value::Object(settings) = &mut config {
         settings.insert("data".into(), header.data.name.clone().into());
+        settings.insert("precision".into(), header.machine.precision().into());
     }
     config
 }

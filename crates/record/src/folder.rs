@@ -55,8 +55,8 @@ impl RunFolder {
     }
 
     /// Goes on with the run in a folder, which must be the one that `header` describes:
-    /// recipe, seed, data, config and the values it began with are compared, the rest may have changed. What is said of the
-    /// data, and with it the table and the published row that the run belongs to, is what is known now.
+    /// recipe, seed, data, config, precision and the values it began with are compared, the rest may have changed. What is
+    /// said of the data, and with it the table and the published row that the run belongs to, is what is known now.
     ///
     /// A last row that was cut off is dropped. The rows may reach further than the checkpoint:
     /// call [`truncate_after`](Self::truncate_after) next.
@@ -222,6 +222,7 @@ fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()
         })
     };
     check_same(path, &identity(stored), &identity(asked))?;
+    stored.check_precision(path, asked.machine.precision())?;
     stored.check_data(path, &asked.data)
 }
 

@@ -118,6 +118,13 @@ impl RunHeader {
         check_same(path.as_ref(), &id(&self.data), &id(data))
     }
 
+    /// Refuses a precision other than that of this run, which lies in `path`: what is trained in one is not gone on with in
+    /// another.
+    pub fn check_precision(&self, path: impl AsRef<Path>, precision: &str) -> Result<()> {
+        let id = |precision: &str| serde_json::json!({ "machine": { "precision": precision } });
+        check_same(path.as_ref(), &id(self.machine.precision()), &id(precision))
+    }
+
     /// Refuses settings that are not those of this run, which lies in `path`.
     pub fn check_config(&self, path: impl AsRef<Path>, config: &Value) -> Result<()> {
         check_same(path.as_ref(), &settled(&self.config), &settled(config))

@@ -22,18 +22,31 @@ pub struct Machine {
     /// Accelerator, if the run used one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accelerator: Option<String>,
+    /// The numbers that the accelerator computed in: f32, tf32 or bf16. A processor computes in f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 impl Machine {
-    /// In a line, as `AMD EPYC 7763, 2 cores, 1 thread, 24 GB, Linux 6.1`.
+    /// The numbers that the run is computed in.
+    pub fn precision(&self) -> &str {
+        self.precision.as_deref().unwrap_or("f32")
+    }
+
+    /// In a line, as `AMD EPYC 7763, 2 cores, 1 thread, 24 GB, Linux 6.1`; before the system the accelerator and its
+    /// precision, as `NVIDIA H200 in bf16`.
     pub fn describe(&self) -> String {
         let memory = self.memory_bytes.map(|bytes| format!("{:.0} GB", bytes as f64 / 1e9));
+        let accelerator = self.accelerator.as_ref().map(|name| match &self.precision {
+            Some(precision) => format!("{name} in {precision}"),
+            None => name.clone(),
+        });
         let parts = [
             Some(self.cpu.clone()),
             Some(count(self.cores, "core")),
             Some(count(self.threads, "thread")),
             memory,
-            self.accelerator.clone(),
+            accelerator,
             Some(self.os.clone()),
         ];
         parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
@@ -54,6 +67,7 @@ pub fn machine(threads: usize) -> Machine {
         memory_bytes: kilobytes(&read("/proc/meminfo"), "MemTotal"),
         os: os(&read("/proc/sys/kernel/ostype"), &read("/proc/sys/kernel/osrelease")),
         accelerator: None,
+        precision: None,
     }
 }
 
@@ -104,6 +118,16 @@ mod tests {
         assert_eq!(os("", ""), std::env::consts::OS);
         let bare = Machine { cpu: "x86_64".into(), cores: 1, threads: 2, ..Machine::default() };
         assert_eq!(bare.describe(), "x86_64, 1 core, 2 threads");
+    }
+
+    #[test]
+    fn an_accelerator_is_named_with_its_precision_and_older_files_name_none() {
+        let gpu = Machine { accelerator: Some("NVIDIA H200".into()), precision: Some("bf16".into()), ..machine(1) };
+        assert!(gpu.describe().contains(", NVIDIA H200 in bf16, "), "{}", gpu.describe());
+        assert_eq!(serde_json::from_str::<Machine>(&serde_json::to_string(&gpu).unwrap()).unwrap(), gpu);
+        let older = r#"{"cpu":"x86_64","cores":1,"threads":2,"os":"Linux"}"#;
+        let read: Machine = serde_json::from_str(older).unwrap();
+        assert_eq!((read.precision(), serde_json::to_string(&read).unwrap().as_str()), ("f32", older));
     }
 
     #[test]

@@ -40,6 +40,28 @@ fn seeds_are_summed_up_and_settings_told_apart() {
     assert_eq!(groups[1].architecture(), [212, 91]);
 }
 
+/// Which device computed a run makes no difference to it, but for rounding; in which numbers it did, may.
+#[test]
+fn runs_in_other_numbers_are_a_group_of_their_own() {
+    let root = tempfile::tempdir().unwrap();
+    let on_a_gpu = |seed, precision: &str| {
+        let mut header = header("wrn", seed, json!({}));
+        header.machine.accelerator = Some("a GPU".into());
+        header.machine.precision = Some(precision.into());
+        header
+    };
+    finished(root.path(), "a", header("wrn", 1, json!({})), 4.0, &[]);
+    finished(root.path(), "b", on_a_gpu(2, "f32"), 4.1, &[]);
+    finished(root.path(), "c", on_a_gpu(1, "bf16"), 4.2, &[]);
+    let collection = Collection::read(root.path()).unwrap();
+    let groups = collection.groups();
+    let seeds = |index: usize| groups[index].runs.iter().map(|run| run.header.seed).collect::<Vec<u64>>();
+    let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
+    assert_eq!(labels, ["wrn (precision = bf16)", "wrn (precision = f32)"]);
+    assert_eq!((seeds(0), seeds(1)), (vec![1], vec![1, 2]));
+    assert!(collection.repeated.is_empty());
+}
+
 #[test]
 fn many_settings_are_a_letter_with_a_note() {
     let root = tempfile::tempdir().unwrap();

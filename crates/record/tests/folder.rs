@@ -182,6 +182,7 @@ fn another_run_is_not_resumed() {
     check_refused(|h| h.data.sha256 = "cd".into(), "data.sha256 = ab, but cd was asked for");
     check_refused(|h| h.config["adam"]["lr"] = json!(0.002), "config.adam.lr = 0.001, but 0.002");
     check_refused(|h| h.config["warm"] = json!(true), "config.warm = nothing, but true");
+    check_refused(|h| h.machine.precision = Some("bf16".into()), "machine.precision = f32, but bf16 was asked for");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Error and loss of a network with its gates at their test-time values.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use l0_data::Feed;
 use l0_net::{Masks, Mode, Net, Weights};
 
@@ -33,7 +33,8 @@ pub fn evaluate(net: &Net, weights: &Weights, masks: &Masks, feed: &Feed) -> Res
     for batch in feed.in_order() {
         let batch = batch?;
         let ys = net.forward(weights, &batch.images, masks, Mode::Eval)?.ys;
-        loss += f64::from(l0_ops::cross_entropy(&ys, &batch.labels)?.to_scalar::<f32>()?) * batch.len() as f64;
+        let mean = l0_ops::cross_entropy(&ys, &batch.labels)?.to_dtype(DType::F32)?;
+        loss += f64::from(mean.to_scalar::<f32>()?) * batch.len() as f64;
         wrong += u64::from(wrong_ones(&ys, &batch.labels)?.to_scalar::<u32>()?);
         seen += batch.len() as u64;
     }
@@ -42,5 +43,5 @@ pub fn evaluate(net: &Net, weights: &Weights, masks: &Masks, feed: &Feed) -> Res
 
 /// How many rows of `logits`, (b, classes), have their largest value elsewhere than `labels`, (b,), say: a u32, scalar.
 pub(crate) fn wrong_ones(logits: &Tensor, labels: &Tensor) -> candle_core::Result<Tensor> {
-    logits.detach().argmax(1)?.ne(labels)?.to_dtype(candle_core::DType::U32)?.sum_all()
+    logits.detach().to_dtype(DType::F32)?.argmax(1)?.ne(labels)?.to_dtype(DType::U32)?.sum_all()
 }

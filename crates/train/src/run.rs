@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
 use l0::{Network, Pruned};
-use l0_data::{Augment, Dataset, Feed, Normalise};
+use l0_data::{Augment, Dataset, Feed, Normalise, Split};
 use l0_net::Weights;
 use l0_record::{EpochRow, Named, Outcome, RunFolder, forget_peak_memory, gate_histogram, peak_memory_bytes};
 
-use crate::gated;
-use crate::{Checkpoints, Error, Evaluation, Progress, Result, StepResult, Trainer, Training, evaluate};
+use crate::pace::Pace;
+use crate::{Checkpoints, Error, Evaluation, Precision, Progress, Result, StepResult, Trainer, Training};
+use crate::{evaluate, gated};
 
 /// Images in a batch of an evaluation: no result depends on it.
 const EVALUATION_BATCH: usize = 500;
@@ -33,6 +34,16 @@ pub struct Job<'a> {
     pub start: Option<&'a Weights>,
     /// Where it is trained.
     pub device: Device,
+    /// In which numbers.
+    pub precision: Precision,
+}
+
+impl<'a> Job<'a> {
+    /// Batches of `size` images of a split, as they are and as the network reads them.
+    fn feed(&self, split: &'a Split, size: usize) -> Result<Feed<'a>> {
+        let feed = Feed::new(split, self.normalise.clone(), size, &self.device)?;
+        Ok(feed.in_dtype(self.precision.dtype()))
+    }
 }
 
 /// Whoever looks on.
@@ -48,7 +59,7 @@ pub trait Watch {
 pub struct Finished {
     /// What it came to.
     pub outcome: Outcome,
-    /// The averages of all values, gates included.
+    /// The averages of all values, gates included, on the CPU.
     pub weights: Weights,
     /// What the gates leave of the network.
     pub pruned: Pruned,
@@ -102,6 +113,7 @@ fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
     if found != expected {
         return Err(Error::Images { data: job.data.name.clone(), found, expected });
     }
+    job.precision.apply(&job.device)?;
     let mut trainer = Trainer::new(job.network, job.training, job.data.train.len(), job.seed, &job.device)?;
     job.start.map_or(Ok(()), |values| trainer.start_from(values))?;
     Ok(trainer)
@@ -115,8 +127,8 @@ fn epochs(
     watch: &mut dyn Watch,
     stop: &AtomicBool,
 ) -> Result<Evaluation> {
-    let feed = Feed::new(&job.data.train, job.normalise.clone(), job.training.batch_size, &job.device)?;
-    let feed = feed.augment(job.augment);
+    let feed = job.feed(&job.data.train, job.training.batch_size)?.augment(job.augment);
+    let mut pace = Pace::default();
     let mut evaluation = None;
     while trainer.progress().epoch < job.training.epochs {
         // ---- steps
@@ -128,7 +140,7 @@ fn epochs(
             watch.step(epoch, step + times.len() as u64, feed.steps() as u64, &result);
             if stop.load(Ordering::Relaxed) && trainer.progress().step > 0 {
                 trainer.check_finite()?;
-                checkpoints.save(trainer)?;
+                pace.save(checkpoints, trainer)?;
                 return Err(interrupted(trainer, folder));
             }
         }
@@ -141,8 +153,12 @@ fn epochs(
 
         // ---- record, then save: a checkpoint never claims an epoch that has no row
         folder.append(&row)?;
-        checkpoints.save(trainer)?;
-        if stop.load(Ordering::Relaxed) && trainer.progress().epoch < job.training.epochs {
+        let is_last = trainer.progress().epoch == job.training.epochs;
+        let is_stopped = !is_last && stop.load(Ordering::Relaxed);
+        if is_last || is_stopped || pace.is_due() {
+            pace.save(checkpoints, trainer)?;
+        }
+        if is_stopped {
             return Err(interrupted(trainer, folder));
         }
     }
@@ -159,7 +175,7 @@ fn interrupted(trainer: &Trainer, folder: &RunFolder) -> Error {
 fn test(job: &Job, trainer: &Trainer) -> Result<(Pruned, Evaluation)> {
     let weights = trainer.average().weights();
     let pruned = job.network.pruned(weights, job.training.estimator)?;
-    let feed = Feed::new(&job.data.test, job.normalise.clone(), EVALUATION_BATCH, &job.device)?;
+    let feed = job.feed(&job.data.test, EVALUATION_BATCH)?;
     let evaluation = evaluate(job.network.net(), weights, &pruned.masks, &feed)?;
     Ok((pruned, evaluation))
 }
@@ -221,7 +237,7 @@ fn constraints(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)>
 
 /// Writes what the run leaves beside its rows.
 fn finish(job: &Job, trainer: &Trainer, last: Evaluation, folder: &RunFolder) -> Result<Finished> {
-    let weights = trainer.average().weights().clone();
+    let weights = trainer.average().weights().to_device(&Device::Cpu)?; // what is made of them is made there
     let pruned = job.network.pruned(&weights, job.training.estimator)?;
     let full = job.network.net().cost();
     let count = |n: usize| Some(n as u64);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use l0::{Constraints, Network, Sampling};
 use l0_data::Batch;
 use l0_net::{Layer, Mode, Net, Params, Role, Weights};
@@ -82,8 +82,7 @@ impl<'a> Trainer<'a> {
         if self.progress.steps > 0 {
             return Err(Error::config("steps before start_from", self.progress.steps, "0"));
         }
-        let device = self.params.iter().next().map_or(Device::Cpu, |param| param.var.device().clone());
-        self.params.assign(&self.network.init_with(weights, self.seed, &device)?.detached())?;
+        self.params.assign(&self.network.init_with(weights, self.seed, &Device::Cpu)?.detached())?; // each where it is
         self.average = Average::new(&self.params, self.training.average)?;
         Ok(())
     }
@@ -128,19 +127,22 @@ impl<'a> Trainer<'a> {
     /// The first that is not, with its name.
     pub fn check_finite(&self) -> Result<()> {
         for (name, tensor) in crate::checkpoint::named(self) {
-            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            if let Some(value) = values.into_iter().find(|value| !value.is_finite()) {
-                let (epoch, step) = match self.progress {
-                    Progress { epoch, step: 0, .. } => (epoch, self.steps),
-                    Progress { epoch, step, .. } => (epoch + 1, step),
-                };
-                let is_gate =
-                    self.params.iter().any(|p| p.role == Role::Mask && name.ends_with(&format!(".{}", p.name)));
-                let quantity = if is_gate { Number::Gate(name) } else { Number::Value(name) };
-                return Err(Error::NotFinite { quantity, value: value.into(), epoch, step });
+            if let Some(value) = not_finite(&tensor)? {
+                return Err(self.no_number(name, value));
             }
         }
         Ok(())
+    }
+
+    /// The error of a value, average or moment that is no number after the last step.
+    fn no_number(&self, name: String, value: f32) -> Error {
+        let (epoch, step) = match self.progress {
+            Progress { epoch, step: 0, .. } => (epoch, self.steps),
+            Progress { epoch, step, .. } => (epoch + 1, step),
+        };
+        let is_gate = self.params.iter().any(|p| p.role == Role::Mask && name.ends_with(&format!(".{}", p.name)));
+        let quantity = if is_gate { Number::Gate(name) } else { Number::Value(name) };
+        Error::NotFinite { quantity, value: value.into(), epoch, step }
     }
 
     /// One step on `batch`. An epoch has as many as it takes batches of the configured size to hold all examples; the step
@@ -229,6 +231,15 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// The first value that is infinite or not a number. Only where there is one do values leave their device.
+fn not_finite(tensor: &Tensor) -> candle_core::Result<Option<f32>> {
+    let sum = (tensor * 0.0)?.sum_all()?.to_scalar::<f32>()?; // 0 x is 0, unless x is one of these
+    if sum == 0.0 {
+        return Ok(None);
+    }
+    Ok(tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().find(|value| !value.is_finite()))
+}
+
 /// Refuses a training of which every batch would be one value for each unit of a normalisation: it would learn no
 /// variance, and nothing below it would learn anything.
 fn check_batches(net: &Net, training: &Training, n_train: usize) -> Result<()> {
@@ -242,5 +253,22 @@ fn check_batches(net: &Net, training: &Training, n_train: usize) -> Result<()> {
         (1, _) => wrong("batch_size", 1, expected),
         (_, 1) => wrong("the number of training images", 1, expected),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_among_many_that_is_no_number_is_found() {
+        let with = |value: f32| {
+            let mut values = vec![f32::MAX; 1000];
+            (values[3], values[700]) = (-f32::MAX, value);
+            not_finite(&Tensor::from_vec(values, (10, 100), &Device::Cpu).unwrap()).unwrap()
+        };
+        assert_eq!((with(0.0), with(f32::MIN_POSITIVE)), (None, None));
+        assert_eq!((with(f32::INFINITY), with(f32::NEG_INFINITY)), (Some(f32::INFINITY), Some(f32::NEG_INFINITY)));
+        assert!(with(f32::NAN).unwrap().is_nan());
     }
 }

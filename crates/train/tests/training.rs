@@ -10,8 +10,8 @@ use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
 use l0_net::{Builder, ClosedMaps, Weights};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
-    Checkpoints, Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Schedule, StepResult, Trainer,
-    Training, Watch, run,
+    Checkpoints, Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Precision, Schedule,
+    StepResult, Trainer, Training, Watch, run,
 };
 
 fn training(epochs: u64) -> Training {
@@ -100,6 +100,7 @@ fn go_from(
         seed: 7,
         start,
         device: Device::Cpu,
+        precision: Precision::F32,
     };
     let stop = AtomicBool::new(false);
     run(&job, folder, &mut StopAfter { left: stop_after, stop: &stop }, &stop)
@@ -591,4 +592,26 @@ fn batches_of_one_end_an_epoch_but_do_not_make_a_training() {
         assert_eq!(variances[0], variances[1]);
         trainer.check_finite().unwrap();
     }
+}
+
+#[test]
+fn a_precision_that_the_device_lacks_ends_the_run_before_its_first_step() {
+    let (network, training, data, folder) = (mlp(), training(1), digits(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("run");
+    let job = Job {
+        network: &network,
+        training: &training,
+        data: &data,
+        normalise: Normalise::unit(),
+        augment: None,
+        seed: 7,
+        start: None,
+        device: Device::Cpu,
+        precision: Precision::Bf16,
+    };
+    let begun = RunFolder::create(&path, &RunHeader::new("test", 7, serde_json::json!({}))).unwrap();
+    let stop = AtomicBool::new(false);
+    let error = run(&job, begun, &mut StopAfter { left: None, stop: &stop }, &stop).unwrap_err().to_string();
+    assert_eq!(error, "precision is bf16, expected f32: the device cpu computes in nothing else");
+    assert_eq!((read_run(&path).unwrap().rows.len(), path.join("checkpoints").exists()), (0, false));
 }

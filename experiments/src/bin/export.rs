@@ -7,9 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use l0::Estimator;
 use l0_data::DatasetName;
+use l0_experiments::artifact::{self, Proof};
 use l0_experiments::asked::{self, Left};
 use l0_experiments::cli::{self, DataArgs};
-use l0_experiments::{artifact, say};
+use l0_experiments::device::ProofArgs;
+use l0_experiments::say;
 use l0_net::Existing;
 use l0_record::read_run;
 
@@ -38,6 +40,8 @@ struct Args {
     replace: bool,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    proof: ProofArgs,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
 fn export(args: &Args) -> Result<()> {
     let header = read_run(&args.run)?.header;
     let (out, onnx) = files(args)?;
+    let device = args.proof.device.open()?;
     let name: DatasetName = header.data.name.parse()?;
     let estimator = match args.estimator {
         Some(estimator) => estimator,
@@ -63,7 +68,8 @@ fn export(args: &Args) -> Result<()> {
          data; name its folder with --data (images held out by --validation make it another, too)",
         args.run.display()
     );
-    let compact = artifact::compact(&network, &weights, estimator, &data.test, name.normalise())?;
+    let proof = Proof { test: &data.test, normalise: name.normalise(), device };
+    let compact = artifact::compact(&network, &weights, estimator, &proof)?;
     say!("{}", compact.agreement)?;
     if !compact.agreement.passes() && !args.force {
         bail!("the compact network is not equal to the gated one; nothing was written (--force writes it)");

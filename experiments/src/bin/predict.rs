@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use clap::Parser;
 use l0_data::DatasetName;
+use l0_experiments::device::DeviceArgs;
 use l0_experiments::picture::Invert;
 use l0_experiments::{artifact, cli, picture, say};
 use l0_infer::Engine;
@@ -32,6 +33,36 @@ struct Args {
     /// Exchange light and dark: where a picture of a digit is dark on light, always, or never.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Invert::Auto)]
     invert: Invert,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// What computes a network.
+enum Reader {
+    /// The engine for CPUs.
+    Engine(Engine),
+    /// The network itself, on a GPU.
+    Model(Box<Model>, Device),
+}
+
+impl Reader {
+    fn new(model: &Model, device: Device) -> Result<Self> {
+        Ok(match device.is_cpu() {
+            true => Self::Engine(Engine::new(&model.net, &model.weights)?),
+            false => {
+                let weights = model.weights.to_device(&device)?;
+                Self::Model(Box::new(Model { weights, ..model.clone() }), device)
+            }
+        })
+    }
+
+    /// The logits of one image, (1, c, h, w).
+    fn logits(&mut self, image: &Tensor) -> Result<Vec<f32>> {
+        Ok(match self {
+            Self::Engine(engine) => engine.run(&image.flatten_all()?.to_vec1::<f32>()?, 1)?.to_vec(),
+            Self::Model(model, device) => model.forward(&image.to_device(device)?)?.flatten_all()?.to_vec1()?,
+        })
+    }
 }
 
 fn main() -> ExitCode {
@@ -40,6 +71,7 @@ fn main() -> ExitCode {
 }
 
 fn predict(args: &Args) -> Result<()> {
+    let device = args.device.name().open()?;
     let (model, card) = match &args.model {
         Some(path) => Model::load(path, &Device::Cpu)?,
         None => Model::from_bytes(l0_lenet5::ZOO_MNIST_L0_SEP, &Device::Cpu)?,
@@ -48,13 +80,13 @@ fn predict(args: &Args) -> Result<()> {
         anyhow::bail!("the network reads {}, not images", model.net.shape(0));
     };
     let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
-    let mut engine = Engine::new(&model.net, &model.weights)?;
+    let mut reader = Reader::new(&model, device)?;
     for path in &args.images {
         for (name, picture) in picture::read(path, (c, h, w))? {
             let reading = picture.reading(dataset, args.invert).with_context(|| name.clone())?;
             let split = l0_data::Split::new(reading.pixels, vec![0], (c, h, w), 1)?;
             let batch = split.batch(&[0], &dataset.normalise(), None, &Device::Cpu)?;
-            let logits = engine.run(&batch.images.flatten_all()?.to_vec1::<f32>()?, 1)?.to_vec();
+            let logits = reader.logits(&batch.images)?;
             let notes = reading.notes.join("; ");
             let notes = if notes.is_empty() { notes } else { format!("  [{notes}]") };
             say!("{}{notes}", line(&name, &logits)?)?;

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use candle_core::Device;
 use clap::Parser;
 use l0_data::Dataset;
+use l0_experiments::artifact::{self, Proof};
 use l0_experiments::cli::{self, RunArgs};
+use l0_experiments::device::ComputeArgs;
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
-use l0_experiments::{Recipe, artifact, recipes, say, session};
+use l0_experiments::{Recipe, recipes, say, session};
 use l0_net::{Existing, write_file};
 use l0_record::{free_path, run_path};
 use l0_train::Finished;
@@ -30,6 +33,8 @@ struct Args {
     #[arg(long, value_name = "DIR", default_value = "results/scratch")]
     out: PathBuf,
     #[command(flatten)]
+    compute: ComputeArgs,
+    #[command(flatten)]
     run: RunArgs,
 }
 
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn quickstart(args: &Args, threads: usize) -> Result<()> {
+    let compute = args.compute.open(threads)?;
     let stop = cli::stop_on_signals()?;
     let recipe = recipes::quickstart();
     let recipe = match args.epochs {
@@ -47,15 +53,15 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
     };
     let data = l0_data::load(recipe.data, &l0_data::Source::default(), &l0_data::Silent)?;
     let path = free_path(run_path(&args.out, &recipe.name, args.seed)?);
-    let Some(done) = session::train(&recipe, args.seed, &data, &path, threads, stop)? else { return Ok(()) };
+    let Some(done) = session::train(&recipe, args.seed, &data, &path, &compute, stop)? else { return Ok(()) };
     show(&recipe, &done, &data, &path, threads)
 }
 
 /// Compacts, proves, writes, measures, and says it in a table.
 fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: usize) -> Result<()> {
     let network = recipe.model.network()?;
-    let compact =
-        artifact::compact(&network, &done.weights, recipe.training.estimator, &data.test, recipe.data.normalise())?;
+    let proof = Proof { test: &data.test, normalise: recipe.data.normalise(), device: Device::Cpu };
+    let compact = artifact::compact(&network, &done.weights, recipe.training.estimator, &proof)?;
     say!("{}", network.net().summary(&done.pruned.plan))?;
     say!("gated against compact: {}", compact.agreement)?;
     ensure!(compact.agreement.passes(), "the compact network is not equal to the gated one");

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use l0_experiments::device::DeviceName;
 use l0_experiments::recipes::{self, Profile};
 use l0_experiments::{cli, rows, rows::RowArgs};
 
@@ -15,9 +16,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(version, after_help = help())]
 struct Args {
-    /// How large the experiments are; paper if the program was built for a GPU.
-    #[arg(long, value_enum, default_value_t = usual())]
-    profile: Profile,
+    /// How large the experiments are; if not given, paper on a GPU and cpu on a CPU.
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
     #[command(flatten)]
     rows: RowArgs,
 }
@@ -31,11 +32,11 @@ fn help() -> String {
     )
 }
 
-fn usual() -> Profile {
-    if cfg!(any(feature = "cuda", feature = "metal")) { Profile::Paper } else { Profile::Cpu }
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::main(|| args.rows.train(recipes::cifar(args.profile)))
+    let usual = || match args.rows.compute.device.name() {
+        DeviceName::Cpu => Profile::Cpu,
+        DeviceName::Cuda(_) | DeviceName::Metal => Profile::Paper,
+    };
+    cli::main(|| args.rows.train(recipes::cifar(args.profile.unwrap_or_else(usual))))
 }

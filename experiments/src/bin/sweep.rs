@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Parser;
 use l0_data::Dataset;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
+use l0_experiments::device::{Compute, ComputeArgs};
 use l0_experiments::failures::Failures;
 use l0_experiments::rows::{Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
@@ -59,6 +60,8 @@ struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
+    compute: ComputeArgs,
+    #[command(flatten)]
     run: RunArgs,
 }
 
@@ -82,10 +85,14 @@ fn run(args: &Args) -> Result<ExitCode> {
         say!("run {index} of {runs}, {run}, as {name} says; {}", sweep::way_out(name))?;
     }
     let data = args.data.load(points[0].recipe.data)?; // that of all: a sweep is of one recipe
-    sweep::check_data(&points, &session::data_id(&data))?;
+    sweep::check_begun(&points, &session::data_id(&data), args.compute.precision.unwrap_or_default())?;
+    let compute = || args.run.inside(|threads| args.compute.open(threads));
     let failures = match chosen {
-        None if args.jobs > 1 => side_by_side(asked, args.jobs, args.run.threads, stop)?,
-        _ => one_by_one(args, asked, &data, stop)?,
+        None if args.jobs > 1 => {
+            compute()?; // to see that it can be had: each process opens the device itself
+            side_by_side(asked, args.jobs, args.run.threads, stop)?
+        }
+        _ => one_by_one(args, asked, &data, &compute()?, stop)?,
     };
     finish(args, &points, &out)?;
     failures.end()?;
@@ -115,14 +122,14 @@ fn list(points: &[Point]) -> Result<()> {
 }
 
 /// Makes the runs that are not finished; one that fails does not stop the others.
-fn one_by_one(args: &Args, points: &[Point], data: &Dataset, stop: &AtomicBool) -> Result<Failures> {
+fn one_by_one(args: &Args, points: &[Point], data: &Dataset, compute: &Compute, stop: &AtomicBool) -> Result<Failures> {
     let mut failures = Failures::of(points.len());
     for point in points {
         if point.status()? == Some(Status::Finished) {
             say!("{}: finished before, in {}", point.name(), point.path.display())?;
             continue;
         }
-        if let Err(error) = one(args, point, data, stop) {
+        if let Err(error) = one(args, point, data, compute, stop) {
             failures.add(point.name(), error)?;
         }
     }
@@ -130,8 +137,8 @@ fn one_by_one(args: &Args, points: &[Point], data: &Dataset, stop: &AtomicBool) 
 }
 
 /// Makes one run, unless another process is at it.
-fn one(args: &Args, point: &Point, data: &Dataset, stop: &AtomicBool) -> Result<()> {
-    let done = args.run.inside(|threads| session::train(&point.recipe, point.seed, data, &point.path, threads, stop));
+fn one(args: &Args, point: &Point, data: &Dataset, compute: &Compute, stop: &AtomicBool) -> Result<()> {
+    let done = args.run.inside(|_| session::train(&point.recipe, point.seed, data, &point.path, compute, stop));
     match done {
         Ok(Some(_)) => say!("{}", session::line(&read_run(&point.path)?))?,
         Ok(None) => say!("{}: finished before, in {}", point.name(), point.path.display())?,

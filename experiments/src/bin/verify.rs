@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use candle_core::Device;
 use clap::Parser;
 use l0::Estimator;
 use l0_data::DatasetName;
-use l0_experiments::artifact;
+use l0_experiments::artifact::{self, Proof};
 use l0_experiments::cli::{self, DataArgs};
+use l0_experiments::device::ProofArgs;
 use l0_experiments::say;
 use l0_net::{Masks, Model};
 
@@ -27,6 +28,8 @@ struct Args {
     dataset: Option<DatasetName>,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    proof: ProofArgs,
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn verify(args: &Args) -> Result<()> {
+    let device = args.proof.device.open()?;
     let (model, card) = Model::load(&args.file, &Device::Cpu)?;
     say!("digest, description and tensors agree")?;
     let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
@@ -54,21 +58,24 @@ fn verify(args: &Args) -> Result<()> {
         Some(path) => Some(artifact::load_checkpoint(&path)?),
         None => None,
     };
-    let normalise = dataset.normalise();
+    let proof = Proof { test: &data.test, normalise: dataset.normalise(), device };
     let (agreement, error) = match &gated {
         Some((network, weights, _)) => {
             let estimator: Estimator = card.estimator.as_deref().unwrap_or("mean").parse()?;
             let masks = network.test_masks(weights, estimator)?;
-            artifact::prove((network.net(), weights, &masks), &model, &data.test, normalise)?
+            artifact::prove((network.net(), weights, &masks), &model, &proof)?
         }
-        None => artifact::prove((&model.net, &model.weights, &Masks::none(&model.net)), &model, &data.test, normalise)?,
+        None => artifact::prove((&model.net, &model.weights, &Masks::none(&model.net)), &model, &proof)?,
     };
     say!("test error {error:.2} %")?;
     if let Some(claimed) = card.extra.get("error_percent_of_this_file").and_then(serde_json::Value::as_f64)
         && card.data.as_deref() == Some(&digest)
         && (claimed - error).abs() > 1e-9
     {
-        bail!("{}: it claims an error of {claimed} %, found {error} %", args.file.display());
+        let name = args.file.display();
+        ensure!(!proof.device.is_cpu(), "{name}: it claims an error of {claimed} %, found {error} %");
+        let device = args.proof.device;
+        tracing::warn!("{name}: it claims an error of {claimed} %, found {error} % on {device}; --device cpu decides");
     }
     match &gated {
         Some(_) if agreement.passes() => say!("equal to the gated network: {agreement}")?,

@@ -105,7 +105,7 @@ impl Bench {
 }
 
 fn quiet(mut command: Command) -> Command {
-    command.env_remove("L0_DATA").env_remove("RUST_LOG").env("RAYON_NUM_THREADS", "2");
+    command.env_remove("L0_DATA").env_remove("RUST_LOG").env("RAYON_NUM_THREADS", "2").env("L0_DEVICE", "cpu");
     command
 }
 

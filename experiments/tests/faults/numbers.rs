@@ -18,7 +18,7 @@ fn a_loss_that_is_no_number_stops_the_run_with_step_and_quantity_and_the_last_go
     std::fs::write(bench.path("wild.toml"), config).unwrap();
     let train = || {
         let mut command = Command::new(program("reproduce-mnist"));
-        command.env_remove("L0_DATA").arg("--config").arg(bench.path("wild.toml"));
+        command.env_remove("L0_DATA").env("L0_DEVICE", "cpu").arg("--config").arg(bench.path("wild.toml"));
         command.arg("--data").arg(bench.data()).arg("--out").arg(bench.path("runs"));
         command
     };

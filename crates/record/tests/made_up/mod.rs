@@ -112,6 +112,7 @@ impl Dish {
                 memory_bytes: Some(24 << 30),
                 os: "Linux 6.1".into(),
                 accelerator: None,
+                precision: None,
             },
             command: vec!["reproduce-mnist".into(), self.recipe.into()],
             reference: references().into_iter().find(|row| row.network == self.network && row.label == self.title),
