@@ -42,6 +42,11 @@ impl Normalise {
         Self { mean: vec![129.3, 124.1, 112.4], std: vec![68.2, 65.4, 70.4] }
     }
 
+    /// Mean and deviation of each channel.
+    pub(crate) fn constants(&self) -> (&[f32], &[f32]) {
+        (&self.mean, &self.std)
+    }
+
     fn channels(&self, c: usize) -> Result<impl Iterator<Item = Channel> + Clone + '_> {
         if self.mean.len() != c {
             let n = self.mean.len();

@@ -1,5 +1,6 @@
-use crate::{Augment, Batch, Error, Normalise, Result, Split, order};
-use candle_core::{DType, Device};
+use crate::{Augment, Batch, Error, Normalise, Placement, Result, Split, order};
+use candle_core::{DType, Device, Tensor};
+use l0_ops::Placed;
 
 /// A split made into batches: the images, how they are normalised and varied, and how many come at once.
 ///
@@ -20,18 +21,23 @@ pub struct Feed<'a> {
     size: usize,
     device: Device,
     dtype: DType,
+    /// All images as they are, (n, c, h, w), on a GPU, which makes its batches itself.
+    bytes: Option<Tensor>,
 }
 
 impl<'a> Feed<'a> {
     /// Batches of `size` images on `device`, in f32 and not varied.
     ///
     /// # Errors
-    /// If `size` is 0.
+    /// If `size` is 0, or the device cannot hold the images.
     pub fn new(split: &'a Split, normalise: Normalise, size: usize, device: &Device) -> Result<Self> {
         if size == 0 {
             return Err(Error::Argument("a batch needs at least 1 image".into()));
         }
-        Ok(Self { split, normalise, augment: None, size, device: device.clone(), dtype: DType::F32 })
+        let (c, h, w) = split.shape();
+        let bytes = || Tensor::from_slice(split.images(), (split.len(), c, h, w), device);
+        let bytes = device.is_cuda().then(bytes).transpose()?;
+        Ok(Self { split, normalise, augment: None, size, device: device.clone(), dtype: DType::F32, bytes })
     }
 
     /// The same with training images varied.
@@ -61,6 +67,23 @@ impl<'a> Feed<'a> {
         Batches { feed: self, order, draw: self.augment.map(|a| (a, seed, epoch)), step: 0 }
     }
 
+    /// The images with these indices, placed, in the feed's type; made on the device if that holds them.
+    fn batch(&self, indices: &[u32], placements: Option<&[Placement]>) -> Result<Batch> {
+        let Some(bytes) = &self.bytes else {
+            let batch = self.split.batch(indices, &self.normalise, placements, &self.device)?;
+            return Ok(Batch { images: batch.images.to_dtype(self.dtype)?, ..batch });
+        };
+        let placed = |(i, &index): (usize, &u32)| {
+            let Placement { down, right, flip } = placements.map_or(Placement::default(), |placements| placements[i]);
+            Placed { index, down: down as i32, right: right as i32, flip }
+        };
+        let placed: Vec<Placed> = indices.iter().enumerate().map(placed).collect();
+        let labels: Vec<u32> = indices.iter().map(|&i| self.split.labels()[i as usize]).collect();
+        let (mean, std) = self.normalise.constants();
+        let images = l0_ops::images(bytes, &placed, mean, std, self.dtype)?;
+        Ok(Batch { images, labels: Tensor::from_vec(labels, indices.len(), &self.device)? })
+    }
+
     /// All images in their order and unvaried, for evaluation.
     pub fn in_order(&self) -> Batches<'_> {
         let order = (0..self.split.len() as u32).collect();
@@ -85,10 +108,9 @@ impl Iterator for Batches<'_> {
         let draw =
             |(augment, seed, epoch): (Augment, u64, u64)| augment.draw(seed, epoch, self.step as u64, indices.len());
         let placements = self.draw.map(draw);
-        let Feed { split, normalise, device, dtype, .. } = self.feed;
-        let batch = split.batch(indices, normalise, placements.as_deref(), device);
+        let batch = self.feed.batch(indices, placements.as_deref());
         self.step += 1;
-        Some(batch.and_then(|batch| Ok(Batch { images: batch.images.to_dtype(*dtype)?, ..batch })))
+        Some(batch)
     }
 
     fn nth(&mut self, n: usize) -> Option<Self::Item> {
