@@ -202,9 +202,9 @@ KERNEL transpose(void* RESTRICT ys, int ky, const void* RESTRICT xs, int kx, i64
   }
 }
 
-// ys[r, ch] = xs[r, ch] + bias[r mod period, ch], then ReLU: a bias (period 1) or a map (period h w).
-KERNEL add_bias(void* RESTRICT ys, const void* RESTRICT xs, int kind, const float* RESTRICT bias, i64 rows, int c,
-                int period, int then_relu) {
+// ys[r, ch] = xs[r, ch] + bias[r mod period, ch], then ReLU: a bias (period 1) or a map (period h w). ys may be xs.
+KERNEL add_bias(void* ys, const void* xs, int kind, const float* RESTRICT bias, i64 rows, int c, int period,
+                int then_relu) {
   int groups = (c + WIDE - 1) / WIDE;
   EACH(i, rows * groups) {
     i64 row = i / groups;
@@ -579,7 +579,7 @@ KERNEL cross_entropy(float* RESTRICT losses, const float* RESTRICT logits, const
     float largest = row[0], sum = 0.0f;
     for (int k = 1; k < classes; k++) largest = row[k] > largest ? row[k] : largest;
     for (int k = 0; k < classes; k++) sum += expf(row[k] - largest);
-    losses[i] = labels[i] < (unsigned)classes ? largest + logf(sum) - row[labels[i]] : 0.0f / 0.0f;
+    losses[i] = labels[i] < (unsigned)classes ? largest + logf(sum) - row[labels[i]] : from_bits(0x7fc00000u);
   }
 }
 
