@@ -24,7 +24,6 @@ impl Mask {
 /// Channels that tensor cores take at once.
 const TILE: usize = 32;
 
-
 /// The masks of a network: one or none for each space.
 #[derive(Debug, Clone)]
 pub struct Masks {

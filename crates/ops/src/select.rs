@@ -32,7 +32,8 @@ pub fn select(
     let scales: Vec<&Tensor> = row_scale.into_iter().chain(col_scale).collect();
     let plain = scales.is_empty() && rows.is_all() && cols.is_all();
     #[cfg(feature = "cuda")]
-    if !plain && !rows.is_empty() && !cols.is_empty() && cuda::serves(weight, &scales) {
+    if !plain && matches!(weight.rank(), 2 | 4) && !rows.is_empty() && !cols.is_empty() && cuda::serves(weight, &scales)
+    {
         return cuda::select(weight, rows, cols, row_scale, col_scale);
     }
     if plain || weight.elem_count() == 0 || !serves(&[weight]) || !serves(&scales) {

@@ -209,12 +209,13 @@ mod on_gpu {
     use crate::cuda::{self, update};
 
     /// Items on the GPU, checked, and the others.
-    fn parted<'a>(op: &str, items: &[Item<'a>]) -> Result<(Vec<Item<'a>>, Vec<Item<'a>>)> {
+    fn parted<'a>(op: &str, moments: usize, items: &[Item<'a>]) -> Result<(Vec<Item<'a>>, Vec<Item<'a>>)> {
         let there = |item: &Item| {
             let others: Vec<&Tensor> = item.grad.into_iter().chain(item.moments).collect();
             cuda::serves(item.param, &[&[item.param], &others[..]].concat())
         };
-        let (here, others): (Vec<Item>, Vec<Item>) = items.iter().partition(|item| there(item));
+        let (here, others): (Vec<Item>, Vec<Item>) =
+            items.iter().partition(|item| item.moments.len() == moments && there(item));
         for item in &here {
             let state = item.moments.iter().map(|moment| ("a moment", moment));
             check(op, item.param, &item.grad.map(|grad| ("grad", grad)).into_iter().chain(state).collect::<Vec<_>>())?;
@@ -228,14 +229,14 @@ mod on_gpu {
     }
 
     pub(super) fn adam<'a>(items: &[Item<'a>], rule: &Adam) -> Result<Vec<Item<'a>>> {
-        let (here, others) = parted("adam", items)?;
+        let (here, others) = parted("adam", 2, items)?;
         let (rows, decays) = table(&here);
         update::each("adam", &rows, &decays, &update::adam(rule))?;
         Ok(others)
     }
 
     pub(super) fn sgd<'a>(items: &[Item<'a>], rule: &Sgd) -> Result<Vec<Item<'a>>> {
-        let (here, others) = parted("sgd", items)?;
+        let (here, others) = parted("sgd", 1, items)?;
         let (rows, decays) = table(&here);
         update::each("sgd", &rows, &decays, &update::sgd(rule))?;
         Ok(others)

@@ -43,11 +43,7 @@ impl Conv {
         let (xs, filters) = (last(xs)?, filters(weight, s)?);
         let ys = fresh(&device, s.kind, (s.b, s.oh, s.ow, s.oc))?;
         convolve(&device, s, Part::Forward, operands(&xs, &filters, &ys)?)?;
-        if weight.track_op() || xs.track_op() || self.relu {
-            let _ = self.filters.set(filters);
-        } else {
-            let _ = self.filters.set(filters);
-        }
+        let _ = self.filters.set(filters);
         match bias {
             Some(bias) => add_bias(&ys, &bias.detach(), self.relu)?,
             None if self.relu => return pointwise::rectified(&ys),

@@ -19,7 +19,11 @@ use sys::cudnnBackendDescriptorType_t as Descriptor;
 use super::launch::Kind;
 
 /// Engines that are timed; PyTorch tries ten.
-const CANDIDATES: usize = 10;
+const CANDIDATES: usize = 6;
+
+/// Calls of one convolution after which engines are timed for it: until then cuDNN's first proposal serves. Gates that are
+/// still being chosen make a new geometry at every other step, most of which never come again.
+const CALLS_BEFORE_TIMING: u32 = 20;
 
 /// Most room that an engine may ask for, in bytes.
 const MOST_ROOM: usize = 1 << 30;
@@ -68,13 +72,7 @@ pub(super) fn convolve(device: &CudaDevice, shape: &Shape, part: Part, operands:
         states.insert(device.id(), State::new(device)?);
     }
     let Some(state) = states.get_mut(&device.id()) else { bail!("cudnn: no handle") };
-    let key = (*shape, part);
-    if !state.plans.contains_key(&key) {
-        let plan = state.choose(device, shape, part, operands)?;
-        state.plans.insert(key, plan);
-    }
-    let plan = state.plans[&key].clone();
-    state.run(device, &plan, operands)
+    state.called(device, shape, part, operands)
 }
 
 static STATES: LazyLock<Mutex<HashMap<DeviceId, State>>> = LazyLock::new(Mutex::default);
@@ -82,8 +80,14 @@ static STATES: LazyLock<Mutex<HashMap<DeviceId, State>>> = LazyLock::new(Mutex::
 /// What is kept for a device.
 struct State {
     cudnn: Handle,
-    plans: HashMap<(Shape, Part), Arc<Plan>>,
+    chosen: HashMap<(Shape, Part), Chosen>,
     room: Option<CudaSlice<u8>>,
+}
+
+/// How one convolution is computed, and how often it was.
+struct Chosen {
+    plan: Arc<Plan>,
+    calls: u32,
 }
 
 // SAFETY: cuDNN's handle and descriptors may be used by one thread after the other; `STATES` is a mutex.
@@ -91,41 +95,64 @@ unsafe impl Send for State {}
 
 impl State {
     fn new(device: &CudaDevice) -> Result<Self> {
-        Ok(Self { cudnn: Handle::new(device)?, plans: HashMap::new(), room: None })
+        Ok(Self { cudnn: Handle::new(device)?, chosen: HashMap::new(), room: None })
     }
 
-    /// The fastest of the first few plans that cuDNN proposes.
-    fn choose(&mut self, device: &CudaDevice, shape: &Shape, part: Part, operands: Operands) -> Result<Arc<Plan>> {
-        let plans = Plan::proposed(&self.cudnn, shape, part)?;
+    fn called(&mut self, device: &CudaDevice, shape: &Shape, part: Part, operands: Operands) -> Result<()> {
+        let key = (*shape, part);
+        if !self.chosen.contains_key(&key) {
+            let plan = Arc::new(self.proposed(shape, part, 1)?.remove(0));
+            self.chosen.insert(key, Chosen { plan, calls: 0 });
+        }
+        let Some(chosen) = self.chosen.get_mut(&key) else { bail!("cudnn: no plan") };
+        chosen.calls += 1;
+        let (plan, calls) = (chosen.plan.clone(), chosen.calls);
+        if calls == CALLS_BEFORE_TIMING {
+            let plan = self.fastest(device, shape, part, operands)?;
+            self.chosen.insert(key, Chosen { plan, calls });
+        }
+        self.run(device, &plan, operands)
+    }
+
+    /// The first plans that cuDNN proposes and that fit, at least one.
+    fn proposed(&self, shape: &Shape, part: Part, most: usize) -> Result<Vec<Plan>> {
+        let (plans, refusals) = Plan::proposed(&self.cudnn, shape, part, most)?;
+        if plans.is_empty() {
+            bail!("cudnn: no engine for the convolution {shape:?}, {part:?}: {}", refusals.join("; "))
+        }
+        Ok(plans)
+    }
+
+    /// The fastest of a few plans.
+    fn fastest(&mut self, device: &CudaDevice, shape: &Shape, part: Part, operands: Operands) -> Result<Arc<Plan>> {
         let mut best: Option<(f64, Arc<Plan>)> = None;
-        for plan in plans.into_iter().map(Arc::new) {
-            let Ok(seconds) = self.seconds(device, &plan, operands) else { continue };
-            if best.as_ref().is_none_or(|(least, _)| seconds < *least) {
-                best = Some((seconds, plan));
+        let mut refusals = Vec::new();
+        for plan in self.proposed(shape, part, CANDIDATES)?.into_iter().map(Arc::new) {
+            let least = best.as_ref().map_or(f64::INFINITY, |(least, _)| *least);
+            match self.seconds(device, &plan, operands, 2.0 * least) {
+                Ok(seconds) if seconds < least => best = Some((seconds, plan)),
+                Ok(_) => {}
+                Err(error) => refusals.push(error.to_string()),
             }
         }
         match best {
             Some((_, plan)) => Ok(plan),
-            None => bail!("cudnn: no engine for the convolution {shape:?}, {part:?}"),
+            None => bail!("cudnn: every engine failed for {shape:?}, {part:?}: {}", refusals.join("; ")),
         }
     }
 
-    /// The least time of a few runs.
-    fn seconds(&mut self, device: &CudaDevice, plan: &Arc<Plan>, operands: Operands) -> Result<f64> {
-        let stream = device.cuda_stream();
-        let mut least = f64::INFINITY;
-        for round in 0..3 {
-            stream.synchronize().map_err(candle_core::Error::wrap)?;
+    /// The least time of a few runs after a first one, or of one run if that took more than `limit`.
+    fn seconds(&mut self, device: &CudaDevice, plan: &Arc<Plan>, operands: Operands, limit: f64) -> Result<f64> {
+        let mut timed = |runs: u32| -> Result<f64> {
+            device.cuda_stream().synchronize().map_err(candle_core::Error::wrap)?;
             let begin = Instant::now();
-            for _ in 0..=2 * round {
-                self.run(device, plan, operands)?;
-            }
-            stream.synchronize().map_err(candle_core::Error::wrap)?;
-            if round > 0 {
-                least = least.min(begin.elapsed().as_secs_f64() / f64::from(2 * round + 1));
-            }
-        }
-        Ok(least)
+            (0..runs).try_for_each(|_| self.run(device, plan, operands))?;
+            device.cuda_stream().synchronize().map_err(candle_core::Error::wrap)?;
+            Ok(begin.elapsed().as_secs_f64() / f64::from(runs))
+        };
+        timed(1)?;
+        let once = timed(1)?;
+        if once > limit { Ok(once) } else { Ok(timed(3)?.min(timed(3)?)) }
     }
 
     fn run(&mut self, device: &CudaDevice, plan: &Arc<Plan>, operands: Operands) -> Result<()> {
@@ -202,9 +229,7 @@ impl Described {
         let (n, mut found) = (values.len() as i64, 0);
         let to = if values.is_empty() { std::ptr::null_mut() } else { values.as_mut_ptr().cast() };
         // SAFETY: cuDNN writes no more than n values of the type that is named.
-        unsafe { sys::cudnnBackendGetAttribute(self.0, name, kind, n, &mut found, to) }
-            .result()
-            .map_err(wrong)?;
+        unsafe { sys::cudnnBackendGetAttribute(self.0, name, kind, n, &mut found, to) }.result().map_err(wrong)?;
         Ok(found as usize)
     }
 }
@@ -223,24 +248,35 @@ const FILTERS: i64 = 2;
 const YS: i64 = 3;
 
 impl Plan {
-    /// The first plans that cuDNN proposes and that fit.
-    fn proposed(cudnn: &Handle, shape: &Shape, part: Part) -> Result<Vec<Self>> {
+    /// The first `most` plans that cuDNN proposes and that fit, and why others do not.
+    fn proposed(cudnn: &Handle, shape: &Shape, part: Part, most: usize) -> Result<(Vec<Self>, Vec<String>)> {
+        use sys::cudnnBackendHeurMode_t::{CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
         let parts = Arc::new(graph(cudnn, shape, part)?);
         let Some(graph) = parts.last() else { bail!("cudnn: there is no graph") };
-        let mut plans = Vec::new();
-        for mode in
-            [sys::cudnnBackendHeurMode_t::CUDNN_HEUR_MODE_A, sys::cudnnBackendHeurMode_t::CUDNN_HEUR_MODE_FALLBACK]
-        {
+        let (mut plans, mut refusals) = (Vec::new(), Vec::new());
+        for mode in [CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK] {
             if !plans.is_empty() {
                 break;
             }
-            for config in configs(graph, mode).unwrap_or_default() {
-                if plans.len() < CANDIDATES && suits(&config, shape)? {
-                    plans.extend(Self::new(cudnn, config, &parts).ok().filter(|plan| plan.room <= MOST_ROOM));
+            let configs = configs(graph, mode).unwrap_or_else(|error| {
+                refusals.push(error.to_string());
+                Vec::new()
+            });
+            for config in configs {
+                if plans.len() == most {
+                    break;
+                }
+                match suits(&config, shape)
+                    .and_then(|suits| suits.then(|| Self::new(cudnn, config, &parts)).transpose())
+                {
+                    Ok(Some(plan)) if plan.room <= MOST_ROOM => plans.push(plan),
+                    Ok(Some(plan)) => refusals.push(format!("an engine asks for {} bytes", plan.room)),
+                    Ok(None) => refusals.push("an engine rounds, or adds in any order".into()),
+                    Err(error) => refusals.push(error.to_string()),
                 }
             }
         }
-        Ok(plans)
+        Ok((plans, refusals))
     }
 
     fn new(cudnn: &Handle, config: Described, parts: &Arc<Vec<Described>>) -> Result<Self> {

@@ -81,7 +81,9 @@ pub(crate) fn at_or_nothing(t: Option<&Tensor>) -> Result<Arg<'_>> {
 /// The address of the first number of a contiguous tensor on a GPU.
 pub(crate) fn address(t: &Tensor) -> Result<u64> {
     let (storage, layout) = t.storage_and_layout();
-    let Storage::Cuda(storage) = &*storage else { bail!("a kernel of l0-ops was given a tensor that is not on the GPU") };
+    let Storage::Cuda(storage) = &*storage else {
+        bail!("a kernel of l0-ops was given a tensor that is not on the GPU")
+    };
     let Some((start, _)) = layout.contiguous_offsets() else {
         bail!("a kernel of l0-ops was given a tensor that is not contiguous")
     };
@@ -229,7 +231,7 @@ pub(crate) fn last(t: &Tensor) -> Result<Tensor> {
 
 /// The tensor at an address that groups can be read from.
 fn settled(t: Tensor) -> Result<Tensor> {
-    if address(&t)?.is_multiple_of(16) { Ok(t) } else { t.copy() }
+    if address(&t)?.is_multiple_of(16) { Ok(t) } else { t.force_contiguous() }
 }
 
 /// (b, h, w, c) seen as (b, c, h, w); (b, c) as it is.

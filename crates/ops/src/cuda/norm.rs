@@ -35,12 +35,7 @@ pub(crate) fn batch_norm_train(
 }
 
 /// As [`crate::batch_norm`], of checked arguments; nobody tracks the statistics.
-pub(crate) fn batch_norm(
-    xs: &Tensor,
-    [scale, shift, mean, var]: [&Tensor; 4],
-    eps: f64,
-    relu: bool,
-) -> Result<Tensor> {
+pub(crate) fn batch_norm(xs: &Tensor, [scale, shift, mean, var]: [&Tensor; 4], eps: f64, relu: bool) -> Result<Tensor> {
     let inverse = (var.detach() + eps)?.sqrt()?.recip()?;
     apply(xs, scale, shift, Norm { mean: mean.detach().contiguous()?, inverse, of_batch: false, relu })
 }

@@ -12,7 +12,8 @@ const STEPS: usize = 6;
 const IMAGES: usize = 128;
 
 pub(crate) fn rows(device: &Device) -> Vec<Value> {
-    let names = ["mlp-l0", "lenet5-l0-sep", "wrn-16-1-dense", "wrn-16-1-dropout", "wrn-16-1-l0-0.001", "wrn-16-1-con-0.5"];
+    let names =
+        ["mlp-l0", "lenet5-l0-sep", "wrn-16-1-dense", "wrn-16-1-dropout", "wrn-16-1-l0-0.001", "wrn-16-1-con-0.5"];
     names.iter().flat_map(|name| compared(name, device)).collect()
 }
 

@@ -33,7 +33,12 @@ pub(crate) fn rows(device: &Device) -> Vec<Value> {
         }
         Err(error) => rows.push(json!({ "failed": format!("{error:#}") })),
     }
-    for (name, result) in [("updates", updates(device)), ("images", images(device)), ("running", running(device))] {
+    for (name, result) in [
+        ("updates", updates(device)),
+        ("images", images(device)),
+        ("running", running(device)),
+        ("no unit", none(device)),
+    ] {
         rows.push(match result {
             Ok(error) => json!({ "operation": name, "precision": "f32", "value": error }),
             Err(error) => json!({ "operation": name, "failed": format!("{error:#}") }),
@@ -100,7 +105,11 @@ fn case(
     operation: impl Fn(&[Tensor]) -> candle_core::Result<Tensor> + 'static,
 ) -> candle_core::Result<Case> {
     let operands = shapes.iter().enumerate().map(|(i, dims)| normal(&format!("{name} {i}"), dims));
-    Ok(Case { name: name.into(), operands: operands.collect::<candle_core::Result<_>>()?, operation: Box::new(operation) })
+    Ok(Case {
+        name: name.into(),
+        operands: operands.collect::<candle_core::Result<_>>()?,
+        operation: Box::new(operation),
+    })
 }
 
 fn conv(name: &str, xs: &[usize], w: &[usize], stride: usize) -> candle_core::Result<Case> {
@@ -119,7 +128,8 @@ fn some(n: usize) -> Selection {
 
 fn cases() -> candle_core::Result<Vec<Case>> {
     let positive = |t: &Tensor| t.sqr()? + 0.5;
-    let labels = |t: &Tensor| Tensor::from_vec((0..t.dims()[0] as u32).map(|i| i % 10).collect(), t.dims()[0], t.device());
+    let labels =
+        |t: &Tensor| Tensor::from_vec((0..t.dims()[0] as u32).map(|i| i % 10).collect(), t.dims()[0], t.device());
     Ok(vec![
         conv("conv 3x3", &[8, 32, 16, 16], &[64, 32, 3, 3], 1)?,
         conv("conv 3x3 stride 2", &[8, 32, 16, 16], &[64, 32, 3, 3], 2)?,
@@ -176,7 +186,9 @@ fn cases() -> candle_core::Result<Vec<Case>> {
 fn updates(device: &Device) -> Result<f64> {
     let run = |device: &Device| -> Result<Vec<Tensor>> {
         let mut all = Vec::new();
-        let tensor = |name: String, n: usize| Ok::<_, candle_core::Error>(Var::from_tensor(&normal(&name, &[n])?.to_device(device)?)?.as_tensor().clone());
+        let tensor = |name: String, n: usize| {
+            Ok::<_, candle_core::Error>(Var::from_tensor(&normal(&name, &[n])?.to_device(device)?)?.as_tensor().clone())
+        };
         for n in [1, 1000, 10_000] {
             let of = |name: &str| tensor(format!("{name} {n}"), n);
             let (param, grad, average) = (of("param")?, of("grad")?, of("average")?);
@@ -209,10 +221,19 @@ fn running(device: &Device) -> Result<f64> {
         let of = |name: &str, n: usize| normal(name, &[n])?.to_device(device);
         let (old, values, constants) = (of("old", 24)?, of("values", kept.len())?, of("constants", 24)?);
         let rates: Vec<f32> = (0..24).map(|i| if i % 5 == 0 { 0.0 } else { 0.1 }).collect();
-        let new = Running { values: Some(&values), factor: 1.01, kept: &kept, constants: Some(&constants), rates: &rates };
+        let new =
+            Running { values: Some(&values), factor: 1.01, kept: &kept, constants: Some(&constants), rates: &rates };
         Ok(vec![l0_ops::running(&old, &new)?])
     };
     worst(&run(device)?, &run(&Device::Cpu)?)
+}
+
+/// A selection of nothing, as of a layer whose gates are all closed.
+fn none(device: &Device) -> Result<f64> {
+    let nothing = Selection::of(&[false; 4]);
+    let taken = l0_ops::take(&normal("none", &[4])?.to_device(device)?, 0, &nothing)?;
+    anyhow::ensure!(taken.dims() == [0], "found {:?}, expected [0]", taken.dims());
+    Ok(0.0)
 }
 
 /// Images from bytes on the device against those of the data's own code.
