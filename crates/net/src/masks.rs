@@ -80,14 +80,10 @@ impl Masks {
         let mut masks = self.clone();
         let elsewhere = |mask: &&Mask| !mask.values().device().same_device(device);
         let moved: Vec<&Tensor> = self.masks.iter().flatten().filter(elsewhere).map(Mask::values).collect();
-        if !moved.is_empty() {
-            let flat = moved.iter().map(|z| z.flatten_all()).collect::<candle_core::Result<Vec<_>>>()?;
-            let (all, mut start) = (Tensor::cat(&flat, 0)?.to_device(device)?, 0);
-            for mask in masks.masks.iter_mut().flatten().filter(|mask| elsewhere(&&**mask)) {
-                let (Mask::Shared(z) | Mask::PerExample(z)) = mask;
-                let n = z.elem_count();
-                (*z, start) = (all.narrow(0, start, n)?.reshape(z.dims())?, start + n);
-            }
+        let there = l0_ops::to_device(&moved, device)?;
+        for (mask, there) in masks.masks.iter_mut().flatten().filter(|mask| elsewhere(&&**mask)).zip(there) {
+            let (Mask::Shared(z) | Mask::PerExample(z)) = mask;
+            *z = there;
         }
         if training && device.is_cuda() {
             masks.fill_tiles();

@@ -4,7 +4,7 @@
 //! `shift + (c - running_mean) * scale / sqrt(running_var + eps)`.
 
 use candle_core::Tensor;
-use l0_ops::Selection;
+use l0_ops::{BatchNormed, Selection};
 
 use crate::activation::{Activation, beside};
 use crate::affine::Pass;
@@ -55,12 +55,11 @@ impl Pass<'_> {
     /// Normalises with the running statistics, then applies ReLU if `relu`.
     pub(crate) fn norm_eval(&self, id: NodeId, eps: f64, input: &Activation, relu: bool) -> Result<Activation> {
         let kept = self.plan.kept(id);
-        let p = self.norm(id, kept)?;
-        let computed = input
-            .computed
-            .as_ref()
-            .map(|xs| l0_ops::batch_norm(xs, &p.scale, &p.shift, &p.mean, &p.var, eps, relu))
-            .transpose()?;
+        let normed = |xs: &Tensor| -> Result<Tensor> {
+            let p = self.norm(id, kept)?;
+            Ok(l0_ops::batch_norm(xs, &p.scale, &p.shift, &p.mean, &p.var, eps, relu)?)
+        };
+        let computed = input.computed.as_ref().map(normed).transpose()?;
         let all = self.norm(id, &Selection::all(kept.total()))?;
         let constants = self.norm_constants(
             id,
@@ -89,11 +88,13 @@ impl Pass<'_> {
         relu: bool,
     ) -> Result<(Activation, Option<StatisticsUpdate>)> {
         let kept = self.plan.kept(id);
-        let p = self.norm_of_open(id, kept)?;
         let shift = self.weights.of(&self.net.node(id).name, "bias")?;
         let constants = self.norm_constants(id, |_| Ok(shift.clone()), input, relu)?;
-        let normed = input.computed.as_ref();
-        let normed = normed.map(|xs| l0_ops::batch_norm_train(xs, &p.scale, &p.shift, eps, relu)).transpose()?;
+        let normed = |xs: &Tensor| -> Result<BatchNormed> {
+            let p = self.norm_of_open(id, kept)?;
+            Ok(l0_ops::batch_norm_train(xs, &p.scale, &p.shift, eps, relu)?)
+        };
+        let normed = input.computed.as_ref().map(normed).transpose()?;
         let update = StatisticsUpdate::new(self, id, input, normed.as_ref())?;
         let computed = normed.map(|normed| normed.ys);
         Ok((Activation { computed, kept: kept.clone(), constants, scale: None }, update))

@@ -47,8 +47,13 @@ impl Plan {
             units.push(made);
         }
         drop_unread(net, &mut units);
-        let computed = |units: &Vec<Unit>| units.iter().map(|&unit| unit == Unit::Computed).collect::<Vec<_>>();
-        let kept = units.iter().map(|units| Selection::of(&computed(units))).collect();
+        let mut kept: Vec<Selection> = Vec::with_capacity(units.len());
+        for (units, node) in units.iter().zip(net.nodes()) {
+            let own = Selection::of(&units.iter().map(|&unit| unit == Unit::Computed).collect::<Vec<_>>());
+            // Layers that keep the same units share one selection, and what a device holds of it.
+            let same = node.inputs.iter().map(|&input| &kept[input]).find(|input| **input == own).cloned();
+            kept.push(same.unwrap_or(own));
+        }
         Self { units, kept }
     }
 

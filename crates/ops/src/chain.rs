@@ -27,6 +27,8 @@ use candle_core::{
 
 use crate::cpu::{host, output};
 use crate::pointwise::sum;
+#[cfg(feature = "cuda")]
+use crate::tape;
 
 /// Where the gradient of a value waits, with the value.
 #[derive(Clone, Default)]
@@ -53,7 +55,7 @@ impl Slot {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -164,15 +166,13 @@ fn apply(args: Vec<Tensor>, op: Arc<dyn Operation>) -> Result<Tensor> {
 /// (b, h, w, c), and is seen as (b, c, h, w).
 #[cfg(feature = "cuda")]
 pub(crate) fn made(args: Vec<Tensor>, op: impl Backward + 'static, made: Tensor) -> Result<Tensor> {
-    let last = made.rank() == 4;
-    let ys = if args.iter().any(Tensor::track_op) {
-        reveal(args, Arc::new(op), Value::Computed(Mutex::new(Some(made))))?
-    } else if last {
-        made.permute((0, 3, 1, 2))?
-    } else {
-        made
-    };
-    Ok(ys)
+    if !args.iter().any(Tensor::track_op) {
+        return if made.rank() == 4 { made.permute((0, 3, 1, 2)) } else { Ok(made) };
+    }
+    if tape::is_on() {
+        return tape::made(args, Arc::new(op), made);
+    }
+    reveal(args, Arc::new(op), Value::Computed(Mutex::new(Some(made))))
 }
 
 fn reveal(args: Vec<Tensor>, op: Arc<dyn Backward>, value: Value) -> Result<Tensor> {
@@ -215,13 +215,13 @@ impl Value {
 }
 
 /// A token that stands for nothing but its place.
-fn nothing() -> Result<(CpuStorage, Shape)> {
+pub(crate) fn nothing() -> Result<(CpuStorage, Shape)> {
     output(vec![0.0], ())
 }
 
 /// The same on a GPU; nobody reads the number.
 #[cfg(feature = "cuda")]
-fn nothing_there(like: &CudaStorage) -> Result<(CudaStorage, Shape)> {
+pub(crate) fn nothing_there(like: &CudaStorage) -> Result<(CudaStorage, Shape)> {
     // SAFETY: as said.
     let number = unsafe { like.device.alloc::<f32>(1)? };
     Ok((CudaStorage::wrap_cuda_slice(number, like.device.clone()), Shape::from(())))
@@ -360,7 +360,7 @@ impl Reveal {
 
 /// The memory of a tensor that nobody else has, which keeps a single number instead.
 #[cfg(feature = "cuda")]
-fn take_out(made: &Tensor, like: &CudaStorage) -> Result<(CudaStorage, Shape)> {
+pub(crate) fn take_out(made: &Tensor, like: &CudaStorage) -> Result<(CudaStorage, Shape)> {
     let taken = Taken(RefCell::new(Some(nothing_there(like)?.0)));
     made.inplace_op1(&taken)?;
     match taken.0.into_inner() {
@@ -395,7 +395,7 @@ thread_local! {
 }
 
 /// Keeps the gradient of a variable if [`backward`] runs; otherwise it is for Candle's store.
-fn keep(var: &Tensor, grad: Tensor) -> Result<Option<Tensor>> {
+pub(crate) fn keep(var: &Tensor, grad: Tensor) -> Result<Option<Tensor>> {
     KEPT.with_borrow_mut(|kept| {
         let Some(kept) = kept else { return Ok(Some(grad)) };
         let grad = match kept.remove(&var.id()) {
@@ -411,7 +411,7 @@ fn keep(var: &Tensor, grad: Tensor) -> Result<Option<Tensor>> {
 #[derive(Debug)]
 pub struct Gradients {
     kept: HashMap<TensorId, Tensor>,
-    store: GradStore,
+    stores: Vec<GradStore>,
 }
 
 impl Gradients {
@@ -420,10 +420,10 @@ impl Gradients {
     /// # Errors
     /// If two parts of it cannot be added.
     pub fn get(&self, var: &Tensor) -> Result<Option<Tensor>> {
-        match (self.kept.get(&var.id()), self.store.get(var)) {
-            (Some(a), Some(b)) => (a + b).map(Some),
-            (a, b) => a.or(b).map(Tensor::contiguous).transpose(),
-        }
+        let stored = self.stores.iter().filter_map(|store| store.get(var));
+        let mut parts = self.kept.get(&var.id()).into_iter().chain(stored);
+        let Some(first) = parts.next() else { return Ok(None) };
+        parts.try_fold(first.contiguous()?, |sum, part| sum + part).map(Some)
     }
 }
 
@@ -433,11 +433,31 @@ impl Gradients {
 /// # Errors
 /// As Candle's `backward`.
 pub fn backward(loss: &Tensor) -> Result<Gradients> {
+    backward_all(std::slice::from_ref(loss))
+}
+
+/// The gradients of the sum of `losses`, scalars, each on a device of its own.
+///
+/// # Errors
+/// As Candle's `backward`.
+pub fn backward_all(losses: &[Tensor]) -> Result<Gradients> {
+    #[cfg(feature = "cuda")]
+    let pass = tape::backward;
+    #[cfg(not(feature = "cuda"))]
+    let pass = |losses: &[Tensor]| losses.iter().map(Tensor::backward).collect();
+    backward_on(losses, pass)
+}
+
+/// The gradients that a pass backward keeps, with those that it returns.
+pub(crate) fn backward_on(
+    losses: &[Tensor],
+    pass: impl FnOnce(&[Tensor]) -> Result<Vec<GradStore>>,
+) -> Result<Gradients> {
     // A thread that waits for others may be handed another training meanwhile: each has gradients of its own.
     let _outer = Outer(KEPT.replace(Some(HashMap::new())));
-    let store = loss.backward();
+    let stores = pass(losses);
     let kept = KEPT.take().unwrap_or_default();
-    Ok(Gradients { kept, store: store? })
+    Ok(Gradients { kept, stores: stores? })
 }
 
 /// What a pass backward that another one interrupts has kept so far; given back at the end, also after a panic.

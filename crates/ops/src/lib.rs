@@ -33,9 +33,10 @@ pub mod portable;
 mod select;
 mod selection;
 mod take;
+mod tape;
 pub mod update;
 
-pub use chain::{Gradients, backward};
+pub use chain::{Gradients, backward, backward_all};
 pub use conv::{conv2d, conv2d_epilogue};
 pub use images::{Placed, images};
 pub use linear::{linear, linear_relu};
@@ -47,6 +48,7 @@ pub use pool::{avg_pool, max_pool2d};
 pub use select::{select, select_vector};
 pub use selection::Selection;
 pub use take::take;
+pub use tape::{taped, to_device};
 
 /// What follows a convolution at once: fused with it where that pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use crate::chain::apply3;
 use crate::cpu::{bias_or_zeros, data, expect_dims, expect_rank, output, serves, slice, tensor};
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::gemm::{Mat, gemm};
 use crate::parallel::{Scratch, carve, each, made, pieces, scratch, split};
 use crate::pointwise::{mask_into, rectify};
@@ -42,6 +44,10 @@ pub(crate) fn check(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor
 fn apply(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
     check(op, xs, weight, bias)?;
     let ((b, i), o) = (xs.dims2()?, weight.dim(0)?);
+    #[cfg(feature = "cuda")]
+    if cuda::serves(xs, &[Some(weight), bias].into_iter().flatten().collect::<Vec<_>>()) {
+        return cuda::linear(xs, weight, bias, relu);
+    }
     if !serves(&[xs, weight]) || bias.is_some_and(|bias| !serves(&[bias])) {
         return if relu { portable::linear_relu(xs, weight, bias) } else { portable::linear(xs, weight, bias) };
     }

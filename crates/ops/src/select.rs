@@ -75,6 +75,10 @@ pub(crate) fn check(
 /// If the vector or the scale does not have the selection's number of units.
 pub fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<Tensor> {
     check_vector(vector, rows, scale)?;
+    #[cfg(feature = "cuda")]
+    if let Some(scale) = scale.filter(|scale| !rows.is_empty() && cuda::serves(vector, &[scale])) {
+        return cuda::select(vector, rows, &Selection::all(1), Some(scale), None);
+    }
     match scale {
         Some(scale) => select(&vector.unsqueeze(1)?, rows, &Selection::all(1), Some(scale), None)?.squeeze(1),
         None => crate::take(vector, 0, rows),

@@ -3,23 +3,56 @@
 use std::sync::Arc;
 
 /// The kept units among `total`: all of them, or an ascending list of indices.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Selection {
     total: usize,
     kept: Option<Arc<[u32]>>,
+    /// The lists that kernels on a GPU read, once they were copied there; clones share them.
+    #[cfg(feature = "cuda")]
+    lists: Arc<std::sync::OnceLock<crate::cuda::Lists>>,
 }
+
+impl PartialEq for Selection {
+    fn eq(&self, other: &Self) -> bool {
+        (self.total, &self.kept) == (other.total, &other.kept)
+    }
+}
+
+impl Eq for Selection {}
 
 impl Selection {
     /// Every unit of `total`.
     pub fn all(total: usize) -> Self {
-        Self { total, kept: None }
+        Self::new(total, None)
     }
 
     /// The units for which `open` is true.
     pub fn of(open: &[bool]) -> Self {
         let total = open.len();
         let kept: Arc<[u32]> = (0..total as u32).filter(|&i| open[i as usize]).collect();
-        if kept.len() == total { Self::all(total) } else { Self { total, kept: Some(kept) } }
+        if kept.len() == total { Self::all(total) } else { Self::new(total, Some(kept)) }
+    }
+
+    fn new(total: usize, kept: Option<Arc<[u32]>>) -> Self {
+        Self {
+            total,
+            kept,
+            #[cfg(feature = "cuda")]
+            lists: Arc::default(),
+        }
+    }
+
+    /// The lists on `device`; those of the first device that asks are kept.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn lists(&self, device: &candle_core::Device) -> candle_core::Result<crate::cuda::Lists> {
+        match self.lists.get() {
+            Some(lists) if lists.are_on(device) => Ok(lists.clone()),
+            _ => {
+                let lists = crate::cuda::Lists::new(self, device)?;
+                let _ = self.lists.set(lists.clone()); // of two, either serves
+                Ok(lists)
+            }
+        }
     }
 
     /// How many units there are in all.

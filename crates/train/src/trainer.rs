@@ -161,7 +161,7 @@ impl<'a> Trainer<'a> {
             self.freeze_gates()?;
         }
         let begin = Instant::now();
-        let mut result = l0_ops::awake(|| self.one_step(batch, epoch, step))?;
+        let mut result = l0_ops::awake(|| l0_ops::taped(|| self.one_step(batch, epoch, step)))?;
         result.seconds = begin.elapsed().as_secs_f64();
         self.progress.advance(&result, self.steps);
         Ok(result)
@@ -190,18 +190,16 @@ impl<'a> Trainer<'a> {
             Some(constraints) if !frozen => self.network.densities(&weights, constraints)?,
             _ => Vec::new(),
         };
-        let mut total = loss.clone();
-        if let Some(penalty) = &penalty {
-            total = (total + penalty.reshape(())?.to_device(loss.device())?)?;
-        }
-        if let (Some(constraints), false) = (&self.constraints, densities.is_empty()) {
-            total = (total + constraints.term(&densities)?.to_device(loss.device())?)?;
-        }
+        let terms = match &self.constraints {
+            Some(constraints) if !densities.is_empty() => Some(constraints.term(&densities)?),
+            _ => None,
+        };
+        let objective = summed(&loss, [penalty.as_ref().map(|p| p.reshape(())).transpose()?, terms])?;
 
         // ---- backward, and here the device is waited for
         let wrong = wrong_ones(&output.ys, &batch.labels)?;
-        let grads = l0_ops::backward(&total)?;
-        let value = |x: &candle_core::Tensor| x.detach().reshape(())?.to_scalar::<f32>().map(f64::from);
+        let grads = l0_ops::backward_all(&objective)?;
+        let value = |x: &Tensor| x.detach().reshape(())?.to_scalar::<f32>().map(f64::from);
         let penalty = penalty.as_ref().map_or(Ok(0.0), value)?;
         let result = StepResult {
             loss: value(&loss)?,
@@ -238,6 +236,18 @@ fn not_finite(tensor: &Tensor) -> candle_core::Result<Option<f32>> {
         return Ok(None);
     }
     Ok(tensor.flatten_all()?.to_vec1::<f32>()?.into_iter().find(|value| !value.is_finite()))
+}
+
+/// The parts of an objective: one sum on each device, as gates are on the CPU wherever the rest is.
+fn summed(loss: &Tensor, parts: [Option<Tensor>; 2]) -> candle_core::Result<Vec<Tensor>> {
+    let mut sums = vec![loss.clone()];
+    for part in parts.into_iter().flatten() {
+        match sums.iter_mut().find(|sum| sum.device().same_device(part.device())) {
+            Some(sum) => *sum = (&*sum + part)?,
+            None => sums.push(part),
+        }
+    }
+    Ok(sums)
 }
 
 /// Refuses a training of which every batch would be one value for each unit of a normalisation: it would learn no

@@ -546,11 +546,12 @@ KERNEL clamp(float* RESTRICT p, i64 n, float low, float high) {
 // running = (1 - rate) running + rate new, for the units that learn; `at` says where a unit's new value is: in `fresh` times
 // `factor`, or (-1) the value that `constants` has for it, 0 without.
 KERNEL running(float* RESTRICT out, const float* RESTRICT old, const float* RESTRICT fresh, const int* RESTRICT at,
-               const float* RESTRICT constants, const float* RESTRICT rates, float factor, int n) {
+               const float* RESTRICT constants, const float* RESTRICT rates, float rate, float factor, int n) {
   EACH(i, n) {
     int place = fresh ? (at ? at[i] : (int)i) : -1;
     float value = (place < 0 ? 0.0f : fresh[place] * factor) + (constants ? constants[i] : 0.0f);
-    out[i] = old[i] * (1.0f - rates[i]) + value * rates[i];
+    float r = rates ? rates[i] : rate;
+    out[i] = old[i] * (1.0f - r) + value * r;
   }
 }
 

@@ -7,6 +7,7 @@
 mod conv;
 mod graph;
 mod launch;
+mod linear;
 mod loss;
 mod norm;
 mod pointwise;
@@ -18,10 +19,11 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 
 pub(crate) use conv::conv2d_epilogue;
 pub(crate) use launch::images;
+pub(crate) use linear::linear;
 pub(crate) use loss::cross_entropy;
 pub(crate) use norm::{batch_norm, batch_norm_train, running};
 pub(crate) use pointwise::{add, avg_pool, dropout, relu, sum};
-pub(crate) use select::{select, take};
+pub(crate) use select::{Lists, select, take};
 
 /// See [`crate::device::cuda`].
 pub(crate) fn device(ordinal: usize) -> Result<Device> {

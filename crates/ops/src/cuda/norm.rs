@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 use super::launch::{
     Arg, Grid, Kind, WIDE, at, at_or_nothing, cast, device, flag, fresh, int, last, launch, long, seen,
 };
+use super::select;
 use crate::chain::{self, Backward};
 use crate::{BatchNormed, Running};
 
@@ -137,11 +138,14 @@ pub(crate) fn running(old: &Tensor, new: &Running) -> Result<Tensor> {
     let (device, n) = (device(old)?, old.elem_count());
     let on = |t: &Tensor| t.detach().contiguous();
     let (old, values) = (on(old)?, values.map(on).transpose()?);
-    let (constants, rates) = (constants.map(on).transpose()?, Tensor::new(rates, old.device())?);
-    let places = if kept.is_all() { None } else { Some(super::select::places(kept, old.device())?) };
+    let constants = constants.map(on).transpose()?;
+    let one = rates.first().copied().unwrap_or(0.0);
+    let each = rates.iter().any(|&rate| rate != one).then(|| Tensor::new(rates, old.device())).transpose()?;
+    let lists = select::lists(kept, old.device())?;
     let out = fresh(&device, Kind::F32, n)?;
-    let data = [at(&out)?, at(&old)?, at_or_nothing(values.as_ref())?, at_or_nothing(places.as_ref())?];
-    let rest = [at_or_nothing(constants.as_ref())?, at(&rates)?, Arg::Float(factor as f32), int(n)];
+    let data = [at(&out)?, at(&old)?, at_or_nothing(values.as_ref())?, select::places(&lists)?];
+    let rest = [at_or_nothing(constants.as_ref())?, at_or_nothing(each.as_ref())?, Arg::Float(one)];
+    let rest = [&rest[..], &[Arg::Float(factor as f32), int(n)]].concat();
     launch(&device, "running", Grid::each(n), &[&data[..], &rest].concat())?;
     Ok(out)
 }

@@ -2,36 +2,63 @@
 
 use candle_core::{Device, Result, Tensor};
 
-use super::launch::{Grid, Kind, THREADS, at, at_or_nothing, cast, device, flag, fresh, int, last, launch, long, seen};
+use super::launch::{
+    Arg, Grid, Kind, THREADS, at, at_or_nothing, cast, device, flag, fresh, int, last, launch, long, seen,
+};
 use crate::Selection;
 use crate::chain::{self, Backward};
 
-/// The kept units, or nothing where all are.
-fn units(selection: &Selection, device: &Device) -> Result<Option<Tensor>> {
-    selection.indices().map(|units| Tensor::new(units, device)).transpose()
+/// What kernels read of a selection, on one device.
+#[derive(Debug, Clone)]
+pub(crate) struct Lists {
+    /// The kept units.
+    units: Tensor,
+    /// For each unit its place among the kept ones as an `i32`, -1 where it is not kept.
+    places: Tensor,
 }
 
-/// For each unit its place among the kept ones as an `i32`, -1 where it is not kept.
-pub(super) fn places(selection: &Selection, device: &Device) -> Result<Tensor> {
-    let mut places = vec![u32::MAX; selection.total()];
-    selection.iter().enumerate().for_each(|(place, unit)| places[unit] = place as u32);
-    Tensor::new(places, device)
+impl Lists {
+    /// Both lists, in one copy.
+    pub(crate) fn new(selection: &Selection, device: &Device) -> Result<Self> {
+        let (total, kept) = (selection.total(), selection.len());
+        let mut both = vec![u32::MAX; total];
+        selection.iter().enumerate().for_each(|(place, unit)| both[unit] = place as u32);
+        both.extend(selection.iter().map(|unit| unit as u32));
+        let both = Tensor::new(both, device)?;
+        Ok(Self { units: both.narrow(0, total, kept)?, places: both.narrow(0, 0, total)? })
+    }
+
+    pub(crate) fn are_on(&self, device: &Device) -> bool {
+        self.units.device().same_device(device)
+    }
 }
 
-fn places_or_nothing(selection: &Selection, device: &Device) -> Result<Option<Tensor>> {
-    if selection.is_all() { Ok(None) } else { places(selection, device).map(Some) }
+/// The lists of a selection, or nothing where it keeps all.
+pub(super) fn lists(selection: &Selection, device: &Device) -> Result<Option<Lists>> {
+    if selection.is_all() { Ok(None) } else { selection.lists(device).map(Some) }
+}
+
+/// Where the places are, or nothing.
+pub(super) fn places(lists: &Option<Lists>) -> Result<Arg<'_>> {
+    at_or_nothing(lists.as_ref().map(|lists| &lists.places))
+}
+
+/// Where the units are, or nothing.
+fn units(lists: &Option<Lists>) -> Result<Arg<'_>> {
+    at_or_nothing(lists.as_ref().map(|lists| &lists.units))
 }
 
 struct Select {
     rows: Selection,
     cols: Selection,
-    /// Units of both, if not all.
-    units: [Option<Tensor>; 2],
+    /// Lists of both, if not all units are kept.
+    lists: [Option<Lists>; 2],
     has_scale: [bool; 2],
     taps: usize,
 }
 
-/// As [`crate::select`], of checked arguments: the block of a convolution's weight lies as (rows, k, k, cols).
+/// As [`crate::select`], of checked arguments: the block of a convolution's weight lies as (rows, k, k, cols). A vector is a
+/// weight of one column.
 pub(crate) fn select(
     weight: &Tensor,
     rows: &Selection,
@@ -43,9 +70,9 @@ pub(crate) fn select(
     let select = Select {
         rows: rows.clone(),
         cols: cols.clone(),
-        units: [units(rows, on)?, units(cols, on)?],
+        lists: [lists(rows, on)?, lists(cols, on)?],
         has_scale: [row_scale.is_some(), col_scale.is_some()],
-        taps: weight.dims()[2..].iter().product(),
+        taps: weight.dims().iter().skip(2).product(),
     };
     let args: Vec<Tensor> = [Some(weight), row_scale, col_scale].into_iter().flatten().cloned().collect();
     let block = select.forward(&args)?;
@@ -64,22 +91,22 @@ impl Select {
         let (weight, [row, col]) = (args[0].detach().contiguous()?, self.scales(args)?);
         let (device, n_rows, n_cols) = (device(&weight)?, self.rows.len(), self.cols.len());
         let block = match weight.dims() {
+            [_] => fresh(&device, Kind::F32, n_rows)?,
             [_, _, kh, kw] => fresh(&device, Kind::F32, (n_rows, *kh, *kw, n_cols))?,
             _ => fresh(&device, Kind::F32, (n_rows, n_cols))?,
         };
-        let data = [at(&block)?, at(&weight)?, at_or_nothing(self.units[0].as_ref())?];
-        let rest = [at_or_nothing(self.units[1].as_ref())?, at_or_nothing(row.as_ref())?, at_or_nothing(col.as_ref())?];
+        let data = [at(&block)?, at(&weight)?, units(&self.lists[0])?, units(&self.lists[1])?];
+        let rest = [at_or_nothing(row.as_ref())?, at_or_nothing(col.as_ref())?];
         let sizes = [int(n_rows), int(n_cols), int(self.taps), int(self.cols.total())];
         launch(&device, "select_block", Grid::each(n_rows * n_cols), &[&data[..], &rest, &sizes].concat())?;
         Ok(block)
     }
 
     fn weight_gradient(&self, g: &Tensor, weight: &Tensor, scales: &[Option<Tensor>; 2]) -> Result<Tensor> {
-        let (device, on) = (device(g)?, g.device());
+        let device = device(g)?;
         let dw = fresh(&device, Kind::F32, weight.shape())?;
-        let (rows, cols) = (places_or_nothing(&self.rows, on)?, places_or_nothing(&self.cols, on)?);
         let (o, i) = (self.rows.total(), self.cols.total());
-        let data = [at(&dw)?, at(g)?, at_or_nothing(rows.as_ref())?, at_or_nothing(cols.as_ref())?];
+        let data = [at(&dw)?, at(g)?, places(&self.lists[0])?, places(&self.lists[1])?];
         let rest = [at_or_nothing(scales[0].as_ref())?, at_or_nothing(scales[1].as_ref())?];
         let sizes = [int(o), int(i), int(self.cols.len()), int(self.taps)];
         launch(&device, "select_weight_back", Grid::each(o * i), &[&data[..], &rest, &sizes].concat())?;
@@ -88,16 +115,13 @@ impl Select {
 
     /// The gradient of the scale of the rows, or of the columns.
     fn scale_gradient(&self, g: &Tensor, weight: &Tensor, other: Option<&Tensor>, by_col: bool) -> Result<Tensor> {
-        let (device, on) = (device(g)?, g.device());
-        let units = if by_col { &self.cols } else { &self.rows };
-        let dscale = fresh(&device, Kind::F32, units.total())?;
-        let places = places_or_nothing(units, on)?;
-        let data = [at(&dscale)?, at(g)?, at(weight)?];
-        let lists = self.units.each_ref().map(|units| at_or_nothing(units.as_ref()));
-        let [rows, cols] = lists;
-        let rest = [rows?, cols?, at_or_nothing(places.as_ref())?, at_or_nothing(other)?, flag(by_col)];
+        let device = device(g)?;
+        let (own, n) = if by_col { (1, self.cols.total()) } else { (0, self.rows.total()) };
+        let dscale = fresh(&device, Kind::F32, n)?;
+        let data = [at(&dscale)?, at(g)?, at(weight)?, units(&self.lists[0])?, units(&self.lists[1])?];
+        let rest = [places(&self.lists[own])?, at_or_nothing(other)?, flag(by_col)];
         let sizes = [int(self.rows.len()), int(self.cols.len()), int(self.taps), int(self.cols.total())];
-        launch(&device, "select_scale_back", Grid::blocks(units.total()), &[&data[..], &rest, &sizes].concat())?;
+        launch(&device, "select_scale_back", Grid::blocks(n), &[&data[..], &rest, &sizes].concat())?;
         Ok(dscale)
     }
 }
@@ -155,8 +179,8 @@ impl Take {
         let (outer, inner) = around(&dims, place);
         dims[place] = self.units.len();
         let (kind, ys) = (Kind::of(&xs)?, fresh(&device, Kind::of(&xs)?, dims)?);
-        let units = Tensor::new(self.units.indices().unwrap_or(&[]), xs.device())?;
-        let data = [at(&ys)?, at(&xs)?, kind.arg(), at(&units)?];
+        let lists = lists(&self.units, xs.device())?;
+        let data = [at(&ys)?, at(&xs)?, kind.arg(), units(&lists)?];
         let sizes = [long(outer), int(self.units.total()), int(self.units.len()), long(inner)];
         launch(&device, "take_units", Grid::each(ys.elem_count()), &[&data[..], &sizes].concat())?;
         Ok(ys)
@@ -171,8 +195,8 @@ impl Backward for Take {
         let (outer, inner) = around(&dims, place);
         let kind = Kind::of(&args[0])?;
         let (g, dx) = (cast(&g, kind)?, fresh(&device, kind, dims)?);
-        let places = places(&self.units, g.device())?;
-        let data = [at(&dx)?, at(&g)?, kind.arg(), at(&places)?];
+        let lists = lists(&self.units, g.device())?;
+        let data = [at(&dx)?, at(&g)?, kind.arg(), places(&lists)?];
         let sizes = [long(outer), int(self.units.total()), int(self.units.len()), long(inner)];
         launch(&device, "take_units_back", Grid::each(dx.elem_count()), &[&data[..], &sizes].concat())?;
         Ok([Some(seen(dx)?), None, None])

@@ -65,16 +65,30 @@ fn compare(case: &Case, half: bool, device: &Device) -> Result<Vec<f64>> {
     let mut operands = case.operands.clone();
     if half {
         operands[0] = operands[0].to_dtype(DType::BF16)?;
+        // Filters are rounded, too; sides of ReLU that hang on it are not an error.
+        for filters in operands[1..].iter_mut().filter(|t| t.rank() == 4 && case.name.starts_with("conv")) {
+            *filters = filters.to_dtype(DType::BF16)?.to_dtype(DType::F32)?;
+        }
     }
     let here: Vec<Tensor> = operands.iter().map(|t| t.to_dtype(DType::F32)).collect::<candle_core::Result<_>>()?;
-    let expected = results(case, &here)?;
+    let expected = results(case, &here, false)?;
     let there: Vec<Tensor> = operands.iter().map(|t| t.to_device(device)).collect::<candle_core::Result<_>>()?;
-    let found = results(case, &there)?;
-    expected.iter().zip(&found).map(|(expected, found)| difference(found, expected)).collect()
+    let mut errors = vec![0f64; expected.len()];
+    for on_tape in [false, true] {
+        let found = results(case, &there, on_tape)?;
+        for (error, (found, expected)) in errors.iter_mut().zip(found.iter().zip(&expected)) {
+            *error = error.max(difference(found, expected)?);
+        }
+    }
+    Ok(errors)
 }
 
 /// The value of the operation, then the gradient of each operand, on the CPU in f32.
-fn results(case: &Case, operands: &[Tensor]) -> Result<Vec<Tensor>> {
+fn results(case: &Case, operands: &[Tensor], on_tape: bool) -> Result<Vec<Tensor>> {
+    if on_tape { l0_ops::taped(|| run(case, operands)) } else { run(case, operands) }
+}
+
+fn run(case: &Case, operands: &[Tensor]) -> Result<Vec<Tensor>> {
     let vars = operands.iter().map(Var::from_tensor).collect::<candle_core::Result<Vec<Var>>>()?;
     let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
     let ys = (case.operation)(&tensors)?;
@@ -175,7 +189,9 @@ fn cases() -> candle_core::Result<Vec<Case>> {
             let weight = l0_ops::select(&t[1], &some(24), &Selection::all(16), Some(&t[2]), None)?;
             let ys = l0_ops::conv2d(&t[0], &weight, None, 1, 1)?;
             let [scale, shift] = [l0_ops::take(&t[3], 0, &some(24))?, l0_ops::take(&t[4], 0, &some(24))?];
-            let ys = l0_ops::batch_norm_train(&ys, &scale, &shift, 1e-5, true)?.ys;
+            // Given statistics: after those of the batch, the scale of a row would have no effect to compare.
+            let (mean, var) = ((scale.detach() * 0.1)?, (shift.detach().sqr()? + 0.5)?);
+            let ys = l0_ops::batch_norm(&ys, &scale, &shift, &mean, &var, 1e-5, true)?;
             let weight = l0_ops::select(&t[5], &Selection::all(16), &some(24), None, None)?;
             l0_ops::avg_pool(&l0_ops::add(&l0_ops::conv2d(&ys, &weight, None, 1, 1)?, &t[0])?)
         })?,
@@ -226,14 +242,6 @@ fn running(device: &Device) -> Result<f64> {
         Ok(vec![l0_ops::running(&old, &new)?])
     };
     worst(&run(device)?, &run(&Device::Cpu)?)
-}
-
-/// A selection of nothing, as of a layer whose gates are all closed.
-fn none(device: &Device) -> Result<f64> {
-    let nothing = Selection::of(&[false; 4]);
-    let taken = l0_ops::take(&normal("none", &[4])?.to_device(device)?, 0, &nothing)?;
-    anyhow::ensure!(taken.dims() == [0], "found {:?}, expected [0]", taken.dims());
-    Ok(0.0)
 }
 
 /// Images from bytes on the device against those of the data's own code.
