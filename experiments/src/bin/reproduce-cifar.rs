@@ -16,7 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(version, after_help = help())]
 struct Args {
-    /// How large the experiments are; if not given, paper on a GPU and cpu on a CPU.
+    /// How large the experiments are; if not given, gpu on a GPU and cpu on a CPU.
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     #[command(flatten)]
@@ -26,8 +26,10 @@ struct Args {
 fn help() -> String {
     let rows = |profile| rows::listed(&recipes::cifar(profile));
     format!(
-        "--profile cpu, WRN-16-1 and WRN-16-2 for 20 epochs:\n\n{}\n\n--profile paper, WRN-28-10 for 200 epochs:\n\n{}",
+        "--profile cpu, WRN-16-1 and WRN-16-2 for 20 epochs:\n\n{}\n\n--profile gpu, WRN-28-10 for 50 epochs:\n\n{}\n\n\
+         --profile paper, WRN-28-10 for 200 epochs:\n\n{}",
         rows(Profile::Cpu),
+        rows(Profile::Gpu),
         rows(Profile::Paper)
     )
 }
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let usual = || match args.rows.compute.device.name() {
         DeviceName::Cpu => Profile::Cpu,
-        DeviceName::Cuda(_) | DeviceName::Metal => Profile::Paper,
+        DeviceName::Cuda(_) | DeviceName::Metal => Profile::Gpu,
     };
     cli::main(|| args.rows.train(recipes::cifar(args.profile.unwrap_or_else(usual))))
 }

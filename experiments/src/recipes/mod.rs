@@ -32,7 +32,7 @@ pub fn mnist() -> Vec<Recipe> {
 /// Every recipe that can be named on a command line.
 pub fn all() -> Vec<Recipe> {
     let mut all = mnist();
-    all.extend(cifar(Profile::Cpu).into_iter().chain(cifar(Profile::Paper)));
+    all.extend([Profile::Cpu, Profile::Gpu, Profile::Paper].into_iter().flat_map(cifar));
     all.push(quickstart::recipe());
     all
 }

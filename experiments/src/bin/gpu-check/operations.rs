@@ -33,12 +33,7 @@ pub(crate) fn rows(device: &Device) -> Vec<Value> {
         }
         Err(error) => rows.push(json!({ "failed": format!("{error:#}") })),
     }
-    for (name, result) in [
-        ("updates", updates(device)),
-        ("images", images(device)),
-        ("running", running(device)),
-        ("no unit", none(device)),
-    ] {
+    for (name, result) in [("updates", updates(device)), ("images", images(device)), ("running", running(device))] {
         rows.push(match result {
             Ok(error) => json!({ "operation": name, "precision": "f32", "value": error }),
             Err(error) => json!({ "operation": name, "failed": format!("{error:#}") }),
