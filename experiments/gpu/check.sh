@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Is the GPU path right, how fast is it, and how fast is PyTorch beside it? Five minutes on an H100 or H200, nothing else running.
 # Needs the program gpu-check, built by build.sh, and a Python with PyTorch (L0_PYTHON; python3 if unset). Writes
-# gpu-check.json and gpu-check.log to $OUT (results/bench if unset). A part that fails or takes too long is recorded as
+# gpu-check.json and gpu-check.log to $OUT (results/bench/gpu if unset). A part that fails or takes too long is recorded as
 # failed, and the others go on. --cpu tries the PyTorch side where there is no GPU.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-programs=${PROGRAMS:-$here/../../target/cuda/carry} out=${OUT:-$here/../../results/bench}
+programs=${PROGRAMS:-$here/../../target/cuda/carry} out=${OUT:-$here/../../results/bench/gpu}
 python=${L0_PYTHON:-python3} parts=$(mktemp -d)
 trap 'rm -rf "$parts"' EXIT
 mkdir -p "$out"
