@@ -1,4 +1,4 @@
-//! cuDNN's convolutions, forward and both gradients, through its graph interface: the older one has no kernels for Hopper.
+//! cuDNN's convolutions, forward and both gradients, through its graph interface.
 //!
 //! A convolution of one geometry becomes a graph of one operation. cuDNN proposes engines for it, those likely to be fast
 //! first; the fastest of a few on the operands at hand is kept for all later calls. Engines whose sums depend on the order
