@@ -1,10 +1,11 @@
-//! Puts the revision of the checkout into the programs: a run records what it was built from, wherever it is started.
+//! Puts the revision of the checkout into the programs: a run records what it was built from, wherever it is started. And
+//! lists the recipes, for the programs to embed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the programs are made of, as seen from this package.
-const SOURCES: [&str; 5] = ["../Cargo.toml", "../Cargo.lock", "../crates", "../models", "src"];
+const SOURCES: [&str; 6] = ["../Cargo.toml", "../Cargo.lock", "../crates", "../models", "src", "recipes"];
 
 fn main() {
     for path in SOURCES {
@@ -15,6 +16,34 @@ fn main() {
         println!("cargo::rerun-if-changed={log}");
     }
     println!("cargo::rustc-env=L0_REVISION={}", revision().unwrap_or_default());
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names a folder for what is generated"));
+    std::fs::write(out.join("recipes.rs"), recipes()).expect("what is generated can be written");
+}
+
+/// The recipes as a slice of (folder, name, text), in the order of their paths.
+fn recipes() -> String {
+    let root = Path::new("recipes").canonicalize().expect("there are recipes");
+    let mut files = Vec::new();
+    list(&root, &mut files);
+    files.sort();
+    let entry = |file: &PathBuf| {
+        let folder = file.parent().and_then(|folder| folder.strip_prefix(&root).ok());
+        let folder = folder.map(|folder| folder.to_string_lossy().replace('\\', "/")).unwrap_or_default();
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        format!("({folder:?}, {name:?}, include_str!({file:?})),\n")
+    };
+    format!("&[\n{}]", files.iter().map(entry).collect::<String>())
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of recipes can be read") {
+        let path = entry.expect("a folder of recipes can be read").path();
+        if path.is_dir() {
+            list(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
 }
 
 /// The commit, with a mark if the sources were changed since; none outside of a checkout of this workspace.

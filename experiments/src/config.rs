@@ -9,30 +9,46 @@ use l0_record::RunHeader;
 use l0_train::Training;
 use serde::{Deserialize, Serialize};
 
-use crate::{Model, Recipe, recipes};
+use crate::{Model, Recipe, published, recipes};
 
-/// What a file says. What was published of a recipe, and in what a run is smaller, is not for a file to say.
+/// What a file says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    name: String,
+    /// The file's own name if it is missing.
+    name: Option<String>,
     title: Option<String>,
     curve: Option<String>,
+    /// The published row it repeats, by its [id](crate::published).
+    published: Option<String>,
+    /// In what its runs are smaller than the published one.
+    scaled_down: Option<String>,
     data: String,
     model: Model,
     training: Training,
 }
 
-/// The recipe as a file.
+/// The recipe as a file: an embedded one as it is, below its name.
 ///
 /// # Errors
 /// None in practice: every recipe has a form in TOML.
 pub fn print(recipe: &Recipe) -> Result<String> {
+    if let Some(text) = recipes::file_of(recipe) {
+        let (head, settings) = text.split_once("\n\n").unwrap_or(("", text));
+        return Ok(format!("{head}\n\nname = {:?}\n{settings}", recipe.name));
+    }
+    written(recipe)
+}
+
+/// The recipe as a file with a table for each group of settings.
+fn written(recipe: &Recipe) -> Result<String> {
     let recipe = recipe.clone();
     let file = File {
-        name: recipe.name,
+        name: Some(recipe.name),
         title: Some(recipe.title),
         curve: recipe.curve,
+        published: None,
+        scaled_down: None,
         data: recipe.data.to_string(),
         model: recipe.model,
         training: recipe.training,
@@ -40,50 +56,80 @@ pub fn print(recipe: &Recipe) -> Result<String> {
     Ok(format!("# A recipe, as --print-config writes one and --config reads it.\n\n{}", toml::to_string(&file)?))
 }
 
-/// Reads a recipe from a file.
+/// Reads a recipe from a file; one that states no name has that of the file.
 ///
 /// # Errors
 /// If the file cannot be read; if it has an unknown key (the nearest known one is named), a value out of range (the range
 /// is given), or the name of a recipe that is another.
 pub fn read(path: &Path) -> Result<Recipe> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&bytes).with_context(|| path.display().to_string())
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+    parse_named(&bytes, name).with_context(|| path.display().to_string())
 }
 
-/// Reads a recipe from the bytes of a file.
+/// Reads a recipe from the bytes of a file, which state its name.
 ///
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8]) -> Result<Recipe> {
+    parse_named(bytes, None)
+}
+
+fn parse_named(bytes: &[u8], name: Option<String>) -> Result<Recipe> {
     let text = std::str::from_utf8(bytes).context("is not text in UTF-8")?;
+    let recipe = recipe_of(text, name)?;
+    let stated = recipe.reference.is_some() || recipe.scaled_down.is_some();
+    match known(&recipe)? {
+        Some(known) => Ok(known),
+        None if stated => {
+            // With settings of its own it is neither what was published nor that made smaller.
+            tracing::warn!("{}: `published` and `scaled_down` are for the recipes of this workspace", recipe.name);
+            Ok(Recipe { reference: None, scaled_down: None, ..recipe })
+        }
+        None => Ok(recipe),
+    }
+}
+
+/// A recipe of this workspace from its file.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn embedded(name: &str, text: &str) -> Result<Recipe> {
+    recipe_of(text, Some(name.into()))
+}
+
+/// What a file says, checked; `name` if it states none.
+fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
     let file: File = toml::from_str(text).map_err(|error| anyhow::anyhow!(explained(text, &error)))?;
     if let Some(unread) = unread::first(text, &file) {
         bail!("{}", unread.explained(text));
     }
+    let name = file.name.or(name).context("line 1: missing field `name`")?;
+    let published = |id: String| published::row(&id).with_context(|| published::unknown(&id));
     let recipe = Recipe {
-        title: file.title.unwrap_or_else(|| file.name.clone()),
-        name: file.name,
+        title: file.title.unwrap_or_else(|| name.clone()),
+        name,
         curve: file.curve,
         data: file.data.parse()?,
         model: file.model,
         training: file.training,
-        reference: None,
-        scaled_down: None,
+        reference: file.published.map(published).transpose()?,
+        scaled_down: file.scaled_down,
     };
     recipe.check()?;
-    as_known(recipe)
+    Ok(recipe)
 }
 
 /// A recipe with the name of a published one must be it, the number of epochs aside: else its runs would pass for those.
-fn as_known(recipe: Recipe) -> Result<Recipe> {
-    let Some(known) = recipes::all().into_iter().find(|known| known.name == recipe.name) else { return Ok(recipe) };
+fn known(recipe: &Recipe) -> Result<Option<Recipe>> {
+    let Some(known) = recipes::named(&recipe.name) else { return Ok(None) };
     let known = known.with_epochs(recipe.training.epochs);
     ensure!(
         known.config() == recipe.config(),
         "{} is the name of a recipe with other settings (--print-config shows them); give this one a name of its own",
         recipe.name
     );
-    Ok(known)
+    Ok(Some(known))
 }
 
 /// The recipe that a run was made by.
@@ -154,8 +200,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn lenet5() -> String {
-        let all = recipes::all();
-        print(all.iter().find(|recipe| recipe.name == "lenet5-l0-sep").unwrap()).unwrap()
+        written(&recipes::named("lenet5-l0-sep").unwrap()).unwrap()
     }
 
     fn refused(text: &str, message: &str) {
@@ -174,9 +219,26 @@ mod tests {
         for recipe in recipes::all() {
             let text = print(&recipe).unwrap();
             assert_eq!(parse(text.as_bytes()).unwrap(), recipe, "{text}");
+            assert_eq!(parse(written(&recipe).unwrap().as_bytes()).unwrap(), recipe);
             let short = recipe.with_epochs(7);
             assert_eq!(parse(print(&short).unwrap().as_bytes()).unwrap(), short);
         }
+    }
+
+    #[test]
+    fn a_file_without_a_name_is_called_as_it_is_and_stands_beside_no_published_row() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("mine.toml");
+        let of_file = recipes::file_of(&recipes::named("wrn-16-1-con-0.5").unwrap()).unwrap();
+        std::fs::write(&path, of_file.replace("epochs = 20", "epochs = 21")).unwrap();
+        let mine = read(&path).unwrap();
+        assert_eq!((mine.name.as_str(), mine.reference, mine.scaled_down), ("mine", None, None));
+        refused(of_file, "line 1: missing field `name`");
+        let wrong = of_file.replace("density-0.5", "density-5").replace("title =", "name = \"mine\"\ntitle =");
+        refused(
+            &wrong,
+            "no published row has the id \"gallego2022/cifar10/density-5\"; did you mean \"gallego2022/cifar10/density-0.5\"?",
+        );
     }
 
     #[test]
@@ -217,8 +279,7 @@ mod tests {
                 refused(&text, &format!("line {line}: "));
             }
         }
-        let all = recipes::all();
-        let wrn = print(all.iter().find(|recipe| recipe.name == "wrn-16-1-l0-gates").unwrap()).unwrap();
+        let wrn = written(&recipes::named("wrn-16-1-l0-gates").unwrap()).unwrap();
         let (before, gates) = wrn.split_once("[training.gate_optimiser]").unwrap();
         let text = format!("{before}[training.gate_optimiser]{}", gates.replacen("momentum", "momentun", 1));
         refused(&text, &format!("line {}: unknown field `momentun`", line(&text, "momentun")));
@@ -265,8 +326,7 @@ mod tests {
         );
         let line = text.lines().count();
         refused(&text, &format!("line {line}: unknown field `factor`, expected `kind`; did you mean `kind`?"));
-        let all = recipes::all();
-        let wrn = all.iter().find(|recipe| recipe.name == "wrn-16-1-l0-gates").unwrap().clone();
+        let wrn = recipes::named("wrn-16-1-l0-gates").unwrap();
         let printed = print(&Recipe { name: "mine".into(), ..wrn }).unwrap().replace("l2 = \"detached\"\n", "");
         let usual = printed.replacen("[model]\n", "[model]\nl2 = \"attached\"\n", 1);
         assert!(!printed.contains("l2 = ") && usual.contains("l2 = \"attached\""), "{usual}");
@@ -297,8 +357,7 @@ mod tests {
     fn a_network_that_is_not_for_the_data_is_refused() {
         let colours = "for images of (1, 28, 28), classes (10); cifar10 has images of (3, 32, 32), classes (10)";
         refused(&edited("\"mnist\"", "\"cifar10\""), colours);
-        let all = recipes::all();
-        let wrn = print(all.iter().find(|recipe| recipe.name == "wrn-16-1-con-0.5").unwrap()).unwrap();
+        let wrn = written(&recipes::named("wrn-16-1-con-0.5").unwrap()).unwrap();
         let wrn = wrn.replacen("\"wrn-16-1-con-0.5\"", "\"mine\"", 1);
         refused(&wrn.replace("classes = 10", "classes = 5"), "classes (5); cifar10 has");
         let dense = wrn

@@ -12,31 +12,54 @@ multiply-accumulates are those of the compact network, pruned inputs and outputs
 they follow from the architecture where one is given. Milliseconds are the median of a run's epochs, whatever \
 else its machine did.";
 
+/// Where the architectures are from.
+const TABLE1: &str = "Louizos et al. 2018, Table 1";
+
 /// The title of the multilayer perceptron.
 pub const MLP: &str = "MLP 784-300-100";
 /// The title of LeNet-5.
 pub const LENET5: &str = "LeNet-5-Caffe";
 
+/// A published row, and the id by which a recipe states it.
+type Published = (&'static str, Reference);
+
 /// Every published row that runs may stand beside, in the order of the tables.
 pub fn rows() -> Vec<Reference> {
-    mnist().into_iter().chain(cifar()).collect()
+    all().map(|(_, row)| row).collect()
+}
+
+/// The published row with an id, as "louizos2018/table1/lenet5-separate".
+pub fn row(id: &str) -> Option<Reference> {
+    all().find(|(known, _)| *known == id).map(|(_, row)| row)
+}
+
+/// That there is no such row, with the nearest id.
+pub(crate) fn unknown(id: &str) -> String {
+    let nearest = all().map(|(known, _)| known).min_by_key(|known| strsim::damerau_levenshtein(id, known));
+    format!("no published row has the id {id:?}; did you mean {:?}?", nearest.unwrap_or_default())
+}
+
+fn all() -> impl Iterator<Item = Published> {
+    mnist().into_iter().chain(cifar())
 }
 
 /// Table 2 of the paper, but for its ResNet-110s. What its gates leave is not published; others found 99.8 to 100 % of the weights left.
-fn cifar() -> Vec<Reference> {
+fn cifar() -> Vec<Published> {
     let (table2, gallego) = ("Louizos et al. 2018, Table 2", "Gallego-Posada et al. 2022");
     let [ten, hundred] = ["WRN-28-10 on CIFAR-10", "WRN-28-10 on CIFAR-100"];
+    let row = |id, network, label, error| (id, error_of(network, label, table2, error, None));
+    let held = |id, label, error, weights| (id, error_of(ten, label, gallego, error, Some(weights)));
     vec![
-        error_of(ten, "dense", table2, 4.0, None),
-        error_of(ten, "dropout", table2, 3.89, None),
-        error_of(ten, "L0, lambda = 0.001/N", table2, 3.83, None),
-        error_of(ten, "L0, lambda = 0.002/N", table2, 3.93, None),
-        error_of(ten, "constrained L0, density 0.5", gallego, 4.02, Some(49.2)),
-        error_of(ten, "constrained L0, density 0.2", gallego, 4.35, Some(18.9)),
-        error_of(hundred, "dense", table2, 21.18, None),
-        error_of(hundred, "dropout", table2, 18.85, None),
-        error_of(hundred, "L0, lambda = 0.001/N", table2, 18.75, None),
-        error_of(hundred, "L0, lambda = 0.002/N", table2, 19.04, None),
+        row("louizos2018/table2/cifar10-dense", ten, "dense", 4.0),
+        row("louizos2018/table2/cifar10-dropout", ten, "dropout", 3.89),
+        row("louizos2018/table2/cifar10-l0-0.001", ten, "L0, lambda = 0.001/N", 3.83),
+        row("louizos2018/table2/cifar10-l0-0.002", ten, "L0, lambda = 0.002/N", 3.93),
+        held("gallego2022/cifar10/density-0.5", "constrained L0, density 0.5", 4.02, 49.2),
+        held("gallego2022/cifar10/density-0.2", "constrained L0, density 0.2", 4.35, 18.9),
+        row("louizos2018/table2/cifar100-dense", hundred, "dense", 21.18),
+        row("louizos2018/table2/cifar100-dropout", hundred, "dropout", 18.85),
+        row("louizos2018/table2/cifar100-l0-0.001", hundred, "L0, lambda = 0.001/N", 18.75),
+        row("louizos2018/table2/cifar100-l0-0.002", hundred, "L0, lambda = 0.002/N", 19.04),
     ]
 }
 
@@ -52,38 +75,46 @@ fn error_of(network: &str, label: &str, source: &str, error: f64, weights: Optio
 }
 
 /// Table 1 of the paper, and others' rows beside it.
-fn mnist() -> Vec<Reference> {
-    let table1 = "Louizos et al. 2018, Table 1";
-    let gallego = "Gallego-Posada et al. 2022";
+fn mnist() -> Vec<Published> {
+    let table1 = |id, network, label, error, left: &[usize]| (id, row_of(network, label, error, left));
+    let held =
+        |id, network, label, error, left| (id, shares(network, label, "Gallego-Posada et al. 2022", error, left));
     vec![
-        row(MLP, "Sparse VD (Molchanov et al. 2017)", table1, 1.8, &[512, 114, 72]),
-        row(MLP, "BC-GNJ (Louizos et al. 2017)", table1, 1.8, &[278, 98, 13]),
-        row(MLP, "BC-GHS (Louizos et al. 2017)", table1, 1.8, &[311, 86, 14]),
-        row(MLP, "L0, lambda = 0.1/N", table1, 1.4, &[219, 214, 100]),
-        row(MLP, "L0, lambda separate", table1, 1.8, &[266, 88, 33]),
-        shares(MLP, "constrained L0, density 0.2", gallego, 2.11, (12.8, 12.8)),
-        shares(MLP, "constrained L0, density 0.35", gallego, 1.75, (30.1, 30.1)),
-        shares(MLP, "constrained L0, density 0.5", gallego, 1.46, (49.7, 49.7)),
-        row(LENET5, "Sparse VD (Molchanov et al. 2017)", table1, 1.0, &[14, 19, 242, 131]),
-        row(LENET5, "GL (Wen et al. 2016)", table1, 1.0, &[3, 12, 192, 500]),
-        row(LENET5, "GD (Srinivas and Babu 2016)", table1, 1.1, &[7, 13, 208, 16]),
-        row(LENET5, "SBP (Neklyudov et al. 2017)", table1, 0.9, &[3, 18, 284, 283]),
-        row(LENET5, "BC-GNJ (Louizos et al. 2017)", table1, 1.0, &[8, 13, 88, 13]),
-        row(LENET5, "BC-GHS (Louizos et al. 2017)", table1, 1.0, &[5, 10, 76, 16]),
-        row(LENET5, "L0, lambda = 0.1/N", table1, 0.9, &[20, 25, 45, 462]),
-        row(LENET5, "L0, lambda separate", table1, 1.0, &[9, 18, 65, 25]),
-        shares(LENET5, "constrained L0, layers 0.5, 0.3, 0.7, 0.1", gallego, 0.91, (2.35, 14.9)),
-        shares(LENET5, "constrained L0, density 0.1", gallego, 1.01, (7.75, 46.5)),
+        table1("louizos2018/table1/mlp-sparse-vd", MLP, "Sparse VD (Molchanov et al. 2017)", 1.8, &[512, 114, 72]),
+        table1("louizos2018/table1/mlp-bc-gnj", MLP, "BC-GNJ (Louizos et al. 2017)", 1.8, &[278, 98, 13]),
+        table1("louizos2018/table1/mlp-bc-ghs", MLP, "BC-GHS (Louizos et al. 2017)", 1.8, &[311, 86, 14]),
+        table1("louizos2018/table1/mlp-l0", MLP, "L0, lambda = 0.1/N", 1.4, &[219, 214, 100]),
+        table1("louizos2018/table1/mlp-separate", MLP, "L0, lambda separate", 1.8, &[266, 88, 33]),
+        held("gallego2022/mlp/density-0.2", MLP, "constrained L0, density 0.2", 2.11, (12.8, 12.8)),
+        held("gallego2022/mlp/density-0.35", MLP, "constrained L0, density 0.35", 1.75, (30.1, 30.1)),
+        held("gallego2022/mlp/density-0.5", MLP, "constrained L0, density 0.5", 1.46, (49.7, 49.7)),
+        table1(
+            "louizos2018/table1/lenet5-sparse-vd",
+            LENET5,
+            "Sparse VD (Molchanov et al. 2017)",
+            1.0,
+            &[14, 19, 242, 131],
+        ),
+        table1("louizos2018/table1/lenet5-gl", LENET5, "GL (Wen et al. 2016)", 1.0, &[3, 12, 192, 500]),
+        table1("louizos2018/table1/lenet5-gd", LENET5, "GD (Srinivas and Babu 2016)", 1.1, &[7, 13, 208, 16]),
+        table1("louizos2018/table1/lenet5-sbp", LENET5, "SBP (Neklyudov et al. 2017)", 0.9, &[3, 18, 284, 283]),
+        table1("louizos2018/table1/lenet5-bc-gnj", LENET5, "BC-GNJ (Louizos et al. 2017)", 1.0, &[8, 13, 88, 13]),
+        table1("louizos2018/table1/lenet5-bc-ghs", LENET5, "BC-GHS (Louizos et al. 2017)", 1.0, &[5, 10, 76, 16]),
+        table1("louizos2018/table1/lenet5-l0", LENET5, "L0, lambda = 0.1/N", 0.9, &[20, 25, 45, 462]),
+        table1("louizos2018/table1/lenet5-separate", LENET5, "L0, lambda separate", 1.0, &[9, 18, 65, 25]),
+        held(
+            "gallego2022/lenet5/layers-0.5-0.3-0.7-0.1",
+            LENET5,
+            "constrained L0, layers 0.5, 0.3, 0.7, 0.1",
+            0.91,
+            (2.35, 14.9),
+        ),
+        held("gallego2022/lenet5/density-0.1", LENET5, "constrained L0, density 0.1", 1.01, (7.75, 46.5)),
     ]
 }
 
-/// The published row with a label.
-pub fn row_of(network: &str, label: &str) -> Option<Reference> {
-    rows().into_iter().find(|row| row.network == network && row.label == label)
-}
-
 /// A row that says what is left, layer by layer: its shares follow.
-fn row(network: &str, label: &str, source: &str, error: f64, architecture: &[usize]) -> Reference {
+fn row_of(network: &str, label: &str, error: f64, architecture: &[usize]) -> Reference {
     let (weights, macs) = match *architecture {
         [a, b, c] => {
             let layers = |[a, b, c]: [usize; 3]| [(a * b, 1), (b * c, 1), (10 * c, 1)];
@@ -95,7 +126,7 @@ fn row(network: &str, label: &str, source: &str, error: f64, architecture: &[usi
         }
         _ => unreachable!("a published architecture has 3 or 4 sizes"),
     };
-    Reference { architecture: architecture.to_vec(), ..shares(network, label, source, error, (weights, macs)) }
+    Reference { architecture: architecture.to_vec(), ..shares(network, label, TABLE1, error, (weights, macs)) }
 }
 
 /// How much of some layers, each so many weights used at so many positions, is left: weights and multiply-accumulates, in
@@ -137,11 +168,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_id_is_of_one_row_and_a_wrong_one_comes_with_the_nearest() {
+        let ids: std::collections::HashSet<&str> = all().map(|(id, _)| id).collect();
+        assert_eq!(ids.len(), rows().len());
+        assert!(unknown("louizos2018/table1/lenet5-seperate").contains("louizos2018/table1/lenet5-separate"));
+    }
+
+    #[test]
     fn shares_follow_from_the_architecture() {
         let near = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 0.005, "{found:?}");
-        let paper = row_of(LENET5, "L0, lambda = 0.1/N").unwrap();
+        let paper = row("louizos2018/table1/lenet5-l0").unwrap();
         near(paper.weights_kept_percent, 100.0 * 38_410.0 / 430_500.0);
         near(paper.macs_kept_percent, 100.0 * 1_113_410.0 / 2_293_000.0);
-        near(row_of(MLP, "L0, lambda separate").unwrap().macs_kept_percent, 100.0 * 26_642.0 / 266_200.0);
+        near(row("louizos2018/table1/mlp-separate").unwrap().macs_kept_percent, 100.0 * 26_642.0 / 266_200.0);
     }
 }

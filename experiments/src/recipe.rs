@@ -107,7 +107,7 @@ impl Model {
         Ok(())
     }
 
-    fn gating(&self) -> &Gating {
+    pub(crate) fn gating(&self) -> &Gating {
         let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. } | Self::WideResnet { gating, .. }) = self;
         gating
     }
@@ -166,17 +166,24 @@ impl Model {
         }
     }
 
-    /// The network that others published rows of: this one, or the larger one that it stands for.
-    fn published_title(&self) -> String {
+    /// What published rows of this network are found below, by its [id](crate::published): a Wide ResNet stands for WRN-28-10.
+    fn family(&self) -> Option<&'static str> {
         match self {
-            Self::WideResnet { sizes, .. } => format!("WRN-28-10 on CIFAR-{}", sizes.classes),
-            _ => self.title(),
+            Self::Mlp { sizes, .. } => (*sizes == l0_mlp::lenet_300_100()).then_some("mlp"),
+            Self::Lenet5 { sizes, .. } => (*sizes == l0_lenet5::lenet5_caffe()).then_some("lenet5"),
+            Self::WideResnet { sizes, .. } if sizes.classes == 100 => Some("cifar100"),
+            Self::WideResnet { .. } => Some("cifar10"),
         }
     }
 
-    /// The published row with this title.
-    pub(crate) fn published(&self, title: &str) -> Option<Reference> {
-        published::row_of(&self.published_title(), title)
+    /// The published row of this network held to these shares.
+    fn published(&self, targets: &Targets, quantity: Quantity) -> Option<Reference> {
+        let shares = match (targets, quantity) {
+            (Targets::Model(one), Quantity::Params) => format!("density-{one}"),
+            (Targets::Layers(each), _) => format!("layers-{}", joined(each, "-")),
+            (Targets::Model(_), Quantity::Macs) => return None,
+        };
+        published::row(&format!("gallego2022/{}/{shares}", self.family()?))
     }
 }
 
@@ -312,6 +319,7 @@ impl Recipe {
     /// The same as [`Recipe::held_to`], with a name that begins otherwise than with the network's.
     #[must_use]
     pub(crate) fn held_as(mut self, base: &str, targets: Targets, quantity: Quantity) -> Self {
+        let reference = self.model.published(&targets, quantity);
         self.model.set_lambdas(&[0.0]);
         let learning_rate = MULTIPLIER_RATE / self.training.epochs as f64 * self.model.narrowness();
         self = self.with_gates_that_close();
@@ -332,7 +340,7 @@ impl Recipe {
             ..self.training
         };
         let name = format!("{base}-{typed}");
-        Self { name, reference: self.model.published(&title), title, curve, training, ..self }
+        Self { name, reference, title, curve, training, ..self }
     }
 
     /// The same with another value of the gates at test time; training does not change.

@@ -217,7 +217,7 @@ fn a_wide_resnet_is_estimated_trained_to_its_density_exported_and_reported_as_sc
     assert!(report.contains("## WRN-16-1 on other data than CIFAR-10 (") && report.contains(smaller), "{report}");
     assert!(!report.contains("WRN-28-10 on CIFAR-10, dense"), "the paper's rows stand beside noise: {report}");
     fails("reproduce-cifar", &["wrn-28-10-dense", "--data", data], "there are wrn-16-1-dense, wrn-16-1-dropout");
-    fails("reproduce-cifar", &["--profile", "gpu"], "possible values: cpu, paper");
+    fails("reproduce-cifar", &["--profile", "tpu"], "possible values: cpu, gpu, paper");
 }
 
 #[test]
