@@ -35,7 +35,7 @@ unsafe extern "C" {
     pub(crate) fn adam(ptrs: *const u64, lens: *const i64, decays: Floats, pieces: *const u32, step_size: f32, beta1: f32, beta2: f32, rest1: f32, rest2: f32, inverse_root: f32, eps: f32);
     pub(crate) fn lerp(ptrs: *const u64, lens: *const i64, decays: Floats, pieces: *const u32, weight: f32);
     pub(crate) fn clamp(p: FloatsMut, n: i64, low: f32, high: f32);
-    pub(crate) fn running(out: FloatsMut, old: Floats, fresh: Floats, at: *const i32, constants: Floats, rates: Floats, factor: f32, n: i32);
+    pub(crate) fn running(out: FloatsMut, old: Floats, fresh: Floats, at: *const i32, constants: Floats, rates: Floats, rate: f32, factor: f32, n: i32);
     pub(crate) fn images(ys: NumbersMut, kind: i32, bytes: *const u8, indices: *const u32, places: *const i32, mean: Floats, std: Floats, batch: i64, c: i32, h: i32, w: i32);
     pub(crate) fn cross_entropy(losses: FloatsMut, logits: Floats, labels: *const u32, batch: i64, classes: i32);
     pub(crate) fn cross_entropy_back(dx: FloatsMut, logits: Floats, labels: *const u32, g: Floats, batch: i64, classes: i32);

@@ -248,8 +248,8 @@ fn means_of_channels() {
 fn running_statistics() {
     let (old, constants) = (random("old", &[9]), random("constants", &[9]));
     let rates = [0.1, 0.0, 1.0, 0.1, 0.2, 0.3, 0.0, 0.5, 0.1];
-    let kept = Selection::of(&[true, false, true, true, false, false, true, false, true]);
-    for kept in [Selection::all(9), kept] {
+    let some = Selection::of(&[true, false, true, true, false, false, true, false, true]);
+    for (kept, rates) in [(Selection::all(9), rates), (some.clone(), rates), (some, [0.1; 9])] {
         let fresh = random("fresh", &[kept.len()]);
         for (values, constants) in
             [(Some(&fresh), None), (Some(&fresh), Some(&constants)), (None, Some(&constants)), (None, None)]
@@ -266,6 +266,8 @@ fn run(old: &Tensor, new: &Running) -> Numbers {
     let (old, fresh, constants) = (numbers(old), new.values.map(numbers), new.constants.map(numbers));
     let places = (!new.kept.is_all()).then(|| crate::select::places(new.kept));
     let mut out = Numbers::unset(Kind::F32, old.len());
+    // As on a GPU: one rate for all comes as a number.
+    let differ = new.rates.iter().any(|rate| *rate != new.rates[0]);
     launch!(
         SOME,
         running(
@@ -274,7 +276,8 @@ fn run(old: &Tensor, new: &Running) -> Numbers {
             at_or_null(fresh.as_ref()),
             at_or_null(places.as_ref()),
             at_or_null(constants.as_ref()),
-            new.rates.as_ptr(),
+            if differ { new.rates.as_ptr() } else { std::ptr::null() },
+            new.rates[0],
             new.factor as f32,
             old.len() as i32,
         )

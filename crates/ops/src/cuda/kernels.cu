@@ -264,7 +264,7 @@ KERNEL column_sums(float* RESTRICT partial, const void* RESTRICT xs, int kx, con
     }
     i64 start = BX * chunk, end = start + chunk < rows ? start + chunk : rows;
     for (i64 row = start + TY; row < end; row += NY) {
-      float x[WIDE], v[WIDE];
+      float x[WIDE] = {0}, v[WIDE] = {0};
       if (mode != PLAIN) load_group(xs, row * c + first, count, kx, x);
       if (mode != STATISTICS) load_group(g, row * c + first, count, kg, v);
       for (int j = 0; j < WIDE; j++) {
