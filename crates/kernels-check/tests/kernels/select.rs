@@ -130,7 +130,7 @@ fn blocks_of_weights() {
     for rows in &selections(O) {
         for cols in &selections(I) {
             for scales in [[None, None], [Some(&row), None], [None, Some(&col)], [Some(&row), Some(&col)]] {
-                [1, 9].map(|taps| check(rows, cols, scales, taps));
+                [1, 9].into_iter().for_each(|taps| check(rows, cols, scales, taps));
             }
         }
     }

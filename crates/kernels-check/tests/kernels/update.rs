@@ -97,7 +97,7 @@ fn adam() {
     let [params, grads, first, second] = &tensors;
     let moments: Vec<_> = first.iter().zip(second).map(|(m, v)| vec![m.clone(), v.clone()]).collect();
     adam_each(&items(params, grads, &moments), &rule).unwrap();
-    [(0, params), (2, first), (3, second)].map(|(which, expected)| table.close(which, expected));
+    [(0, params), (2, first), (3, second)].into_iter().for_each(|(which, expected)| table.close(which, expected));
 }
 
 #[test]

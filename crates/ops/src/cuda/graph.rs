@@ -5,6 +5,7 @@
 //! in which threads come, and, for plain `f32`, those that round operands, are left out.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -68,10 +69,10 @@ pub(super) struct Operands {
 /// Runs one of the three convolutions of `shape` on the device's stream.
 pub(super) fn convolve(device: &CudaDevice, shape: &Shape, part: Part, operands: Operands) -> Result<()> {
     let mut states = STATES.lock().unwrap_or_else(PoisonError::into_inner);
-    if !states.contains_key(&device.id()) {
-        states.insert(device.id(), State::new(device)?);
-    }
-    let Some(state) = states.get_mut(&device.id()) else { bail!("cudnn: no handle") };
+    let state = match states.entry(device.id()) {
+        Entry::Occupied(state) => state.into_mut(),
+        Entry::Vacant(place) => place.insert(State::new(device)?),
+    };
     state.called(device, shape, part, operands)
 }
 
@@ -89,9 +90,6 @@ struct Chosen {
     plan: Arc<Plan>,
     calls: u32,
 }
-
-// SAFETY: cuDNN's handle and descriptors may be used by one thread after the other; `STATES` is a mutex.
-unsafe impl Send for State {}
 
 impl State {
     fn new(device: &CudaDevice) -> Result<Self> {
@@ -173,6 +171,9 @@ impl State {
 /// cuDNN on the stream of a device; it lasts as long as the program.
 struct Handle(sys::cudnnHandle_t);
 
+// SAFETY: a handle may be used by one thread after the other; it is in `STATES`, a mutex.
+unsafe impl Send for Handle {}
+
 impl Handle {
     fn new(device: &CudaDevice) -> Result<Self> {
         let stream = device.cuda_stream();
@@ -190,6 +191,11 @@ fn wrong(error: CudnnError) -> candle_core::Error {
 
 /// A descriptor of cuDNN's, destroyed with its owner.
 struct Described(sys::cudnnBackendDescriptor_t);
+
+// SAFETY: no thread has a descriptor as its own, and all of them are used within `STATES`, a mutex.
+unsafe impl Send for Described {}
+// SAFETY: as above.
+unsafe impl Sync for Described {}
 
 impl Drop for Described {
     fn drop(&mut self) {

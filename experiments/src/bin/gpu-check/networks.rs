@@ -22,9 +22,8 @@ fn compared(name: &str, device: &Device) -> Vec<Value> {
         let recipe = recipes::all().into_iter().find(|recipe| recipe.name == name).context("no such recipe")?;
         let split = drawn(&recipe)?;
         let (there, here) = (losses(&recipe, &split, device)?, losses(&recipe, &split, &Device::Cpu)?);
-        let rows = there.iter().zip(&here).enumerate();
         let worst = there.iter().zip(&here).map(|(a, b)| (a - b).abs() / b.abs()).fold(0.0, f64::max);
-        let shown = rows.map(|(_, (a, b))| json!([a, b])).collect::<Vec<_>>();
+        let shown = there.iter().zip(&here).map(|(a, b)| json!([a, b])).collect::<Vec<_>>();
         Ok(vec![json!({ "network": name, "worst_relative": worst, "gpu_and_cpu": shown })])
     };
     both().unwrap_or_else(|error| vec![json!({ "network": name, "failed": format!("{error:#}") })])
