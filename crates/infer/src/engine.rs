@@ -73,11 +73,6 @@ impl Engine {
         self.input
     }
 
-    /// Numbers of one example of the output: classes.
-    pub fn output_len(&self) -> usize {
-        self.output
-    }
-
     /// The output (batch, classes) for `xs`, (batch, features) or (batch, c, h, w).
     ///
     /// # Errors

@@ -151,14 +151,6 @@ impl Gate {
         Ok(values.into_iter().map(|z| z != 0.0).collect())
     }
 
-    /// Number of gates open at test time.
-    ///
-    /// # Errors
-    /// As for [`Estimator::values`].
-    pub fn hard_open(&self, estimator: Estimator) -> Result<usize> {
-        Ok(self.open(estimator)?.into_iter().filter(|&open| open).count())
-    }
-
     /// Brings `log_alpha` back into [`LOG_ALPHA_RANGE`], in place; due after each step of the optimiser. A NaN stays.
     ///
     /// # Errors

@@ -44,16 +44,6 @@ impl Lambda {
         }
     }
 
-    /// The same strength as [`Lambda::PerWeight`].
-    pub fn to_per_weight(self, n_train: usize, gated_weights: usize) -> Self {
-        Self::PerWeight(self.price(n_train, gated_weights) * n_train as f64)
-    }
-
-    /// The same strength as [`Lambda::Density`].
-    pub fn to_density(self, n_train: usize, gated_weights: usize) -> Self {
-        Self::Density(self.price(n_train, gated_weights) * gated_weights as f64)
-    }
-
     /// The number without its unit.
     pub fn value(self) -> f64 {
         match self {

@@ -52,11 +52,6 @@ impl HardConcrete {
         }
     }
 
-    /// The x with P(sbar <= x) = `p`, as [`HardConcrete::quantile`]; gamma and zeta at `p` of 0 and 1.
-    pub fn quantile_at(&self, p: f64, log_alpha: f64) -> f64 {
-        self.stretched_at(sigmoid(((p / (1.0 - p)).ln() + log_alpha) / self.beta))
-    }
-
     /// P(z != 0), as [`HardConcrete::prob_open`].
     pub fn prob_open_at(&self, log_alpha: f64) -> f64 {
         sigmoid(log_alpha + self.open_shift())

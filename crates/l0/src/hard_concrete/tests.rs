@@ -105,7 +105,7 @@ fn quantile_undoes_cdf_and_makes_the_sample() {
     for d in distributions() {
         for log_alpha in PLACES {
             for p in [0.001, 0.2, 0.5, 0.9, 0.999] {
-                let x = d.quantile_at(p, log_alpha);
+                let x = row(&d.quantile(p, &tensor(&[log_alpha])).unwrap())[0];
                 // Close to zeta, zeta - x loses digits.
                 close("p", &[d.cdf_at(x, log_alpha)], &[p], 1e-8);
                 close("z", &[d.sample_at(log_alpha, p)], &[x.clamp(0.0, 1.0)], 1e-12);
@@ -124,7 +124,6 @@ fn tensor_and_scalar_forms_agree() {
         check("prob_open", d.prob_open(&places), &|a| d.prob_open_at(a));
         check("prob_one", d.prob_one(&places), &|a| d.prob_one_at(a));
         check("mean", d.mean(&places), &|a| d.mean_at(a));
-        check("quantile", d.quantile(0.3, &places), &|a| d.quantile_at(0.3, a));
         for x in [-0.5, -0.05, 0.0, 0.6, 1.0, 1.04, 1.2] {
             check("cdf", d.cdf(x, &places), &|a| d.cdf_at(x, a));
             check("density", d.density(x, &places), &|a| d.density_at(x, a));
