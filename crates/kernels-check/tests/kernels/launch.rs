@@ -63,7 +63,7 @@ macro_rules! launch {
     ($grid:expr, $kernel:ident($($arg:expr),* $(,)?)) => {
         $crate::launch::launch($grid, || {
             // SAFETY: the declarations are those of the C file, and a test gives a kernel memory of the lengths that it
-            // says, each operand its own.
+            // says, which nothing else uses meanwhile.
             unsafe { $crate::launch::$kernel($($arg),*) }
         })
     };

@@ -543,8 +543,8 @@ KERNEL clamp(float* RESTRICT p, i64 n, float low, float high) {
   EACH(i, n) p[i] = p[i] < low ? low : (p[i] > high ? high : p[i]);
 }
 
-// running = (1 - rate) running + rate new, for the units that learn; `at` says where a unit's new value is: in `fresh` times
-// `factor`, or (-1) the value that `constants` has for it, 0 without.
+// running = (1 - rate) running + rate new, `rates` one for each unit or, where null, all of them `rate`. The new value is that
+// in `fresh` times `factor`, at the unit's place by `at` (-1: none; null: its own), plus that in `constants`, if there are any.
 KERNEL running(float* RESTRICT out, const float* RESTRICT old, const float* RESTRICT fresh, const int* RESTRICT at,
                const float* RESTRICT constants, const float* RESTRICT rates, float rate, float factor, int n) {
   EACH(i, n) {
