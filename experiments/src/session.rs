@@ -194,12 +194,15 @@ mod tests {
 
         data.standing = Standing::Itself;
         let own = tables(&header(&row, 1, &data, &Compute::cpu(1)).unwrap());
-        assert!(own.contains("### MLP 784-300-100\n") && own.contains("↳ published"), "{own}");
+        assert!(own.contains("### MLP 784-300-100\n") && own.contains("published: error %"), "{own}");
         assert!(!own.contains('*'), "{own}");
 
         data.standing = Standing::Unchecked;
         let unchecked = tables(&header(&row, 1, &data, &Compute::cpu(1)).unwrap());
-        assert!(unchecked.contains("data not checked to be MNIST") && unchecked.contains("↳ published"), "{unchecked}");
+        assert!(
+            unchecked.contains("data not checked to be MNIST") && unchecked.contains("published: error %"),
+            "{unchecked}"
+        );
     }
 
     #[test]

@@ -213,7 +213,7 @@ pub fn notes(groups: &[Group]) -> Vec<String> {
 }
 
 /// What must be said about some of the groups, each thing once, with the groups it is true of.
-fn caveats(groups: &[Group]) -> Vec<String> {
+pub(crate) fn caveats(groups: &[Group]) -> Vec<String> {
     let mut said: Vec<(String, Vec<String>)> = Vec::new();
     for group in groups {
         let Some(caveat) = group.header().caveat() else { continue };

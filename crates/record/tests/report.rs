@@ -5,7 +5,7 @@ mod made_up;
 use std::fs;
 use std::path::Path;
 
-use l0_record::{Collection, EpochRow, Outcome, Report, RunFolder, RunHeader, Status, splice};
+use l0_record::{Collection, EpochRow, Outcome, Reference, Report, RunFolder, RunHeader, Status, splice};
 
 /// A report on a few short runs, and the files it wrote by name.
 fn written(root: &Path) -> Vec<(String, String)> {
@@ -277,4 +277,39 @@ fn a_readme_gets_the_tables_between_its_markers() {
     let text = fs::read_to_string(&readme).unwrap();
     assert!(text.starts_with("# Ours\n") && text.ends_with("<!-- results:end -->\nThe end.\n"));
     assert!(text.contains("### LeNet-5-Caffe") && text.contains("auto-generated"));
+}
+
+/// Of several settings of a recipe a README shows the last, whatever its error, and says that there are others.
+#[test]
+fn a_short_table_shows_the_last_settings_and_the_published_row_beside_them() {
+    let root = tempfile::tempdir().unwrap();
+    let published = |network: &str| Reference {
+        network: network.into(),
+        source: "A paper".into(),
+        error_percent: Some(0.5),
+        ..Reference::default()
+    };
+    let run = |name: &str, rate: f64, start: &str, error: f64, reference| {
+        let header = RunHeader {
+            title: "held".into(),
+            network: "Net".into(),
+            start: start.into(),
+            reference: Some(reference),
+            ..RunHeader::new(name, 1, serde_json::json!({ "rate": rate }))
+        };
+        let folder = RunFolder::create(root.path().join(start), &header).unwrap();
+        folder.finish(Outcome { test_error_percent: Some(error), ..Outcome::default() }).unwrap();
+    };
+    run("a", 0.1, "2026-01-02", 1.25, published("Net"));
+    run("a", 0.2, "2026-01-01", 1.0, published("Net"));
+    run("b", 0.1, "2026-01-03", 1.5, published("A larger net"));
+    let text = Report::default().tables(&Collection::read(root.path()).unwrap());
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("| held")).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("1.25 ") && lines[0].contains("0.50 ¹") && !lines[1].contains("0.50"), "{text}");
+    assert!(
+        text.contains("¹ A paper<br>\nof several settings of a row, the last that was run; 1 more in the report"),
+        "{text}"
+    );
+    assert!(!text.contains("larger"), "{text}");
 }

@@ -24,18 +24,22 @@ pub(super) fn document(report: &Report, collection: &Collection, sections: &[Sec
 }
 
 /// A network's table under its name, and what must be said about its rows.
-pub(super) fn headed_table(report: &Report, section: &Section, level: &str) -> String {
+fn headed_table(report: &Report, section: &Section) -> String {
     let mut parts = vec![
-        format!("{level} {}", inline(&section.network)),
+        format!("## {}", inline(&section.network)),
         versus_table(&section.network, &section.groups, &report.references).markdown(),
     ];
-    let note = |note: &String| inline(note).replace('*', "\\*");
-    parts.push(section.notes.iter().map(note).collect::<Vec<_>>().join("<br>\n"));
+    parts.push(section.notes.iter().map(|note| note_line(note)).collect::<Vec<_>>().join("<br>\n"));
     joined(parts)
 }
 
+/// A note below a table, in which a star is no markup.
+pub(super) fn note_line(note: &str) -> String {
+    inline(note).replace('*', "\\*")
+}
+
 fn section(report: &Report, section: &Section) -> String {
-    let mut parts = vec![headed_table(report, section, "##")];
+    let mut parts = vec![headed_table(report, section)];
     let values = values_table(&section.groups);
     parts.extend((!values.is_empty()).then(|| values.markdown()));
     parts.extend(section.figures.iter().map(figure));

@@ -3,6 +3,7 @@
 //! It is a function of the files below a folder and of the published rows it is given, and of
 //! nothing else, not even the date: the same runs make the same report.
 
+mod brief;
 mod markdown;
 mod page;
 mod tables;
@@ -71,14 +72,6 @@ impl Report {
         }
         self.remove_stale(&pictures, &documents)?;
         Ok(documents.into_iter().map(|(path, _)| path).collect())
-    }
-
-    /// The tables alone, as Markdown, for a README: splice it in with [`splice`](crate::splice).
-    pub fn tables(&self, collection: &Collection) -> String {
-        let sections = self.sections(collection);
-        let mut text = self.generated();
-        text.extend(sections.iter().map(|section| format!("\n{}", markdown::headed_table(self, section, "###"))));
-        text
     }
 
     /// The latest times beside PyTorch's in the files of a folder, as Markdown, for a README; empty if there are none.

@@ -88,7 +88,7 @@ pub(super) fn note_sign(index: usize) -> String {
 }
 
 /// A share in percent; below one it takes a second digit to say something.
-fn share(percent: &Summary) -> String {
+pub(super) fn share(percent: &Summary) -> String {
     percent.rounded(if percent.mean < 1.0 { 2 } else { 1 })
 }
 
@@ -199,11 +199,11 @@ pub(super) fn machines(collection: &Collection) -> Vec<Machine> {
     machines
 }
 
-fn number(x: Option<f64>, digits: usize) -> String {
+pub(super) fn number(x: Option<f64>, digits: usize) -> String {
     x.map_or(NONE.into(), |x| format!("{x:.digits$}"))
 }
 
-fn architecture(layers: &[usize]) -> String {
+pub(super) fn architecture(layers: &[usize]) -> String {
     let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
     if layers.is_empty() { NONE.into() } else { layers.join("-") }
 }
