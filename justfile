@@ -8,7 +8,7 @@ hub := "--release -p l0-experiments --features hub"
 default:
     @just --list
 
-# Train a gated LeNet-5 on drawn digits, prune it, prove it equal, measure it: a minute, no network.
+# Train a gated LeNet-5 on drawn digits, prune it, verify it, measure it: a minute, no data, no connection.
 [group('use')]
 quickstart *args:
     cargo quickstart "$@"
@@ -18,7 +18,7 @@ quickstart *args:
 download *names:
     cargo run {{ hub }} --bin download -- "$@"
 
-# Train rows of Table 1 of the paper: [rows] [--estimate] [--seeds n] [--target SHARE] [--epochs n] [--data DIR] [--out DIR] [--resume DIR].
+# Train rows of Table 1 of the paper: [rows] [--estimate] [--seeds n] [--target DENSITY] [--epochs n] [--data DIR] [--out DIR] [--resume DIR].
 [group('reproduce')]
 reproduce-mnist *args:
     cargo run {{ hub }} --bin reproduce-mnist -- "$@"
@@ -84,7 +84,7 @@ report folder="results" *args:
 bench *args:
     cargo run --release -p l0-experiments --bin bench -- "$@"
 
-# Compact the network of a finished run, prove it equal, write it: RUN [--estimator mean|median|top-k] [--out FILE] [--onnx] [--data DIR].
+# Compact the network of a finished run, verify that it is equal, write it: RUN [--estimator mean|median|top-k] [--out FILE] [--onnx] [--data DIR].
 [group('use')]
 export *args:
     cargo run {{ hub }} --bin export -- "$@"
@@ -109,7 +109,7 @@ build-cuda *args:
 gpu-check *args:
     experiments/gpu/check.sh "$@"
 
-# Size, work, error and speed of exported files beside the whole network: FILE... [--data DIR].
+# Size, work, error and speed of exported files beside the network before pruning: FILE... [--data DIR].
 [group('use')]
 bench-model *args:
     cargo run {{ hub }} --bin bench-model -- "$@"

@@ -1,4 +1,4 @@
-//! What training leaves: the gated checkpoint of a run, and the compact network made of it, proved equal.
+//! What training leaves: the gated checkpoint of a run, and the compact network made of it, verified to be equal.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use l0_data::{DatasetName, Feed, Normalise, Split};
 use l0_net::{Agreement, Card, Checkpoint, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
 use serde_json::json;
 
-/// Images in a batch of a proof.
+/// Images in a batch of a verification.
 const BATCH: usize = 500;
 
 /// The gated checkpoint in the folder of a run.
@@ -50,7 +50,7 @@ pub fn dataset_of(net: &Net, card: &Card) -> Result<DatasetName> {
     found.with_context(|| format!("no data set has images of {input} and {classes} classes; name one with --dataset"))
 }
 
-/// The compact network of a gated one, with the proof that both compute the same.
+/// The compact network of a gated one, with the verification that both compute the same.
 #[derive(Debug)]
 pub struct Compact {
     /// The plain, smaller network.
@@ -109,8 +109,8 @@ pub fn prove(
     Ok((agreement, 100.0 * wrong as f64 / test.len().max(1) as f64))
 }
 
-/// The card of a compact network: that of its run, the estimator, the proof, its own error, and the whole network's
-/// description to be compared with.
+/// The card of a compact network: that of its run, the estimator, the verification, its own error, and the description of the
+/// network before pruning, to be compared with.
 ///
 /// # Errors
 /// None in practice.

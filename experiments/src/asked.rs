@@ -1,6 +1,6 @@
 //! What a run was asked to keep of its network, beside what it kept.
 //!
-//! A target that was missed, or a price that closed next to nothing, is no failure of the program, but whoever reads the
+//! A target that was missed, or a lambda that closed next to nothing, is no failure of the program, but whoever reads the
 //! error of such a run must not take it for that of a network of the size that was asked for.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::Gating;
 /// By how much a kept share may be above the one that was asked for: at most two points, or half of it.
 const MARGIN: f64 = 0.02;
 
-/// The share of all gates below which a price did next to nothing.
+/// The share of all gates below which a lambda did next to nothing.
 const NEXT_TO_NOTHING: f64 = 0.01;
 
 /// What is left of a network at test time.
@@ -157,7 +157,7 @@ fn of_layers(targets: &[f64], left: &Left) -> Verdict {
     Verdict { said, missed: (!missed.is_empty()).then(|| format!("missed in {}", missed.join(", "))) }
 }
 
-/// Of a price there is something to say only if it did next to nothing.
+/// Of a lambda there is something to say only if it did next to nothing.
 fn of_price(lambdas: &[Lambda], left: &Left) -> Option<Verdict> {
     let sum = |of: fn(&Open) -> u64| left.gates.iter().fold(0, |sum: u64, gates| sum.saturating_add(of(gates)));
     let (all, closed) = (sum(|gates| gates.all), sum(|gates| gates.all - gates.open));

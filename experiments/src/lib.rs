@@ -24,9 +24,11 @@ pub mod sweep;
 
 pub use recipe::{Gating, Model, Recipe};
 
-/// The code of the guide, compiled and run as documentation tests.
+/// The code of the README and of the guide, compiled and run as documentation tests.
 #[cfg(doctest)]
 mod guide {
+    #[doc = include_str!("../../README.md")]
+    mod readme {}
     #[doc = include_str!("../../docs/guide/gate-your-model.md")]
     mod gate_your_model {}
     #[doc = include_str!("../../docs/guide/price-or-target.md")]

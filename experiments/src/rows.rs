@@ -28,19 +28,20 @@ pub struct Changes {
     /// Epochs, in place of the row's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub epochs: Option<u64>,
-    /// Lambdas of the gated layers, in the paper's unit, in place of the row's: one for all, or one for each.
+    /// Lambdas of the gated layers, in the unit of the paper, in place of the row's: one for all, or one for each.
     #[arg(long, value_name = "L", value_delimiter = ',', conflicts_with_all = ["target", "target_macs", "targets"])]
     pub lambdas: Vec<f64>,
-    /// Keep this share of the parameters, in place of pricing them: 0.2.
+    /// Target density of the weights, in place of a lambda: 0.2. Weights are those of all linear layers and convolutions, those
+    /// without gates too; biases and normalisation are not counted.
     #[arg(long, value_name = "SHARE", conflicts_with_all = ["target_macs", "targets"])]
     pub target: Option<f64>,
-    /// Keep this share of the multiply-accumulates.
+    /// Target density of the multiply-accumulates of all linear layers and convolutions.
     #[arg(long, value_name = "SHARE", conflicts_with = "targets")]
     pub target_macs: Option<f64>,
-    /// Keep these shares of the gates of each gated layer: .5,.3,.7,.1.
+    /// Target densities of the gates of each gated layer: .5,.3,.7,.1.
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     pub targets: Vec<f64>,
-    /// What a gate is worth at test time, in place of the row's choice: mean, median or top-k.
+    /// Estimator of the gates at test time, in place of the row's: mean, median or top-k.
     #[arg(long, value_name = "NAME")]
     pub estimator: Option<Estimator>,
 }
@@ -60,7 +61,7 @@ impl Changes {
         if !self.lambdas.is_empty() {
             changed = gated(changed, "--lambdas")?;
             let held = changed.training.constraint.is_some();
-            ensure!(!held, "{} is held to a density and pays no price, so --lambdas means nothing for it", row.name);
+            ensure!(!held, "{} is held to a density and has no lambda, so --lambdas means nothing for it", row.name);
             changed = changed.with_lambdas(&self.lambdas);
         }
         if let Some((option, targets, quantity)) = self.held_to() {

@@ -165,7 +165,7 @@ pub fn is_taken(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref(), Some(RecordError::Locked { .. })))
 }
 
-/// Writes tables and pictures of the runs below `out` into it, and returns where the Pareto pictures are.
+/// Writes tables and figures of the runs below `out` into it, and returns where the Pareto figures are.
 ///
 /// # Errors
 /// If a run cannot be read or a file not be written.

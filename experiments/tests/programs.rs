@@ -138,7 +138,7 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     let said = ok("predict", &["--model", file, pictures.to_str().unwrap()]);
     assert_eq!(said.lines().count(), 200);
     let said = ok("bench-model", &[file, "--data", data, "--rounds", "1"]);
-    assert!(said.contains("the whole network") && said.contains("266610"), "{said}");
+    assert!(said.contains("before pruning") && said.contains("266610"), "{said}");
 
     let readme = temp.path().join("README.md");
     let before = "<!-- results:start -->\n<!-- results:end -->\n";

@@ -42,7 +42,7 @@ impl Kernel for Pointwise {
     }
 }
 
-/// A number for each value is added, then ReLU: what closed maps left behind at padded borders.
+/// A number for each value is added, then ReLU: what closed channels left behind at padded borders.
 pub(crate) struct Map {
     pub(crate) input: Layout,
     pub(crate) output: Layout,

@@ -40,19 +40,19 @@ pub struct Outcome {
     /// Gates open at test time, layer by layer, as the paper lists them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub architecture: Vec<usize>,
-    /// Parameters of the whole network.
+    /// Parameters of the network before pruning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params_total: Option<u64>,
     /// Parameters that remain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params_kept: Option<u64>,
-    /// Weights of the whole network: its parameters without biases and normalisation.
+    /// Weights of the network before pruning: its parameters without biases and normalisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_total: Option<u64>,
     /// Weights that remain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_kept: Option<u64>,
-    /// Multiply-accumulates of the whole network for one example.
+    /// Multiply-accumulates of the network before pruning for one example.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs_total: Option<u64>,
     /// Multiply-accumulates that remain.

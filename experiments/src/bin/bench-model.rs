@@ -1,4 +1,4 @@
-//! The truth about exported files: size, work, error and speed of each, beside the whole network's.
+//! What exported files are worth: size, multiply-accumulates, error and latency of each, beside those of the network before pruning.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -15,7 +15,7 @@ use l0_infer::Engine;
 use l0_net::{Masks, Model, Net, Params};
 use l0_record::{Align, Table};
 
-/// Compare exported files with the whole network: bytes, parameters, multiply-accumulates, the error of that file,
+/// Compare exported files with the network before pruning: bytes, parameters, multiply-accumulates, test error,
 /// latency at batch 1, 64 and 256 with one thread and with all, throughput and peak memory.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -66,7 +66,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         if entries.is_empty()
             && let Some(whole) = card.extra.get("whole")
         {
-            let net: Net = serde_json::from_value(whole.clone()).context("the card's whole network")?;
+            let net: Net = serde_json::from_value(whole.clone()).context("the network before pruning, in the card")?;
             entries.push(whole_entry(net)?);
         }
         if let (Some((data, _)), Some(trained)) = (&data, &card.data)
@@ -91,7 +91,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     Ok(())
 }
 
-/// The whole network with values that do not matter: it is here for its speed and size.
+/// The network before pruning, with values that do not matter: it is here for its speed and size.
 fn whole_entry(net: Net) -> Result<Entry> {
     let weights = Params::init(&net, 1, &Device::Cpu)?.detached();
     let model = Model::new(net, weights)?;
@@ -99,7 +99,7 @@ fn whole_entry(net: Net) -> Result<Entry> {
     let file = tempfile::Builder::new().suffix(".safetensors").tempfile().context("cannot make a temporary file")?;
     std::fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.path().display()))?;
     let memory = memory_of(file.path());
-    Ok(Entry { name: "the whole network".into(), model, bytes: bytes.len() as u64, error: None, memory })
+    Ok(Entry { name: "before pruning".into(), model, bytes: bytes.len() as u64, error: None, memory })
 }
 
 /// The data set that all files are tested on, and how its pixels become numbers.

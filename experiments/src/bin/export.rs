@@ -1,4 +1,4 @@
-//! A finished run becomes a compact, self-describing file that is proved equal.
+//! Compacts the network of a finished run into a self-describing file, verified to be equal.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use l0_experiments::say;
 use l0_net::Existing;
 use l0_record::read_run;
 
-/// Compact the network of a run, compare both on the whole test set, and write the smaller one.
+/// Compact the network of a run, verify on all test images that the compact network is equal, and write it.
 ///
 /// Nothing is written if a logit differs by more than 1e-4, or a prediction beyond that difference, unless forced.
 #[derive(Debug, Parser)]
@@ -23,7 +23,7 @@ use l0_record::read_run;
 struct Args {
     /// Folder of a finished run.
     run: PathBuf,
-    /// What a gate is worth: mean (eq. 13 of the paper), median, or top-k. If not given, as in the run.
+    /// Estimator of the gates at test time: mean (eq. 13 of the paper), median, or top-k. If not given, that of the run.
     #[arg(long)]
     estimator: Option<Estimator>,
     /// File to write; RUN/compact.safetensors if not given.
@@ -64,7 +64,7 @@ fn export(args: &Args) -> Result<()> {
     let (found, expected) = (data.digest(), &header.data.sha256);
     ensure!(
         found == *expected,
-        "{}: it was made with {name} of sha256 {expected}, this is {found}: no proof and no error would be about its \
+        "{}: it was made with {name} of sha256 {expected}, this is {found}: verification and error would not be about its \
          data; name its folder with --data (images held out by --validation make it another, too)",
         args.run.display()
     );

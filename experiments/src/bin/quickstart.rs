@@ -1,4 +1,4 @@
-//! The whole of it in a minute, without a network: trains a gated LeNet-5 on digits it draws, and shows what is left.
+//! Everything in a minute, without a connection: trains a gated LeNet-5 on digits it draws, and shows what is left.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use l0_train::Finished;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Train a LeNet-5 with L0 gates on digits drawn by the program, and compare what is left with the whole.
+/// Train a LeNet-5 with L0 gates on digits drawn by the program, prune it, verify the compact network, and compare both.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -57,7 +57,7 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
     show(&recipe, &done, &data, &path, threads)
 }
 
-/// Compacts, proves, writes, measures, and says it in a table.
+/// Compacts, verifies, writes, measures, and prints a table.
 fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: usize) -> Result<()> {
     let network = recipe.model.network()?;
     let proof = Proof { test: &data.test, normalise: recipe.data.normalise(), device: Device::Cpu };
@@ -79,7 +79,7 @@ fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: 
     let (full, kept) = (network.net().cost(), compact.model.net.cost());
     let whole_bytes = 4 * full.params() as u64;
     let kept_bytes = std::fs::metadata(&file).with_context(|| file.display().to_string())?.len();
-    say!("{:<28}{:>12}{:>12}{:>10}", "", "whole", "pruned", "")?;
+    say!("{:<28}{:>12}{:>12}{:>10}", "", "dense", "pruned", "")?;
     let row = |what: &str, whole: f64, pruned: f64, digits: usize| {
         say!("{what:<28}{whole:>12.digits$}{pruned:>12.digits$}{:>9.1}x", whole / pruned)
     };

@@ -11,7 +11,7 @@ use l0_record::{Report, splice};
 /// Where runs lie unless one says otherwise.
 const RESULTS: &str = "results";
 
-/// Rebuild REPORT.md, report.html and the figures from the runs under a folder, and the README's table.
+/// Rebuild REPORT.md, report.html and the figures from the runs under a folder, and the README's short tables.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {

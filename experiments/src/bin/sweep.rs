@@ -20,20 +20,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train one recipe at several settings and seeds.
 ///
-/// The list of runs follows from the command line alone. Finished runs are skipped, half-done ones go on, those that
-/// another process is at are left to it, and one that fails does not stop the others: give the same command again, on one
+/// The list of runs follows from the command line alone. Finished runs are skipped, unfinished ones go on, runs locked by
+/// another process are skipped, and one that fails does not stop the others: give the same command again, on one
 /// machine or on many that share a folder, until all are done. In a job array (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, or
-/// --index) a process makes one run of the list. When every run has come to an end, tables and pictures are written beside
+/// --index) a process makes one run of the list. When every run has ended, tables and figures are written beside
 /// them. The exit code is 0 if what was asked for is finished, 75 if another process is still at some of it, and else 1.
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true)]
 struct Args {
     /// The recipe, as mlp-l0.
     recipe: String,
-    /// Shares of the parameters to keep: .1,.2,.35.
+    /// Target densities of the weights of all linear layers and convolutions: .1,.2,.35.
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     targets: Vec<f64>,
-    /// Shares of the multiply-accumulates to keep.
+    /// Target densities of the multiply-accumulates.
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     targets_macs: Vec<f64>,
     /// Lambdas for all gated layers, in the paper's unit: 0.01,0.1,1.
@@ -148,7 +148,7 @@ fn one(args: &Args, point: &Point, data: &Dataset, compute: &Compute, stop: &Ato
     Ok(())
 }
 
-/// Tables and pictures, once no run is left to be made. One that failed is a row that says so.
+/// Tables and figures, once no run is left to be made. One that failed is a row that says so.
 fn finish(args: &Args, points: &[Point], out: &Path) -> Result<()> {
     let states = points.iter().map(Point::status).collect::<Result<Vec<Option<Status>>>>()?;
     let count = |status| states.iter().filter(|state| **state == Some(status)).count();

@@ -85,7 +85,7 @@ fn verify(args: &Args) -> Result<()> {
                 say!("the gated network is not here; when the file was written: {proof}")?;
             }
             Some(proof) => bail!("written with --force, not equal to the gated network: {proof}"),
-            None => tracing::warn!("the gated network is not here, and the file holds no proof"),
+            None => tracing::warn!("the gated network is not here, and the file records no verification"),
         },
     }
     Ok(())

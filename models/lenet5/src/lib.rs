@@ -1,8 +1,8 @@
 //! LeNet-5-Caffe, the convolutional network of the paper on MNIST (Louizos et al. 2018, Table 1).
 //!
-//! Two 5x5 convolutions of 20 and 50 feature maps, each followed by ReLU and 2x2 max pooling, then 800-500-10 fully
-//! connected. Gates are on the feature maps that the convolutions make and on the units that the linear layers read; an
-//! input of fc1 is alive only where its own gate and that of its feature map are both open.
+//! Two 5x5 convolutions of 20 and 50 channels, each followed by ReLU and 2x2 max pooling, then 800-500-10 fully
+//! connected. Gates are on the channels that the convolutions make and on the units that the linear layers read; an
+//! input of fc1 is alive only where its own gate and that of its channel are both open.
 
 use l0::{Lambda, Network, Placement, Side};
 use l0_net::Builder;
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Channels, rows and columns of an image.
     pub image: (usize, usize, usize),
-    /// Feature maps of the first convolution.
+    /// Channels of the first convolution.
     pub maps1: usize,
-    /// Feature maps of the second convolution.
+    /// Channels of the second convolution.
     pub maps2: usize,
     /// Hidden units.
     pub hidden: usize,

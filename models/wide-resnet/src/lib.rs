@@ -1,8 +1,8 @@
 //! Wide residual networks (Zagoruyko and Komodakis 2016) as the paper gates them on CIFAR (Louizos et al. 2018, Table 2).
 //!
-//! WRN-d-k has a 3x3 convolution of 16 maps, three groups of (d - 4) / 6 blocks with 16k, 32k and 64k maps, and a linear
-//! layer on the mean of each map. A block is pre-activated: BN, ReLU, conv1, BN, ReLU, conv2, plus its input; where the
-//! width changes, a 1x1 convolution of the activated input takes the input's place. Gates are on the maps that conv1
+//! WRN-d-k has a 3x3 convolution of 16 channels, three groups of (d - 4) / 6 blocks with 16k, 32k and 64k channels, and a
+//! linear layer on the mean of each channel. A block is pre-activated: BN, ReLU, conv1, BN, ReLU, conv2, plus its input; where the
+//! width changes, a 1x1 convolution of the activated input takes the input's place. Gates are on the channels that conv1
 //! makes. The first block of the second and third group halves the image, in its second convolution, as the authors'
 //! code does: WRN-28-10 then takes 5.95 G multiply-accumulates (5.24 G with the stride on conv1).
 
@@ -22,7 +22,7 @@ pub struct Config {
     pub width: usize,
     /// Number of classes.
     pub classes: usize,
-    /// What a BatchNorm makes of a closed map: the formula's constant (as in the paper), or nothing.
+    /// What a BatchNorm makes of a closed channel: the formula's constant (as in the paper), or nothing.
     pub closed: ClosedMaps,
     /// Maps between the convolutions of each block, for a network as slim as gates would leave it; as a rule a block has as
     /// many there as it hands on.
@@ -51,7 +51,7 @@ pub fn wrn_16_1(classes: usize) -> Config {
     Config::new(16, 1, classes)
 }
 
-/// Share of maps that the dropout network drops after the first convolution of a block; the gates start from it.
+/// Share of channels that the dropout network drops after the first convolution of a block; the gates start from it.
 const DROPRATE: f64 = 0.3;
 
 /// A network without gates.
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(cost.flops(), 2 * cost.macs() + 10 + 2 * normalised_by_hand());
     }
 
-    /// Multiply-accumulates of WRN-28-10 without biases: maps in, maps out, kernel, positions.
+    /// Multiply-accumulates of WRN-28-10 without biases: channels in, channels out, kernel, positions.
     fn by_hand() -> usize {
         let conv = |maps: usize, out: usize, kernel: usize, side: usize| maps * out * kernel * kernel * side * side;
         let block = |maps: usize, side: usize| 2 * conv(maps, maps, 3, side);
@@ -170,7 +170,7 @@ mod tests {
         conv(3, 16, 3, 32) + group1 + group2 + group3 + 640 * 10
     }
 
-    /// Values that the BatchNorms of WRN-28-10 see: maps, times pixels.
+    /// Values that the BatchNorms of WRN-28-10 see: channels, times pixels.
     fn normalised_by_hand() -> usize {
         let group1 = (16 + 160 + 3 * 2 * 160) * 32 * 32;
         let group2 = (160 + 320) * 32 * 32 + 3 * 2 * 320 * 16 * 16;
@@ -195,7 +195,7 @@ mod tests {
         assert!(error.contains("2 inner sizes for a Wide ResNet of 6 blocks"), "{error}");
     }
 
-    /// Multiply-accumulates of WRN-16-1 with 15-14-27-27-31-18 maps inside its blocks.
+    /// Multiply-accumulates of WRN-16-1 with 15-14-27-27-31-18 channels inside its blocks.
     fn slim_by_hand() -> usize {
         let group1 = (2 * 16 * 15 + 2 * 16 * 14) * 9 * 1024;
         let group2 = 16 * 27 * 9 * 1024 + (27 * 32 * 9 + 16 * 32 + 2 * 32 * 27 * 9) * 256;

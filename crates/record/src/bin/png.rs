@@ -1,4 +1,4 @@
-//! Pictures of the report as PNG, for a README: `png PICTURE.svg...` writes each one beside its file.
+//! Figures of the report as PNG, for a README: `png FIGURE.svg...` writes each one beside its file.
 //!
 //! A program of its own, because what it takes to draw letters has no place in the programs that train.
 

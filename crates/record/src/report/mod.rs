@@ -49,7 +49,7 @@ pub(crate) struct Section<'a> {
 }
 
 impl Report {
-    /// Writes `REPORT.md`, `report.html` and `figures/*.svg` into a folder, and returns their names. Pictures that it wrote
+    /// Writes `REPORT.md`, `report.html` and `figures/*.svg` into a folder, and returns their names. Figures that it wrote
     /// there before, of runs that are gone or called otherwise by now, are removed.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Report {
         format!("{SIGNATURE}`{command}` from the runs beside it; changes will be lost -->\n{text}")
     }
 
-    /// Removes the pictures that bear the report's own line and are no longer among its documents.
+    /// Removes the figures that bear the report's own line and are no longer among its documents.
     fn remove_stale(&self, pictures: &Path, documents: &[(PathBuf, String)]) -> Result<()> {
         let current: BTreeSet<&PathBuf> = documents.iter().map(|(path, _)| path).collect();
         let own = self.signed("");
