@@ -17,6 +17,7 @@
 #![allow(unsafe_code)] // elsewhere only in tests (docs/architecture.md); clippy asks for a SAFETY comment on each block
 #![deny(missing_docs)]
 
+mod backward;
 mod chain;
 mod conv;
 mod cpu;
@@ -24,9 +25,13 @@ mod cpu;
 mod cuda;
 pub mod device;
 mod gemm;
+mod gradients;
 mod images;
 mod linear;
+mod loops;
 mod loss;
+mod map;
+pub mod math;
 mod norm;
 mod parallel;
 mod pointwise;
@@ -34,15 +39,19 @@ mod pool;
 pub mod portable;
 mod select;
 mod selection;
+mod sum;
 mod take;
 mod tape;
+mod tokens;
 pub mod update;
 
-pub use chain::{Gradients, backward, backward_all};
+pub use backward::{backward, backward_all};
 pub use conv::{conv2d, conv2d_epilogue};
+pub use gradients::Gradients;
 pub use images::{Placed, images};
 pub use linear::{linear, linear_relu};
 pub use loss::cross_entropy;
+pub use map::{Pointwise, map};
 pub use norm::{Running, batch_norm, batch_norm_train, running};
 pub use parallel::awake;
 pub use pointwise::{add, dropout, dropout_from, relu};

@@ -14,8 +14,8 @@ use crate::chain::apply3;
 use crate::cpu::{data, expect_dims, expect_rank, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
+use crate::loops::rectify;
 use crate::parallel::{each, made, split};
-use crate::pointwise::rectify;
 use crate::{BatchNormed, portable};
 
 /// How the numbers lie: `b` examples of `c` planes of `plane` numbers.

@@ -7,8 +7,8 @@ use super::plan::{Plan, frame, groups, order_weights};
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
 use super::winograd::{self, Kernels};
 use super::{Backward, Geometry, Gradients};
+use crate::loops::mask_into;
 use crate::parallel::{carve, made, scratch, split};
-use crate::pointwise::mask_into;
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let (plan, groups) = (Plan::new(g), groups(g));

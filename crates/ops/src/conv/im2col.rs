@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use super::{Backward, Geometry, Gradients};
 use crate::gemm::{Mat, gemm};
+use crate::loops::{mask_into, rectify};
 use crate::parallel::{carve, made, scratch, split};
-use crate::pointwise::{mask_into, rectify};
 
 /// Where a kernel offset of one dimension stays inside the image: the range of outputs, and the input of the first.
 fn inside(offset: usize, stride: usize, padding: usize, input: usize, outputs: usize) -> (Range<usize>, usize) {

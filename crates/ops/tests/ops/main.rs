@@ -5,6 +5,7 @@ mod conv;
 mod elementwise;
 mod linear;
 mod loss;
+mod map;
 mod norm;
 mod pool;
 mod select;
