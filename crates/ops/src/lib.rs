@@ -19,11 +19,15 @@
 
 mod backward;
 mod chain;
+mod channels;
+mod check;
+mod concat;
 mod conv;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod device;
+mod framed;
 mod gemm;
 mod gradients;
 mod images;
@@ -34,6 +38,7 @@ mod map;
 pub mod math;
 mod norm;
 mod parallel;
+mod planes;
 mod pointwise;
 mod pool;
 pub mod portable;
@@ -44,9 +49,14 @@ mod take;
 mod tape;
 mod tokens;
 pub mod update;
+mod upsample;
+mod upsample_means;
 
 pub use backward::{backward, backward_all};
+pub use channels::{mul, prelu, softmax};
+pub use concat::concat;
 pub use conv::{conv2d, conv2d_epilogue};
+pub use framed::{pad, stride};
 pub use gradients::Gradients;
 pub use images::{Placed, images};
 pub use linear::{linear, linear_relu};
@@ -60,6 +70,7 @@ pub use select::{select, select_vector};
 pub use selection::Selection;
 pub use take::take;
 pub use tape::{taped, to_device};
+pub use upsample::{upsample_bilinear, upsample_nearest};
 
 /// What follows a convolution at once: fused with it where that pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! Every operation of the crate against naive loops, finite differences, `portable`, and itself on other threads.
 
 mod chain;
+mod channels;
 mod conv;
 mod elementwise;
+mod images;
 mod linear;
 mod loss;
 mod map;

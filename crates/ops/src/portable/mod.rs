@@ -1,6 +1,12 @@
 //! The operations composed of Candle's own: right on every device, and what other devices than the CPU use. Arguments
 //! are checked as those of the operations themselves.
 
+mod channels;
+mod images;
+
+pub use channels::{mul, prelu, softmax};
+pub use images::{concat, pad, stride, upsample_bilinear, upsample_nearest};
+
 use candle_core::{D, Result, Tensor, bail};
 
 use crate::{BatchNormed, Epilogue, Running, Selection};
