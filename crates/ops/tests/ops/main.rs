@@ -3,7 +3,6 @@
 mod chain;
 mod channels;
 mod conv;
-mod conv_general;
 mod elementwise;
 mod images;
 mod linear;
