@@ -3,6 +3,7 @@
 mod chain;
 mod channels;
 mod conv;
+mod conv_general;
 mod elementwise;
 mod images;
 mod linear;
@@ -13,3 +14,4 @@ mod pool;
 mod select;
 mod support;
 mod update;
+mod window;
