@@ -4,6 +4,7 @@
 use candle_core::{Result, Tensor, bail};
 
 use crate::cpu::{expect_dims, expect_rank};
+use crate::settings::Window;
 
 /// The dimensions of images, (b, c, h, w).
 pub(crate) fn images(op: &str, xs: &Tensor) -> Result<(usize, usize, usize, usize)> {
@@ -26,6 +27,20 @@ pub(crate) fn size(op: &str, planes: usize, side: (Option<usize>, Option<usize>)
     match side {
         (Some(h), Some(w)) if numbers(h, w).is_some_and(|bytes| bytes < isize::MAX as usize) => Ok((h, w)),
         _ => bail!("{op}: the result is larger than any memory, expected smaller images, padding or factors"),
+    }
+}
+
+/// The result of pooling by windows.
+pub(crate) fn window(op: &str, xs: &Tensor, window: &Window) -> Result<(usize, usize)> {
+    let (_, _, h, w) = images(op, xs)?;
+    match window.output(h, w) {
+        Some(output) => Ok(output),
+        None => bail!(
+            "{op}: found windows of {:?} by strides of {:?} and padding {:?} on an image of {h}x{w}, expected strides of 1 or more, less padding than a window on each side, and at least one window",
+            window.size,
+            window.stride,
+            window.padding
+        ),
     }
 }
 

@@ -168,6 +168,14 @@ impl Lattice {
         }
     }
 
+    /// Which number of the image number i of the window of result (y, x) is, if it is none of the padding.
+    pub(crate) fn pixel(&self, y: usize, x: usize, i: usize) -> Option<usize> {
+        let (down, right) = self.offset(i);
+        let row = (y * self.rows.stride + down).checked_sub(self.rows.before)?;
+        let column = (x * self.columns.stride + right).checked_sub(self.columns.before)?;
+        (row < self.rows.input && column < self.columns.input).then_some(row * self.columns.input + column)
+    }
+
     /// Zeros before results on their way back.
     pub(crate) fn lead(&self) -> usize {
         self.rows.reach() * self.width() + self.columns.reach()

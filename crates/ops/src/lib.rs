@@ -54,6 +54,8 @@ mod tokens;
 pub mod update;
 mod upsample;
 mod upsample_means;
+mod window;
+mod window_counts;
 
 pub use backward::{backward, backward_all};
 pub use channels::{mul, prelu, softmax};
@@ -75,6 +77,7 @@ pub use settings::{BatchNormed, ConvSettings, Epilogue, Running, TransposedSetti
 pub use take::take;
 pub use tape::{taped, to_device};
 pub use upsample::{upsample_bilinear, upsample_nearest};
+pub use window::{avg_pool_window, global_max_pool, max_pool};
 
 // The examples of the README are tests.
 #[cfg(doctest)]

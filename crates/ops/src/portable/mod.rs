@@ -4,10 +4,12 @@
 mod channels;
 mod conv;
 mod images;
+mod window;
 
 pub use channels::{mul, prelu, softmax};
 pub use conv::{conv, conv_transpose, conv2d, conv2d_epilogue};
 pub use images::{concat, pad, stride, upsample_bilinear, upsample_nearest};
+pub use window::{avg_pool_window, global_max_pool, max_pool};
 
 use candle_core::{D, Result, Tensor};
 

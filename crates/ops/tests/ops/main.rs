@@ -14,3 +14,4 @@ mod pool;
 mod select;
 mod support;
 mod update;
+mod window;
