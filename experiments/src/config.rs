@@ -5,11 +5,13 @@ mod unread;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use l0::Objective;
 use l0_record::RunHeader;
 use l0_train::Training;
 use serde::{Deserialize, Serialize};
 
-use crate::{Model, Recipe, published, recipes};
+use crate::recipe::Settings;
+use crate::{Architecture, Recipe, old, published, recipes};
 
 /// What a file says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,7 +26,9 @@ struct File {
     /// In what its runs are smaller than the published one.
     scaled_down: Option<String>,
     data: String,
-    model: Model,
+    architecture: Architecture,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    objective: Option<Objective>,
     training: Training,
 }
 
@@ -50,7 +54,8 @@ fn written(recipe: &Recipe) -> Result<String> {
         published: None,
         scaled_down: None,
         data: recipe.data.to_string(),
-        model: recipe.model,
+        architecture: recipe.architecture,
+        objective: recipe.objective,
         training: recipe.training,
     };
     Ok(format!("# A recipe, as --print-config writes one and --config reads it.\n\n{}", toml::to_string(&file)?))
@@ -100,6 +105,7 @@ pub(crate) fn embedded(name: &str, text: &str) -> Result<Recipe> {
 
 /// What a file says, checked; `name` if it states none.
 fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
+    ensure!(!old::is_old(text), "{}", old::HOW_TO_CHANGE);
     let file: File = toml::from_str(text).map_err(|error| anyhow::anyhow!(explained(text, &error)))?;
     if let Some(unread) = unread::first(text, &file) {
         bail!("{}", unread.explained(text));
@@ -111,7 +117,8 @@ fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
         name,
         curve: file.curve,
         data: file.data.parse()?,
-        model: file.model,
+        architecture: file.architecture,
+        objective: file.objective,
         training: file.training,
         reference: file.published.map(published).transpose()?,
         scaled_down: file.scaled_down,
@@ -137,16 +144,17 @@ fn known(recipe: &Recipe) -> Result<Option<Recipe>> {
 /// # Errors
 /// If its header holds something else.
 pub fn of_run(header: &RunHeader) -> Result<Recipe> {
-    let entry = |key: &str| header.config.get(key).cloned().with_context(|| format!("its config has no {key:?}"));
-    let data = entry("data")?;
-    let Some(data) = data.as_str() else { bail!("its data is {data}, expected a name") };
+    let config = old::upgraded(&header.config);
+    let Settings { data, architecture, objective, training } =
+        serde_json::from_value(config).context("its settings are none that this program knows")?;
     let recipe = Recipe {
         name: header.recipe.clone(),
         title: header.title().into(),
         curve: header.curve.clone(),
         data: data.parse()?,
-        model: serde_json::from_value(entry("model")?).context("its model")?,
-        training: serde_json::from_value(entry("training")?).context("its training")?,
+        architecture,
+        objective,
+        training,
         reference: header.reference.clone(),
         scaled_down: header.scaled_down.clone(),
     };
@@ -253,12 +261,22 @@ mod tests {
             };
             assert_eq!(of_run(&header).unwrap(), recipe);
         }
-        refused_header(serde_json::json!({ "data": "mnist" }), "its config has no \"model\"");
-        refused_header(serde_json::json!({ "data": 3 }), "its data is 3, expected a name");
+        let unknown = "its settings are none that this program knows: ";
+        let quickstart = recipes::quickstart().config();
+        let without = |key: &str| {
+            let mut config = quickstart.clone();
+            config.as_object_mut().unwrap().remove(key);
+            config
+        };
+        refused_header(without("architecture"), &format!("{unknown}missing field `architecture`"));
+        let gates = "this network has gates, and no [objective] says what closes them: give it lambdas or a constraint";
+        refused_header(without("objective"), gates);
+        let number = serde_json::json!({ "data": 3 });
+        refused_header(number, &format!("{unknown}invalid type: integer `3`, expected a string"));
     }
 
     fn refused_header(config: serde_json::Value, message: &str) {
-        let error = of_run(&RunHeader::new("mine", 1, config)).unwrap_err().to_string();
+        let error = format!("{:#}", of_run(&RunHeader::new("mine", 1, config)).unwrap_err());
         assert_eq!(error, message);
     }
 
@@ -326,11 +344,8 @@ mod tests {
         );
         let line = text.lines().count();
         refused(&text, &format!("line {line}: unknown field `factor`, expected `kind`; did you mean `kind`?"));
-        let wrn = recipes::named("wrn-16-1-l0-gates").unwrap();
-        let printed = print(&Recipe { name: "mine".into(), ..wrn }).unwrap().replace("l2 = \"detached\"\n", "");
-        let usual = printed.replacen("[model]\n", "[model]\nl2 = \"attached\"\n", 1);
-        assert!(!printed.contains("l2 = ") && usual.contains("l2 = \"attached\""), "{usual}");
-        assert_eq!(parse(usual.as_bytes()).unwrap(), parse(printed.as_bytes()).unwrap());
+        let usual = edited("l2 = \"attached\"\n", "");
+        assert_eq!(parse(usual.as_bytes()).unwrap(), parse(edited("title", "title").as_bytes()).unwrap());
     }
 
     #[test]
@@ -350,7 +365,7 @@ mod tests {
             "parameters, expected 1",
         );
         refused(&edited("[1, 28, 28]", "[1, 28000, 28000]"), "image has 784000000 values, expected 1 to 1000000");
-        refused(&edited("per-weight = 10.0", "per-weight = -1.0"), "lambda is -1, expected a number of 0 or more");
+        refused(&edited("per-weight = 10.0", "per-weight = -1.0"), "lambda must be finite and at least 0, found -1");
     }
 
     #[test]
@@ -360,10 +375,13 @@ mod tests {
         let wrn = written(&recipes::named("wrn-16-1-con-0.5").unwrap()).unwrap();
         let wrn = wrn.replacen("\"wrn-16-1-con-0.5\"", "\"mine\"", 1);
         refused(&wrn.replace("classes = 10", "classes = 5"), "classes (5); cifar10 has");
-        let dense = wrn
-            .replace("kind = \"l0\"", "kind = \"dense\"")
-            .replace("[[model.gating.lambdas]]\nper-weight = 0.0\n", "");
-        refused(&dense, "a constraint holds gates to a density, and this network has none");
+        refused(
+            &wrn.replace("gating = \"l0\"", "gating = \"dense\""),
+            "an [objective] closes gates, and this network has none",
+        );
+        refused(&edited("per-weight = 10.0", "per-weight = 10.0\n[objective.constraint]"), "missing field");
+        let neither = lenet5().replace("\"lenet5-l0-sep\"", "\"mine\"").replace("[[objective.lambdas]]", "[[unread]]");
+        refused(&neither, "neither `lambdas` nor a `constraint`; give one of them");
     }
 
     #[test]

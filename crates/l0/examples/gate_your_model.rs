@@ -5,7 +5,7 @@
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{AdamW, Linear, Module, ModuleT, Optimizer, ParamsAdamW, VarBuilder, VarMap};
 use candle_nn::{linear, loss::cross_entropy};
-use l0::{Estimator, GatedLayer, L0Linear, L2, Lambda, LayerConfig, Penalty, l0_linear};
+use l0::{Estimator, GatedLayer, L0Linear, LayerConfig, Penalty, l0_linear};
 use l0_rng::{Purpose, Stream};
 
 struct Model {
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     let vb = VarBuilder::from_varmap(&varmap, DType::F32, &Device::Cpu);
     let fc1 = l0_linear(20, 32, LayerConfig::default(), vb.pp("fc1"))?; // was: linear(20, 32, vb.pp("fc1"))?
     let model = Model { fc1, fc2: linear(32, 2, vb.pp("fc2"))? };
-    let penalty = Penalty::new(Lambda::Density(0.3), 0.0, L2::Attached, 1, model.fc1.gated_weights())?;
+    let penalty = Penalty::density(0.3)?;
 
     // Candle's default decays all variables by 0.01: log alpha too, and 0 stands for a gate that is mostly open.
     let adam = ParamsAdamW { lr: 0.01, weight_decay: 0.0, ..ParamsAdamW::default() };

@@ -2,8 +2,8 @@ use candle_core::{DType, Device};
 use candle_nn::{Module, Optimizer, VarMap};
 
 use super::*;
-use crate::testing::{close, gradient, message, normal, row, uniform};
-use crate::{Estimator, HardConcrete, Lambda, Penalty, penalty};
+use crate::testing::{close, gradient, message, normal, row, scalar, uniform};
+use crate::{Estimator, HardConcrete, Penalty};
 
 const WEIGHT: [usize; 4] = [4, 2, 3, 3];
 const XS: [usize; 4] = [5, 2, 7, 6];
@@ -149,8 +149,8 @@ fn a_map_is_charged_for_its_bias() {
     // 4 maps of 2 * 9 weights and a bias at a price of 1: the sum of P(z != 0) times 19; per weight, of 72 gates alone.
     let charge = |granularity| {
         let layer = layer(granularity, Geometry::default());
-        let price = Penalty::new(Lambda::PerWeight(1.0), 0.0, Default::default(), 1, 1).unwrap();
-        let found = penalty::scalar(&layer.penalty(&price).unwrap()).unwrap();
+        let price = Penalty::per_weight(1.0, 1).unwrap();
+        let found = scalar(&layer.penalty(&price).unwrap());
         found / layer.gate().expected_open().unwrap()
     };
     close("|g|", &[charge(Granularity::Unit), charge(Granularity::Weight)], &[19.0, 1.0], 1e-6);
@@ -162,7 +162,7 @@ fn a_map_is_charged_for_its_bias() {
 fn decay_reaches_a_bias_with_or_without_a_gate() {
     for granularity in GRANULARITIES {
         let [weight, bias, log_alpha] = tensors(granularity);
-        let decay = Penalty::new(Lambda::PerWeight(0.0), 1.0, Default::default(), 1, 1).unwrap();
+        let decay = Penalty::per_weight(0.0, 1).unwrap().with_weight_decay(1.0).unwrap();
         let found = gradient(&bias, |bias| {
             let layer = layer_of(granularity, Geometry::default(), [&weight, bias, &log_alpha]);
             layer.penalty(&decay).unwrap()
@@ -191,7 +191,7 @@ fn a_store_gets_names_and_a_step_lowers_the_objective() {
     let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
     let layer = l0_conv2d(2, 4, 3, Geometry::default(), LayerConfig::default(), vb.pp("conv1")).unwrap();
     let (xs, noise) = (normal(&XS, "xs"), uniform(&[4], "noise"));
-    let price = Penalty::new(Lambda::PerWeight(0.01), 1e-3, Default::default(), 1, 1).unwrap();
+    let price = Penalty::per_weight(0.01, 1).unwrap().with_weight_decay(1e-3).unwrap();
     let objective = || {
         let ys = layer.forward_with_noise(&xs, &noise).unwrap();
         let target = normal(ys.dims(), "target");
@@ -200,7 +200,7 @@ fn a_store_gets_names_and_a_step_lowers_the_objective() {
     let before = objective();
     let mut sgd = candle_nn::SGD::new(map.all_vars(), 1e-2).unwrap();
     sgd.backward_step(&before).unwrap();
-    assert!(penalty::scalar(&objective()).unwrap() < penalty::scalar(&before).unwrap());
+    assert!(scalar(&objective()) < scalar(&before));
     assert!(
         ["conv1.weight", "conv1.bias", "conv1.log_alpha"].iter().all(|&name| map
             .data()
