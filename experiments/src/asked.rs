@@ -120,13 +120,13 @@ pub fn of_run(run: &Run) -> Option<Verdict> {
     verdict(&run.header.config, &Left::of_run(run)?)
 }
 
-/// All runs below a folder, their settings in the present layout, with a remark on those that missed what they were asked for.
+/// All runs below a folder, with settings that can be compared, and a remark on those that missed what they were asked for.
 ///
 /// # Errors
 /// As [`Collection::read`].
 pub fn collection(root: &Path) -> Result<Collection> {
     let mut collection = Collection::read(root)?;
-    collection.runs.iter_mut().for_each(|run| run.header.config = old::upgraded(&run.header.config));
+    old::align(collection.runs.iter_mut().map(|run| &mut run.header.config).collect());
     let finished = collection.runs.iter().filter(|run| run.header.status == Status::Finished);
     let missed = finished.filter_map(|run| Some((run, of_run(run).filter(|verdict| verdict.missed.is_some())?)));
     let remarks: BTreeMap<PathBuf, String> = missed.map(|(run, said)| (run.path.clone(), said.to_string())).collect();

@@ -26,6 +26,13 @@ pub fn upgraded(config: &Value) -> Value {
     }
 }
 
+/// Brings settings of several runs to one layout. Where all are old they stay, so that a report on them stays what it was.
+pub(crate) fn align(configs: Vec<&mut Value>) {
+    if configs.iter().any(|config| config.get("architecture").is_some()) {
+        configs.into_iter().for_each(|config| *config = upgraded(config));
+    }
+}
+
 fn upgrade(settings: &mut Value) -> Option<()> {
     let settings = settings.as_object_mut()?;
     let Some(Value::Object(mut model)) = settings.remove("model") else { return None };
@@ -112,6 +119,18 @@ mod tests {
         let constraint = json!({ "quantity": "weights", "restart": true });
         assert_eq!(held["objective"], json!({ "weight_decay": 5e-4, "l2": "detached", "constraint": constraint }));
         assert_eq!(held["training"], json!({ "epochs": 3 }));
+    }
+
+    #[test]
+    fn an_old_run_beside_a_present_one_of_the_same_recipe_has_the_same_settings() {
+        let now = recipes::named("mlp-l0").unwrap().config();
+        let gating = json!({ "kind": "l0", "lambdas": [{ "per-weight": 0.1 }] });
+        let model = json!({ "architecture": "mlp", "sizes": now["architecture"]["sizes"], "gating": gating });
+        let before = json!({ "data": "mnist", "model": model, "training": now["training"] });
+        let (mut alone, mut beside, mut present) = (before.clone(), before.clone(), now.clone());
+        align(vec![&mut alone]);
+        align(vec![&mut beside, &mut present]);
+        assert_eq!((alone, &beside, &present), (before, &now, &now));
     }
 
     #[test]
