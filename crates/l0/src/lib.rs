@@ -17,14 +17,15 @@
 //!
 //! They are put to use in two ways. A [`GatedNet`] is a network described once by `l0-net` with gates on its spaces of
 //! units; it knows its cost and can be compacted. A model written by hand against Candle replaces a layer by
-//! [`L0Linear`] or [`L0Conv2d`], as `examples/gate_your_model.rs` shows, and adds [`GatedLayer::penalty`] to its loss.
+//! [`L0Linear`] or [`L0Conv2d`], as `examples/gate_your_model.rs` shows, and adds [`GatedLayer::penalty`] to its loss;
+//! what is left of it at the end is made small by [`shrink`]. [`prelude`] brings the names that either way needs.
 //!
 //! One draw of the gates serves a whole batch by default. The gradients vary more than with a draw per example, but a
 //! closed group then contributes nothing to any example, forward or backward, and is not computed: the same numbers in
 //! less time.
 //!
 //! Nothing here reads files, keeps global randomness, or knows of data sets and optimisers. After each step of an
-//! optimiser call [`Gate::clamp_`], as the paper's initialisation and range of `log_alpha` go together.
+//! optimiser call [`clamp_gates`] (a network: [`GatedNet::clamp_`]), as the paper's initialisation and range of `log_alpha` go together.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -53,7 +54,7 @@ pub mod conv;
 pub mod error;
 pub mod estimator;
 pub mod gate;
-pub mod gated;
+mod gated;
 pub mod hard_concrete;
 mod init;
 pub mod layer;
@@ -63,12 +64,15 @@ pub mod network;
 pub mod objective;
 pub mod penalty;
 pub mod placement;
+pub mod prelude;
+pub mod shrink;
 mod targets;
 #[cfg(test)]
 mod testing;
+mod vars;
 
 pub use constraint::{Constraint, Quantity, Targets};
-pub use conv::{Geometry, L0Conv2d, l0_conv2d};
+pub use conv::{L0Conv2d, l0_conv2d};
 pub use error::{Error, Result};
 pub use estimator::Estimator;
 pub use gate::{Gate, GateConfig, gate};
@@ -81,6 +85,7 @@ pub use network::{GatedNet, Gates, Pruned};
 pub use objective::{Objective, Pressure};
 pub use penalty::{L2, Lambda, Penalty};
 pub use placement::{Placement, Side};
+pub use vars::{Vars, clamp_gates};
 
 // The examples of the README are tests.
 #[cfg(doctest)]

@@ -89,7 +89,8 @@ fn a_branch_gated_in_a_description_computes_what_a_hand_written_one_does() {
     use candle_nn::{Conv2dConfig, VarBuilder, VarMap, conv2d, linear};
     let varmap = VarMap::new();
     let vb = VarBuilder::from_varmap(&varmap, DType::F32, &Device::Cpu);
-    let conv1 = l0::l0_conv2d(1, 3, 1, l0::Geometry::default(), l0::LayerConfig::default(), vb.pp("conv1")).unwrap();
+    let conv1 =
+        l0::l0_conv2d(1, 3, 1, candle_nn::Conv2dConfig::default(), l0::LayerConfig::default(), vb.pp("conv1")).unwrap();
     let short = conv2d(1, 3, 1, Conv2dConfig::default(), vb.pp("short")).unwrap();
     let fc = linear(48, 2, vb.pp("fc")).unwrap();
     varmap.data().lock().unwrap()["conv1.log_alpha"]
