@@ -133,6 +133,21 @@ mod tests {
         assert_eq!((alone, &beside, &present), (before, &now, &now));
     }
 
+    /// The committed runs are of the old layout, each with a seed of its own.
+    #[test]
+    fn every_committed_run_is_read_and_those_on_mnist_have_the_settings_of_their_recipes() {
+        let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results");
+        let runs = l0_record::Collection::read(&results).unwrap().runs;
+        assert!(runs.len() > 60, "{} runs", runs.len());
+        for header in runs.into_iter().map(|run| run.header) {
+            let recipe = crate::config::of_run(&header).unwrap();
+            assert_eq!(upgraded(&header.config), recipe.config(), "{}", header.recipe);
+            if header.config["data"] == "mnist" {
+                assert_eq!(recipe.config(), recipes::named(&header.recipe).unwrap().config(), "{}", header.recipe);
+            }
+        }
+    }
+
     #[test]
     fn whatever_else_a_header_says_stays() {
         for config in
