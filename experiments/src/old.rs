@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use l0_record::{RunHeader, read_run};
+use l0_record::{Error, RunHeader, read_run};
 use serde_json::{Map, Value, json};
 
 /// What to change in a recipe of such a version.
@@ -82,7 +82,13 @@ pub(crate) fn as_begun(path: &Path, header: RunHeader) -> Result<RunHeader> {
     if config == found.config {
         return Ok(header);
     }
-    RunHeader { config, ..found.clone() }.check_config(path, &header.config)?;
+    let same = RunHeader { config, ..found.clone() }.check_config(path, &header.config);
+    same.map_err(|error| match error {
+        Error::Differs { path, field, stored, asked } => {
+            Error::Differs { path, field: format!("config.{field}"), stored, asked } // as of a run that is not old
+        }
+        error => error,
+    })?;
     Ok(RunHeader { config: found.config, ..header })
 }
 
