@@ -331,7 +331,7 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
 
     // ---- a run that another process is at is left to it, and the others are made
     let other = recipes::mnist().into_iter().find(|row| row.name == "mlp-l0").unwrap();
-    let other = other.held_to(Targets::Model(0.3), Quantity::Params).with_epochs(2);
+    let other = other.held_to(Targets::Model(0.3), Quantity::Weights).with_epochs(2);
     let path = Path::new(out).join("mlp-con-0.3/seed-1");
     let finished = read_run(Path::new(out).join("mlp-con-0.6/seed-1")).unwrap().header;
     let header = RunHeader { data: finished.data, ..RunHeader::new(&other.name, 1, other.config()) };

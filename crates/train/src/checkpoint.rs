@@ -10,28 +10,35 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use l0::Multipliers;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Progress, Result, Trainer};
 
-/// Version of the format. In version 1 the digest was of the tensors alone, and there was no seed.
-const FORMAT: u32 = 2;
+/// Version of the format. In version 2 each multiplier came with the whole of its constraint, in an entry of its own.
+const FORMAT: u32 = 3;
 
 /// How many checkpoints are kept.
 const KEPT: usize = 2;
 
-/// What a checkpoint holds beside tensors and multipliers.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+/// What a checkpoint holds beside tensors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
     format: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
+    seed: u64,
     #[serde(flatten)]
     progress: Progress,
     optimiser_steps: u64,
     average_steps: u64,
+    multipliers: Option<Multipliers>,
+}
+
+/// The part of every format that says which one it is.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
 }
 
 /// The checkpoints of one run.
@@ -54,19 +61,19 @@ impl Checkpoints {
         let Progress { epoch, step, .. } = trainer.progress;
         let state = State {
             format: FORMAT,
-            seed: Some(trainer.seed),
+            seed: trainer.seed,
             progress: trainer.progress,
             optimiser_steps: trainer.optimiser.steps(),
             average_steps: trainer.average.steps(),
+            multipliers: trainer.multipliers.clone(),
         };
         fs::create_dir_all(&self.folder).map_err(io("create the folder", &self.folder))?;
         let path = self.folder.join(format!("epoch-{epoch:05}-step-{step:07}.safetensors"));
         let tensors = bytes(trainer)?;
         let state = serde_json::to_string(&state).map_err(|error| problem(&path, error))?;
-        let constraints = serde_json::to_string(&trainer.constraints).map_err(|error| problem(&path, error))?;
         let parts = tensors.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice()));
-        let sha256 = digest(parts.chain(entries(&state, &constraints)));
-        let metadata = [("state", state), ("constraints", constraints), ("sha256", sha256)];
+        let sha256 = digest(parts.chain([("state", state.as_bytes())]));
+        let metadata = [("state", state), ("sha256", sha256)];
         let metadata = HashMap::from(metadata.map(|(key, value)| (key.to_string(), value)));
         let views = tensors.iter().map(|(name, shape, bytes)| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
@@ -105,8 +112,8 @@ impl Checkpoints {
     /// that says where the run goes on instead: under its own name it would count as newer than all that are to come.
     ///
     /// # Errors
-    /// If the folder or a file cannot be read, or not be renamed. Damaged checkpoints are no error; without any the trainer
-    /// stays as it is.
+    /// If the folder or a file cannot be read, or not be renamed, or a checkpoint is of another version, which is left as it
+    /// is. Damaged checkpoints are no error; without any the trainer stays as it is.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {
@@ -160,11 +167,6 @@ fn bytes(trainer: &Trainer) -> Result<Vec<Named>> {
     Ok(all)
 }
 
-/// The metadata that the digest covers.
-fn entries<'a>(state: &'a str, constraints: &'a str) -> [(&'static str, &'a [u8]); 2] {
-    [("state", state.as_bytes()), ("constraints", constraints.as_bytes())]
-}
-
 fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut sha = Sha256::new();
     for (name, bytes) in parts {
@@ -204,13 +206,13 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     let (_, header) = SafeTensors::read_metadata(file).map_err(|error| problem(path, error))?;
     let metadata = header.metadata().clone().unwrap_or_default();
     let entry = |key: &str| metadata.get(key).ok_or_else(|| problem(path, format!("its metadata has no {key:?}")));
-    let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
-    let constraints = serde_json::from_str(entry("constraints")?).map_err(|error| problem(path, error))?;
-    if !(1..=FORMAT).contains(&state.format) {
-        return Err(problem(path, format!("its format is {}, expected {FORMAT}", state.format)));
+    let Version { format } = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
+    if format != FORMAT {
+        return Err(Error::OtherFormat { path: path.into(), found: format, expected: FORMAT });
     }
-    if let Some(seed) = state.seed.filter(|&seed| seed != trainer.seed) {
-        return Err(problem(path, format!("it is of seed {seed}, expected {}", trainer.seed)));
+    let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
+    if state.seed != trainer.seed {
+        return Err(problem(path, format!("it is of seed {}, expected {}", state.seed, trainer.seed)));
     }
     check_place(path, &state.progress, trainer.steps)?;
     let mut names: Vec<&str> = tensors.names();
@@ -219,14 +221,14 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     for name in names {
         views.push((name, tensors.tensor(name).map_err(|error| problem(path, error))?));
     }
-    let covered = entries(entry("state")?, entry("constraints")?).into_iter().filter(|_| state.format > 1);
+    let covered = [("state", entry("state")?.as_bytes())];
     let found = digest(views.iter().map(|(name, view)| (*name, view.data())).chain(covered));
     if entry("sha256")? != &found {
         return Err(problem(path, format!("its contents have digest {found}, expected {}", entry("sha256")?)));
     }
     let values: HashMap<&str, &TensorView> = views.iter().map(|(name, view)| (*name, view)).collect();
     restore(path, &values, trainer)?;
-    trainer.constraints = constraints;
+    trainer.multipliers = state.multipliers;
     trainer.optimiser.set_steps(state.optimiser_steps);
     trainer.average.set_steps(state.average_steps);
     trainer.progress = state.progress;

@@ -98,6 +98,20 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A checkpoint of another version of this crate.
+    #[error(
+        "{path} has format {found}, this program reads {expected}: finish the run with the version that began it, or move its \
+         folder away to train it anew",
+        path = path.display()
+    )]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format of this version.
+        expected: u32,
+    },
     /// The images do not fit the network.
     #[error("the network reads images of {expected:?}, {data} has {found:?}")]
     Images {
