@@ -229,9 +229,10 @@ fn constraints(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)>
     };
     let mut violations = Named::default();
     for ((name, density), constraint) in names.iter().zip(&densities).zip(constraints.each()) {
-        violations.push(name, f64::from(density.to_scalar::<f32>()?) - constraint.target());
+        violations.insert(name.clone(), f64::from(density.to_scalar::<f32>()?) - constraint.target());
     }
-    let multipliers = names.iter().zip(constraints.each()).map(|(name, constraint)| (name, constraint.multiplier()));
+    let multipliers =
+        names.iter().zip(constraints.each()).map(|(name, constraint)| (name.clone(), constraint.multiplier()));
     Ok((multipliers.collect(), violations))
 }
 

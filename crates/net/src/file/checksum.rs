@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sha2::{Digest, Sha256};
+use l0_files::Sha256;
 
 use crate::Net;
 
@@ -43,5 +43,5 @@ pub(super) fn digest(entries: &BTreeMap<String, String>, tensors: &[Stored]) -> 
         add(format!("{shape:?}").as_bytes());
         add(bytes);
     }
-    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    sum.hex()
 }
