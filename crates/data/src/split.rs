@@ -193,7 +193,7 @@ impl Dataset {
         for split in [&self.train, &self.test] {
             let (c, h, w) = split.shape;
             for number in [split.len(), c, h, w, split.classes] {
-                hash.update((number as u64).to_le_bytes());
+                hash.update(&(number as u64).to_le_bytes());
             }
             hash.update(&split.images);
             let labels: Vec<u8> = split.labels.iter().flat_map(|l| l.to_le_bytes()).collect();

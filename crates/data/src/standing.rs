@@ -52,7 +52,7 @@ fn compare(repo: &Repo, parts: [&Split; 2]) -> Standing {
     let each = Part::BOTH.into_iter().zip(parts).zip(&contents);
     let how: Vec<String> = each.filter_map(|((part, split), found)| difference(repo, part, split, found)).collect();
     match (how.is_empty(), repo.contents) {
-        (false, _) => Standing::Other { how: how.join(", "), contents: sha256(contents.concat()) },
+        (false, _) => Standing::Other { how: how.join(", "), contents: sha256(contents.concat().as_bytes()) },
         (true, Some(_)) => Standing::Itself,
         (true, None) => Standing::Unchecked,
     }
@@ -79,7 +79,7 @@ fn contents(split: &Split) -> String {
 /// Four words, the lowest first.
 fn of_image(pixels: &[u8], label: u32) -> [u64; 4] {
     let mut hash = Sha256::new();
-    hash.update(label.to_le_bytes());
+    hash.update(&label.to_le_bytes());
     hash.update(pixels);
     let mut words = [0; 4];
     for (word, bytes) in words.iter_mut().zip(hash.bytes().chunks_exact(8)) {

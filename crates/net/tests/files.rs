@@ -178,7 +178,7 @@ fn checkpoints_with_gates_in_another_order_are_still_read() -> Any {
 fn digest_as_it_lies(header: &Value, data: &[u8]) -> String {
     let mut sum = Sha256::new();
     let mut add = |bytes: &[u8]| {
-        sum.update((bytes.len() as u64).to_le_bytes());
+        sum.update(&(bytes.len() as u64).to_le_bytes());
         sum.update(bytes);
     };
     let metadata = header["__metadata__"].as_object().unwrap();
@@ -315,7 +315,7 @@ fn values_of_another_type_are_not_written() -> Any {
 /// What one would take for the contents of a file: everything that its digest covers.
 fn contents(bytes: &[u8]) -> Option<String> {
     let (model, card) = Model::from_bytes(bytes, &Device::Cpu).ok()?;
-    Some(sha256(model.to_bytes(&card).ok()?))
+    Some(sha256(&model.to_bytes(&card).ok()?))
 }
 
 proptest! {

@@ -31,7 +31,7 @@ pub(super) fn sort(tensors: &mut [Stored], net: &Net) {
 pub(super) fn digest(entries: &BTreeMap<String, String>, tensors: &[Stored]) -> String {
     let mut sum = Sha256::new();
     let mut add = |bytes: &[u8]| {
-        sum.update((bytes.len() as u64).to_le_bytes());
+        sum.update(&(bytes.len() as u64).to_le_bytes());
         sum.update(bytes);
     };
     for (key, value) in entries {
