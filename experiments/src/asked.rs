@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use l0::{Constraint, Estimator, GatedNet, Lambda, Objective, Pressure, Quantity, Targets};
 use l0_net::Weights;
-use l0_record::{Collection, Run, Status};
+use l0_record::{Run, Status};
+use l0_report::Collection;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -68,8 +69,7 @@ impl Left {
         let pruned = network.pruned(weights, estimator)?;
         let (left, all) = (&pruned.cost, network.net().cost());
         let gates = pruned.open.iter().zip(network.gated_units());
-        let gates =
-            gates.map(|((layer, open), all)| Open { layer: layer.clone(), open: *open as u64, all: all as u64 });
+        let gates = gates.map(|((layer, open), all)| Open { layer: layer.into(), open: *open as u64, all: all as u64 });
         Ok(Self {
             weights: left.weights() as f64 / all.weights() as f64,
             macs: left.macs() as f64 / all.macs() as f64,

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn every_committed_run_is_read_and_those_on_mnist_have_the_settings_of_their_recipes() {
         let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results");
-        let runs = l0_record::Collection::read(&results).unwrap().runs;
+        let runs = l0_report::Collection::read(&results).unwrap().runs;
         assert!(runs.len() > 60, "{} runs", runs.len());
         for header in runs.into_iter().map(|run| run.header) {
             let recipe = crate::config::of_run(&header).unwrap();

@@ -164,7 +164,8 @@ pub fn line(run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use l0_data::Digits;
-    use l0_record::{Collection, Outcome, Report};
+    use l0_record::Outcome;
+    use l0_report::{Collection, Report};
 
     use super::*;
     use crate::{published, recipes};

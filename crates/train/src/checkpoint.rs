@@ -6,14 +6,14 @@
 //! damaged one, which is set aside, so that it neither stands for a good one nor is lost.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use l0::Multipliers;
+use l0_files::{At, Existing, Sha256};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{Error, Progress, Result, Trainer};
 
@@ -67,7 +67,7 @@ impl Checkpoints {
             average_steps: trainer.average.steps(),
             multipliers: trainer.multipliers.clone(),
         };
-        fs::create_dir_all(&self.folder).map_err(io("create the folder", &self.folder))?;
+        fs::create_dir_all(&self.folder).at("create the folder", &self.folder)?;
         let path = self.folder.join(format!("epoch-{epoch:05}-step-{step:07}.safetensors"));
         let tensors = bytes(trainer)?;
         let state = serde_json::to_string(&state).map_err(|error| problem(&path, error))?;
@@ -81,31 +81,28 @@ impl Checkpoints {
         let views: Vec<(&str, TensorView)> =
             views.collect::<std::result::Result<_, _>>().map_err(|error| problem(&path, error))?;
         let file = safetensors::serialize(views, Some(metadata)).map_err(|error| problem(&path, error))?;
-        write(&path, &file).map_err(io("write", &path))?;
+        l0_files::write(&path, &file, Existing::Replace)?;
         self.prune()?;
         Ok(path)
     }
 
     fn prune(&self) -> Result<()> {
-        let unfinished = self.files("tmp")?; // of a process that was killed: this one has none
-        let old = self.newest_first()?.into_iter().skip(KEPT);
-        old.chain(unfinished).try_for_each(|path| fs::remove_file(&path).map_err(io("remove", &path)))
+        for old in self.newest_first()?.into_iter().skip(KEPT) {
+            fs::remove_file(&old).at("remove", &old)?;
+        }
+        Ok(l0_files::remove_unfinished(&self.folder)?) // of a process that was killed: this one has none
     }
 
     fn newest_first(&self) -> Result<Vec<PathBuf>> {
-        let mut paths = self.files("safetensors")?;
-        paths.sort_by_cached_key(|path| std::cmp::Reverse(position(path)));
-        Ok(paths)
-    }
-
-    fn files(&self, extension: &str) -> Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(io("list the folder", &self.folder)(error)),
+            entries => entries.at("list the folder", &self.folder)?,
         };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        Ok(paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect())
+        let mut paths: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|found| found == "safetensors")).collect();
+        paths.sort_by_cached_key(|path| std::cmp::Reverse(position(path)));
+        Ok(paths)
     }
 
     /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is set aside as `.damaged`, with a warning
@@ -118,7 +115,7 @@ impl Checkpoints {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {
             let before = paths.get(i + 1).map_or("the start".into(), |path| path.display().to_string());
-            let file = fs::read(path).map_err(io("read", path))?;
+            let file = fs::read(path).at("read", path)?;
             match decode(path, &file, trainer) {
                 Ok(()) => {
                     let Progress { epoch, step, .. } = trainer.progress;
@@ -126,7 +123,7 @@ impl Checkpoints {
                     return Ok(());
                 }
                 Err(error @ Error::Checkpoint { .. }) => {
-                    fs::rename(path, path.with_extension("damaged")).map_err(io("set aside", path))?;
+                    fs::rename(path, path.with_extension("damaged")).at("set aside", path)?;
                     tracing::warn!("{error}; falling back to {before}");
                 }
                 Err(error) => return Err(error),
@@ -141,25 +138,17 @@ impl Checkpoints {
     /// If the folder cannot be removed.
     pub fn clear(&self) -> Result<()> {
         match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &self.folder)(error)),
-            _ => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            done => Ok(done.at("remove", &self.folder)?),
         }
     }
-}
-
-/// Every tensor of a trainer with a name of its own: all that is saved, and all that must be finite.
-pub(crate) fn named(trainer: &Trainer) -> Vec<(String, Tensor)> {
-    let params = trainer.params.iter().map(|p| (format!("param.{}", p.name), p.var.as_detached_tensor()));
-    let averages = trainer.average.weights().iter().map(|(name, t)| (format!("average.{name}"), t.clone()));
-    let moments = trainer.optimiser.named().map(|(name, t)| (name, t.clone()));
-    params.chain(averages).chain(moments).collect()
 }
 
 type Named = (String, Vec<usize>, Vec<u8>);
 
 fn bytes(trainer: &Trainer) -> Result<Vec<Named>> {
     let mut all = Vec::new();
-    for (name, tensor) in named(trainer) {
+    for (name, tensor) in trainer.named() {
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         all.push((name, tensor.dims().to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect()));
     }
@@ -173,7 +162,7 @@ fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
         sha.update(name.as_bytes());
         sha.update(bytes);
     }
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha.hex()
 }
 
 /// Epoch and step in the name of a checkpoint; as text, 100000 would come before 99999.
@@ -181,24 +170,6 @@ fn position(path: &Path) -> Option<(u64, u64)> {
     let mut parts = path.file_stem()?.to_str()?.split('-');
     let mut number = || parts.nth(1)?.parse().ok();
     Some((number()?, number()?))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let durably = || {
-        let mut file = File::create(&temporary)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
-    };
-    if let Err(error) = durably() {
-        let _ = fs::remove_file(&temporary); // a full disk wants its room back
-        return Err(error);
-    }
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
@@ -248,7 +219,7 @@ fn check_place(path: &Path, &Progress { epoch, step, steps, .. }: &Progress, in_
 /// Copies every tensor into the trainer, after all of them were found to fit.
 fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) -> Result<()> {
     let mut pairs = Vec::new();
-    for (name, tensor) in named(trainer) {
+    for (name, tensor) in trainer.named() {
         let view = values.get(name.as_str()).ok_or_else(|| problem(path, format!("it lacks {name:?}")))?;
         if view.shape() != tensor.dims() || view.dtype() != Dtype::F32 {
             let found = format!("{:?} {:?}", view.dtype(), view.shape());
@@ -261,11 +232,6 @@ fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) 
         tensor.slice_set(&value, 0, 0)?;
     }
     Ok(())
-}
-
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_path_buf();
-    move |cause| Error::Io { action, path, cause }
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Error {

@@ -81,15 +81,8 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The system refused to read or write.
-    #[error("cannot {action} {path}: {cause}", path = path.display())]
-    Io {
-        /// What was tried, as "read" or "create the folder".
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// What the system answered.
-        cause: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] l0_files::Error),
     /// A checkpoint that cannot be used.
     #[error("{path}: {problem}", path = path.display())]
     Checkpoint {

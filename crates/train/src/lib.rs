@@ -27,6 +27,6 @@ pub use error::{Error, Number, Result};
 pub use evaluate::{Evaluation, evaluate};
 pub use gated::{DATA_CAVEAT, DATASET, GATED, card};
 pub use precision::Precision;
-pub use progress::{Progress, Sums};
+pub use progress::{Progress, StepResult, Sums};
 pub use run::{Finished, Job, Watch, run};
-pub use trainer::{StepResult, Trainer};
+pub use trainer::Trainer;

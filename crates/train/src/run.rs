@@ -235,9 +235,9 @@ fn constraint(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)> 
     };
     let mut violations = Named::default();
     for ((name, density), multiplier) in names.iter().zip(&densities).zip(multipliers.each()) {
-        violations.push(name, f64::from(density.to_scalar::<f32>()?) - multiplier.target());
+        violations.insert(name.clone(), f64::from(density.to_scalar::<f32>()?) - multiplier.target());
     }
-    let multipliers = names.iter().zip(multipliers.each()).map(|(name, multiplier)| (name, multiplier.value()));
+    let multipliers = names.iter().cloned().zip(multipliers.each().iter().map(|multiplier| multiplier.value()));
     Ok((multipliers.collect(), violations))
 }
 

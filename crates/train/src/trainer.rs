@@ -11,22 +11,7 @@ use l0_rng::{Purpose, Stream};
 use crate::config::wrong;
 use crate::evaluate::wrong_ones;
 use crate::optimiser::OptimiserState;
-use crate::{Average, Error, Number, Progress, Result, Training};
-
-/// What one step came to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepResult {
-    /// Mean cross-entropy of the batch.
-    pub loss: f64,
-    /// The penalty.
-    pub penalty: f64,
-    /// Examples classified wrongly.
-    pub wrong: u64,
-    /// Examples seen.
-    pub seen: u64,
-    /// How long it took.
-    pub seconds: f64,
-}
+use crate::{Average, Error, Number, Progress, Result, StepResult, Training};
 
 /// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and the
 /// epoch in which gates are frozen follow from the steps that were made.
@@ -131,13 +116,21 @@ impl<'a> Trainer<'a> {
         gates.into_iter().try_for_each(|gate| Ok(gate.var.set(&averages.get(&gate.name)?.copy()?)?))
     }
 
+    /// Every tensor with a name of its own: all that is saved, and all that must be finite.
+    pub(crate) fn named(&self) -> Vec<(String, Tensor)> {
+        let params = self.params.iter().map(|p| (format!("param.{}", p.name), p.var.as_detached_tensor()));
+        let averages = self.average.weights().iter().map(|(name, t)| (format!("average.{name}"), t.clone()));
+        let moments = self.optimiser.named().map(|(name, t)| (name, t.clone()));
+        params.chain(averages).chain(moments).collect()
+    }
+
     /// Checks that every value, average and moment is a number: what is not would spoil the checkpoint that takes the place
     /// of a good one.
     ///
     /// # Errors
     /// The first that is not, with its name.
     pub fn check_finite(&self) -> Result<()> {
-        for (name, tensor) in crate::checkpoint::named(self) {
+        for (name, tensor) in self.named() {
             if let Some(value) = not_finite(&tensor)? {
                 return Err(self.no_number(name, value));
             }

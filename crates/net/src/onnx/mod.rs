@@ -5,12 +5,12 @@
 //! batch is a dimension without a number.
 
 mod graph;
-mod protobuf;
 
 use std::collections::BTreeMap;
 
+use l0_files::Message;
+
 pub(crate) use self::graph::{Attribute, Graph};
-use self::protobuf::Message;
 use crate::{Error, Net, Result, Weights};
 
 /// Version of the file format: 8 came with opset 15 and is read by every runtime of the last years.
