@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::images::every;
-use super::{max_pool2d, relu};
+use super::pointwise::relu;
+use super::pool::max_pool2d;
 use crate::conv::geometry::Geometry;
 use crate::settings::{ConvSettings, Epilogue, TransposedSettings};
 

@@ -111,7 +111,7 @@ fn a_gradient_goes_to_the_first_of_equals_and_not_a_number_is_seen() {
     assert_eq!(nan(global_max_pool(&holed)), [true]);
 }
 
-/// What PyTorch 2.7's `max_pool2d` gives, by `(h, size, stride, padding, ceil)`.
+/// What PyTorch's `max_pool2d` gives (2.15), by `(h, size, stride, padding, ceil)`.
 #[test]
 fn how_many_windows_there_are() {
     let rows = |h: usize, size: usize, stride: usize, padding: usize, ceil: bool| {
