@@ -6,6 +6,7 @@
 
 mod graph;
 mod protobuf;
+mod read;
 
 use std::collections::BTreeMap;
 
