@@ -2,7 +2,7 @@
 
 use super::constant::Constant;
 use super::draft::{Chain, Content, Moved, Outcome, ValueId};
-use super::mirror::{Activation, Layer};
+use super::mirror::{Activation, PRelu, Softmax};
 use super::operator::Operator;
 use super::wire::Reason;
 
@@ -17,19 +17,19 @@ pub(super) fn activation(op: &Operator<'_>) -> Result<Outcome, Reason> {
         "Elu" => Activation::Elu { alpha: op.float("alpha")?.unwrap_or(1.0) },
         _ => gelu(op)?,
     };
-    by_number(op, op.any_value(0)?, Layer::Activation(function))
+    by_number(op, op.any_value(0)?, function)
 }
 
 /// A layer that works number by number, on numbers in any arrangement.
-fn by_number(op: &Operator<'_>, id: ValueId, layer: Layer) -> Result<Outcome, Reason> {
+fn by_number(op: &Operator<'_>, id: ValueId, function: Activation) -> Result<Outcome, Reason> {
     if let (Some(reason), dims) = (op.loose(), &op.draft.step(id).dims) {
         return Ok(Outcome::Other(Content::Loose(reason), dims.clone()));
     }
     if let Content::Moved(Moved { of, index, whole: false }) = &op.draft.step(id).content {
-        return Ok(Chain { view: Some(index.clone()), ..Chain::of(vec![*of], layer, Vec::new()) }.into());
+        return Ok(Chain { view: Some(index.clone()), ..Chain::plain(vec![*of], function) }.into());
     }
     op.draft.expect_layer(id)?;
-    Ok(Chain::of(vec![id], layer, Vec::new()).into())
+    Ok(Chain::plain(vec![id], function).into())
 }
 
 fn hard_sigmoid(op: &Operator<'_>) -> Result<Activation, Reason> {
@@ -78,7 +78,7 @@ fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -
     };
     match function {
         Activation::Clip { min, max } if !(min < max) => Err(format!("bounds {min} and {max}")),
-        function => by_number(op, id, Layer::Activation(function)),
+        function => by_number(op, id, function),
     }
 }
 
@@ -94,7 +94,7 @@ pub(super) fn prelu(op: &Operator<'_>) -> Result<Outcome, Reason> {
         _ => false,
     };
     match expected {
-        true => Ok(Chain::of(vec![input], Layer::PRelu, vec![("slope", slope.spread(dims[0])?)]).into()),
+        true => Ok(Chain::of(vec![input], PRelu, vec![("slope", slope.spread(dims[0])?)]).into()),
         false => Err(format!("a slope of shape {:?} for {dims:?}, expected one for each channel", slope.dims())),
     }
 }
@@ -107,7 +107,7 @@ pub(super) fn softmax(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let over_units = axis == 1 || axis == 1 - rank;
     let alone = op.opset >= 13 || dims[1..].iter().all(|&dim| dim == 1);
     match over_units && alone {
-        true => Ok(Chain::of(vec![input], Layer::Softmax, Vec::new()).into()),
+        true => Ok(Chain::plain(vec![input], Softmax).into()),
         false => Err(format!("axis {axis} of {rank} dimensions, expected the channels")),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::constant::Constant;
 use super::draft::{Chain, Content, Moved, Outcome, Values};
-use super::mirror::{Conv2d, ConvTranspose2d, Layer, Linear, Pair};
+use super::mirror::{Conv2d, ConvTranspose2d, Linear, Pair};
 use super::operator::Operator;
 use super::wire::Reason;
 
@@ -70,7 +70,7 @@ pub(super) fn conv2d(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let padding = op.padding((h, w), extent(side, dilation), stride)?;
     let bias = kernel.has_bias(out)?;
     let layer = Conv2d { out, kernel: side, stride, padding, dilation, groups, bias };
-    Ok(Chain::of(vec![input], Layer::Conv2d(layer), kernel.values).into())
+    Ok(Chain::of(vec![input], layer, kernel.values).into())
 }
 
 /// Features that the graph sees as an image of one position: what they are of, how, and how many.
@@ -91,7 +91,7 @@ fn linear_gate(of: usize, index: &Constant, out: usize, kernel: &Kernel) -> Resu
     let mut values = kernel.values.clone();
     values[0].1 = values[0].1.reshaped(vec![out, kernel.dims[1]])?;
     let view = Constant::ints(vec![out, 1, 1], super::shapes::counting(out))?;
-    let chain = Chain::of(vec![of], Layer::Linear(Linear { out, bias }), values);
+    let chain = Chain::of(vec![of], Linear { out, bias }, values);
     Ok(Chain { view: Some(view), ..chain }.into())
 }
 
@@ -115,7 +115,7 @@ pub(super) fn conv_transpose2d(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let padding = op.padding((h, w), extent(kernel.side, dilation), stride)?;
     let bias = kernel.has_bias(out)?;
     let layer = ConvTranspose2d { out, kernel: kernel.side, stride, padding, output_padding, dilation, groups, bias };
-    Ok(Chain::of(vec![input], Layer::ConvTranspose2d(layer), kernel.values).into())
+    Ok(Chain::of(vec![input], layer, kernel.values).into())
 }
 
 /// `alpha A B + beta C`, either matrix transposed.
@@ -163,5 +163,5 @@ fn linear(op: &Operator<'_>, weight: Constant, bias: Option<Constant>) -> Result
     });
     let mut values = vec![("weight", weight)];
     values.extend(bias.transpose()?.map(|bias| ("bias", bias)));
-    Ok(Chain::of(vec![input], Layer::Linear(Linear { out, bias: values.len() > 1 }), values).into())
+    Ok(Chain::of(vec![input], Linear { out, bias: values.len() > 1 }, values).into())
 }

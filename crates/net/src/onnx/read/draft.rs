@@ -81,8 +81,13 @@ pub(crate) enum Outcome {
 }
 
 impl Chain {
-    pub(crate) fn of(inputs: Vec<ValueId>, layer: Layer, values: Values) -> Self {
-        Self { inputs, layers: vec![(layer, values)], view: None }
+    pub(crate) fn of(inputs: Vec<ValueId>, layer: impl Into<Layer>, values: Values) -> Self {
+        Self { inputs, layers: vec![(layer.into(), values)], view: None }
+    }
+
+    /// A layer without parameters.
+    pub(crate) fn plain(inputs: Vec<ValueId>, layer: impl Into<Layer>) -> Self {
+        Self::of(inputs, layer, Vec::new())
     }
 
     /// The value itself.
@@ -90,8 +95,8 @@ impl Chain {
         Self { inputs: vec![value], layers: Vec::new(), view: None }
     }
 
-    pub(crate) fn then(mut self, layer: Layer) -> Self {
-        self.layers.push((layer, Vec::new()));
+    pub(crate) fn then(mut self, layer: impl Into<Layer>) -> Self {
+        self.layers.push((layer.into(), Vec::new()));
         self
     }
 }

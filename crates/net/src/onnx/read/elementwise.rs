@@ -1,9 +1,9 @@
 //! Sums and products: of values, and with constants for each unit or position.
 
 use super::arithmetic::broadcast;
-use super::constant::{Constant, size};
+use super::constant::Constant;
 use super::draft::{Arg, Chain, Content, Moved, Outcome, ValueId};
-use super::mirror::{BatchNorm, Layer};
+use super::mirror::{Add, BatchNorm, Bias, Layer, Mul};
 use super::operator::Operator;
 use super::patterns;
 use super::wire::Reason;
@@ -14,7 +14,7 @@ const EPS: f64 = 1.0 / 131_072.0;
 /// Add, Sub, Mul, Div, Neg and Sum.
 pub(super) fn elementwise(op: &Operator<'_>) -> Result<Outcome, Reason> {
     if let Some((input, function)) = patterns::function(op) {
-        return Ok(Chain::of(vec![input], Layer::Activation(function), Vec::new()).into());
+        return Ok(Chain::plain(vec![input], function).into());
     }
     if let Some(reason) = op.loose() {
         return Ok(Outcome::Other(Content::Loose(reason), spread_over(op)?));
@@ -57,7 +57,7 @@ fn sum(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let inputs = (0..op.args.len()).map(|i| op.layered(i)).collect::<Result<Vec<_>, _>>()?;
     match inputs.iter().find(|(_, dims)| *dims != inputs[0].1) {
         Some((_, other)) => Err(format!("{:?} and {other:?}, expected equal shapes", inputs[0].1)),
-        None => Ok(Chain::of(inputs.into_iter().map(|input| input.0).collect(), Layer::Add, Vec::new()).into()),
+        None => Ok(Chain::plain(inputs.into_iter().map(|input| input.0).collect(), Add).into()),
     }
 }
 
@@ -90,7 +90,7 @@ fn product(op: &Operator<'_>, a: ValueId, b: ValueId) -> Result<Outcome, Reason>
         || (plain[0] && gates(real[0], of_second, real[1]))
         || (plain[1] && gates(real[1], of_first, real[0]));
     match fits {
-        true => Ok(Chain::of(vec![first, second], Layer::Mul, Vec::new()).into()),
+        true => Ok(Chain::plain(vec![first, second], Mul).into()),
         false => Err(format!("{of_first:?} and {of_second:?}, expected equal shapes or one number for each channel")),
     }
 }
@@ -129,30 +129,48 @@ fn viewed(chain: Chain, view: Option<&Constant>) -> Outcome {
 fn shift(op: &Operator<'_>, id: ValueId, by: &Constant) -> Result<Outcome, Reason> {
     let (input, view) = below(op, id)?;
     match constants(op, id, by)? {
-        Constants::PerUnit(by) => match with_bias(op, input, &by) {
+        Constants::PerUnit(by) => match merged(op, input, None, &by) {
             Some(chain) => Ok(viewed(chain, view)),
-            None => Ok(viewed(Chain::of(vec![input], Layer::Bias { per_position: false }, vec![("bias", by)]), view)),
+            None => Ok(viewed(Chain::of(vec![input], Bias { per_position: false }, vec![("bias", by)]), view)),
         },
         Constants::PerPosition(by) if view.is_none() => {
-            Ok(Chain::of(vec![input], Layer::Bias { per_position: true }, vec![("bias", by)]).into())
+            Ok(Chain::of(vec![input], Bias { per_position: true }, vec![("bias", by)]).into())
         }
         Constants::PerPosition(_) => Err("constants for positions of numbers in another arrangement".into()),
     }
 }
 
-/// The layer below with constants as its bias, where it has none and nobody else reads it.
-fn with_bias(op: &Operator<'_>, id: ValueId, by: &Constant) -> Option<Chain> {
+/// The linear map below with its outputs scaled and shifted, where nobody else reads it.
+fn merged(op: &Operator<'_>, id: ValueId, by: Option<&Constant>, shift: &Constant) -> Option<Chain> {
     let step = op.draft.step(id);
     let Content::Layer { layer, inputs, values } = &step.content else { return None };
-    let mut layer = layer.clone();
-    match &mut layer {
-        Layer::Linear(linear) if !linear.bias => linear.bias = true,
-        Layer::Conv2d(conv) if !conv.bias => conv.bias = true,
-        Layer::ConvTranspose2d(conv) if !conv.bias => conv.bias = true,
+    let (mut layer, mut values) = (layer.clone(), values.clone());
+    let bias = match &mut layer {
+        Layer::Linear(linear) => &mut linear.bias,
+        Layer::Conv2d(conv) => &mut conv.bias,
+        Layer::ConvTranspose2d(conv) if by.is_none() => &mut conv.bias,
         _ => return None,
+    };
+    if !std::mem::replace(bias, true) {
+        values.push(("bias", zeros(shift.len()).ok()?));
     }
-    let values = [values.clone(), vec![("bias", by.clone())]].concat();
+    if let Some(by) = by {
+        values = values.iter().map(|(leaf, xs)| Ok((*leaf, by_rows(xs, by, |x, by| x * by)?))).collect::<Result<_, Reason>>().ok()?;
+    }
+    values[1].1 = by_rows(&values[1].1, shift, |x, by| x + by).ok()?;
     (step.readers == 1).then(|| Chain::of(inputs.clone(), layer, values))
+}
+
+fn zeros(n: usize) -> Result<Constant, Reason> {
+    Constant::floats(vec![n], vec![0.0; n], "")
+}
+
+/// Each row of a tensor with a number of its own.
+fn by_rows(xs: &Constant, numbers: &Constant, of: impl Fn(f32, f32) -> f32) -> Result<Constant, Reason> {
+    let (values, numbers) = (xs.as_floats()?, numbers.as_floats()?);
+    let row = (values.len() / numbers.len().max(1)).max(1);
+    let values = values.chunks(row).zip(numbers).flat_map(|(row, &by)| row.iter().map(move |&x| (x, by)));
+    Constant::floats(xs.dims().to_vec(), values.map(|(x, by)| of(x, by)).collect(), xs.name())
 }
 
 fn scale(op: &Operator<'_>, id: ValueId, by: &Constant) -> Result<Outcome, Reason> {
@@ -175,12 +193,14 @@ fn scale_and_shift(op: &Operator<'_>, id: ValueId, by: &Constant, shift: &Consta
     if weight.as_floats()?.iter().all(|&by| by == 1.0) && bias.as_floats()?.iter().all(|&by| by == 0.0) {
         return Ok(Chain::pass(id).into());
     }
-    let n = size(weight.dims())?;
-    let all = |value: f32| Constant::floats(vec![n], vec![value; n], "");
-    let (mean, var) = (all(0.0)?, all((1.0 - EPS) as f32)?);
+    if let Some(chain) = merged(op, input, Some(&weight), &bias) {
+        return Ok(viewed(chain, view));
+    }
+    let mean = zeros(weight.len())?;
+    let var = mapped(&mean, |_| (1.0 - EPS) as f32)?;
     let layer = BatchNorm { eps: EPS, momentum: 0.1, closed: crate::ClosedMaps::Constant };
     let values = vec![("weight", weight), ("bias", bias), ("running_mean", mean), ("running_var", var)];
-    Ok(viewed(Chain::of(vec![input], Layer::BatchNorm(layer), values), view))
+    Ok(viewed(Chain::of(vec![input], layer, values), view))
 }
 
 /// Also as exported for training: what a network computes in evaluation is meant.
@@ -204,7 +224,7 @@ pub(super) fn batch_norm(op: &Operator<'_>) -> Result<Outcome, Reason> {
         momentum: decimal(momentum).clamp(0.0, 1.0),
         closed: crate::ClosedMaps::Constant,
     };
-    Ok(Chain::of(vec![input], Layer::BatchNorm(layer), values).into())
+    Ok(Chain::of(vec![input], layer, values).into())
 }
 
 /// The shortest decimal that is this f32: 0.001 rather than 0.0010000000474974513.

@@ -105,35 +105,75 @@ pub(crate) enum PoolKind {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) enum Mode {
+pub(crate) enum UpsampleMode {
     Nearest,
     Bilinear { align_corners: bool },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) enum Layer {
-    Input { shape: Vec<usize> },
-    Linear(Linear),
-    Conv2d(Conv2d),
-    ConvTranspose2d(ConvTranspose2d),
-    BatchNorm(BatchNorm),
-    Activation(Activation),
-    PRelu,
-    MaxPool2d(MaxPool2d),
-    AvgPool2d(AvgPool2d),
-    GlobalPool { kind: PoolKind, keep: bool },
-    Flatten,
-    Add,
-    Mul,
-    Concat,
-    Take { units: Vec<u32> },
-    Bias { per_position: bool },
-    PadUnits { before: usize, after: usize },
-    Pad { padding: Sides },
-    Stride { start: Pair, step: Pair },
-    Upsample { factor: Pair, mode: Mode },
-    Softmax,
+pub(crate) struct Input {
+    pub(crate) shape: Vec<usize>,
 }
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct PRelu;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct GlobalPool {
+    pub(crate) kind: PoolKind, pub(crate) keep: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Flatten;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Add;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Mul;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Concat;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Take {
+    pub(crate) units: Vec<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Bias {
+    pub(crate) per_position: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct PadUnits {
+    pub(crate) before: usize, pub(crate) after: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Pad {
+    pub(crate) padding: Sides,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Stride {
+    pub(crate) start: Pair, pub(crate) step: Pair,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Upsample {
+    pub(crate) factor: Pair, pub(crate) mode: UpsampleMode,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Softmax;
+
+macro_rules! layers { ($($n:ident),*) => {
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) enum Layer { $($n($n)),* }
+$(impl From<$n> for Layer { fn from(l: $n) -> Self { Self::$n(l) } })*
+} }
+layers!(Input, Linear, Conv2d, ConvTranspose2d, BatchNorm, Activation, PRelu, MaxPool2d, AvgPool2d, GlobalPool, Flatten, Add, Mul, Concat, Take, Bias, PadUnits, Pad, Stride, Upsample, Softmax);
 
 fn side(n: usize, extent: usize, pads: usize, stride: usize, ceil: bool, start: usize) -> Result<usize, Reason> {
     let room = n.saturating_add(pads).checked_sub(extent).ok_or("a window larger than the image")?;
@@ -146,13 +186,23 @@ fn side(n: usize, extent: usize, pads: usize, stride: usize, ceil: bool, start: 
 }
 
 impl Layer {
+    pub(crate) fn kind(&self) -> String {
+        let found = format!("{self:?}");
+        let found = found.trim_start_matches("Activation(");
+        found.split(['(', ' ', '{']).next().unwrap_or_default().trim_end_matches(')').to_lowercase()
+    }
+
+    pub(crate) fn is_affine(&self) -> bool {
+        matches!(self, Self::Linear(_) | Self::Conv2d(_) | Self::ConvTranspose2d(_))
+    }
+
     pub(crate) fn output(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, Reason> {
         let image = || match *inputs[0] {
             [c, h, w] => Ok((c, h, w)),
             _ => Err(format!("an image expected, found {:?}", inputs[0])),
         };
         Ok(match self {
-            Self::Input { shape } => shape.clone(),
+            Self::Input(Input { shape }) => shape.clone(),
             Self::Linear(l) => vec![l.out],
             Self::Conv2d(l) => {
                 let (_, h, w) = image()?;
@@ -186,13 +236,13 @@ impl Layer {
                     side(w, size.w, p.left + p.right, stride.w, *ceil, p.left)?,
                 ]
             }
-            Self::GlobalPool { keep, .. } => {
+            Self::GlobalPool(GlobalPool { keep, .. }) => {
                 let (c, ..) = image()?;
                 if *keep { vec![c, 1, 1] } else { vec![c] }
             }
-            Self::Flatten => vec![inputs[0].iter().product()],
-            Self::Mul if inputs[0].len() < inputs[1].len() || inputs[0].iter().product::<usize>() < inputs[1].iter().product() => inputs[1].to_vec(),
-            Self::Concat => {
+            Self::Flatten(_) => vec![inputs[0].iter().product()],
+            Self::Mul(_) if inputs[0].len() < inputs[1].len() || inputs[0].iter().product::<usize>() < inputs[1].iter().product() => inputs[1].to_vec(),
+            Self::Concat(_) => {
                 let mut dims = inputs[0].to_vec();
                 if inputs.iter().any(|i| i[1..] != dims[1..]) {
                     return Err(format!("puts together {inputs:?}"));
@@ -200,18 +250,18 @@ impl Layer {
                 dims[0] = inputs.iter().map(|i| i[0]).sum();
                 dims
             }
-            Self::Add if inputs.iter().any(|i| *i != inputs[0]) => return Err(format!("adds {inputs:?}")),
-            Self::Take { units } => [&[units.len()], &inputs[0][1..]].concat(),
-            Self::PadUnits { before, after } => [&[inputs[0][0] + before + after], &inputs[0][1..]].concat(),
-            Self::Pad { padding: p } => {
+            Self::Add(_) if inputs.iter().any(|i| *i != inputs[0]) => return Err(format!("adds {inputs:?}")),
+            Self::Take(Take { units }) => [&[units.len()], &inputs[0][1..]].concat(),
+            Self::PadUnits(PadUnits { before, after }) => [&[inputs[0][0] + before + after], &inputs[0][1..]].concat(),
+            Self::Pad(Pad { padding: p }) => {
                 let (c, h, w) = image()?;
                 vec![c, h + p.top + p.bottom, w + p.left + p.right]
             }
-            Self::Stride { start, step } => {
+            Self::Stride(Stride { start, step }) => {
                 let (c, h, w) = image()?;
                 vec![c, (h - start.h).div_ceil(step.h), (w - start.w).div_ceil(step.w)]
             }
-            Self::Upsample { factor, .. } => {
+            Self::Upsample(Upsample { factor, .. }) => {
                 let (c, h, w) = image()?;
                 vec![c, h * factor.h, w * factor.w]
             }

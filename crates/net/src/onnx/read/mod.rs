@@ -40,7 +40,7 @@ use self::constant::{is_float, kind_name};
 use self::draft::{Content, Step};
 use self::external::Folder;
 use self::finish::{Found, finish};
-use self::mirror::Layer;
+use self::mirror::Input;
 pub use self::problem::OnnxProblem;
 use self::proto::{Described, Graph, Model};
 use self::walk::Walk;
@@ -89,7 +89,7 @@ impl OnnxReader {
         let output = output(&graph)?;
         let first = Step {
             dims: shape.clone(),
-            content: Content::Layer { layer: Layer::Input { shape }, inputs: Vec::new(), values: Vec::new() },
+            content: Content::Layer { layer: Input { shape }.into(), inputs: Vec::new(), values: Vec::new() },
             kind: String::new(),
             args: Vec::new(),
             node: input.name.into(),
@@ -183,6 +183,32 @@ fn several<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod look {
     use super::*;
+    #[test]
+    fn mutate() {
+        let Ok(files) = std::env::var("ONNX_FUZZ") else { return };
+        let n: u64 = std::env::var("ONNX_N").unwrap().parse().unwrap();
+        let mut state = 0x9e37_79b9_7f4a_7c15u64 ^ std::env::var("ONNX_SEED").map_or(1, |s| s.parse().unwrap());
+        let mut next = move |n: usize| { state ^= state << 13; state ^= state >> 7; state ^= state << 17; (state >> 11) as usize % n.max(1) };
+        let (mut ok, mut slow) = (0, std::time::Duration::ZERO);
+        let originals: Vec<Vec<u8>> = files.split(':').map(|f| std::fs::read(f).unwrap()).collect();
+        for round in 0..n {
+            for (i, original) in originals.iter().enumerate() {
+                let mut bytes = original.clone();
+                match next(8) {
+                    0 => bytes.truncate(next(bytes.len())),
+                    1 => { let at = next(bytes.len()); let end = (at + next(40)).min(bytes.len()); bytes.drain(at..end); }
+                    2 => { let at = next(bytes.len()); let from = next(bytes.len()); let piece = bytes[from..(from + next(60)).min(bytes.len())].to_vec(); bytes.splice(at..at, piece); }
+                    3 => { let other = &originals[next(originals.len())]; let at = next(bytes.len()); let from = next(other.len()); bytes.splice(at..at, other[from..(from + next(60)).min(other.len())].iter().copied()); }
+                    _ => for _ in 0..1 + next(3) { let at = next(bytes.len()); bytes[at] = match next(4) { 0 => bytes[at] ^ (1 << next(8)), 1 => bytes[at].wrapping_add(1), 2 => [0, 1, 2, 0x7f, 0x80, 0xff][next(6)], _ => next(256) as u8 }; },
+                }
+                let start = std::time::Instant::now();
+                let got = std::panic::catch_unwind(|| OnnxReader::new().layers(&bytes, Folder(None)).map(|f| f.len()));
+                match got { Ok(Ok(_)) => ok += 1, Ok(Err(p)) => { let _ = p.to_string(); }, Err(_) => { std::fs::write(format!("/work/scratch/crash-{round}-{i}.onnx"), &bytes).unwrap(); println!("PANIC file {i}"); } }
+                if start.elapsed() > slow { slow = start.elapsed(); println!("slowest {slow:?} file {i}"); std::fs::write("/work/scratch/slowest.onnx", &bytes).unwrap(); }
+            }
+        }
+        println!("{ok} of {} read", n * originals.len() as u64);
+    }
     #[test]
     fn dump() {
         let Ok(files) = std::env::var("ONNX_LOOK") else { return };

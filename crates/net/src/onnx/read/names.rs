@@ -63,28 +63,6 @@ fn of_weight(values: &Values) -> Option<String> {
     (!stem.contains("::") && !name.is_empty()).then_some(name)
 }
 
-/// What a layer is called where nothing better is known.
-fn kind(layer: &Layer) -> &'static str {
-    match layer {
-        Layer::Input { .. } => "input",
-        Layer::Linear(_) => "linear",
-        Layer::Conv2d(_) | Layer::ConvTranspose2d(_) => "conv",
-        Layer::BatchNorm(_) => "bn",
-        Layer::Activation(_) | Layer::PRelu => "act",
-        Layer::MaxPool2d(_) | Layer::AvgPool2d(_) | Layer::GlobalPool { .. } => "pool",
-        Layer::Flatten => "flatten",
-        Layer::Add => "add",
-        Layer::Mul => "mul",
-        Layer::Concat => "concat",
-        Layer::Take { .. } => "take",
-        Layer::Bias { .. } => "bias",
-        Layer::PadUnits { .. } | Layer::Pad { .. } => "pad",
-        Layer::Stride { .. } => "stride",
-        Layer::Upsample { .. } => "upsample",
-        Layer::Softmax => "softmax",
-    }
-}
-
 /// Names that differ.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -94,13 +72,13 @@ pub(super) struct Names {
 impl Names {
     /// A name for a layer that no other has.
     pub(super) fn fresh(&mut self, stem: &str, layer: &Layer, values: &Values) -> String {
-        let own = matches!(layer, Layer::Linear(_) | Layer::Conv2d(_) | Layer::ConvTranspose2d(_) | Layer::Input { .. });
-        let kind = kind(layer);
+        let own = layer.is_affine() || matches!(layer, Layer::Input(_));
+        let kind = layer.kind().replace(' ', "_");
         let last = stem.rsplit('.').next().unwrap_or_default();
         let wanted = match of_weight(values) {
             Some(name) => name,
-            None if stem.is_empty() => kind.into(),
-            None if own || last.contains(kind) || is_word(last) => stem.into(),
+            None if stem.is_empty() => kind,
+            None if own || last.contains(&kind) || is_word(last) => stem.into(),
             None => format!("{stem}.{kind}"),
         };
         self.unique(wanted)
@@ -127,6 +105,7 @@ fn is_word(last: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mirror::Add;
     use super::super::proto::Entry;
     use super::*;
 
@@ -149,7 +128,7 @@ mod tests {
     #[test]
     fn names_differ() {
         let mut names = Names::default();
-        let mut fresh = |stem: &str| names.fresh(stem, &Layer::Add, &Vec::new());
+        let mut fresh = |stem: &str| names.fresh(stem, &Add.into(), &Vec::new());
         assert_eq!([fresh("body.3"), fresh("body.3"), fresh("body.3")], ["body.3.add", "body.3.add_2", "body.3.add_3"]);
         assert_eq!([fresh(""), fresh(""), fresh("add_2")], ["add", "add_2", "add_2_2"]);
     }

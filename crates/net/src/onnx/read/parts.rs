@@ -3,7 +3,7 @@
 use super::constant::{Constant, Int};
 use super::draft::{Chain, Content, Outcome};
 use super::fold::ranges;
-use super::mirror::{Layer, Pair, Sides};
+use super::mirror::{Concat, Layer, Pad, PadUnits, Pair, Sides, Stride};
 use super::moving::{Range, axis};
 use super::operator::Operator;
 use super::shapes::of_units;
@@ -41,8 +41,19 @@ fn strided(op: &Operator<'_>, parts: &[(usize, Range)]) -> Result<Outcome, Reaso
             return Err(format!("{} of {n} rows or columns that do not reach to the end", range.count));
         }
     }
-    let layer = Layer::Stride { start: Pair { h: start[0], w: start[1] }, step: Pair { h: step[0], w: step[1] } };
-    Ok(Chain::of(vec![input], layer, Vec::new()).into())
+    let [start, step] = [start, step].map(|[h, w]| Pair { h, w });
+    let (input, layer) = match op.draft.layer(input) {
+        Some((Layer::Stride(first), &[of])) => (of, after(first, Stride { start, step })),
+        _ => (input, Stride { start, step }),
+    };
+    Ok(Chain::plain(vec![input], layer).into())
+}
+
+/// One stride of another as one.
+fn after(Stride { start: first, step: by }: &Stride, Stride { start, step }: Stride) -> Stride {
+    let at = |first: usize, by: usize, start: usize| start.saturating_mul(by).saturating_add(first);
+    let start = Pair { h: at(first.h, by.h, start.h), w: at(first.w, by.w, start.w) };
+    Stride { start, step: Pair { h: by.h.saturating_mul(step.h), w: by.w.saturating_mul(step.w) } }
 }
 
 /// The parts of a Split, one for each output.
@@ -117,11 +128,11 @@ fn padded(input: usize, before: &[usize], after: &[usize]) -> Result<Outcome, Re
     }
     let mut chain = Chain::pass(input);
     if before[1] + after[1] > 0 {
-        chain = chain.then(Layer::PadUnits { before: before[1], after: after[1] });
+        chain = chain.then(PadUnits { before: before[1], after: after[1] });
     }
     if let (&[_, _, top, left], &[_, _, bottom, right]) = (before, after) {
         let padding = Sides { top, left, bottom, right };
-        chain = if padding == Sides::default() { chain } else { chain.then(Layer::Pad { padding }) };
+        chain = if padding == Sides::default() { chain } else { chain.then(Pad { padding }) };
     }
     Ok(chain.into())
 }
@@ -131,7 +142,7 @@ pub(super) fn concat(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let rank = op.draft.step(*inputs.first().ok_or("no inputs")?).dims.len() + 1;
     match axis(op.int("axis")?.ok_or("no axis")?, rank)? {
         1 if inputs.len() == 1 => Ok(Chain::pass(inputs[0]).into()),
-        1 => Ok(Chain::of(inputs, Layer::Concat, Vec::new()).into()),
+        1 => Ok(Chain::plain(inputs, Concat).into()),
         other => Err(format!("inputs one after another along axis {other}, expected the channels")),
     }
 }

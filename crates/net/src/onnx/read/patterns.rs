@@ -17,7 +17,7 @@ struct Product {
 }
 
 fn near(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 1e-4 * b.abs()
+    (a - b).abs() <= 2e-6 * b.abs()
 }
 
 fn scalar(arg: &Arg) -> Option<f64> {
@@ -31,11 +31,14 @@ impl Product {
     /// The factors of a product; a value that is none is its own.
     fn of(draft: &Draft, kind: &str, args: &[Arg], depth: usize) -> Option<Self> {
         let mut product = Self { factor: 1.0, values: Vec::new() };
+        if !matches!(kind, "Mul" | "Div") {
+            return None;
+        }
         for (i, arg) in args.iter().enumerate() {
             match (kind, i, scalar(arg)) {
                 ("Mul", _, Some(factor)) => product.factor *= factor,
-                ("Div", 1, Some(factor)) => product.factor /= factor,
-                ("Mul", ..) | ("Div", 0, None) => product.times(draft, arg, depth)?,
+                (_, 1, Some(factor)) => product.factor /= factor,
+                ("Mul", ..) | (_, 0, None) => product.times(draft, arg, depth)?,
                 _ => return None,
             }
         }

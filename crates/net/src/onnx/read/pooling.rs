@@ -2,7 +2,7 @@
 
 use super::constant::Constant;
 use super::draft::{Chain, Outcome};
-use super::mirror::{AvgPool2d, Layer, MaxPool2d, Pair, PoolKind, Sides};
+use super::mirror::{AvgPool2d, GlobalPool, Layer, MaxPool2d, Pair, PoolKind, Sides};
 use super::operator::Operator;
 use super::wire::Reason;
 
@@ -18,21 +18,24 @@ pub(super) fn windows(op: &Operator<'_>) -> Result<Outcome, Reason> {
         return Err("windows with gaps (dilations)".into());
     }
     let kind = if op.kind == "MaxPool" { PoolKind::Max } else { PoolKind::Mean };
+    if size == 1.into() && stride == size && padding == Sides::default() {
+        return Ok(Chain::pass(input).into()); // an adaptive pool to the size that the image has
+    }
     if size == (Pair { h, w }) && padding == Sides::default() {
-        return Ok(Chain::of(vec![input], Layer::GlobalPool { kind, keep: true }, Vec::new()).into());
+        return Ok(Chain::plain(vec![input], GlobalPool { kind, keep: true }).into());
     }
     let stride = (stride != size).then_some(stride);
-    let layer = match kind {
-        PoolKind::Max => Layer::MaxPool2d(MaxPool2d { size, stride, padding, ceil }),
-        PoolKind::Mean => Layer::AvgPool2d(AvgPool2d { size, stride, padding, ceil, count_include_pad }),
+    let layer: Layer = match kind {
+        PoolKind::Max => MaxPool2d { size, stride, padding, ceil }.into(),
+        PoolKind::Mean => AvgPool2d { size, stride, padding, ceil, count_include_pad }.into(),
     };
-    Ok(Chain::of(vec![input], layer, Vec::new()).into())
+    Ok(Chain::plain(vec![input], layer).into())
 }
 
 /// GlobalAveragePool and GlobalMaxPool.
 pub(super) fn global(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let kind = if op.kind == "GlobalMaxPool" { PoolKind::Max } else { PoolKind::Mean };
-    Ok(Chain::of(vec![op.image()?.0], Layer::GlobalPool { kind, keep: true }, Vec::new()).into())
+    Ok(Chain::plain(vec![op.image()?.0], GlobalPool { kind, keep: true }).into())
 }
 
 /// ReduceMean and ReduceMax over rows and columns.
@@ -50,5 +53,5 @@ pub(super) fn reduce(op: &Operator<'_>) -> Result<Outcome, Reason> {
     }
     let kind = if op.kind == "ReduceMax" { PoolKind::Max } else { PoolKind::Mean };
     let keep = op.int("keepdims")?.unwrap_or(1) != 0;
-    Ok(Chain::of(vec![input], Layer::GlobalPool { kind, keep }, Vec::new()).into())
+    Ok(Chain::plain(vec![input], GlobalPool { kind, keep }).into())
 }

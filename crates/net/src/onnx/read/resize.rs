@@ -2,7 +2,7 @@
 
 use super::constant::Constant;
 use super::draft::{Chain, Outcome};
-use super::mirror::{Layer, Mode, Pair};
+use super::mirror::{Pair, Upsample, UpsampleMode};
 use super::moving::axis;
 use super::operator::Operator;
 use super::wire::Reason;
@@ -30,11 +30,11 @@ pub(super) fn resize(op: &Operator<'_>) -> Result<Outcome, Reason> {
         return Ok(Chain::pass(input).into());
     }
     let mode = match op.text("mode")?.unwrap_or("nearest") {
-        "nearest" => rule.nearest(h, factor.h).and_then(|()| rule.nearest(w, factor.w)).map(|()| Mode::Nearest)?,
+        "nearest" => rule.nearest(h, factor.h).and_then(|()| rule.nearest(w, factor.w)).map(|()| UpsampleMode::Nearest)?,
         "linear" | "bilinear" => rule.linear()?,
         other => return Err(format!("the mode {other:?}, expected \"nearest\" or \"linear\"")),
     };
-    Ok(Chain::of(vec![input], Layer::Upsample { factor, mode }, Vec::new()).into())
+    Ok(Chain::plain(vec![input], Upsample { factor, mode }).into())
 }
 
 /// The whole factors (h, w) by which an image (c, h, w) grows.
@@ -105,10 +105,10 @@ impl Rule<'_> {
         }
     }
 
-    fn linear(&self) -> Result<Mode, Reason> {
+    fn linear(&self) -> Result<UpsampleMode, Reason> {
         match self.coordinates {
-            "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric" => Ok(Mode::Bilinear { align_corners: false }),
-            "align_corners" => Ok(Mode::Bilinear { align_corners: true }),
+            "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric" => Ok(UpsampleMode::Bilinear { align_corners: false }),
+            "align_corners" => Ok(UpsampleMode::Bilinear { align_corners: true }),
             other => Err(format!("linear positions by {other:?}, expected \"half_pixel\" or \"align_corners\"")),
         }
     }

@@ -6,7 +6,7 @@
 use super::constant::{Constant, Int, size};
 use super::draft::{Chain, Content, Moved, Outcome, ValueId};
 use super::fold::{permutation, squeezed, unsqueezed};
-use super::mirror::Layer;
+use super::mirror::{Flatten, GlobalPool, Layer, Take};
 use super::operator::Operator;
 use super::wire::Reason;
 
@@ -26,6 +26,10 @@ fn arrangement(op: &Operator<'_>, id: ValueId) -> Result<Moved, Reason> {
         return Ok(moved.clone());
     }
     op.draft.expect_layer(id)?;
+    if let Some((Layer::Take(Take { units }), &[of])) = op.draft.layer(id) {
+        let units = units.iter().map(|&unit| Int::Known(unit.into())).collect();
+        return Ok(Moved { of, index: Constant::ints(vec![step.dims[0]], units)?, whole: false });
+    }
     Ok(Moved { of: id, index: Constant::counting(step.dims[0], op.room)?, whole: false })
 }
 
@@ -62,11 +66,11 @@ fn settled(op: &Operator<'_>, moved: Moved) -> Result<Outcome, Reason> {
         return Ok(Outcome::Other(Content::Moved(moved), dims));
     }
     let units = index.known()?.into_iter().map(|unit| unit as u32).collect();
-    let take = Layer::Take { units };
+    let take = Take { units };
     Ok(match (flat, there) {
         (true, true) => flattened(op, input),
         (true, false) => flattened(op, input).then(take),
-        (false, _) => Chain::of(vec![input], take, Vec::new()),
+        (false, _) => Chain::plain(vec![input], take),
     }
     .into())
 }
@@ -74,10 +78,10 @@ fn settled(op: &Operator<'_>, moved: Moved) -> Result<Outcome, Reason> {
 /// A flattening; one of an image of one position that a pool kept is none.
 fn flattened(op: &Operator<'_>, input: ValueId) -> Chain {
     match op.draft.layer(input) {
-        Some((&Layer::GlobalPool { kind, keep: true }, from)) => {
-            Chain::of(from.to_vec(), Layer::GlobalPool { kind, keep: false }, Vec::new())
+        Some((&Layer::GlobalPool(GlobalPool { kind, keep: true }), from)) => {
+            Chain::plain(from.to_vec(), GlobalPool { kind, keep: false })
         }
-        _ => Chain::of(vec![input], Layer::Flatten, Vec::new()),
+        _ => Chain::plain(vec![input], Flatten),
     }
 }
 

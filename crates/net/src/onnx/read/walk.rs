@@ -19,7 +19,7 @@ use super::names;
 type Result<T> = std::result::Result<T, OnnxProblem>;
 
 /// Values that constants may become beyond those stored.
-const ROOM: usize = 1 << 24;
+const ROOM: usize = 1 << 22;
 
 /// A graph, and what its names have turned out to be.
 pub(super) struct Walk<'a> {
