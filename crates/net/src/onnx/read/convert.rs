@@ -79,5 +79,5 @@ fn unknown(kind: &str) -> Reason {
         "If" | "Loop" | "Scan" => "; export the network with its shapes fixed",
         _ => "",
     };
-    format!("the operator{advice}")
+    format!("no layer does this{advice}")
 }

@@ -22,7 +22,7 @@ pub enum OnnxProblem {
     #[error("its graph has {0}")]
     Graph(String),
     /// A tensor that cannot be read.
-    #[error("its tensor {tensor:?} has {problem}")]
+    #[error("its tensor {tensor:?}: {problem}")]
     Tensor {
         /// The name of the tensor.
         tensor: String,
@@ -30,7 +30,7 @@ pub enum OnnxProblem {
         problem: String,
     },
     /// A node that is not understood.
-    #[error("node {node:?} ({operator}): {problem} is not supported")]
+    #[error("node {node:?} ({operator}) is not supported: {problem}")]
     Node {
         /// The name of the node, or of its first output.
         node: String,

@@ -122,6 +122,15 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Why a value is not there that a node reads.
+    fn unmade(&self, name: &str) -> Reason {
+        let place = |node: &&Node<'_>| node.outputs.iter().position(|&output| output == name);
+        match self.graph.nodes.iter().find_map(|node| place(&node).map(|place| (shown(node), place))) {
+            Some((node, place)) => format!("reads node {node:?}, whose output {place} is not understood"),
+            None => format!("the input {name:?}, which nothing makes"),
+        }
+    }
+
     fn node(&mut self, node: &'a Node<'a>) -> std::result::Result<(), Reason> {
         if !matches!(node.domain, "" | "ai.onnx") {
             return Err(format!("the domain {:?}", node.domain));
@@ -129,7 +138,7 @@ impl<'a> Walk<'a> {
         let arg = |name: &&'a str| match (*name, self.known.get(name)) {
             ("", _) => Ok(Arg::Absent),
             (_, Some(arg)) => Ok(arg.clone()),
-            _ => Err(format!("the input {name:?}, which nothing makes,")),
+            _ => Err(self.unmade(name)),
         };
         let args = node.inputs.iter().map(arg).collect::<std::result::Result<Vec<_>, _>>()?;
         let facts = (node.kind, self.opset, self.batch);
@@ -189,6 +198,7 @@ impl Origin<'_> {
         for (layer, values) in layers {
             let of: Vec<&[usize]> = inputs.iter().map(|&input| &*draft.step(input).dims).collect();
             let dims = layer.output(&of)?;
+            values.iter().try_for_each(|(leaf, value)| finite(leaf, value))?;
             let id = draft.push(self.step(dims, Content::Layer { layer, inputs, values }, 1));
             (last, inputs) = (Some(id), vec![id]);
         }
@@ -198,6 +208,14 @@ impl Origin<'_> {
     fn step(&self, dims: Vec<usize>, content: Content, readers: usize) -> Step {
         let (kind, node, stem) = (self.kind.into(), self.node.clone(), self.stem.clone());
         Step { dims, content, kind, args: self.args.clone(), node, stem, readers }
+    }
+}
+
+/// Fails unless all values of a parameter are finite floats.
+fn finite(leaf: &str, value: &Constant) -> std::result::Result<(), Reason> {
+    match value.as_floats()?.iter().find(|x| !x.is_finite()) {
+        Some(x) => Err(format!("its {leaf} holds {x}, expected finite numbers")),
+        None => Ok(()),
     }
 }
 
