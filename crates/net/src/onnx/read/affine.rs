@@ -97,10 +97,10 @@ fn linear_gate(of: usize, index: &Constant, out: usize, kernel: &Kernel) -> Resu
 
 pub(super) fn conv_transpose2d(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let (input, [c, h, w]) = op.image()?;
-    let (groups, kernel) = (groups(op)?, Kernel::of(op)?);
-    let out = kernel.dims[1].checked_mul(groups).ok_or("more channels than can be counted")?;
-    if kernel.dims[0] != c || c % groups != 0 {
-        return Err(format!("{c} channels in {groups} groups and a weight of shape {:?}", kernel.dims));
+    let kernel = Kernel::of(op)?;
+    let [n_in, out, ..] = kernel.dims;
+    if groups(op)? != 1 || n_in != c {
+        return Err(format!("{c} channels in {} groups and a weight of shape {:?}, expected one group", groups(op)?, kernel.dims));
     }
     if op.ints("output_shape")?.is_some() || op.text("auto_pad")?.is_some_and(|pad| pad.starts_with("SAME")) {
         return Err("an output_shape or padding SAME; export it with pads and output_padding".into());
@@ -114,7 +114,7 @@ pub(super) fn conv_transpose2d(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let (stride, dilation) = (stride.unwrap_or(1.into()), dilation.unwrap_or(1.into()));
     let padding = op.padding((h, w), extent(kernel.side, dilation), stride)?;
     let bias = kernel.has_bias(out)?;
-    let layer = ConvTranspose2d { out, kernel: kernel.side, stride, padding, output_padding, dilation, groups, bias };
+    let layer = ConvTranspose2d { out, kernel: kernel.side, stride, padding, output_padding, dilation, bias };
     Ok(Chain::of(vec![input], layer, kernel.values).into())
 }
 

@@ -30,11 +30,11 @@ impl Folder<'_> {
 
     /// Opens a regular file of the folder, or of one below it, that is reached without a link.
     fn open(self, location: &str) -> Result<File, Reason> {
-        let folder = self.0.ok_or("the model was read from memory and has no folder; read it from its file")?;
         let path = Path::new(location);
         if location.is_empty() || !path.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err("it would be outside of the model's folder, which is never read".into());
         }
+        let folder = self.0.ok_or("the model was read from memory and has no folder; read it from its file")?;
         let mut below = PathBuf::from(folder);
         for part in path.components() {
             below.push(part);

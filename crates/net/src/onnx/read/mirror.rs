@@ -56,7 +56,6 @@ pub(crate) struct ConvTranspose2d {
     pub(crate) padding: Sides,
     pub(crate) output_padding: Pair,
     pub(crate) dilation: Pair,
-    pub(crate) groups: usize,
     pub(crate) bias: bool,
 }
 
