@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use l0_infer::Engine;
-use l0_net::{Builder, Layer, Net, OnnxAbout, Params, to_onnx};
+use l0_net::layers::Take;
+use l0_net::{Builder, Net, OnnxAbout, Params, to_onnx};
 
 const BATCHES: [usize; 3] = [1, 64, 256];
 const ROUNDS: usize = 31;
@@ -25,7 +26,7 @@ fn lenet5(maps1: usize, maps2: usize, features: usize, hidden: usize) -> Result<
     b.conv2d("conv2", maps2, 5).relu().max_pool2d(2).flatten("features");
     let all = maps2 * 16;
     if features < all {
-        b.layer("kept", Layer::Take { units: (0..features).map(|i| (i * all / features) as u32).collect() });
+        b.layer("kept", Take { units: (0..features).map(|i| (i * all / features) as u32).collect() });
     }
     b.linear("fc1", hidden).relu().linear("fc2", 10);
     b.build()

@@ -3,6 +3,14 @@
 /// An error of this crate; the message holds what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A layer that cannot be compiled.
+    #[error("node {node:?} is a {kind} of a kind that is not compiled; run the network with Model::forward")]
+    Layer {
+        /// Its name.
+        node: String,
+        /// What it is.
+        kind: &'static str,
+    },
     /// The network and its parameters do not fit.
     #[error(transparent)]
     Net(#[from] l0_net::Error),

@@ -57,18 +57,18 @@ impl Chain {
         let linear = !self.relu && !self.pool; // after these, scaling would come too late
         let get = |leaf| values(net, weights, id, leaf);
         match &net.node(id).layer {
-            Layer::Dropout { .. } | Layer::Identity => {}
-            Layer::Relu => self.relu = true,
-            Layer::MaxPool2d { size: 2 } if pools && !self.pool => self.pool = true,
-            Layer::Bias { per_position } if linear && (!per_position || net.shape(id).positions() == 1) => {
+            Layer::Dropout(_) | Layer::Identity(_) => {}
+            &Layer::Relu => self.relu = true,
+            Layer::MaxPool2d(pool) if pools && !self.pool && pool.side_by_side() == Some(2) => self.pool = true,
+            Layer::Bias(bias) if linear && (!bias.per_position || net.shape(id).positions() == 1) => {
                 self.shift.iter_mut().zip(get("bias")?).for_each(|(shift, bias)| *shift += f64::from(bias));
             }
-            Layer::BatchNorm { eps, .. } if linear => {
+            Layer::BatchNorm(norm) if linear => {
                 let [scale, shift, mean, var] = ["weight", "bias", "running_mean", "running_var"].map(get);
                 let (scale, shift, mean, var) = (scale?, shift?, mean?, var?);
                 for unit in 0..scale.len() {
                     let [scale, shift, mean, var] = [&scale, &shift, &mean, &var].map(|v| f64::from(v[unit]));
-                    let scale = scale / (var + eps).sqrt();
+                    let scale = scale / (var + norm.eps).sqrt();
                     self.shift[unit] = (self.shift[unit] - mean) * scale + shift;
                     self.scale[unit] *= scale;
                 }

@@ -1,13 +1,14 @@
 //! A network as a list of steps on buffers.
 
-use l0_net::{Layer, Net, NodeId, Shape, Weights};
+use l0_net::layers::{Border, GlobalPool, PoolKind};
+use l0_net::{Layer, Net, NodeId, Pair, Shape, Weights};
 
-use crate::Result;
 use crate::conv::{Conv, Geometry};
 use crate::fold::{Chain, flat, values};
 use crate::kernel::{Add, AvgPool, Gather, Kernel, Map, MaxPool, Pointwise};
 use crate::layout::Layout;
 use crate::linear::Linear;
+use crate::{Error, Result};
 
 /// One step: reads one or two buffers, writes another.
 pub(crate) struct Step {
@@ -72,8 +73,8 @@ fn pads(net: &Net, read: &[bool]) -> Vec<usize> {
     for id in (0..pads.len()).rev() {
         let wanted =
             net.readers(id).iter().filter(|&&reader| read[reader]).map(|&reader| match net.node(reader).layer {
-                Layer::Conv2d { padding, .. } => padding,
-                Layer::Dropout { .. } | Layer::Identity => pads[reader],
+                Layer::Conv2d(conv) => conv.padding.even().unwrap_or(0),
+                Layer::Dropout(_) | Layer::Identity(_) => pads[reader],
                 _ => 0,
             });
         pads[id] = wanted.max().unwrap_or(0);
@@ -122,44 +123,57 @@ impl Compiler<'_> {
         let inputs: Vec<Value> = node.inputs.iter().map(|&input| self.value(input)).collect();
         let output = self.layout(id)?;
         match (&node.layer, inputs.as_slice()) {
-            (Layer::Input { .. }, _) => {
+            (Layer::Input(_), _) => {
                 self.buffers.push(output);
                 self.values[id] = Some(Value { buffer: 0, layout: output });
             }
-            (Layer::Conv2d { .. } | Layer::Linear { .. }, &[input]) => return self.affine(id, input),
-            (Layer::Dropout { .. } | Layer::Identity, &[input]) => self.values[id] = Some(input),
-            (Layer::Flatten, &[input]) => self.flatten(id, input),
-            (Layer::MaxPool2d { size }, &[Value { layout: input, .. }]) => {
-                self.step(id, &inputs, output, MaxPool { input, output, size: *size });
+            (Layer::Conv2d(_) | Layer::Linear(_), &[input]) => return self.affine(id, input),
+            (Layer::Dropout(_) | Layer::Identity(_), &[input]) => self.values[id] = Some(input),
+            (Layer::Flatten(_), &[input]) => self.flatten(id, input),
+            (Layer::MaxPool2d(pool), &[Value { layout: input, .. }]) if pool.side_by_side().is_some() => {
+                let size = pool.size.h;
+                self.step(id, &inputs, output, MaxPool { input, output, size });
             }
-            (Layer::AvgPool, &[Value { layout: input, .. }]) => {
+            (Layer::GlobalPool(GlobalPool { kind: PoolKind::Mean, keep: false }), &[Value { layout: input, .. }]) => {
                 self.step(id, &inputs, output, AvgPool { input, output });
             }
-            (Layer::Take { units }, &[Value { layout: input, .. }]) => {
-                self.step(id, &inputs, output, Gather { input, output, units: units.clone() });
+            (Layer::Take(take), &[Value { layout: input, .. }]) => {
+                self.step(id, &inputs, output, Gather { input, output, units: take.units.clone() });
             }
-            (Layer::Add, &[Value { layout: a, .. }, Value { layout: b, .. }]) => {
+            (Layer::Add(_), &[Value { layout: a, .. }, Value { layout: b, .. }]) => {
                 let (last, relu) = self.then_relu(id);
                 let output = self.layout(last)?;
                 self.step(last, &inputs, output, Add { inputs: [a, b], output, relu });
                 return Ok(last);
             }
-            (_, &[input]) => return self.pointwise(id, input),
-            (layer, _) => unreachable!("{} reads {} inputs, which was checked", layer.kind(), inputs.len()),
+            (Layer::BatchNorm(_) | Layer::Bias(_) | Layer::Border(_) | &Layer::Relu, &[input]) => {
+                return self.pointwise(id, input);
+            }
+            (layer, _) => return Err(Error::Layer { node: node.name.clone(), kind: layer.kind() }),
         }
         Ok(id)
     }
 
     fn affine(&mut self, id: NodeId, input: Value) -> Result<NodeId> {
         let layer = &self.net.node(id).layer;
-        let (Layer::Conv2d { bias, .. } | Layer::Linear { bias, .. }) = layer else { return Ok(id) };
-        let chain = Chain::after(self.net, self.weights, id, matches!(layer, Layer::Conv2d { .. }))?;
+        let bias = match layer {
+            Layer::Conv2d(conv) => conv.bias,
+            Layer::Linear(linear) => linear.bias,
+            _ => return Ok(id),
+        };
+        let chain = Chain::after(self.net, self.weights, id, matches!(layer, Layer::Conv2d(_)))?;
         let mut weight = self.values(id, "weight")?;
-        let bias = if *bias { Some(self.values(id, "bias")?) } else { None };
+        let bias = if bias { Some(self.values(id, "bias")?) } else { None };
         let bias = chain.fold(&mut weight, bias);
         let output = self.layout(chain.last)?;
         match *layer {
-            Layer::Conv2d { kernel, stride, padding, .. } => {
+            Layer::Conv2d(conv) => {
+                let plain = (conv.kernel.square(), conv.stride.square(), conv.padding.even());
+                let (Some(kernel), Some(stride), Some(padding), true) =
+                    (plain.0, plain.1, plain.2, conv.groups == 1 && conv.dilation == Pair::ONE)
+                else {
+                    return Err(Error::Layer { node: self.net.node(id).name.clone(), kind: layer.kind() });
+                };
                 let geometry = Geometry { kernel, stride, padding, pool: chain.pool };
                 let conv = Conv::new(geometry, input.layout, output, &weight, bias, chain.relu);
                 self.step(chain.last, &[input], output, conv);
@@ -202,7 +216,8 @@ impl Compiler<'_> {
 
     /// The constants of a bias or border at every position.
     fn map(&self, id: NodeId) -> Result<Vec<f32>> {
-        let (Layer::Border { margins }, Shape::Image(_, h, w)) = (&self.net.node(id).layer, self.net.shape(id)) else {
+        let (Layer::Border(Border { margins }), Shape::Image(_, h, w)) = (&self.net.node(id).layer, self.net.shape(id))
+        else {
             return self.values(id, "bias");
         };
         let distinct = self.weights.get(&format!("{}.bias", self.net.node(id).name))?;

@@ -33,7 +33,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn no_allocation_per_call() {
     let mut b = Builder::image("image", 2, 12, 12);
-    b.conv2d_same("conv1", 6, 3, 2).batch_norm("bn", ClosedMaps::Constant).relu();
+    b.conv2d_same("conv1", 6, 3, 2).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu();
     let skip = b.tip();
     b.conv2d_same("conv2", 6, 3, 1).add(skip).relu().max_pool2d(2).flatten("features").linear("fc", 10);
     let net = b.build().unwrap();

@@ -8,7 +8,8 @@ use candle_core::Tensor;
 use cases::Case;
 use cases::common::{difference, random_input, stream};
 use l0_infer::{Engine, Error};
-use l0_net::{Builder, ClosedMaps, Layer, Net};
+use l0_net::layers::{Bias, Conv2d, Take};
+use l0_net::{Builder, ClosedMaps, Net};
 
 fn flat(xs: &Tensor) -> Vec<f32> {
     xs.flatten_all().unwrap().to_vec1().unwrap()
@@ -40,7 +41,7 @@ fn one_conv(seed: u64) -> Net {
     let (c, h, w) = (1 + r.below(3), kernel + 1 + r.below(30), kernel + 1 + r.below(40));
     let mut b = Builder::image("image", c, h, w);
     let (out, stride, padding) = (1 + r.below(14), 1 + r.below(3), r.below(kernel.min(4)));
-    b.layer("conv", Layer::Conv2d { out, kernel, stride, padding, bias: r.below(2) == 0 });
+    b.layer("conv", Conv2d { bias: r.below(2) == 0, ..Conv2d::new(out, kernel).stride(stride).padding(padding) });
     if r.below(2) == 0 {
         b.relu();
     }
@@ -68,8 +69,8 @@ fn convolutions_of_any_size() {
 fn units_are_picked_into_a_border() {
     for seed in 0..4 {
         let mut b = Builder::image("x", 3, 1, 1);
-        b.layer("pick", Layer::Take { units: vec![2, 0] }).conv2d_same("conv", 2, 3, 1).relu();
-        b.layer("again", Layer::Take { units: vec![1, 1, 0] }).conv2d_same("out", 2, 5, 1);
+        b.layer("pick", Take { units: vec![2, 0] }).conv2d_same("conv", 2, 3, 1).relu();
+        b.layer("again", Take { units: vec![1, 1, 0] }).conv2d_same("out", 2, 5, 1);
         check(&Case::new(&format!("pixels {seed}"), b.build().unwrap(), seed), 3);
     }
 }
@@ -87,10 +88,15 @@ fn what_nobody_reads_changes_nothing() {
 #[test]
 fn not_a_number_is_not_hidden() {
     let mut convolutions = Builder::image("image", 2, 9, 21);
-    convolutions.layer("conv", Layer::Conv2d { out: 5, kernel: 3, stride: 1, padding: 1, bias: true });
+    convolutions.layer("conv", Conv2d::new(5, 3).padding(1));
     convolutions.relu().max_pool2d(2).conv2d("last", 3, 2).max_pool2d(2).relu();
     let mut pools = Builder::image("image", 2, 9, 9);
-    pools.max_pool2d(3).batch_norm("bn", ClosedMaps::Constant).relu().layer("map", Layer::Bias { per_position: true });
+    pools
+        .max_pool2d(3)
+        .closed_maps(ClosedMaps::Constant)
+        .batch_norm("bn")
+        .relu()
+        .layer("map", Bias { per_position: true });
     pools.relu();
     let mut linear = Builder::features("xs", 7);
     linear.linear("fc", 5).relu().linear("out", 3);

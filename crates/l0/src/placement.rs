@@ -54,8 +54,8 @@ impl Placed {
     pub(crate) fn new(net: &Net, placement: &Placement) -> Result<Self> {
         let node = net.find(&placement.layer)?;
         let (kernel, bias) = match net.node(node).layer {
-            Layer::Linear { bias, .. } => (1, bias),
-            Layer::Conv2d { kernel, bias, .. } => (kernel * kernel, bias),
+            Layer::Linear(linear) => (1, linear.bias),
+            Layer::Conv2d(conv) => (conv.kernel.area(), conv.bias),
             ref other => {
                 let problem = format!("gates belong to a linear layer or a convolution, this is a {}", other.kind());
                 return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem }.into());
@@ -80,7 +80,11 @@ impl Placed {
     }
 
     pub(crate) fn has_bias(&self, net: &Net) -> bool {
-        matches!(net.node(self.node).layer, Layer::Linear { bias: true, .. } | Layer::Conv2d { bias: true, .. })
+        match net.node(self.node).layer {
+            Layer::Linear(linear) => linear.bias,
+            Layer::Conv2d(conv) => conv.bias,
+            _ => false,
+        }
     }
 
     /// The tensors that the gates switch, with the dimension along which gates are counted.
@@ -97,7 +101,7 @@ impl Placed {
 /// Whether the units of a space are outputs of the network, or become some one by one, under whatever space.
 fn is_output(net: &Net, space: SpaceId) -> bool {
     let back = |&id: &NodeId| match (&net.node(id).layer, net.node(id).inputs.as_slice()) {
-        (Layer::Linear { .. } | Layer::Conv2d { .. }, _) => None,
+        (Layer::Linear(_) | Layer::Conv2d(_), _) => None,
         (_, &[input]) => Some(input),
         _ => None,
     };

@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 use l0::{Lambda, Network, Placement, Side};
+use l0_net::layers::Take;
 use l0_net::{Builder, Layer, Net};
 
 fn net() -> Net {
@@ -44,7 +45,7 @@ fn the_outputs_of_a_network_have_no_gates() {
     let ends: [fn(&mut Builder); 3] = [
         |b| _ = b.relu().identity().identity(),
         |b| _ = b.flatten("flat"),
-        |b| _ = b.layer("taken", Layer::Take { units: vec![1, 0] }),
+        |b| _ = b.layer("taken", Take { units: vec![1, 0] }),
     ];
     for end in ends {
         let mut b = Builder::image("image", 1, 4, 4);

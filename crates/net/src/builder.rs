@@ -1,18 +1,23 @@
 //! Writing a network as a chain the eye can follow.
 
-use crate::{ClosedMaps, Error, Layer, Net, Node, NodeId, Result};
+use crate::layers::{
+    Activation, Add, BatchNorm, ClosedMaps, Concat, Conv2d, Dropout, Flatten, GlobalPool, Identity, Input, Layer,
+    Linear, MaxPool2d, Mul,
+};
+use crate::{Error, Net, Node, NodeId, Result};
 
 /// Builds a [`Net`]: each call adds a layer that reads the newest one, [`Builder::at`] goes back to an earlier one.
 #[derive(Debug, Clone)]
 pub struct Builder {
     nodes: Vec<Node>,
     tip: NodeId,
+    closed: ClosedMaps,
 }
 
 impl Builder {
     fn start(name: &str, shape: Vec<usize>) -> Self {
-        let node = Node { name: name.into(), layer: Layer::Input { shape }, inputs: Vec::new() };
-        Self { nodes: vec![node], tip: 0 }
+        let node = Node { name: name.into(), layer: Input { shape }.into(), inputs: Vec::new() };
+        Self { nodes: vec![node], tip: 0, closed: ClosedMaps::Constant }
     }
 
     /// A network of feature vectors.
@@ -26,8 +31,8 @@ impl Builder {
     }
 
     /// Adds any layer under a name.
-    pub fn layer(&mut self, name: &str, layer: Layer) -> &mut Self {
-        self.push(name.into(), layer, vec![self.tip])
+    pub fn layer(&mut self, name: &str, layer: impl Into<Layer>) -> &mut Self {
+        self.push(name.into(), layer.into(), vec![self.tip])
     }
 
     fn push(&mut self, name: String, layer: Layer, inputs: Vec<NodeId>) -> &mut Self {
@@ -37,61 +42,74 @@ impl Builder {
     }
 
     /// Layers without parameters need no name of their own: "relu3" is the relu at place 3.
-    fn unnamed(&mut self, stem: &str, layer: Layer) -> &mut Self {
+    fn unnamed(&mut self, stem: &str, layer: impl Into<Layer>) -> &mut Self {
         let name = format!("{stem}{}", self.nodes.len());
         self.layer(&name, layer)
     }
 
     /// A linear layer with a bias.
     pub fn linear(&mut self, name: &str, out: usize) -> &mut Self {
-        self.layer(name, Layer::Linear { out, bias: true })
+        self.layer(name, Linear { out, bias: true })
     }
 
     /// A convolution with a bias, stride 1, no padding.
     pub fn conv2d(&mut self, name: &str, out: usize, kernel: usize) -> &mut Self {
-        self.layer(name, Layer::Conv2d { out, kernel, stride: 1, padding: 0, bias: true })
+        self.layer(name, Conv2d::new(out, kernel))
     }
 
     /// A convolution without a bias, padded by `kernel / 2`: with stride 1 and an odd kernel the image keeps its size,
     /// with an even one it grows by a row and a column.
     pub fn conv2d_same(&mut self, name: &str, out: usize, kernel: usize, stride: usize) -> &mut Self {
-        self.layer(name, Layer::Conv2d { out, kernel, stride, padding: kernel / 2, bias: false })
+        self.layer(name, Conv2d::new(out, kernel).stride(stride).padding(kernel / 2).without_bias())
     }
 
     /// Batch normalisation with PyTorch's constants: eps 1e-5, momentum 0.1.
-    pub fn batch_norm(&mut self, name: &str, closed: ClosedMaps) -> &mut Self {
-        self.layer(name, Layer::BatchNorm { eps: 1e-5, momentum: 0.1, closed })
+    pub fn batch_norm(&mut self, name: &str) -> &mut Self {
+        self.layer(name, BatchNorm { closed: self.closed, ..BatchNorm::default() })
+    }
+
+    /// What the normalisations that follow make of channels that masks close; at first what the formula says, a constant.
+    /// A network to be pruned gets smaller with [`ClosedMaps::Zero`].
+    pub fn closed_maps(&mut self, closed: ClosedMaps) -> &mut Self {
+        self.closed = closed;
+        self
     }
 
     /// `max(0, x)`.
     pub fn relu(&mut self) -> &mut Self {
-        self.unnamed("relu", Layer::Relu)
+        self.activation(Activation::Relu)
+    }
+
+    /// A function of each number: "relu3" is the relu at place 3.
+    pub fn activation(&mut self, activation: Activation) -> &mut Self {
+        let kind = Layer::from(activation).kind().replace(' ', "_");
+        self.unnamed(&kind, activation)
     }
 
     /// Max pooling over windows of `size` x `size` side by side.
     pub fn max_pool2d(&mut self, size: usize) -> &mut Self {
-        self.unnamed("pool", Layer::MaxPool2d { size })
+        self.unnamed("pool", MaxPool2d::new(size))
     }
 
     /// Mean of each channel.
     pub fn avg_pool(&mut self) -> &mut Self {
-        self.unnamed("pool", Layer::AvgPool)
+        self.unnamed("pool", GlobalPool::default())
     }
 
     /// (c, h, w) -> (c h w,); the name is that of the space of features it makes.
     pub fn flatten(&mut self, name: &str) -> &mut Self {
-        self.layer(name, Layer::Flatten)
+        self.layer(name, Flatten)
     }
 
     /// Dropout, or nothing where `p` is 0.
     pub fn dropout(&mut self, p: f64) -> &mut Self {
-        if p == 0.0 { self } else { self.unnamed("dropout", Layer::Dropout { p }) }
+        if p == 0.0 { self } else { self.unnamed("dropout", Dropout { p }) }
     }
 
     /// A space of its own for what comes before: called before a sum, gates on the layers of a branch then close that branch
     /// alone ([`Layer::Identity`]).
     pub fn identity(&mut self) -> &mut Self {
-        self.unnamed("identity", Layer::Identity)
+        self.unnamed("identity", Identity)
     }
 
     /// The newest layer, to come back to.
@@ -108,7 +126,19 @@ impl Builder {
     /// Adds the output of an earlier layer to the newest one's.
     pub fn add(&mut self, other: NodeId) -> &mut Self {
         let name = format!("add{}", self.nodes.len());
-        self.push(name, Layer::Add, vec![self.tip, other])
+        self.push(name, Add.into(), vec![self.tip, other])
+    }
+
+    /// Multiplies the output of an earlier layer with the newest one's.
+    pub fn mul(&mut self, other: NodeId) -> &mut Self {
+        let name = format!("mul{}", self.nodes.len());
+        self.push(name, Mul.into(), vec![self.tip, other])
+    }
+
+    /// Puts the units of the newest layer after those of earlier ones.
+    pub fn concat(&mut self, others: &[NodeId]) -> &mut Self {
+        let name = format!("concat{}", self.nodes.len());
+        self.push(name, Concat.into(), others.iter().copied().chain([self.tip]).collect())
     }
 
     /// The checked network; its output is the newest layer's.

@@ -24,8 +24,10 @@ mod walk;
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::affine::Pass;
-use crate::{Error, Layer, Masks, Mode, Net, Plan, Result, Weights};
+pub(crate) use self::draft::Held;
+pub(crate) use self::walk::Walk;
+use crate::forward::Pass;
+use crate::{Error, Masks, Mode, Net, Plan, Result, Weights};
 
 /// A plain network and its values: nothing masked, running statistics in its normalisations.
 #[derive(Debug, Clone)]
@@ -82,11 +84,9 @@ impl Net {
         let weights = weights.with(plain)?;
         let plan = Plan::new(self, masks, false);
         let pass = Pass { net: self, plan: &plan, masks, weights: &weights };
-        let mut dims = self.shape(0).dims();
-        dims.insert(0, 1);
-        let made =
-            pass.activations(&Tensor::zeros(dims, DType::F32, &weights.device())?, Mode::Eval, false, &mut Vec::new())?;
-        let (mut nodes, mut values) = walk::Walk::new(&pass, made)?.finish()?;
+        let zeros = Tensor::zeros(self.shape(0).batch(1), DType::F32, &weights.device())?;
+        let made = pass.flows(&zeros, Mode::Eval, false, &mut Vec::new())?;
+        let (mut nodes, mut values) = Walk::new(&pass, made)?.finish()?;
         fold::fold(&mut nodes, &mut values)?;
         fold::borders(&mut nodes, &mut values)?;
         let net = Net::new(nodes)?;
@@ -100,12 +100,7 @@ impl Net {
 
     /// What `plan` leaves of the output and of every layer that holds parameters or makes units.
     fn kept(&self, plan: &Plan) -> Vec<Kept> {
-        let told = |id: &usize| {
-            let layer = &self.node(*id).layer;
-            *id == self.output()
-                || self.makes_space(*id)
-                || matches!(layer, Layer::BatchNorm { .. } | Layer::Bias { .. } | Layer::Border { .. })
-        };
+        let told = |id: &usize| *id == self.output() || self.makes_space(*id) || self.work(*id).is_some();
         let kept = |id: usize| {
             let units = plan.kept(id).indices().map(<[u32]>::to_vec);
             Kept { layer: self.node(id).name.clone(), of: self.shape(id).units(), units }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::{Error, Layer, Net, NodeId, Plan, Result, Space, SpaceId};
+use crate::layers::{Per, Reads, SpaceOf, Work};
+use crate::{Error, Net, NodeId, Plan, Result, Space, SpaceId};
 
 /// The cost of one layer for one example.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,13 +68,13 @@ pub struct Probabilities {
     by_space: Vec<Option<Tensor>>,
 }
 
-/// Units of one space that those of a node stem from, one for each: where they are closed, it is.
+/// Units of one space that those of a node stem from, one or none for each: where they are closed, it is.
 #[derive(Debug, Clone)]
 struct Origins {
     space: SpaceId,
     /// For each unit of the node, the unit of the space.
-    units: Arc<[u32]>,
-    /// How probable it is that each is open, (n,).
+    units: Arc<[Option<u32>]>,
+    /// How probable it is that each is open, (n,); 1 for those that do not stem from the space.
     open: Tensor,
 }
 
@@ -113,7 +114,7 @@ impl Probabilities {
 
     fn origins(&self, space: SpaceId) -> Option<Origins> {
         let open = self.by_space[space].clone()?;
-        Some(Origins { space, units: (0..open.elem_count() as u32).collect(), open })
+        Some(Origins { space, units: (0..open.elem_count() as u32).map(Some).collect(), open })
     }
 }
 
@@ -135,10 +136,17 @@ impl Origins {
         Ok(Self { space: self.space, units, open })
     }
 
-    /// Those of the units at these places.
-    fn take(&self, places: &[u32]) -> Result<Self> {
-        let units = places.iter().map(|&place| self.units[place as usize]).collect();
-        let open = self.open.index_select(&Tensor::new(places, self.open.device())?, 0)?;
+    /// Those of the units at these places; a unit without one stems from nothing.
+    fn take(&self, places: &[Option<usize>]) -> Result<Self> {
+        let units: Arc<[Option<u32>]> = places.iter().map(|place| place.and_then(|place| self.units[place])).collect();
+        let at: Vec<u32> = places.iter().map(|place| place.unwrap_or(0) as u32).collect();
+        let open = self.open.index_select(&Tensor::new(at, self.open.device())?, 0)?;
+        if places.iter().all(Option::is_some) {
+            return Ok(Self { space: self.space, units, open });
+        }
+        let stems: Vec<f32> = places.iter().map(|place| f32::from(u8::from(place.is_some()))).collect();
+        let stems = Tensor::new(stems, open.device())?.to_dtype(open.dtype())?;
+        let open = ((open * &stems)? + (1.0 - stems)?)?;
         Ok(Self { space: self.space, units, open })
     }
 
@@ -148,7 +156,10 @@ impl Origins {
 
     /// The probabilities of those that no unit has among `earlier` ones, 1 for all others; none if all are 1.
     fn new_beside(&self, earlier: &[&Self]) -> Result<Option<Tensor>> {
-        let had = |unit: usize| earlier.iter().any(|e| e.space == self.space && e.units[unit] == self.units[unit]);
+        let had = |unit: usize| {
+            self.units[unit].is_none()
+                || earlier.iter().any(|e| e.space == self.space && e.units[unit] == self.units[unit])
+        };
         let had: Vec<f32> = (0..self.units.len()).map(|unit| f32::from(u8::from(had(unit)))).collect();
         if !had.contains(&1.0) {
             return Ok(Some(self.open.clone()));
@@ -174,15 +185,6 @@ pub struct ExpectedCost {
     pub macs: Tensor,
 }
 
-/// Weights per pair of an output and an input, positions at which they are used, and whether outputs have a bias.
-fn factors(net: &Net, id: NodeId) -> Option<(usize, usize, bool)> {
-    match net.node(id).layer {
-        Layer::Linear { bias, .. } => Some((1, 1, bias)),
-        Layer::Conv2d { kernel, bias, .. } => Some((kernel * kernel, net.shape(id).positions(), bias)),
-        _ => None,
-    }
-}
-
 impl Net {
     /// The cost of the whole network.
     pub fn cost(&self) -> Cost {
@@ -194,22 +196,27 @@ impl Net {
         Cost { layers: (0..self.nodes().len()).filter_map(|id| self.layer_cost(id, plan)).collect() }
     }
 
+    pub(crate) fn work(&self, id: NodeId) -> Option<Work> {
+        self.node(id).layer.rules().work(&self.input_shapes(id), self.shape(id))
+    }
+
     fn layer_cost(&self, id: NodeId, plan: &Plan) -> Option<LayerCost> {
-        let rows = plan.kept(id).len();
+        let work = self.work(id)?;
+        let mut rows = plan.kept(id).len();
         let cols = self.node(id).inputs.first().map_or(0, |&input| plan.kept(input).len());
-        let positions = self.shape(id).positions();
-        let (weights, params, macs, extra) = match &self.node(id).layer {
-            layer if layer.is_affine() => {
-                let (per_pair, positions, bias) = factors(self, id)?;
-                let biases = if bias { rows } else { 0 };
-                let weights = rows * cols * per_pair;
-                (weights, weights + biases, weights * positions, biases * positions)
+        let weights = match work.per {
+            Per::Unit => rows * work.weights,
+            Per::Pair(1) => rows * cols * work.weights,
+            Per::Pair(groups) => {
+                // Groups are left whole.
+                let (size, inputs) = (self.shape(id).units() / groups, self.input_shapes(id)[0].units() / groups);
+                let left = plan.kept(id).mask().chunks(size).filter(|group| group.contains(&true)).count();
+                rows = left * size;
+                rows * inputs * work.weights
             }
-            Layer::BatchNorm { .. } => (0, 2 * rows, 0, 2 * rows * positions),
-            Layer::Bias { per_position } => (0, rows * if *per_position { positions } else { 1 }, 0, rows * positions),
-            Layer::Border { margins } => (0, rows * margins.dims().0 * margins.dims().1, 0, rows * positions),
-            _ => return None,
         };
+        let (macs, extra) = (weights * work.positions, rows * work.extra);
+        let params = weights + rows * work.values;
         Some(LayerCost { node: id, units: (cols, rows), weights, params, macs, flops: 2 * macs + extra })
     }
 
@@ -227,11 +234,16 @@ impl Net {
         };
         let mut costs = Vec::new();
         for node in self.affine() {
-            let Some((per_pair, positions, bias)) = factors(self, node) else { continue };
+            let Some(work) = self.work(node) else { continue };
             let rows = count(node)?;
-            let weights = ((&rows * count(self.node(node).inputs[0])?)? * per_pair as f64)?;
-            let params = if bias { (&weights + rows)? } else { weights.clone() };
-            let macs = (&weights * positions as f64)?;
+            let weights = match work.per {
+                Per::Pair(1) => ((&rows * count(self.node(node).inputs[0])?)? * work.weights as f64)?,
+                // As if a unit took its share of the group along: exact where the units of a group close together.
+                Per::Pair(groups) => (&rows * (self.input_shapes(node)[0].units() / groups * work.weights) as f64)?,
+                Per::Unit => (&rows * work.weights as f64)?,
+            };
+            let params = if work.values > 0 { (&weights + rows)? } else { weights.clone() };
+            let macs = (&weights * work.positions as f64)?;
             costs.push(ExpectedCost { node, weights, params, macs });
         }
         Ok(costs)
@@ -247,20 +259,8 @@ impl Net {
     /// For every node, the ways in which its units can be open: for a sum those of its terms, which may share origins.
     fn ways(&self, open: &Probabilities) -> Result<Vec<Vec<Way>>> {
         let mut per_node: Vec<Vec<Way>> = Vec::with_capacity(self.nodes().len());
-        for (id, node) in self.nodes().iter().enumerate() {
-            let each = |f: &dyn Fn(&Origins) -> Result<Origins>| -> Result<Vec<Way>> {
-                per_node[node.inputs[0]].iter().map(|way| way.iter().map(f).collect()).collect()
-            };
-            let mut ways = match &node.layer {
-                Layer::Input { .. } | Layer::Linear { .. } | Layer::Conv2d { .. } => vec![Way::new()],
-                Layer::Flatten => each(&|origins| origins.spread(self.shape(node.inputs[0]).positions()))?,
-                Layer::Take { units } => each(&|origins| origins.take(units))?,
-                Layer::Add => {
-                    let terms = node.inputs.iter().flat_map(|&input| &per_node[input]);
-                    terms.fold(Vec::new(), with)
-                }
-                _ => per_node[node.inputs[0]].clone(),
-            };
+        for id in 0..self.nodes().len() {
+            let mut ways = self.ways_of(id, &per_node)?;
             if let (true, Some(own)) = (self.makes_space(id), open.origins(self.space(id))) {
                 ways.iter_mut().for_each(|way| way.insert(0, own.clone()));
             }
@@ -268,6 +268,45 @@ impl Net {
         }
         Ok(per_node)
     }
+
+    /// The ways that a node has from its inputs.
+    fn ways_of(&self, id: NodeId, per_node: &[Vec<Way>]) -> Result<Vec<Way>> {
+        let inputs = &self.node(id).inputs;
+        Ok(match self.reads(id) {
+            Reads::All | Reads::Groups(_) => vec![Way::new()],
+            Reads::Positions(n) => {
+                let spread = |way: &Way| way.iter().map(|origins| origins.spread(*n)).collect();
+                per_node[inputs[0]].iter().map(spread).collect::<Result<_>>()?
+            }
+            Reads::One(sources) => {
+                let parts = inputs.iter().enumerate().map(|(input, &node)| (input, &per_node[node]));
+                joined(parts.collect(), sources)?
+            }
+            Reads::Same => match self.node(id).layer.rules().space(&self.input_shapes(id)) {
+                SpaceOf::Input(input) => per_node[inputs[input]].clone(),
+                _ => inputs.iter().flat_map(|&input| &per_node[input]).fold(Vec::new(), with),
+            },
+        })
+    }
+}
+
+/// The ways of units that each stem from one unit of one of several inputs. A unit has the ways of its own input; where
+/// another has more, its last one stands there again, which changes nothing.
+fn joined(parts: Vec<(usize, &Vec<Way>)>, sources: &[Option<(usize, usize)>]) -> Result<Vec<Way>> {
+    let most = parts.iter().map(|(_, ways)| ways.len()).max().unwrap_or(1);
+    let mut ways = Vec::with_capacity(most);
+    for i in 0..most {
+        let mut way = Way::new();
+        for (input, own) in &parts {
+            let places: Vec<Option<usize>> =
+                sources.iter().map(|source| source.filter(|(from, _)| from == input).map(|(_, unit)| unit)).collect();
+            for origins in own.get(i).or(own.last()).into_iter().flatten() {
+                way.push(origins.take(&places)?);
+            }
+        }
+        ways.push(way);
+    }
+    Ok(ways)
 }
 
 /// `ways` or `way`: one that asks for all the origins of another, and more, adds nothing to it.

@@ -27,41 +27,39 @@
 //! # }
 //! ```
 
-mod activation;
-mod affine;
 mod agreement;
-mod border;
 mod builder;
 mod compact;
 mod cost;
 mod error;
 mod file;
 mod forward;
+mod geometry;
 mod import;
-mod layer;
-mod layers;
+pub mod layers;
 mod masks;
 mod net;
-mod norm;
 mod onnx;
 mod params;
 mod plan;
+mod shape;
 
 pub use agreement::Agreement;
-pub use border::Margins;
 pub use builder::Builder;
 pub use compact::{Kept, Model};
 pub use cost::{Cost, ExpectedCost, LayerCost, Probabilities};
 pub use error::{Error, Result};
 pub use file::{Card, Checkpoint, Existing, FileProblem, Kind, read_card, write_file};
 pub use forward::{Mode, Output, StatisticsUpdate};
+pub use geometry::{Pair, Sides};
 pub use import::Import;
-pub use layer::{ClosedMaps, Layer, Shape};
+pub use layers::{Activation, ClosedMaps, Layer, Margins};
 pub use masks::{Mask, Masks};
 pub use net::{Net, Node, NodeId, Space, SpaceId};
 pub use onnx::{OnnxAbout, to_onnx};
 pub use params::{Param, Params, Role, Weights};
 pub use plan::{Plan, Unit};
+pub use shape::Shape;
 
 // The examples of the README are tests.
 #[cfg(doctest)]

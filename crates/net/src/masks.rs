@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use crate::params::expect_f32;
-use crate::{ClosedMaps, Error, Layer, Net, Result, Space, SpaceId};
+use crate::{Error, Net, Result, Space, SpaceId};
 
 /// The scale of each unit of a space.
 #[derive(Debug, Clone)]
@@ -142,9 +142,9 @@ impl Masks {
                 return Err(Error::Shape { name: format!("mask of {name}"), found, expected });
             }
         }
-        let zero = |layer: &Layer| matches!(layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. });
         let varies = self.varying(net);
-        match (0..net.nodes().len()).find(|&id| zero(&net.node(id).layer) && varies[id]) {
+        let zero = |id: &usize| net.node(*id).layer.rules().keeps_closed_zero() && varies[*id];
+        match (0..net.nodes().len()).find(zero) {
             Some(id) => {
                 let problem = "differs between examples, but a closed map is to stay zero in the batch norm";
                 let (node, space) = (&net.node(id).name, &net.spaces()[net.space(id)].name);
@@ -161,7 +161,7 @@ impl Masks {
         let mut varies = vec![false; net.nodes().len()];
         for id in 0..varies.len() {
             let node = net.node(id);
-            let inherits = !node.layer.is_affine() && node.inputs.iter().any(|&input| varies[input]);
+            let inherits = net.reads(id).is_unit_by_unit() && node.inputs.iter().any(|&input| varies[input]);
             varies[id] = inherits || self.varies(net.space(id));
         }
         varies
@@ -184,12 +184,12 @@ mod tests {
     use l0_rng::{Purpose, Stream};
 
     use super::*;
-    use crate::{Builder, Mode, Output, Params};
+    use crate::{Builder, ClosedMaps, Mode, Output, Params};
 
     /// Two convolutions; `closed` says what the normalisation between them makes of a closed map.
     fn net(closed: ClosedMaps) -> Net {
         let mut b = Builder::image("image", 3, 6, 5);
-        b.conv2d_same("conv1", 40, 3, 1).batch_norm("bn", closed).relu();
+        b.closed_maps(closed).conv2d_same("conv1", 40, 3, 1).batch_norm("bn").relu();
         b.conv2d_same("conv2", 4, 3, 1).avg_pool().linear("fc", 3);
         b.build().unwrap()
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::layers::{Reads, SpaceOf};
 use crate::{Error, Layer, Result, Shape};
 
 /// The place of a node in its network.
@@ -40,6 +41,8 @@ pub struct Net {
     shapes: Vec<Shape>,
     spaces: Vec<Space>,
     space_of: Vec<SpaceId>,
+    makes_space: Vec<bool>,
+    reads: Vec<Reads>,
     readers: Vec<Vec<NodeId>>,
 }
 
@@ -66,8 +69,9 @@ impl Net {
         check_names(&nodes)?;
         let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
         let mut readers = vec![Vec::new(); nodes.len()];
+        let (mut reads, mut owners) = (Vec::new(), Vec::new());
         for (id, node) in nodes.iter().enumerate() {
-            if (id == 0) != matches!(node.layer, Layer::Input { .. }) {
+            if (id == 0) != matches!(node.layer, Layer::Input(_)) {
                 return Err(Error::layer(&node.name, "the first node, and no other, is the input"));
             }
             if let Some(later) = node.inputs.iter().find(|&&input| input >= id) {
@@ -77,11 +81,15 @@ impl Net {
                 ));
             }
             let inputs: Vec<Shape> = node.inputs.iter().map(|&input| shapes[input]).collect();
-            shapes.push(node.layer.output(&node.name, &inputs)?);
+            let (rules, shape) = (node.layer.rules(), node.layer.output(&node.name, &inputs)?);
+            shapes.push(shape);
+            reads.push(rules.reads(&inputs, shape));
+            owners.push(rules.space(&inputs));
             node.inputs.iter().for_each(|&input| readers[input].push(id));
         }
-        let (spaces, space_of) = spaces(&nodes, &shapes);
-        Ok(Self { nodes, shapes, spaces, space_of, readers })
+        let (spaces, space_of) = spaces(&nodes, &shapes, &owners);
+        let makes_space = owners.iter().map(|&owner| owner == SpaceOf::Own).collect();
+        Ok(Self { nodes, shapes, spaces, space_of, makes_space, reads, readers })
     }
 
     /// The nodes, each after those it reads.
@@ -141,7 +149,17 @@ impl Net {
 
     /// Whether a node makes the space of its output, so that a mask of that space is applied there.
     pub(crate) fn makes_space(&self, id: NodeId) -> bool {
-        makes_space(&self.nodes[id].layer)
+        self.makes_space[id]
+    }
+
+    /// Of which units of its inputs each unit of a node is made.
+    pub(crate) fn reads(&self, id: NodeId) -> &Reads {
+        &self.reads[id]
+    }
+
+    /// The shapes of what a node reads.
+    pub(crate) fn input_shapes(&self, id: NodeId) -> Vec<Shape> {
+        self.nodes[id].inputs.iter().map(|&input| self.shapes[input]).collect()
     }
 }
 
@@ -156,28 +174,20 @@ fn check_names(nodes: &[Node]) -> Result<()> {
     }
 }
 
-fn makes_space(layer: &Layer) -> bool {
-    matches!(
-        layer,
-        Layer::Input { .. }
-            | Layer::Linear { .. }
-            | Layer::Conv2d { .. }
-            | Layer::Flatten
-            | Layer::Take { .. }
-            | Layer::Identity
-    )
-}
-
-/// Gives every node the space it shares: its own where it makes one, else its input's; an addition makes two one.
-fn spaces(nodes: &[Node], shapes: &[Shape]) -> (Vec<Space>, Vec<SpaceId>) {
+/// Gives every node the space it shares: its own where it makes one, else that of an input, or of all, which then is one.
+fn spaces(nodes: &[Node], shapes: &[Shape], owners: &[SpaceOf]) -> (Vec<Space>, Vec<SpaceId>) {
     let mut root: Vec<NodeId> = (0..nodes.len()).collect(); // of each node, the first node of its space
     for (id, node) in nodes.iter().enumerate() {
-        if !makes_space(&node.layer) {
-            root[id] = root[node.inputs[0]];
-        }
-        if let (Layer::Add, [a, b]) = (&node.layer, node.inputs.as_slice()) {
-            let (first, other) = (root[*a].min(root[*b]), root[*a].max(root[*b]));
-            root[..=id].iter_mut().filter(|root| **root == other).for_each(|root| *root = first);
+        match owners[id] {
+            SpaceOf::Own => {}
+            SpaceOf::Input(input) => root[id] = root[node.inputs[input]],
+            SpaceOf::Inputs => {
+                root[id] = root[node.inputs[0]];
+                for &other in &node.inputs[1..] {
+                    let (first, other) = (root[id].min(root[other]), root[id].max(root[other]));
+                    root[..=id].iter_mut().filter(|root| **root == other).for_each(|root| *root = first);
+                }
+            }
         }
     }
     let mut ids = HashMap::new();

@@ -7,7 +7,8 @@ use candle_core::{DType, Device, Tensor, Var};
 use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Layer, Net, Result};
+use crate::layers::{Declared, Init};
+use crate::{Error, Net, Result};
 
 /// What a parameter is, so that optimisers and decay can be chosen by rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub enum Role {
     Weight,
     /// Bias of a linear layer or a convolution.
     Bias,
-    /// Scale or shift of a normalisation.
+    /// Scale or shift of a normalisation, or the slope of a PReLU.
     Norm,
     /// Running statistic: not trained, but part of the network.
     Statistic,
@@ -57,53 +58,43 @@ pub struct Weights {
     tensors: Vec<Tensor>,
 }
 
-/// Name, role and shape of every parameter of a layer that reads `inputs` units.
-fn declared(net: &Net, id: usize) -> Vec<(&'static str, Role, Vec<usize>)> {
-    let node = net.node(id);
-    let n_in = node.inputs.first().map_or(0, |&input| net.shape(input).units());
-    match node.layer {
-        Layer::Linear { out, bias } => {
-            let bias = bias.then(|| ("bias", Role::Bias, vec![out]));
-            std::iter::once(("weight", Role::Weight, vec![out, n_in])).chain(bias).collect()
-        }
-        Layer::Conv2d { out, kernel, bias, .. } => {
-            let bias = bias.then(|| ("bias", Role::Bias, vec![out]));
-            std::iter::once(("weight", Role::Weight, vec![out, n_in, kernel, kernel])).chain(bias).collect()
-        }
-        Layer::BatchNorm { .. } => vec![
-            ("weight", Role::Norm, vec![n_in]),
-            ("bias", Role::Norm, vec![n_in]),
-            ("running_mean", Role::Statistic, vec![n_in]),
-            ("running_var", Role::Statistic, vec![n_in]),
-        ],
-        Layer::Bias { per_position: false } => vec![("bias", Role::Bias, vec![n_in])],
-        Layer::Bias { per_position: true } => vec![("bias", Role::Bias, net.shape(id).dims())],
-        Layer::Border { margins } => vec![("bias", Role::Bias, vec![n_in, margins.dims().0, margins.dims().1])],
-        _ => Vec::new(),
-    }
-}
-
-/// He's normal initialisation with the true fan-in for weights, 0 for biases, 1 and 0 for normalisations.
-fn initial(name: &str, role: Role, shape: &[usize], seed: u64, device: &Device) -> candle_core::Result<Tensor> {
-    let ones = name.ends_with("running_var") || (role == Role::Norm && name.ends_with("weight"));
-    let n = shape.iter().product();
-    let values = match role {
-        Role::Weight => {
-            let fan_in: usize = shape[1..].iter().product();
+/// First values of a parameter: a function of the seed and its name alone.
+fn initial(name: &str, declared: &Declared, seed: u64, device: &Device) -> candle_core::Result<Tensor> {
+    let n = declared.shape.iter().product();
+    let values = match declared.init {
+        Init::Normal { fan_in } => {
             let std = (2.0 / fan_in as f32).sqrt();
             Stream::new(seed, Purpose::Init, 0, 0, name).normals(n).iter().map(|z| z * std).collect()
         }
-        _ => vec![if ones { 1f32 } else { 0.0 }; n],
+        Init::Constant(value) => vec![value; n],
     };
-    Tensor::from_vec(values, shape, device)
+    Tensor::from_vec(values, declared.shape.as_slice(), device)
+}
+
+/// The parameters of one layer.
+pub(crate) struct Values<'a> {
+    pub(crate) weights: &'a Weights,
+    pub(crate) node: &'a str,
+}
+
+impl<'a> Values<'a> {
+    /// The value of a parameter.
+    pub(crate) fn of(&self, leaf: &str) -> Result<&'a Tensor> {
+        self.weights.of(self.node, leaf)
+    }
 }
 
 impl Net {
     /// Name, role and shape of every parameter, in order.
     pub fn parameters(&self) -> Vec<(String, Role, Vec<usize>)> {
+        self.declared().into_iter().map(|(name, declared)| (name, declared.role, declared.shape)).collect()
+    }
+
+    fn declared(&self) -> Vec<(String, Declared)> {
         let all = (0..self.nodes().len()).flat_map(|id| {
-            let node = &self.node(id).name;
-            declared(self, id).into_iter().map(move |(leaf, role, shape)| (format!("{node}.{leaf}"), role, shape))
+            let node = self.node(id);
+            let declared = node.layer.rules().parameters(&self.input_shapes(id), self.shape(id));
+            declared.into_iter().map(move |declared| (format!("{}.{}", node.name, declared.leaf), declared))
         });
         all.collect()
     }
@@ -116,9 +107,9 @@ impl Params {
     /// If the device cannot hold them.
     pub fn init(net: &Net, seed: u64, device: &Device) -> Result<Self> {
         let mut params = Self::default();
-        for (name, role, shape) in net.parameters() {
-            let value = initial(&name, role, &shape, seed, device)?;
-            params.insert(&name, role, &value)?;
+        for (name, declared) in net.declared() {
+            let value = initial(&name, &declared, seed, device)?;
+            params.insert(&name, declared.role, &value)?;
         }
         Ok(params)
     }

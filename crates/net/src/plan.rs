@@ -7,7 +7,8 @@
 
 use l0_ops::Selection;
 
-use crate::{ClosedMaps, Layer, Masks, Net, NodeId};
+use crate::layers::{Reads, Sources};
+use crate::{Masks, Net, NodeId};
 
 /// What becomes of one unit of a layer's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,70 +83,15 @@ impl Plan {
 /// The units that node `id` makes of its inputs' units.
 fn forward(net: &Net, id: NodeId, units: &[Vec<Unit>], masks: &Masks, training: bool) -> Vec<Unit> {
     let node = net.node(id);
-    let n = net.shape(id).units();
-    let input = node.inputs.first().map_or(&[][..], |&input| &units[input]);
-    let made: Vec<Unit> = match &node.layer {
-        Layer::Input { .. } => vec![Unit::Computed; n],
-        Layer::Linear { bias, .. } => vec![affine(input, *bias, false); n],
-        Layer::Conv2d { bias, padding, .. } => vec![affine(input, *bias, *padding > 0); n],
-        Layer::BatchNorm { closed, .. } => each(input, |unit| match (unit, closed) {
-            (Unit::Zero, ClosedMaps::Constant) => Unit::Constant,
-            (unit, _) => unit,
-        }),
-        Layer::Dropout { .. } if training => each(input, |unit| match unit {
-            Unit::Constant => Unit::Computed,
-            unit => unit,
-        }),
-        Layer::Bias { per_position: true } | Layer::Border { .. } => each(input, |unit| match unit {
-            Unit::Computed => Unit::Computed,
-            _ => Unit::Pattern,
-        }),
-        Layer::Bias { per_position: false } => each(input, |unit| match unit {
-            Unit::Zero => Unit::Constant,
-            unit => unit,
-        }),
-        Layer::Add => input.iter().zip(&units[node.inputs[1]]).map(|(&a, &b)| sum(a, b)).collect(),
-        Layer::AvgPool => each(input, even),
-        Layer::Flatten => (0..n).map(|unit| even(input[unit / net.shape(node.inputs[0]).positions()])).collect(),
-        Layer::Take { units } => units.iter().map(|&unit| input[unit as usize]).collect(),
-        Layer::Relu | Layer::MaxPool2d { .. } | Layer::Dropout { .. } | Layer::Identity => input.to_vec(),
-    };
+    let inputs = node.inputs.iter().map(|&input| units[input].as_slice()).collect();
+    let from = Sources { inputs, reads: net.reads(id), units: net.shape(id).units(), training };
     let masked = |(unit, made)| match made {
         _ if net.makes_space(id) && !masks.is_open(net.space(id), unit) => Unit::Zero,
         Unit::Pattern if training => Unit::Computed,
         Unit::Constant | Unit::Pattern if net.makes_space(id) && masks.varies(net.space(id)) => Unit::Computed,
         made => made,
     };
-    made.into_iter().enumerate().map(masked).collect()
-}
-
-/// What a unit becomes when each of its positions becomes a unit, or their mean does.
-fn even(unit: Unit) -> Unit {
-    if unit == Unit::Pattern { Unit::Constant } else { unit }
-}
-
-fn each(input: &[Unit], f: impl Fn(Unit) -> Unit) -> Vec<Unit> {
-    input.iter().map(|&unit| f(unit)).collect()
-}
-
-/// A unit that is a linear map of `input`, plus a bias. A constant is uneven after zero padding.
-fn affine(input: &[Unit], bias: bool, padded: bool) -> Unit {
-    let any = |unit| input.contains(&unit);
-    match () {
-        () if any(Unit::Computed) => Unit::Computed,
-        () if any(Unit::Pattern) || (padded && any(Unit::Constant)) => Unit::Pattern,
-        () if bias || any(Unit::Constant) => Unit::Constant,
-        () => Unit::Zero,
-    }
-}
-
-fn sum(a: Unit, b: Unit) -> Unit {
-    match (a, b) {
-        (Unit::Computed, _) | (_, Unit::Computed) => Unit::Computed,
-        (Unit::Pattern, _) | (_, Unit::Pattern) => Unit::Pattern,
-        (Unit::Zero, Unit::Zero) => Unit::Zero,
-        _ => Unit::Constant,
-    }
+    node.layer.rules().becomes(&from).into_iter().enumerate().map(masked).collect()
 }
 
 /// Marks units that no later layer reads, from the output back.
@@ -159,19 +105,32 @@ fn drop_unread(net: &Net, units: &mut [Vec<Unit>]) {
             }
         }
         let reads: Vec<bool> = units[id].iter().map(|unit| !matches!(unit, Unit::Zero | Unit::Unread)).collect();
-        for &input in &net.node(id).inputs {
-            mark(net, id, input, &reads, &mut read[input]);
-        }
+        mark(net, id, &reads, &mut read);
     }
 }
 
-/// Marks the units of `input` that the units `reads` of node `id` read.
-fn mark(net: &Net, id: NodeId, input: NodeId, reads: &[bool], read: &mut [bool]) {
-    let reading = (0..reads.len()).filter(|&unit| reads[unit]);
-    match &net.node(id).layer {
-        layer if layer.is_affine() => read.iter_mut().for_each(|read| *read |= reads.contains(&true)),
-        Layer::Flatten => reading.for_each(|unit| read[unit / net.shape(input).positions()] = true),
-        Layer::Take { units } => reading.for_each(|unit| read[units[unit] as usize] = true),
-        _ => reading.for_each(|unit| read[unit] = true),
+/// Marks the units of all inputs of node `id` that its units `reads` read.
+fn mark(net: &Net, id: NodeId, reads: &[bool], read: &mut [Vec<bool>]) {
+    let inputs = &net.node(id).inputs;
+    let reading = || (0..reads.len()).filter(|&unit| reads[unit]);
+    match net.reads(id) {
+        Reads::All => {
+            let any = reads.contains(&true);
+            inputs.iter().for_each(|&input| read[input].iter_mut().for_each(|read| *read |= any));
+        }
+        Reads::Groups(groups) => {
+            let (outputs, input) = (reads.chunks(reads.len() / groups), &mut read[inputs[0]]);
+            let size = input.len() / groups;
+            for (outputs, inputs) in outputs.zip(input.chunks_mut(size)) {
+                let any = outputs.contains(&true);
+                inputs.iter_mut().for_each(|read| *read |= any);
+            }
+        }
+        Reads::Same => inputs.iter().for_each(|&input| reading().for_each(|unit| read[input][unit] = true)),
+        Reads::Positions(n) => reading().for_each(|unit| read[inputs[0]][unit / n] = true),
+        Reads::One(sources) => {
+            let sources = reading().filter_map(|unit| sources[unit]);
+            sources.for_each(|(input, unit)| read[inputs[input]][unit] = true);
+        }
     }
 }

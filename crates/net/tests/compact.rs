@@ -5,6 +5,7 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::*;
+use l0_net::layers::{Bias, Border, Take};
 use l0_net::{Builder, ClosedMaps, Layer, Margins, Mask, Masks, Mode, Model, Net, Params, Plan};
 
 /// The masked network and its compact form, which must agree; returns the compact form and the largest difference.
@@ -38,7 +39,12 @@ fn check_cost(net: &Net, masks: &Masks, model: &Model, seed: u64) {
     assert!(!model.is_constant().unwrap(), "seed {seed}");
     assert_eq!((compact.weights(), compact.macs()), (hard.weights(), hard.macs()), "seed {seed}");
     let mut expected = hard.params();
-    let biased = |layer: &Layer| matches!(layer, Layer::Linear { bias: true, .. } | Layer::Conv2d { bias: true, .. });
+    let biased = |layer: &Layer| match layer {
+        Layer::Linear(linear) => linear.bias,
+        Layer::Conv2d(conv) => conv.bias,
+        Layer::ConvTranspose2d(conv) => conv.bias,
+        _ => false,
+    };
     for layer in &hard.layers {
         let node = net.node(layer.node);
         if !node.layer.is_affine() && model.net.find(&node.name).is_err() {
@@ -51,7 +57,7 @@ fn check_cost(net: &Net, masks: &Masks, model: &Model, seed: u64) {
             Err(_) => expected += layer.params, // a border, a constant, a scale or a filling
             Ok((then, _)) if then.is_affine() && biased(&now.layer) && !biased(then) => expected += layer.units.1,
             Ok((then, _)) if then.is_affine() && !biased(&now.layer) && biased(then) => expected -= layer.units.1,
-            Ok((Layer::Bias { .. } | Layer::Border { .. }, id)) => {
+            Ok((Layer::Bias(_) | Layer::Border(_), id)) => {
                 let had = hard.layers.iter().find(|had| had.node == id).unwrap();
                 expected = expected - had.params + layer.params; // a bias that became a map
             }
@@ -90,33 +96,33 @@ fn odd_net(seed: u64) -> Net {
     let mut b = Builder::image("input", c, 6, 6);
     let input = b.tip();
     match r.below(4) {
-        0 => b.batch_norm("bn0", closed).relu(),
+        0 => b.closed_maps(closed).batch_norm("bn0").relu(),
         1 => b.dropout(0.3),
-        2 => b.layer("edges", Layer::Border { margins: Margins { top: 1, bottom: 0, left: 2, right: 1 } }),
-        _ => b.layer("shift", Layer::Bias { per_position: r.below(2) == 0 }),
+        2 => b.layer("edges", Border { margins: Margins { top: 1, bottom: 0, left: 2, right: 1 } }),
+        _ => b.layer("shift", Bias { per_position: r.below(2) == 0 }),
     };
-    b.conv2d_same("conv1", c, 3, 1).dropout(0.2).batch_norm("bn1", closed);
+    b.conv2d_same("conv1", c, 3, 1).dropout(0.2).closed_maps(closed).batch_norm("bn1");
     if r.below(2) == 0 {
         b.add(input);
     }
     if r.below(2) == 0 {
         let units = (0..c + 1).map(|_| r.below(c) as u32).collect();
-        b.layer("pick", Layer::Take { units });
+        b.layer("pick", Take { units });
     }
     let main = b.tip();
     let width = 2 + r.below(3);
     b.relu().conv2d_same("conv2", width, 3, 1).relu().conv2d_same("conv3", width, 3, 1);
     let deep = b.tip();
-    b.at(main).conv2d_same("short", width, 1, 1).add(deep).layer("lift", Layer::Bias { per_position: r.below(2) == 0 });
+    b.at(main).conv2d_same("short", width, 1, 1).add(deep).layer("lift", Bias { per_position: r.below(2) == 0 });
     b.max_pool2d(1 + r.below(3)).flatten("features");
     let features = b.tip();
     let n = width * 36;
     match r.below(3) {
-        0 => b.batch_norm("bn2", closed),
+        0 => b.closed_maps(closed).batch_norm("bn2"),
         1 if b.build().unwrap().shape(features).units() == n => b.linear("mix", n).add(features),
         _ => b.relu(),
     };
-    b.linear("fc", 5).batch_norm("bn3", closed).relu();
+    b.linear("fc", 5).closed_maps(closed).batch_norm("bn3").relu();
     if r.below(3) > 0 {
         b.linear("out", 3);
     }
@@ -183,7 +189,7 @@ fn features_live_if_their_map_does() {
     assert_eq!(kept("fc1"), Some(vec![0, 2, 4]));
     assert_eq!(kept("fc2"), None);
     let take = model.net.node(model.net.find("features.kept").unwrap());
-    assert_eq!(take.layer, Layer::Take { units: (10..32).collect() });
+    assert_eq!(take.layer, Take { units: (10..32).collect() }.into());
     assert_eq!(model.net.cost().weights(), 2 * 25 + 22 * 3 + 3 * 3);
 
     // Where the features of whole maps are left, nothing needs to be picked.
@@ -198,7 +204,11 @@ fn features_live_if_their_map_does() {
 #[test]
 fn closed_maps_leave_a_border() {
     let mut b = Builder::image("input", 1, 4, 4);
-    b.conv2d_same("conv1", 2, 1, 1).batch_norm("bn", ClosedMaps::Constant).relu().conv2d_same("conv2", 1, 3, 1);
+    b.conv2d_same("conv1", 2, 1, 1)
+        .closed_maps(ClosedMaps::Constant)
+        .batch_norm("bn")
+        .relu()
+        .conv2d_same("conv2", 1, 3, 1);
     let net = b.build().unwrap();
     let one = |values: &[f32], dims: &[usize]| Tensor::from_slice(values, dims, &Device::Cpu).unwrap();
     let weights = vec![
@@ -216,7 +226,7 @@ fn closed_maps_leave_a_border() {
     // The closed map is relu(5 - 2 * 2) = 1 everywhere: 4, 6 or 9 of the window's nine places lie on the image. Rows 1
     // and 2 are alike, and so are the columns.
     let margins = Margins { top: 1, bottom: 1, left: 1, right: 1 };
-    assert_eq!(model.net.node(model.net.find("conv2.border").unwrap()).layer, Layer::Border { margins });
+    assert_eq!(model.net.node(model.net.find("conv2.border").unwrap()).layer, Border { margins }.into());
     let border: Vec<f32> = values(&model).into_iter().find(|(name, _)| name == "conv2.border.bias").unwrap().1;
     let expected = [4.0, 6.0, 4.0, 6.0, 9.0, 6.0, 4.0, 6.0, 4.0];
     assert!(border.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{border:?}");
@@ -232,7 +242,7 @@ fn a_chain_that_nobody_reads_dies() {
     let mut b = Builder::image("input", 1, 6, 6);
     b.conv2d_same("stem", 3, 3, 1).relu();
     let stem = b.tip();
-    b.conv2d_same("a", 4, 3, 1).batch_norm("bn", ClosedMaps::Zero).relu().conv2d_same("b", 4, 3, 1).relu();
+    b.conv2d_same("a", 4, 3, 1).closed_maps(ClosedMaps::Zero).batch_norm("bn").relu().conv2d_same("b", 4, 3, 1).relu();
     b.conv2d_same("c", 3, 3, 1).add(stem).avg_pool().linear("out", 2);
     let net = b.build().unwrap();
     let params = random_params(&net, 1);

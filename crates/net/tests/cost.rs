@@ -5,6 +5,7 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::stream;
+use l0_net::layers::Take;
 use l0_net::{Builder, ClosedMaps, Layer, Net, Probabilities};
 
 /// Gated spaces with the probabilities of their units.
@@ -17,10 +18,10 @@ fn open_units(net: &Net, space_open: &dyn Fn(usize, usize) -> bool) -> Vec<Vec<b
         let own = |unit: usize| space_open(net.space(id), unit);
         let input = |i: usize| &made[node.inputs[i]];
         let unit_open = |unit: usize| match &node.layer {
-            Layer::Input { .. } | Layer::Linear { .. } | Layer::Conv2d { .. } => own(unit),
-            Layer::Flatten => own(unit) && input(0)[unit / net.shape(node.inputs[0]).positions()],
-            Layer::Take { units } => own(unit) && input(0)[units[unit] as usize],
-            Layer::Add => input(0)[unit] || input(1)[unit],
+            Layer::Input(_) | Layer::Linear(_) | Layer::Conv2d(_) => own(unit),
+            Layer::Flatten(_) => own(unit) && input(0)[unit / net.shape(node.inputs[0]).positions()],
+            Layer::Take(take) => own(unit) && input(0)[take.units[unit] as usize],
+            Layer::Add(_) => input(0)[unit] || input(1)[unit],
             _ => input(0)[unit],
         };
         made.push((0..net.shape(id).units()).map(unit_open).collect());
@@ -42,7 +43,7 @@ fn enumerated(net: &Net, gated: &Gated) -> Vec<f64> {
             open_units(net, &|space, unit| gates.iter().position(|g| (g.0, g.1) == (space, unit)).is_none_or(drawn));
         let count = |id: usize| open[id].iter().filter(|&&open| open).count() as f64;
         for (total, id) in totals.iter_mut().zip(net.affine()) {
-            let area = if let Layer::Conv2d { kernel, .. } = net.node(id).layer { kernel * kernel } else { 1 };
+            let area = if let Layer::Conv2d(conv) = net.node(id).layer { conv.kernel.area() } else { 1 };
             *total += probability * count(id) * count(net.node(id).inputs[0]) * area as f64;
         }
     }
@@ -93,7 +94,7 @@ fn terms_that_share_gates() {
     let maps = b.tip();
     b.flatten("f1");
     let first = b.tip();
-    b.at(maps).batch_norm("bn", ClosedMaps::Constant).flatten("f2").add(first).linear("out", 2);
+    b.at(maps).closed_maps(ClosedMaps::Constant).batch_norm("bn").flatten("f2").add(first).linear("out", 2);
     let net = b.build().unwrap();
     check("the same maps twice", &net, &["conv"]);
     check("the same maps twice, features gated", &net, &["conv", "f1"]);
@@ -101,16 +102,16 @@ fn terms_that_share_gates() {
     let mut b = Builder::features("xs", 4);
     b.linear("fc", 4).relu();
     let units = b.tip();
-    b.layer("mixed", Layer::Take { units: vec![0, 2, 1, 1] }).add(units).linear("out", 3);
+    b.layer("mixed", Take { units: vec![0, 2, 1, 1] }).add(units).linear("out", 3);
     let net = b.build().unwrap();
     check("units and some of them in another order", &net, &["fc"]);
 
     let mut b = Builder::features("xs", 3);
     b.linear("fc", 5);
     let units = b.tip();
-    b.layer("a", Layer::Take { units: vec![0, 2, 4, 1] });
+    b.layer("a", Take { units: vec![0, 2, 4, 1] });
     let first = b.tip();
-    b.at(units).layer("b", Layer::Take { units: vec![0, 1, 3, 2] }).add(first).linear("out", 3);
+    b.at(units).layer("b", Take { units: vec![0, 1, 3, 2] }).add(first).linear("out", 3);
     check("two choices of units", &b.build().unwrap(), &["fc", "a"]);
 }
 
@@ -120,7 +121,11 @@ fn residual_blocks() {
     b.conv2d_same("stem", 3, 3, 1);
     for i in 0..2 {
         let skip = b.tip();
-        b.batch_norm(&format!("bn{i}"), ClosedMaps::Zero).relu().conv2d_same(&format!("a{i}"), 3, 3, 1).relu();
+        b.closed_maps(ClosedMaps::Zero)
+            .batch_norm(&format!("bn{i}"))
+            .relu()
+            .conv2d_same(&format!("a{i}"), 3, 3, 1)
+            .relu();
         b.conv2d_same(&format!("b{i}"), 3, 1, 1).add(skip);
     }
     b.flatten("features").linear("out", 2);

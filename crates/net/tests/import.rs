@@ -12,7 +12,12 @@ use l0_net::{Builder, ClosedMaps, Import, Masks, Model, Net, Weights};
 
 fn described() -> Net {
     let mut b = Builder::image("image", 1, 6, 6);
-    b.conv2d("conv", 3, 3).batch_norm("bn", ClosedMaps::Constant).relu().flatten("features").linear("fc", 2);
+    b.conv2d("conv", 3, 3)
+        .closed_maps(ClosedMaps::Constant)
+        .batch_norm("bn")
+        .relu()
+        .flatten("features")
+        .linear("fc", 2);
     b.build().unwrap()
 }
 

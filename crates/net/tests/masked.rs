@@ -81,7 +81,7 @@ fn check_statistics(net: &Net, seed: u64, masks: &Masks) -> (usize, usize) {
     let made = reference_nodes(net, &params.detached(), &xs, masks, true).unwrap();
     let values = |name: String| params.get(&name).unwrap().var.to_vec1::<f32>().unwrap();
     let statistics = |node: &str| (values(format!("{node}.running_mean")), values(format!("{node}.running_var")));
-    let norms = || net.nodes().iter().enumerate().filter(|(_, node)| matches!(node.layer, Layer::BatchNorm { .. }));
+    let norms = || net.nodes().iter().enumerate().filter(|(_, node)| matches!(node.layer, Layer::BatchNorm(_)));
     let before: Vec<_> = norms().map(|(_, node)| statistics(&node.name)).collect();
     params.learn(&net.forward(&params.weights(), &xs, masks, Mode::Train(&noise)).unwrap().statistics).unwrap();
     let (plan, mut learned, mut unread) = (Plan::new(net, masks, true), 0, 0);
@@ -125,7 +125,12 @@ fn running_statistics_learn_what_the_full_network_would() {
 #[test]
 fn a_map_that_nobody_reads_keeps_its_statistics() {
     let mut b = Builder::image("input", 2, 4, 4);
-    b.conv2d("conv", 3, 1).batch_norm("bn", ClosedMaps::Constant).relu().flatten("features").linear("out", 3);
+    b.conv2d("conv", 3, 1)
+        .closed_maps(ClosedMaps::Constant)
+        .batch_norm("bn")
+        .relu()
+        .flatten("features")
+        .linear("out", 3);
     let net = b.build().unwrap();
     let masks = |layer: &str, open: &dyn Fn(usize) -> bool| {
         let (mut masks, space) = (Masks::none(&net), net.space(net.find(layer).unwrap()));
@@ -144,9 +149,9 @@ fn a_map_that_nobody_reads_keeps_its_statistics() {
 #[test]
 fn a_batch_of_one_teaches_the_mean_and_leaves_the_variance() {
     let mut features = Builder::features("input", 3);
-    features.linear("fc", 4).batch_norm("bn", ClosedMaps::Constant).relu().linear("out", 2);
+    features.linear("fc", 4).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu().linear("out", 2);
     let mut image = Builder::image("input", 3, 1, 1);
-    image.conv2d("fc", 4, 1).batch_norm("bn", ClosedMaps::Constant).relu().flatten("flat").linear("out", 2);
+    image.conv2d("fc", 4, 1).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu().flatten("flat").linear("out", 2);
     for builder in [features, image] {
         let net = builder.build().unwrap();
         let params = random_params(&net, 1);
@@ -168,7 +173,7 @@ fn a_batch_of_one_teaches_the_mean_and_leaves_the_variance() {
 }
 
 fn keeps_closed_maps_zero(net: &Net) -> bool {
-    net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm { closed: ClosedMaps::Zero, .. }))
+    net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(norm) if norm.closed == ClosedMaps::Zero))
 }
 
 #[test]

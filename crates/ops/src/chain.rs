@@ -14,21 +14,23 @@
 //! its gradient from Candle, used by one of ours from the slot, and from both if both use it. [`backward`] keeps the
 //! gradients of variables out of Candle's store, too.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 
-use candle_core::backprop::GradStore;
 #[cfg(feature = "cuda")]
 use candle_core::cuda_backend::CudaStorage;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, TensorId,
 };
 
-use crate::cpu::{host, output};
-use crate::pointwise::sum;
+use crate::cpu::host;
+use crate::gradients::{Backward, keep};
+use crate::sum::sum;
 #[cfg(feature = "cuda")]
 use crate::tape;
+use crate::tokens::{lock, nothing};
+#[cfg(feature = "cuda")]
+use crate::tokens::{nothing_there, take_out};
 
 /// Where the gradient of a value waits, with the value.
 #[derive(Clone, Default)]
@@ -53,10 +55,6 @@ impl Slot {
     fn take(&self) -> Option<Arrived> {
         lock(&self.0).take()
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The place of a value in the chain.
@@ -87,13 +85,8 @@ impl Link {
     }
 }
 
-/// The way back through one of our operations: from the gradient of its result to those of its arguments.
-pub(crate) trait Backward: Send + Sync {
-    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]>;
-}
-
-/// One of our operations on the CPU: a custom op of Candle with any number of arguments.
-trait Operation: Backward {
+/// One of our operations on the CPU, of any number of arguments.
+pub(crate) trait Operation: Backward {
     fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)>;
 }
 
@@ -109,8 +102,8 @@ impl<C: CustomOp1 + Send + Sync> Operation for One<C> {
 }
 
 impl<C: CustomOp1 + Send + Sync> Backward for One<C> {
-    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
-        Ok([self.0.bwd(&args[0], ys, grad)?, None, None])
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![self.0.bwd(&args[0], ys, grad)?])
     }
 }
 
@@ -122,9 +115,9 @@ impl<C: CustomOp2 + Send + Sync> Operation for Two<C> {
 }
 
 impl<C: CustomOp2 + Send + Sync> Backward for Two<C> {
-    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let (a, b) = self.0.bwd(&args[0], &args[1], ys, grad)?;
-        Ok([a, b, None])
+        Ok(vec![a, b])
     }
 }
 
@@ -137,8 +130,9 @@ impl<C: CustomOp3 + Send + Sync> Operation for Three<C> {
 }
 
 impl<C: CustomOp3 + Send + Sync> Backward for Three<C> {
-    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
-        self.0.bwd(&args[0], &args[1], &args[2], ys, grad).map(<[_; 3]>::from)
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (a, b, c) = self.0.bwd(&args[0], &args[1], &args[2], ys, grad)?;
+        Ok(vec![a, b, c])
     }
 }
 
@@ -155,6 +149,11 @@ pub(crate) fn apply2(a: &Tensor, b: &Tensor, op: impl CustomOp2 + Send + Sync + 
 /// `op(a, b, c)`, in the chain.
 pub(crate) fn apply3(a: &Tensor, b: &Tensor, c: &Tensor, op: impl CustomOp3 + Send + Sync + 'static) -> Result<Tensor> {
     apply(vec![a.clone(), b.clone(), c.clone()], Arc::new(Three(op)))
+}
+
+/// `op(args)`, in the chain.
+pub(crate) fn apply_all(args: Vec<Tensor>, op: impl Operation + 'static) -> Result<Tensor> {
+    apply(args, Arc::new(op))
 }
 
 fn apply(args: Vec<Tensor>, op: Arc<dyn Operation>) -> Result<Tensor> {
@@ -178,15 +177,11 @@ pub(crate) fn made(args: Vec<Tensor>, op: impl Backward + 'static, made: Tensor)
 fn reveal(args: Vec<Tensor>, op: Arc<dyn Backward>, value: Value) -> Result<Tensor> {
     let links = args.iter().map(|arg| arg.track_op().then(|| Link::of(arg)).transpose());
     let links = links.collect::<Result<Vec<Option<Arc<Link>>>>>()?;
-    let idle = match links.iter().flatten().next() {
-        Some(link) => link.token.detach(),
-        None => Tensor::zeros((), DType::F32, &Device::Cpu)?,
-    };
-    let token = |i: usize| links.get(i).and_then(Option::as_ref).map_or(&idle, |link| &link.token);
+    let tokens = three(links.iter().flatten().map(|link| link.token.clone()).collect())?;
     let slot = Slot::default();
     let slots = links.iter().map(|link| link.as_ref().map(|link| link.slot.clone())).collect();
     let step = Step { op, args, slots, slot: slot.clone() };
-    let link = Arc::new(Link { token: token(0).apply_op3(token(1), token(2), step)?, slot });
+    let link = Arc::new(Link { token: tokens[0].apply_op3(&tokens[1], &tokens[2], step)?, slot });
     let last = value.is_last();
     let ys = link.token.apply_op1(Reveal { value, link: link.clone() })?;
     let ys = if last { ys.permute((0, 3, 1, 2))? } else { ys };
@@ -194,6 +189,38 @@ fn reveal(args: Vec<Tensor>, op: Arc<dyn Backward>, value: Value) -> Result<Tens
         register(&ys, &link);
     }
     Ok(ys)
+}
+
+/// Three tokens for as many as there are: those beyond are joined to the last, and for missing ones one that idles.
+fn three(mut tokens: Vec<Tensor>) -> Result<[Tensor; 3]> {
+    while tokens.len() > 3
+        && let (Some(a), Some(b)) = (tokens.pop(), tokens.pop())
+    {
+        tokens.push(a.apply_op2(&b, Join)?);
+    }
+    let idle = match tokens.first() {
+        Some(token) => token.detach(),
+        None => Tensor::zeros((), DType::F32, &Device::Cpu)?,
+    };
+    let mut tokens = tokens.into_iter();
+    Ok(std::array::from_fn(|_| tokens.next().unwrap_or_else(|| idle.clone())))
+}
+
+/// Two tokens become one; only operations on the CPU have so many arguments.
+struct Join;
+
+impl CustomOp2 for Join {
+    fn name(&self) -> &'static str {
+        "join"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        nothing()
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, token: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        Ok((Some(token.clone()), Some(token.clone())))
+    }
 }
 
 /// The value of an operation, before it is in Candle's graph.
@@ -212,19 +239,6 @@ impl Value {
             Self::Computed(made) => lock(made).as_ref().is_some_and(|made| made.rank() == 4),
         }
     }
-}
-
-/// A token that stands for nothing but its place.
-pub(crate) fn nothing() -> Result<(CpuStorage, Shape)> {
-    output(vec![0.0], ())
-}
-
-/// The same on a GPU; nobody reads the number.
-#[cfg(feature = "cuda")]
-pub(crate) fn nothing_there(like: &CudaStorage) -> Result<(CudaStorage, Shape)> {
-    // SAFETY: as said.
-    let number = unsafe { like.device.alloc::<f32>(1)? };
-    Ok((CudaStorage::wrap_cuda_slice(number, like.device.clone()), Shape::from(())))
 }
 
 /// A value of Candle's, or a variable, becomes a token.
@@ -355,133 +369,5 @@ impl Reveal {
     /// Whether a result is to be seen otherwise than it lies: an image on a GPU.
     fn is_last(&self, ys: &Tensor) -> bool {
         ys.rank() == 4 && ys.device().is_cuda()
-    }
-}
-
-/// The memory of a tensor that nobody else has, which keeps a single number instead.
-#[cfg(feature = "cuda")]
-pub(crate) fn take_out(made: &Tensor, like: &CudaStorage) -> Result<(CudaStorage, Shape)> {
-    let taken = Taken(RefCell::new(Some(nothing_there(like)?.0)));
-    made.inplace_op1(&taken)?;
-    match taken.0.into_inner() {
-        Some(storage) => Ok((storage, made.shape().clone())),
-        None => candle_core::bail!("a value on a GPU has no memory"),
-    }
-}
-
-#[cfg(feature = "cuda")]
-struct Taken(RefCell<Option<CudaStorage>>);
-
-#[cfg(feature = "cuda")]
-impl candle_core::InplaceOp1 for Taken {
-    fn name(&self) -> &'static str {
-        "take_out"
-    }
-
-    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
-        candle_core::bail!("a value on a GPU was asked for on the CPU")
-    }
-
-    fn cuda_fwd(&self, storage: &mut CudaStorage, _: &Layout) -> Result<()> {
-        if let Some(other) = self.0.borrow_mut().as_mut() {
-            std::mem::swap(storage, other);
-        }
-        Ok(())
-    }
-}
-
-thread_local! {
-    static KEPT: RefCell<Option<HashMap<TensorId, Tensor>>> = const { RefCell::new(None) };
-}
-
-/// Keeps the gradient of a variable if [`backward`] runs; otherwise it is for Candle's store.
-pub(crate) fn keep(var: &Tensor, grad: Tensor) -> Result<Option<Tensor>> {
-    KEPT.with_borrow_mut(|kept| {
-        let Some(kept) = kept else { return Ok(Some(grad)) };
-        let grad = match kept.remove(&var.id()) {
-            Some(before) => sum(&before, &grad)?,
-            None => grad,
-        };
-        kept.insert(var.id(), grad);
-        Ok(None)
-    })
-}
-
-/// The gradients of a loss.
-#[derive(Debug)]
-pub struct Gradients {
-    kept: HashMap<TensorId, Tensor>,
-    stores: Vec<GradStore>,
-}
-
-impl Gradients {
-    /// The gradient of a variable, contiguous; none if the loss does not depend on it.
-    ///
-    /// # Errors
-    /// If two parts of it cannot be added.
-    pub fn get(&self, var: &Tensor) -> Result<Option<Tensor>> {
-        let stored = self.stores.iter().filter_map(|store| store.get(var));
-        let mut parts = self.kept.get(&var.id()).into_iter().chain(stored);
-        let Some(first) = parts.next() else { return Ok(None) };
-        parts.try_fold(first.contiguous()?, |sum, part| sum + part).map(Some)
-    }
-}
-
-/// The gradients of `loss`, a scalar, with respect to all variables: those of Candle's own `backward`, but the ones that
-/// come from operations of this crate are neither copied nor added to zeros.
-///
-/// # Errors
-/// As Candle's `backward`.
-pub fn backward(loss: &Tensor) -> Result<Gradients> {
-    backward_all(std::slice::from_ref(loss))
-}
-
-/// The gradients of the sum of `losses`, scalars, each on a device of its own.
-///
-/// # Errors
-/// As Candle's `backward`.
-pub fn backward_all(losses: &[Tensor]) -> Result<Gradients> {
-    #[cfg(feature = "cuda")]
-    let pass = tape::backward;
-    #[cfg(not(feature = "cuda"))]
-    let pass = |losses: &[Tensor]| losses.iter().map(Tensor::backward).collect();
-    backward_on(losses, pass)
-}
-
-/// The gradients that a pass backward keeps, with those that it returns.
-pub(crate) fn backward_on(
-    losses: &[Tensor],
-    pass: impl FnOnce(&[Tensor]) -> Result<Vec<GradStore>>,
-) -> Result<Gradients> {
-    // A thread that waits for others may be handed another training meanwhile: each has gradients of its own.
-    let _outer = Outer(KEPT.replace(Some(HashMap::new())));
-    let stores = pass(losses);
-    let kept = KEPT.take().unwrap_or_default();
-    Ok(Gradients { kept, stores: stores? })
-}
-
-/// What a pass backward that another one interrupts has kept so far; given back at the end, also after a panic.
-struct Outer(Option<HashMap<TensorId, Tensor>>);
-
-impl Drop for Outer {
-    fn drop(&mut self) {
-        KEPT.set(self.0.take());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use candle_core::{Device, Var};
-
-    use super::*;
-
-    #[test]
-    fn a_pass_within_a_pass_takes_nothing_from_it() {
-        let (a, b) = (Var::new(1f32, &Device::Cpu).unwrap(), Var::new(2f32, &Device::Cpu).unwrap());
-        KEPT.set(Some(HashMap::from([(a.id(), b.as_detached_tensor())])));
-        let inner = backward(&b.sqr().unwrap()).unwrap();
-        assert_eq!(inner.get(&b).unwrap().unwrap().to_scalar::<f32>().unwrap(), 4.0);
-        assert!(inner.get(&a).unwrap().is_none());
-        assert_eq!(KEPT.take().unwrap().keys().copied().collect::<Vec<_>>(), [a.id()]);
     }
 }

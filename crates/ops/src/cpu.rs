@@ -20,6 +20,17 @@ pub(crate) fn data<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32
     slice(host(storage)?, layout)
 }
 
+/// What `f` makes of the numbers of some tensors on the CPU, in the order of their dimensions.
+pub(crate) fn numbers<const N: usize, T>(tensors: [&Tensor; N], f: impl FnOnce([&[f32]; N]) -> T) -> Result<T> {
+    let tensors = tensors.into_iter().map(Tensor::contiguous).collect::<Result<Vec<Tensor>>>()?;
+    let storages: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
+    let mut slices = [&[][..]; N];
+    for (slice, (storage, layout)) in slices.iter_mut().zip(&storages) {
+        *slice = data(storage, layout)?;
+    }
+    Ok(f(slices))
+}
+
 /// Storage on the CPU.
 pub(crate) fn host(storage: &Storage) -> Result<&CpuStorage> {
     match storage {

@@ -17,60 +17,67 @@
 #![allow(unsafe_code)] // elsewhere only in tests (docs/architecture.md); clippy asks for a SAFETY comment on each block
 #![deny(missing_docs)]
 
+mod backward;
 mod chain;
+mod channels;
+mod check;
+mod concat;
 mod conv;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod device;
+mod framed;
 mod gemm;
+mod gradients;
 mod images;
+mod lattice;
 mod linear;
+mod loops;
 mod loss;
+mod map;
+pub mod math;
+mod maxima;
 mod norm;
 mod parallel;
+mod planes;
 mod pointwise;
 mod pool;
 pub mod portable;
 mod select;
 mod selection;
+mod settings;
+mod sum;
 mod take;
 mod tape;
+mod tokens;
 pub mod update;
+mod upsample;
+mod upsample_means;
+mod window;
+mod window_counts;
 
-pub use chain::{Gradients, backward, backward_all};
-pub use conv::{conv2d, conv2d_epilogue};
+pub use backward::{backward, backward_all};
+pub use channels::{mul, prelu, softmax};
+pub use concat::concat;
+pub use conv::{conv, conv_transpose, conv2d, conv2d_epilogue};
+pub use framed::{pad, stride};
+pub use gradients::Gradients;
 pub use images::{Placed, images};
 pub use linear::{linear, linear_relu};
 pub use loss::cross_entropy;
-pub use norm::{Running, batch_norm, batch_norm_train, running};
+pub use map::{Pointwise, map};
+pub use norm::{batch_norm, batch_norm_train, running};
 pub use parallel::awake;
 pub use pointwise::{add, dropout, dropout_from, relu};
 pub use pool::{avg_pool, max_pool2d};
 pub use select::{select, select_vector};
 pub use selection::Selection;
+pub use settings::{BatchNormed, ConvSettings, Epilogue, Running, TransposedSettings, Window};
 pub use take::take;
 pub use tape::{taped, to_device};
-
-/// What follows a convolution at once: fused with it where that pays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Epilogue {
-    /// Apply max(0, x).
-    pub relu: bool,
-    /// Side and stride of a max pooling window after that; 1 for none.
-    pub max_pool: usize,
-}
-
-/// The result of a batch normalisation that computed the statistics itself.
-#[derive(Debug, Clone)]
-pub struct BatchNormed {
-    /// Normalised, scaled and shifted input, of the input's shape.
-    pub ys: candle_core::Tensor,
-    /// Mean of each channel over the batch, (c,), detached.
-    pub mean: candle_core::Tensor,
-    /// Variance of each channel over the batch without Bessel's correction, (c,), detached.
-    pub var: candle_core::Tensor,
-}
+pub use upsample::{upsample_bilinear, upsample_nearest};
+pub use window::{avg_pool_window, global_max_pool, max_pool};
 
 // The examples of the README are tests.
 #[cfg(doctest)]

@@ -12,8 +12,8 @@ use crate::cpu::{bias_or_zeros, data, expect_dims, expect_rank, output, serves, 
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::gemm::{Mat, gemm};
+use crate::loops::{mask_into, rectify};
 use crate::parallel::{Scratch, carve, each, made, pieces, scratch, split};
-use crate::pointwise::{mask_into, rectify};
 use crate::portable;
 
 /// `ys = xs W^T + b`: (b, i), (o, i), (o,) -> (b, o).

@@ -14,9 +14,10 @@ use crate::chain::apply3;
 use crate::cpu::{data, expect_dims, expect_rank, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
+use crate::loops::rectify;
 use crate::parallel::{each, made, split};
-use crate::pointwise::rectify;
-use crate::{BatchNormed, portable};
+use crate::portable;
+use crate::settings::{BatchNormed, Running};
 
 /// How the numbers lie: `b` examples of `c` planes of `plane` numbers.
 #[derive(Debug, Clone, Copy)]
@@ -276,21 +277,6 @@ pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, t
     let ys = apply(&xs, scale, shift, (mean.clone(), &var), eps, true, then_relu)?;
     let c = mean.len();
     Ok(BatchNormed { ys, mean: tensor(mean, c)?, var: tensor(var, c)? })
-}
-
-/// What running statistics learn from a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct Running<'a> {
-    /// Values of the kept units, (kept,), or none.
-    pub values: Option<&'a Tensor>,
-    /// Times this.
-    pub factor: f64,
-    /// Which units they belong to.
-    pub kept: &'a crate::Selection,
-    /// Values of all units, (n,), added to those; none are zeros.
-    pub constants: Option<&'a Tensor>,
-    /// How much each unit learns, 0 for nothing; one for each of the n units.
-    pub rates: &'a [f32],
 }
 
 /// `(1 - rate) old + rate new` for each unit, (n,), outside of any graph.

@@ -11,33 +11,8 @@ use crate::chain::{apply1, apply2};
 use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
-use crate::parallel::made;
+use crate::loops::{map, map2, rectify};
 use crate::portable;
-
-/// Numbers a piece of element by element work holds: 64 KiB of each operand.
-const PIECE: usize = 16 * 1024;
-
-/// `ys[i] = f(xs[i])`.
-fn map(xs: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    let items = xs.chunks(PIECE).map(|xs| (xs.len(), xs)).collect();
-    made(items, |xs, ys| ys.iter_mut().zip(xs).for_each(|(y, &x)| *y = f(x)))
-}
-
-/// `ys[i] = f(a[i], b[i])`.
-fn map2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
-    let items = a.chunks(PIECE).zip(b.chunks(PIECE)).map(|(a, b)| (a.len(), (a, b))).collect();
-    made(items, |(a, b): (&[f32], &[f32]), ys| ys.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)))
-}
-
-/// `masked = grad` where `ys > 0`, 0 elsewhere.
-pub(crate) fn mask_into(masked: &mut [f32], grad: &[f32], ys: &[f32]) {
-    masked.iter_mut().zip(grad).zip(ys).for_each(|((m, &g), &y)| *m = if y > 0.0 { g } else { 0.0 });
-}
-
-/// `max(0, x)`; not a number stays so.
-pub(crate) fn rectify(x: f32) -> f32 {
-    if x < 0.0 { 0.0 } else { x }
-}
 
 struct Relu;
 
@@ -97,16 +72,6 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return cuda::add(a, b);
     }
     if serves(&[a, b]) { apply2(&a.contiguous()?, &b.contiguous()?, Add) } else { a + b }
-}
-
-/// `a + b` of one shape, outside of any graph.
-pub(crate) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
-    if cuda::serves(a, &[]) && cuda::serves(b, &[]) {
-        return cuda::sum(a, b);
-    }
-    let (a, b) = (a.detach().contiguous()?, b.detach().contiguous()?);
-    if serves(&[&a, &b]) { a.apply_op2_no_bwd(&b, &Add) } else { a + b }
 }
 
 struct Dropout {

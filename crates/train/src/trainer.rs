@@ -257,7 +257,7 @@ fn summed(loss: &Tensor, parts: [Option<Tensor>; 2]) -> candle_core::Result<Vec<
 fn check_batches(net: &Net, training: &Training, n_train: usize) -> Result<()> {
     let alone = |id: usize| {
         let positions: usize = net.shape(id).dims()[1..].iter().product();
-        matches!(net.node(id).layer, Layer::BatchNorm { .. }) && positions == 1
+        matches!(net.node(id).layer, Layer::BatchNorm(_)) && positions == 1
     };
     let Some(id) = (0..net.nodes().len()).find(|&id| alone(id)) else { return Ok(()) };
     let expected = format!("2 or more: the batch norm {:?} normalises each unit over the examples", net.node(id).name);

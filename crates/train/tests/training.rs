@@ -561,7 +561,7 @@ fn normalised(images: bool) -> Network {
     } else {
         b.flatten("flat").linear("conv", 6);
     }
-    b.batch_norm("bn", ClosedMaps::Constant).relu();
+    b.closed_maps(ClosedMaps::Constant).batch_norm("bn").relu();
     if images {
         b.flatten("features");
     }

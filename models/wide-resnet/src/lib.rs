@@ -125,18 +125,18 @@ fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
             maps = out;
         }
     }
-    b.batch_norm("bn", config.closed).relu().avg_pool().linear("fc", config.classes);
+    b.closed_maps(config.closed).batch_norm("bn").relu().avg_pool().linear("fc", config.classes);
     Ok(b)
 }
 
 fn residual(b: &mut Builder, name: &str, maps: [usize; 3], stride: usize, closed: ClosedMaps, dropout: f64) {
     let [maps, inner, out] = maps;
     let input = b.tip();
-    let active = b.batch_norm(&format!("{name}.bn1"), closed).relu().tip();
+    let active = b.closed_maps(closed).batch_norm(&format!("{name}.bn1")).relu().tip();
     let skip =
         if maps == out && stride == 1 { input } else { b.conv2d_same(&format!("{name}.short"), out, 1, stride).tip() };
     b.at(active).conv2d_same(&format!("{name}.conv1"), inner, 3, 1);
-    b.batch_norm(&format!("{name}.bn2"), closed).relu().dropout(dropout);
+    b.closed_maps(closed).batch_norm(&format!("{name}.bn2")).relu().dropout(dropout);
     b.conv2d_same(&format!("{name}.conv2"), out, 3, stride).add(skip);
 }
 

@@ -1,9 +1,9 @@
 //! Whether a network's output depends on its input at all.
 
-use candle_core::DType;
-
 use super::Model;
-use crate::{Layer, NodeId, Result};
+use crate::layers::Dependence;
+use crate::params::Values;
+use crate::{NodeId, Result};
 
 impl Model {
     /// Whether the output is the same for every input, read from the weights: no path from the input to the output is
@@ -23,26 +23,8 @@ impl Model {
     /// Which units of a node depend on the network's input.
     fn depends(&self, id: NodeId, before: &[Vec<bool>]) -> Result<Vec<bool>> {
         let node = self.net.node(id);
-        let input = node.inputs.first().map_or(&[][..], |&input| &before[input]);
-        Ok(match &node.layer {
-            Layer::Input { .. } => vec![true; self.net.shape(id).units()],
-            Layer::Linear { .. } | Layer::Conv2d { .. } => {
-                let weight = self.weights.of(&node.name, "weight")?.to_dtype(DType::F32)?;
-                let (rows, cols) = (weight.dim(0)?, input.len());
-                let sizes = weight.abs()?.reshape((rows, cols, ()))?.max(2)?.to_vec2::<f32>()?;
-                sizes.iter().map(|row| row.iter().zip(input).any(|(&size, &depends)| depends && size != 0.0)).collect()
-            }
-            Layer::BatchNorm { .. } => {
-                let scale = self.weights.of(&node.name, "weight")?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-                scale.iter().zip(input).map(|(&scale, &depends)| depends && scale != 0.0).collect()
-            }
-            Layer::Add => input.iter().zip(&before[node.inputs[1]]).map(|(&a, &b)| a || b).collect(),
-            Layer::Flatten => {
-                let positions = self.net.shape(node.inputs[0]).positions();
-                input.iter().flat_map(|&depends| std::iter::repeat_n(depends, positions)).collect()
-            }
-            Layer::Take { units } => units.iter().map(|&unit| input[unit as usize]).collect(),
-            _ => input.to_vec(),
-        })
+        let inputs = node.inputs.iter().map(|&input| before[input].as_slice()).collect();
+        let from = Dependence { inputs, reads: self.net.reads(id), units: self.net.shape(id).units() };
+        node.layer.rules().depends(&Values { weights: &self.weights, node: &node.name }, &from)
     }
 }

@@ -5,8 +5,9 @@
 use candle_core::Tensor;
 
 use super::draft::Values;
-use crate::activation::{beside, sum};
-use crate::{Error, Layer, Margins, Node, NodeId, Result};
+use crate::forward::{beside, sum};
+use crate::layers::{BatchNorm, Bias, Border, Layer, Margins};
+use crate::{Error, Node, NodeId, Result};
 
 /// Folds until nothing more can be.
 pub(super) fn fold(nodes: &mut Vec<Node>, values: &mut Values) -> Result<()> {
@@ -23,12 +24,12 @@ pub(super) fn fold(nodes: &mut Vec<Node>, values: &mut Values) -> Result<()> {
 
 /// Of biases that differ between positions only near the edges, keeps the distinct values.
 pub(super) fn borders(nodes: &mut [Node], values: &mut Values) -> Result<()> {
-    for node in nodes.iter_mut().filter(|node| node.layer == Layer::Bias { per_position: true }) {
+    for node in nodes.iter_mut().filter(|node| node.layer == Layer::Bias(Bias { per_position: true })) {
         let name = format!("{}.bias", node.name);
         let Some(map) = values.get(&name).filter(|map| map.rank() == 3) else { continue };
         if let Some((margins, distinct)) = Margins::of(map)? {
             values.insert(name, distinct);
-            node.layer = Layer::Border { margins };
+            node.layer = Border { margins }.into();
         }
     }
     Ok(())
@@ -38,45 +39,49 @@ pub(super) fn borders(nodes: &mut [Node], values: &mut Values) -> Result<()> {
 fn fold_at(nodes: &mut [Node], values: &mut Values, id: NodeId) -> Result<bool> {
     let Some(from) = sole(nodes, id) else { return Ok(false) };
     match (&nodes[id].layer, &nodes[from].layer) {
-        (Layer::BatchNorm { eps, .. }, below) => {
-            // Between the two there may be the constants of a padded border.
-            let map = match below {
-                Layer::Bias { .. } | Layer::Border { .. } => sole(nodes, from),
-                _ => Some(from),
-            };
-            let linear = |layer: &Layer| layer.is_affine() || matches!(layer, Layer::BatchNorm { .. });
-            let Some(map) = map.filter(|&map| linear(&nodes[map].layer)) else { return Ok(false) };
-            let (factor, shift) = normalisation(values, &nodes[id].name, *eps)?;
-            scale(values, &nodes[map].name, "weight", &factor)?;
-            if from != map && has_bias(&nodes[map].layer) {
-                scale(values, &nodes[map].name, "bias", &factor)?;
-            }
-            if has_bias(&nodes[from].layer) {
-                scale(values, &nodes[from].name, "bias", &factor)?;
-            }
-            add(nodes, values, from, shift)?;
-            Ok(true)
-        }
-        (Layer::Bias { per_position: true } | Layer::Border { .. }, below) if below.is_affine() => {
+        (Layer::BatchNorm(norm), _) => fold_norm(nodes, values, id, *norm),
+        (Layer::Bias(Bias { per_position: true }) | Layer::Border(_), below) if below.is_affine() => {
             // The map stays, and what the linear map added goes into it.
             if has_bias(below) {
                 let bias = remove_value(values, &nodes[from].name, "bias")?;
-                set_bias(&mut nodes[from].layer, false);
+                nodes[from].layer.rules_mut().set_bias(false);
                 add(nodes, values, id, bias)?;
             }
             Ok(false)
         }
-        (Layer::Bias { per_position }, below) if below.is_affine() || matches!(below, Layer::Bias { .. }) => {
+        (Layer::Bias(Bias { per_position }), below) if below.is_affine() || matches!(below, Layer::Bias(_)) => {
             let per_position = *per_position;
             let bias = remove_value(values, &nodes[id].name, "bias")?;
             if per_position {
-                nodes[from].layer = Layer::Bias { per_position: true };
+                nodes[from].layer = Bias { per_position: true }.into();
             }
             add(nodes, values, from, bias)?;
             Ok(true)
         }
         _ => Ok(false),
     }
+}
+
+/// Folds a normalisation into the linear map or the normalisation below it.
+fn fold_norm(nodes: &mut [Node], values: &mut Values, id: NodeId, norm: BatchNorm) -> Result<bool> {
+    let Some(from) = sole(nodes, id) else { return Ok(false) };
+    // Between the two there may be the constants of a padded border.
+    let map = match nodes[from].layer {
+        Layer::Bias(_) | Layer::Border(_) => sole(nodes, from),
+        _ => Some(from),
+    };
+    let rows = |map: NodeId| Some((map, nodes[map].layer.rules().row_dim()?));
+    let Some((map, rows)) = map.and_then(rows) else { return Ok(false) };
+    let (factor, shift) = normalisation(values, &nodes[id].name, norm.eps)?;
+    scale(values, &nodes[map].name, "weight", rows, &factor)?;
+    if from != map && has_bias(&nodes[map].layer) {
+        scale(values, &nodes[map].name, "bias", 0, &factor)?;
+    }
+    if has_bias(&nodes[from].layer) {
+        scale(values, &nodes[from].name, "bias", 0, &factor)?;
+    }
+    add(nodes, values, from, shift)?;
+    Ok(true)
 }
 
 /// What node `id` reads, if nothing else reads that.
@@ -87,16 +92,7 @@ fn sole(nodes: &[Node], id: NodeId) -> Option<NodeId> {
 }
 
 fn has_bias(layer: &Layer) -> bool {
-    match layer {
-        Layer::Linear { bias, .. } | Layer::Conv2d { bias, .. } => *bias,
-        layer => matches!(layer, Layer::Bias { .. } | Layer::Border { .. } | Layer::BatchNorm { .. }),
-    }
-}
-
-fn set_bias(layer: &mut Layer, to: bool) {
-    if let Layer::Linear { bias, .. } | Layer::Conv2d { bias, .. } = layer {
-        *bias = to;
-    }
+    layer.rules().bias() == Some(true)
 }
 
 fn remove_value(values: &mut Values, node: &str, leaf: &str) -> Result<Tensor> {
@@ -113,9 +109,11 @@ fn normalisation(values: &mut Values, node: &str, eps: f64) -> Result<(Tensor, T
     Ok((factor, shift))
 }
 
-fn scale(values: &mut Values, node: &str, leaf: &str, factor: &Tensor) -> Result<()> {
+/// Scales the rows of a value, which lie along a dimension.
+fn scale(values: &mut Values, node: &str, leaf: &str, rows: usize, factor: &Tensor) -> Result<()> {
     let value = remove_value(values, node, leaf)?;
-    values.insert(format!("{node}.{leaf}"), value.broadcast_mul(&beside(factor, &value)?)?);
+    let factor = if rows == 0 { beside(factor, &value)? } else { beside(factor, &value)?.transpose(0, rows)? };
+    values.insert(format!("{node}.{leaf}"), value.broadcast_mul(&factor)?);
     Ok(())
 }
 
@@ -124,7 +122,7 @@ fn add(nodes: &mut [Node], values: &mut Values, id: NodeId, more: Tensor) -> Res
     let name = &nodes[id].name;
     let bias = if has_bias(&nodes[id].layer) { sum(&remove_value(values, name, "bias")?, &more)? } else { more };
     values.insert(format!("{name}.bias"), bias);
-    set_bias(&mut nodes[id].layer, true);
+    nodes[id].layer.rules_mut().set_bias(true);
     Ok(())
 }
 

@@ -1,24 +1,26 @@
-//! Writes the compact network node by node from what one masked pass computes.
+//! Writes the compact network node by node from what one masked pass computes. How a layer is written, its file in `layers`
+//! says; what they share is here.
 
 use candle_core::{DType, Tensor};
 use l0_ops::Selection;
 
 use super::draft::{Draft, Held, Values, nonzero};
-use crate::activation::{Activation, sum};
-use crate::affine::Pass;
-use crate::{Error, Layer, Node, NodeId, Result, Shape};
+use crate::forward::{Flow, Pass, sum};
+use crate::geometry::Pair;
+use crate::layers::{Conv2d, GlobalPool, Layer, Linear, LinearMap, Pad, PadUnits, Stride};
+use crate::{Error, Node, NodeId, Result, Shape};
 
 /// The original network, what its nodes make, and what is written of it.
-pub(super) struct Walk<'a> {
-    pass: &'a Pass<'a>,
-    made: Vec<Activation>,
+pub(crate) struct Walk<'a> {
+    pub(crate) pass: &'a Pass<'a>,
+    made: Vec<Flow>,
     held: Vec<Option<Held>>,
-    draft: Draft,
+    pub(crate) draft: Draft,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(pass: &'a Pass<'a>, made: Vec<Option<Activation>>) -> Result<Self> {
-        let made: Option<Vec<Activation>> = made.into_iter().collect();
+    pub(super) fn new(pass: &'a Pass<'a>, made: Vec<Option<Flow>>) -> Result<Self> {
+        let made: Option<Vec<Flow>> = made.into_iter().collect();
         let made = made.ok_or_else(|| Error::layer("", "not every node was computed"))?;
         Ok(Self { pass, made, held: Vec::new(), draft: Draft::new(pass.net) })
     }
@@ -31,147 +33,131 @@ impl<'a> Walk<'a> {
         }
         let out = self.pass.net.output();
         let all = Selection::all(self.pass.net.shape(out).units());
-        match self.pass.plan.kept(out) {
+        let last = match self.pass.plan.kept(out) {
             kept if kept.is_empty() => self.constant(out)?,
             _ => self.whole(out, &all)?,
         };
+        self.draft.end_with(last);
         Ok((self.draft.nodes, self.draft.values))
-    }
-
-    fn kept(&self, id: NodeId) -> Vec<u32> {
-        self.pass.plan.kept(id).iter().map(|unit| unit as u32).collect()
-    }
-
-    fn name(&self, id: NodeId) -> &'a str {
-        &self.pass.net.node(id).name
-    }
-
-    fn held(&self, id: NodeId) -> Result<&Held> {
-        let held = self.held.get(id).and_then(Option::as_ref);
-        held.ok_or_else(|| Error::layer(self.name(id), "is read but was not written"))
-    }
-
-    /// The compact node with exactly the units `wanted` of the original node `id`.
-    fn take(&mut self, id: NodeId, wanted: &[u32]) -> Result<NodeId> {
-        let (held, name) = (self.held(id)?.clone(), self.name(id));
-        Ok(self.draft.take(&held, wanted, |draft| draft.fresh(name, "kept")))
     }
 
     /// What stands for node `id` in the compact network; none where nothing of it is computed.
     fn node(&mut self, id: NodeId) -> Result<Option<Held>> {
-        let Node { name, layer, inputs } = self.pass.net.node(id);
-        if let Layer::Input { shape: _ } = layer {
-            let node = self.draft.push(name, layer.clone(), Vec::new());
-            let units = 0..self.pass.net.shape(id).units() as u32;
-            return self.scaled(id, Held { node, units: units.collect() }).map(Some);
-        }
-        let units = self.kept(id);
-        if units.is_empty() {
+        if id > 0 && self.pass.plan.kept(id).is_empty() {
             return Ok(None);
         }
-        let held = match layer {
-            Layer::Linear { .. } | Layer::Conv2d { .. } => Held { node: self.affine(id, inputs[0])?, units },
-            Layer::Flatten => self.flatten(id, inputs[0])?,
-            Layer::Take { units: from } => {
-                let wanted: Vec<u32> = units.iter().map(|&unit| from[unit as usize]).collect();
-                let held = self.held(inputs[0])?.clone();
-                Held { node: self.draft.take(&held, &wanted, |_| name.clone()), units }
-            }
-            Layer::Dropout { .. } | Layer::Identity => self.held(inputs[0])?.clone(),
-            Layer::Add => Held { node: self.add(id, inputs[0], inputs[1])?, units },
-            _ => Held { node: self.unit_by_unit(id, inputs[0])?, units },
-        };
+        let Node { layer, inputs, .. } = self.pass.net.node(id);
+        let held = layer.rules().compact(self, id, inputs)?;
         self.scaled(id, held).map(Some)
     }
+}
 
-    fn affine(&mut self, id: NodeId, input: NodeId) -> Result<NodeId> {
+/// What layers ask for while they are written.
+impl<'a> Walk<'a> {
+    /// The units of node `id` that are computed.
+    pub(crate) fn kept(&self, id: NodeId) -> Vec<u32> {
+        self.pass.plan.kept(id).iter().map(|unit| unit as u32).collect()
+    }
+
+    pub(crate) fn name(&self, id: NodeId) -> &'a str {
+        &self.pass.net.node(id).name
+    }
+
+    /// Adds a layer under the name of node `id`.
+    pub(crate) fn push(&mut self, id: NodeId, layer: Layer, inputs: Vec<NodeId>) -> NodeId {
+        self.draft.push(self.name(id), layer, inputs)
+    }
+
+    /// What was written for node `id`.
+    pub(crate) fn held(&self, id: NodeId) -> Result<&Held> {
+        let held = self.held.get(id).and_then(Option::as_ref);
+        held.ok_or_else(|| Error::layer(self.name(id), "is read but was not written"))
+    }
+
+    /// The constants of the units `wanted` of node `id`, (n,) or (n, h, w), if there are any.
+    pub(crate) fn constants(&self, id: NodeId, wanted: &Selection) -> Result<Option<Tensor>> {
+        Ok(self.made[id].constants.as_ref().map(|constants| l0_ops::take(constants, 0, wanted)).transpose()?)
+    }
+
+    /// Whether one example of two nodes has the same shape but for the number of units.
+    pub(crate) fn same_shape(&self, a: NodeId, b: NodeId) -> bool {
+        let shape = |id| self.pass.net.shape(id).with_units(1);
+        shape(a) == shape(b)
+    }
+
+    /// The compact node with exactly the units `wanted` of the original node `id`.
+    pub(crate) fn take(&mut self, id: NodeId, wanted: &[u32]) -> Result<NodeId> {
+        let (held, name) = (self.held(id)?.clone(), self.name(id));
+        Ok(self.draft.take(&held, wanted, |draft| draft.fresh(name, "kept")))
+    }
+
+    /// Writes a linear map: its sub-block, and constants that are uneven behind it.
+    pub(crate) fn linear_map(&mut self, id: NodeId, map: &dyn LinearMap, input: NodeId) -> Result<Held> {
         let rows = self.pass.plan.kept(id);
-        let block = self.pass.affine(id, rows, &self.made[input])?;
+        let block = self.pass.block(id, map, rows, &self.made[input])?;
         let name = self.name(id);
         let weight = block.weight.ok_or_else(|| Error::layer(name, "reads nothing but is computed"))?;
-        let map = nonzero(block.map.map(|map| map.squeeze(0)).transpose()?)?;
-        let (bias, map) = match (block.bias, map) {
+        let uneven = nonzero(block.map.map(|map| map.squeeze(0)).transpose()?)?;
+        let (bias, uneven) = match (block.bias, uneven) {
             (Some(bias), Some(map)) => (None, Some(sum(&bias, &map)?)),
             parts => parts,
         };
-        let layer = match self.pass.net.node(id).layer {
-            Layer::Conv2d { kernel, stride, padding, .. } => {
-                Layer::Conv2d { out: rows.len(), kernel, stride, padding, bias: bias.is_some() }
-            }
-            _ => Layer::Linear { out: rows.len(), bias: bias.is_some() },
-        };
+        let layer = map.with_outputs(rows.len(), bias.is_some());
         let values = std::iter::once(("weight", weight)).chain(bias.map(|bias| ("bias", bias))).collect();
         let reads = self.take(input, &self.kept(input))?;
         let node = self.draft.push_with(name, layer, reads, values);
-        self.draft.bias(name, "border", node, map)
+        let node = self.draft.bias(name, "border", node, uneven)?;
+        Ok(Held::new(node, self.kept(id)))
     }
 
-    /// All features of the maps of which one is left; who reads them takes those.
-    fn flatten(&mut self, id: NodeId, input: NodeId) -> Result<Held> {
-        let positions = self.pass.net.shape(input).positions() as u32;
-        let mut maps: Vec<u32> = self.kept(id).iter().map(|feature| feature / positions).collect();
-        maps.dedup();
-        let reads = self.take(input, &maps)?;
-        let node = self.draft.push(self.name(id), Layer::Flatten, vec![reads]);
-        Ok(Held { node, units: maps.iter().flat_map(|map| map * positions..(map + 1) * positions).collect() })
+    /// Writes a layer that acts unit by unit: the same one, with its parameters of the units that are left.
+    pub(crate) fn unit_by_unit(&mut self, id: NodeId, input: NodeId) -> Result<Held> {
+        self.unit_by_unit_as(id, self.pass.net.node(id).layer.clone(), input)
     }
 
-    fn unit_by_unit(&mut self, id: NodeId, input: NodeId) -> Result<NodeId> {
-        let (kept, Node { name, layer, .. }) = (self.pass.plan.kept(id), self.pass.net.node(id));
-        let reads = self.take(input, &self.kept(id))?;
-        let leaves: &[&str] = match layer {
-            Layer::BatchNorm { .. } => &["weight", "bias", "running_mean", "running_var"],
-            Layer::Bias { .. } | Layer::Border { .. } => &["bias"],
-            _ => &[],
-        };
-        let part = |leaf: &&'static str| Ok((*leaf, l0_ops::take(self.pass.weights.of(name, leaf)?, 0, kept)?));
-        let values = leaves.iter().map(part).collect::<Result<_>>()?;
-        Ok(self.draft.push_with(name, layer.clone(), reads, values))
-    }
-
-    fn add(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Result<NodeId> {
-        let kept = self.pass.plan.kept(id);
-        let computes = |term: NodeId| kept.iter().any(|unit| self.pass.plan.kept(term).mask()[unit]);
-        let only = match (computes(a), computes(b)) {
-            (true, true) => {
-                let inputs = vec![self.whole(a, kept)?, self.whole(b, kept)?];
-                return Ok(self.draft.push(self.name(id), Layer::Add, inputs));
-            }
-            (true, false) => (a, b),
-            (false, _) => (b, a),
-        };
-        // One term is constant where the other varies: a bias.
-        let node = self.take(only.0, &self.kept(id))?;
-        let constants = self.made[only.1].constants.as_ref().map(|c| l0_ops::take(c, 0, kept)).transpose()?;
-        self.draft.bias(self.name(id), "constant", node, constants)
+    /// The same with other settings.
+    pub(crate) fn unit_by_unit_as(&mut self, id: NodeId, layer: Layer, input: NodeId) -> Result<Held> {
+        let (kept, units, name) = (self.pass.plan.kept(id), self.kept(id), self.name(id));
+        let reads = self.take(input, &units)?;
+        let net = self.pass.net;
+        let declared = layer.rules().parameters(&net.input_shapes(id), net.shape(id));
+        let part = |leaf: &'static str| Ok((leaf, l0_ops::take(self.pass.weights.of(name, leaf)?, 0, kept)?));
+        let values = declared.into_iter().map(|declared| part(declared.leaf)).collect::<Result<_>>()?;
+        Ok(Held::new(self.draft.push_with(name, layer, reads, values), units))
     }
 
     /// The scale of a space's mask, where linear maps do not take it over.
     fn scaled(&mut self, id: NodeId, held: Held) -> Result<Held> {
         let kept = self.pass.plan.kept(id);
-        let scale = self.pass.scale(id).filter(|_| !self.pass.net.node(id).layer.is_affine() && !kept.is_empty());
+        let weighs = self.pass.net.node(id).layer.rules().weighs_output();
+        let scale = self.pass.scale(id).filter(|_| !weighs && !kept.is_empty());
         let Some(scale) = scale.filter(|_| self.made[id].scale.is_none()) else { return Ok(held) };
         let (units, name) = (self.kept(id), self.name(id));
         let node = self.draft.take(&held, &units, |draft| draft.fresh(name, "kept"));
         let name = self.draft.fresh(name, "scale");
         let scale = l0_ops::take(scale, 0, kept)?;
         let zeros = scale.zeros_like()?;
-        Ok(Held { node: self.draft.scale(&name, node, scale, zeros)?, units })
+        Ok(Held::new(self.draft.scale(&name, node, scale, zeros)?, units))
     }
 
     /// A node with all units `wanted` of node `id`: those that are not computed are filled with their constants.
-    fn whole(&mut self, id: NodeId, wanted: &Selection) -> Result<NodeId> {
+    pub(crate) fn whole(&mut self, id: NodeId, wanted: &Selection) -> Result<NodeId> {
         let computed = self.pass.plan.kept(id).mask();
         let units: Vec<u32> = wanted.iter().map(|unit| unit as u32).collect();
-        if units.iter().all(|&unit| computed[unit as usize]) {
+        let there: Vec<u32> = units.iter().copied().filter(|&unit| computed[unit as usize]).collect();
+        if there.len() == units.len() {
             return self.take(id, &units);
         }
+        let constants = nonzero(self.constants(id, wanted)?)?;
         let (held, name) = (self.held(id)?.clone(), self.name(id));
+        if let (None, Some(padding)) = (&constants, zeros_around(&units, &there)) {
+            let reads = self.take(id, &there)?;
+            return Ok(self.draft.pad(reads, padding, name, held.padded_by));
+        }
         let any = self.pass.plan.kept(id).iter().next().unwrap_or(0) as u32;
         let source = |&unit: &u32| held.place(if computed[unit as usize] { unit } else { any });
         let node = self.draft.pick(held.node, units.iter().map(source).collect(), |draft| draft.fresh(name, "spread"));
         let scale: Vec<f32> = units.iter().map(|&unit| f32::from(u8::from(computed[unit as usize]))).collect();
-        let constants = self.made[id].constants.as_ref().map(|c| l0_ops::take(c, 0, wanted)).transpose()?;
         let (shift, map) = match constants {
             Some(c) if c.rank() == 1 => (Some(c), None),
             map => (None, map),
@@ -183,47 +169,72 @@ impl<'a> Walk<'a> {
         self.draft.bias(name, "filled", node, map)
     }
 
-    /// A network of zeros whose last bias is the constant output: nothing of the input is left.
-    fn constant(&mut self, out: NodeId) -> Result<NodeId> {
-        let (device, shape) = (self.pass.weights.device(), self.pass.net.shape(out));
-        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device);
-        let values = match self.made[out].constants.clone() {
-            Some(values) => values,
-            None => zeros(&[shape.units()])?,
-        };
-        let name = self.name(out);
-        let mut at = self.take(0, &[0])?;
-        if let Shape::Features(out) = shape {
-            if matches!(self.pass.net.shape(0), Shape::Image(..)) {
-                let name = self.draft.fresh(name, "pool");
-                at = self.draft.push(&name, Layer::AvgPool, vec![at]);
-            }
-            let values = vec![("weight", zeros(&[out, 1])?), ("bias", values)];
-            let name = self.draft.fresh(name, "constant");
-            return Ok(self.draft.push_with(&name, Layer::Linear { out, bias: true }, at, values));
+    /// The same, also where nothing of node `id` is computed.
+    pub(crate) fn filled(&mut self, id: NodeId, wanted: &Selection) -> Result<NodeId> {
+        let computed = self.pass.plan.kept(id).mask();
+        if wanted.iter().any(|unit| computed[unit]) {
+            return self.whole(id, wanted);
         }
-        for id in self.path(out) {
-            let fresh = self.draft.fresh(self.name(id), "zero");
-            at = match self.pass.net.node(id).layer {
-                Layer::Conv2d { kernel, stride, padding, .. } => {
-                    let layer = Layer::Conv2d { out: 1, kernel, stride, padding, bias: false };
-                    self.draft.push_with(&fresh, layer, at, vec![("weight", zeros(&[1, 1, kernel, kernel])?)])
-                }
-                ref pool @ Layer::MaxPool2d { .. } => self.draft.push(&fresh, pool.clone(), vec![at]),
-                _ => at,
-            };
-        }
-        let layer = Layer::Conv2d { out: shape.units(), kernel: 1, stride: 1, padding: 0, bias: false };
-        let fresh = self.draft.fresh(name, "constant");
-        let at = self.draft.push_with(&fresh, layer, at, vec![("weight", zeros(&[shape.units(), 1, 1, 1])?)]);
-        self.draft.bias(name, "constant", at, Some(values))
+        let values = self.constants(id, wanted)?;
+        self.constants_alone(self.name(id), self.pass.net.shape(id).with_units(wanted.len()), values)
     }
 
-    /// The nodes from the input to `id` along first inputs.
-    fn path(&self, id: NodeId) -> Vec<NodeId> {
-        let back = std::iter::successors(Some(id), |&id| self.pass.net.node(id).inputs.first().copied());
-        let mut path: Vec<NodeId> = back.collect();
-        path.reverse();
-        path
+    /// A network of zeros whose last bias is the constant output: nothing of the input is left.
+    fn constant(&mut self, out: NodeId) -> Result<NodeId> {
+        let values = self.made[out].constants.clone();
+        self.constants_alone(self.name(out), self.pass.net.shape(out), values)
     }
+
+    /// A node that holds `values`, (n,) or (n, h, w), for every input: zeros, made of the input, and a bias.
+    fn constants_alone(&mut self, name: &str, shape: Shape, values: Option<Tensor>) -> Result<NodeId> {
+        let device = self.pass.weights.device();
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device);
+        let values = values.map_or_else(|| zeros(&[shape.units()]), Ok)?;
+        let at = self.take(0, &[0])?;
+        let (from, fresh) = (self.pass.net.shape(0), self.draft.fresh(name, "constant"));
+        match (from, shape) {
+            (Shape::Image(_, h, w), Shape::Image(out, to_h, to_w)) => {
+                let at = self.resized(name, at, (h, w), (to_h, to_w));
+                let layer = Conv2d::new(out, 1).without_bias().into();
+                let at = self.draft.push_with(&fresh, layer, at, vec![("weight", zeros(&[out, 1, 1, 1])?)]);
+                self.draft.bias(name, "constant", at, Some(values))
+            }
+            _ => {
+                let at = match from {
+                    Shape::Image(..) => {
+                        let name = self.draft.fresh(name, "pool");
+                        self.draft.push(&name, GlobalPool::default().into(), vec![at])
+                    }
+                    Shape::Features(_) => at,
+                };
+                let out = shape.units();
+                let values = vec![("weight", zeros(&[out, 1])?), ("bias", values)];
+                Ok(self.draft.push_with(&fresh, Linear { out, bias: true }.into(), at, values))
+            }
+        }
+    }
+
+    /// An image cut or filled up with zeros to other sides.
+    fn resized(&mut self, name: &str, at: NodeId, (h, w): (usize, usize), (to_h, to_w): (usize, usize)) -> NodeId {
+        let mut at = at;
+        let missing = Pair { h: to_h.saturating_sub(h), w: to_w.saturating_sub(w) };
+        if !missing.is_zero() {
+            let fresh = self.draft.fresh(name, "padded");
+            let padding = [0, 0, missing.h, missing.w].into();
+            at = self.draft.push(&fresh, Pad { padding }.into(), vec![at]);
+        }
+        let start = Pair { h: h.saturating_sub(to_h), w: w.saturating_sub(to_w) };
+        if !start.is_zero() {
+            let fresh = self.draft.fresh(name, "cut");
+            at = self.draft.push(&fresh, Stride { start, step: Pair::ONE }.into(), vec![at]);
+        }
+        at
+    }
+}
+
+/// The zeros before and after `there` that make it `units`, if it is one run of them.
+fn zeros_around(units: &[u32], there: &[u32]) -> Option<PadUnits> {
+    let before = units.iter().position(|unit| Some(unit) == there.first())?;
+    let run = units.get(before..before + there.len())?;
+    (run == there).then(|| PadUnits { before, after: units.len() - before - there.len() })
 }

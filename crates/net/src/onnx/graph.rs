@@ -5,22 +5,41 @@ use std::collections::HashSet;
 use candle_core::{DType, Tensor};
 
 use super::protobuf::Message;
-use crate::{Layer, Net, NodeId, Result, Shape, Weights};
+use crate::{Net, Node, NodeId, Result, Shape, Weights};
 
 /// Codes of `TensorProto.DataType`.
 const FLOAT: i64 = 1;
 const INT64: i64 = 7;
 
 /// An attribute of an operator.
-enum Attribute {
+pub(crate) enum Attribute {
     Int(i64),
     Float(f32),
     Ints(Vec<i64>),
+    Text(String),
+}
+
+impl From<i64> for Attribute {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<f32> for Attribute {
+    fn from(value: f32) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<Vec<i64>> for Attribute {
+    fn from(values: Vec<i64>) -> Self {
+        Self::Ints(values)
+    }
 }
 
 /// A graph under construction.
-pub(super) struct Graph<'a> {
-    net: &'a Net,
+pub(crate) struct Graph<'a> {
+    pub(crate) net: &'a Net,
     weights: &'a Weights,
     taken: HashSet<String>,
     /// The name of each node's output.
@@ -42,15 +61,6 @@ impl<'a> Graph<'a> {
         Ok(graph)
     }
 
-    /// A name that no other value has: values and parameters share one set of names, and an empty one means no value.
-    fn fresh(&mut self, wanted: &str) -> String {
-        let mut name = if wanted.is_empty() { "value".into() } else { wanted.to_string() };
-        while !self.taken.insert(name.clone()) {
-            name.push('_');
-        }
-        name
-    }
-
     /// The output of a graph may not be its input itself.
     fn end(&mut self) {
         let out = self.net.output();
@@ -62,68 +72,52 @@ impl<'a> Graph<'a> {
 
     /// Writes the operators of a layer; the name of its output.
     fn layer(&mut self, id: NodeId) -> Result<String> {
-        let node = self.net.node(id);
-        let name = node.name.as_str();
-        let mut inputs: Vec<String> = node.inputs.iter().map(|&input| self.values[input].clone()).collect();
-        let leaves = |leaves: &[(&'static str, bool)]| -> Vec<&'static str> {
-            leaves.iter().filter(|leaf| leaf.1).map(|leaf| leaf.0).collect()
-        };
-        Ok(match &node.layer {
-            Layer::Input { .. } => self.fresh(name),
-            Layer::Dropout { .. } | Layer::Identity => inputs.remove(0),
-            Layer::Linear { bias, .. } => {
-                inputs.extend(self.stored(name, &leaves(&[("weight", true), ("bias", *bias)]))?);
-                self.operator("Gemm", name, &inputs, &[("transB", Attribute::Int(1))])
-            }
-            Layer::Conv2d { kernel, stride, padding, bias, .. } => {
-                inputs.extend(self.stored(name, &leaves(&[("weight", true), ("bias", *bias)]))?);
-                let [kernel, stride] = [kernel, stride].map(|&side| Attribute::Ints(vec![side as i64; 2]));
-                let pads = Attribute::Ints(vec![*padding as i64; 4]);
-                self.operator("Conv", name, &inputs, &[("kernel_shape", kernel), ("strides", stride), ("pads", pads)])
-            }
-            Layer::BatchNorm { eps, .. } => {
-                inputs.extend(self.stored(name, &["weight", "bias", "running_mean", "running_var"])?);
-                let eps = Attribute::Float(*eps as f32);
-                self.operator("BatchNormalization", name, &inputs, &[("epsilon", eps)])
-            }
-            Layer::Relu => self.operator("Relu", name, &inputs, &[]),
-            Layer::MaxPool2d { size } => {
-                let [kernel, stride] = [(); 2].map(|()| Attribute::Ints(vec![*size as i64; 2]));
-                self.operator("MaxPool", name, &inputs, &[("kernel_shape", kernel), ("strides", stride)])
-            }
-            Layer::AvgPool => {
-                let mean = self.operator("GlobalAveragePool", &format!("{name}.mean"), &inputs, &[]);
-                self.operator("Flatten", name, &[mean], &[("axis", Attribute::Int(1))])
-            }
-            Layer::Flatten => self.operator("Flatten", name, &inputs, &[("axis", Attribute::Int(1))]),
-            Layer::Add => self.operator("Add", name, &inputs, &[]),
-            Layer::Take { units } => {
-                let from = inputs.remove(0);
-                self.gather(name, "units", from, units, 1)
-            }
-            Layer::Border { margins } => {
-                let (rows, columns) = match self.net.shape(id) {
-                    Shape::Image(_, h, w) => margins.places(h, w),
-                    Shape::Features(_) => (Vec::new(), Vec::new()),
-                };
-                let values = self.bias(id)?;
-                let values = self.gather(&format!("{name}.of_rows"), "rows", values, &rows, 2);
-                inputs.push(self.gather(&format!("{name}.map"), "columns", values, &columns, 3));
-                self.operator("Add", name, &inputs, &[])
-            }
-            Layer::Bias { .. } => {
-                inputs.push(self.bias(id)?);
-                self.operator("Add", name, &inputs, &[])
-            }
-        })
+        let net = self.net;
+        let node = net.node(id);
+        let inputs: Vec<String> = node.inputs.iter().map(|&input| self.values[input].clone()).collect();
+        node.layer.rules().to_onnx(self, node, &inputs)
+    }
+}
+
+/// What layers ask for while they are written.
+impl<'a> Graph<'a> {
+    /// A name that no other value has: values and parameters share one set of names, and an empty one means no value.
+    pub(crate) fn fresh(&mut self, wanted: &str) -> String {
+        let mut name = if wanted.is_empty() { "value".into() } else { wanted.to_string() };
+        while !self.taken.insert(name.clone()) {
+            name.push('_');
+        }
+        name
     }
 
     /// The entries `places` of `axis` of a value.
-    fn gather(&mut self, name: &str, what: &str, from: String, places: &[u32], axis: i64) -> String {
-        let bytes: Vec<u8> = places.iter().flat_map(|&place| i64::from(place).to_le_bytes()).collect();
-        let indices = self.fresh(&format!("{name}.{what}"));
-        self.parameters.push(tensor(&indices, &[places.len()], INT64, &bytes));
+    pub(crate) fn gather(&mut self, name: &str, what: &str, from: String, places: &[u32], axis: i64) -> String {
+        let places: Vec<i64> = places.iter().map(|&place| i64::from(place)).collect();
+        let indices = self.ints(&format!("{name}.{what}"), &places);
         self.operator("Gather", name, &[from, indices], &[("axis", Attribute::Int(axis))])
+    }
+
+    /// Stores whole numbers; their name.
+    pub(crate) fn ints(&mut self, name: &str, values: &[i64]) -> String {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, &[values.len()], INT64, &bytes)
+    }
+
+    /// Stores numbers; their name.
+    pub(crate) fn numbers(&mut self, name: &str, values: &[f32]) -> String {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, &[values.len()], FLOAT, &bytes)
+    }
+
+    /// Stores one number; its name.
+    pub(crate) fn number(&mut self, name: &str, value: f32) -> String {
+        self.constant(name, &[], FLOAT, &value.to_le_bytes())
+    }
+
+    fn constant(&mut self, name: &str, dims: &[usize], kind: i64, bytes: &[u8]) -> String {
+        let name = self.fresh(name);
+        self.parameters.push(tensor(&name, dims, kind, bytes));
+        name
     }
 
     fn value_of(&self, name: &str, leaf: &str) -> Result<(String, &'a Tensor)> {
@@ -133,7 +127,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Stores parameters of a layer; their names.
-    fn stored(&mut self, name: &str, leaves: &[&str]) -> Result<Vec<String>> {
+    pub(crate) fn stored(&mut self, name: &str, leaves: &[&str]) -> Result<Vec<String>> {
         let store = |leaf: &&str| {
             let (name, value) = self.value_of(name, leaf)?;
             self.parameters.push(tensor(&name, value.dims(), FLOAT, &bytes(value)?));
@@ -142,17 +136,28 @@ impl<'a> Graph<'a> {
         leaves.iter().map(store).collect()
     }
 
-    /// Stores a bias layer's values in the shape in which they spread over the batch and, if need be, the positions.
-    fn bias(&mut self, id: NodeId) -> Result<String> {
-        let (name, value) = self.value_of(&self.net.node(id).name, "bias")?;
-        let mut dims = vec![1; self.net.shape(id).dims().len() + 1];
+    /// Stores a weight and, if there is one, a bias; their names.
+    pub(crate) fn weight_and_bias(&mut self, name: &str, bias: bool) -> Result<Vec<String>> {
+        self.stored(name, if bias { &["weight", "bias"] } else { &["weight"] })
+    }
+
+    /// Stores values of each unit in the shape in which they spread over the batch and, if need be, the positions.
+    pub(crate) fn per_unit(&mut self, node: &Node, leaf: &str) -> Result<String> {
+        let (name, value) = self.value_of(&node.name, leaf)?;
+        let mut dims = vec![1; self.net.shape(node.inputs[0]).dims().len() + 1];
         dims[1..=value.rank()].copy_from_slice(value.dims());
         self.parameters.push(tensor(&name, &dims, FLOAT, &bytes(value)?));
         Ok(name)
     }
 
     /// Appends an operator; the name of its output, which is also its own.
-    fn operator(&mut self, kind: &str, name: &str, inputs: &[String], attributes: &[(&str, Attribute)]) -> String {
+    pub(crate) fn operator(
+        &mut self,
+        kind: &str,
+        name: &str,
+        inputs: &[String],
+        attributes: &[(&str, Attribute)],
+    ) -> String {
         let output = self.fresh(name);
         let attributes: Vec<Message> = attributes.iter().map(|(name, value)| attribute(name, value)).collect();
         let node = Message::new().texts(1, inputs).text(2, &output).text(3, &output).text(4, kind);
@@ -176,6 +181,7 @@ fn attribute(name: &str, value: &Attribute) -> Message {
     match value {
         Attribute::Float(value) => named.float(2, *value).int(20, 1),
         Attribute::Int(value) => named.int(3, *value).int(20, 2),
+        Attribute::Text(value) => named.text(4, value).int(20, 3),
         Attribute::Ints(values) => named.ints(8, values).int(20, 7),
     }
 }

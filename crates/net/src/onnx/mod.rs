@@ -10,7 +10,7 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use self::graph::Graph;
+pub(crate) use self::graph::{Attribute, Graph};
 use self::protobuf::Message;
 use crate::{Error, Net, Result, Weights};
 

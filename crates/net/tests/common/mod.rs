@@ -2,7 +2,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test binary uses its part
 
 use candle_core::{Device, Tensor, Var};
-use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Net, Params, Plan, Role, Unit, Weights};
+use l0_net::layers::{BatchNorm, Bias, Conv2d};
+use l0_net::{Activation, Builder, ClosedMaps, Layer, Mask, Masks, Net, Params, Plan, Role, Unit, Weights};
 use l0_ops::portable;
 use l0_rng::{Purpose, Stream};
 
@@ -28,7 +29,7 @@ pub fn random_net(seed: u64) -> Net {
     let mut b = Builder::image("input", 1 + r.below(3), 8 + r.below(3), 8 + r.below(3));
     b.layer("conv0", conv(width(&mut r), 3, 1, r.below(2), r.below(2) == 0));
     if r.below(2) == 0 {
-        b.batch_norm("bn0", closed);
+        b.closed_maps(closed).batch_norm("bn0");
     }
     b.relu();
     for i in 0..r.below(3) {
@@ -36,7 +37,7 @@ pub fn random_net(seed: u64) -> Net {
         let (skip, c) = (b.tip(), width(&mut r));
         b.layer(&format!("conv{i}a"), conv(c, 3, 1, 1, r.below(2) == 0));
         if r.below(3) > 0 {
-            b.batch_norm(&format!("bn{i}a"), closed);
+            b.closed_maps(closed).batch_norm(&format!("bn{i}a"));
         }
         b.relu();
         if residual {
@@ -47,7 +48,7 @@ pub fn random_net(seed: u64) -> Net {
             }
             let main = b.tip();
             b.at(skip).layer(&format!("short{i}"), conv(out, 1, stride, 0, r.below(2) == 0)).add(main);
-            b.batch_norm(&format!("bn{i}b"), closed).relu();
+            b.closed_maps(closed).batch_norm(&format!("bn{i}b")).relu();
         }
     }
     match r.below(3) {
@@ -60,7 +61,7 @@ pub fn random_net(seed: u64) -> Net {
 }
 
 fn conv(out: usize, kernel: usize, stride: usize, padding: usize, bias: bool) -> Layer {
-    Layer::Conv2d { out, kernel, stride, padding, bias }
+    Conv2d { bias, ..Conv2d::new(out, kernel).stride(stride).padding(padding) }.into()
 }
 
 /// Parameters that are nowhere 0 or 1 by default, so that nothing is equal by accident.
@@ -124,12 +125,10 @@ pub fn reference_nodes(
         let of = |leaf: &str| w.get(&format!("{}.{leaf}", node.name)).ok();
         let input = |i: usize| &made[node.inputs[i]];
         let ys = match &node.layer {
-            Layer::Input { .. } => xs.clone(),
-            Layer::Linear { .. } => portable::linear(input(0), of("weight").unwrap(), of("bias"))?,
-            Layer::Conv2d { stride, padding, .. } => {
-                l0_ops::conv2d(input(0), of("weight").unwrap(), of("bias"), *stride, *padding)?
-            }
-            Layer::BatchNorm { eps, closed, .. } => {
+            Layer::Input(_) => xs.clone(),
+            Layer::Linear(_) => portable::linear(input(0), of("weight").unwrap(), of("bias"))?,
+            Layer::Conv2d(c) => l0_ops::conv2d(input(0), of("weight").unwrap(), of("bias"), c.stride.h, c.padding.top)?,
+            Layer::BatchNorm(BatchNorm { eps, closed, .. }) => {
                 let (scale, shift) = (of("weight").unwrap(), of("bias").unwrap());
                 let ys = if training {
                     portable::batch_norm_train(input(0), scale, shift, *eps, false)?.ys
@@ -143,24 +142,23 @@ pub fn reference_nodes(
                     ys
                 }
             }
-            Layer::Relu => portable::relu(input(0))?,
-            Layer::MaxPool2d { size } => portable::max_pool2d(input(0), *size)?,
-            Layer::AvgPool => portable::avg_pool(input(0))?,
-            Layer::Flatten => input(0).flatten_from(1)?,
-            Layer::Add => (input(0) + input(1))?,
-            Layer::Dropout { .. } | Layer::Identity => input(0).clone(),
-            Layer::Take { units } => input(0).index_select(&Tensor::new(units.as_slice(), xs.device())?, 1)?,
-            Layer::Bias { per_position: true } => input(0).broadcast_add(of("bias").unwrap())?,
-            Layer::Border { margins } => {
+            Layer::Activation(Activation::Relu) => portable::relu(input(0))?,
+            Layer::MaxPool2d(pool) => portable::max_pool2d(input(0), pool.size.h)?,
+            Layer::GlobalPool(_) => portable::avg_pool(input(0))?,
+            Layer::Flatten(_) => input(0).flatten_from(1)?,
+            Layer::Add(_) => (input(0) + input(1))?,
+            Layer::Dropout(_) | Layer::Identity(_) => input(0).clone(),
+            Layer::Take(take) => input(0).index_select(&Tensor::new(take.units.as_slice(), xs.device())?, 1)?,
+            Layer::Bias(Bias { per_position: true }) => input(0).broadcast_add(of("bias").unwrap())?,
+            Layer::Border(border) => {
                 let (h, w) = (input(0).dim(2)?, input(0).dim(3)?);
-                input(0).broadcast_add(&margins.expand(of("bias").unwrap(), h, w).unwrap())?
+                input(0).broadcast_add(&border.margins.expand(of("bias").unwrap(), h, w).unwrap())?
             }
-            Layer::Bias { per_position: false } => {
-                input(0).broadcast_add(&per_unit(of("bias").unwrap(), input(0).rank())?)?
-            }
+            Layer::Bias(_) => input(0).broadcast_add(&per_unit(of("bias").unwrap(), input(0).rank())?)?,
+            layer => panic!("no reference for {layer:?}"),
         };
         let makes = node.layer.is_affine()
-            || matches!(node.layer, Layer::Input { .. } | Layer::Flatten | Layer::Take { .. } | Layer::Identity);
+            || matches!(node.layer, Layer::Input(_) | Layer::Flatten(_) | Layer::Take(_) | Layer::Identity(_));
         made.push(match masks.get(net.space(id)) {
             Some(Mask::Shared(z)) if makes => ys.broadcast_mul(&per_unit(z, ys.rank())?)?,
             Some(Mask::PerExample(z)) if makes => {

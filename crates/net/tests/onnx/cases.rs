@@ -5,6 +5,7 @@
 pub mod common;
 
 use candle_core::Tensor;
+use l0_net::layers::{Bias, Border, Conv2d, Linear, Take};
 use l0_net::{Builder, ClosedMaps, Layer, Margins, Masks, Mode, Net, OnnxAbout, Weights, to_onnx};
 
 use common::{random_net, random_params};
@@ -40,16 +41,16 @@ impl Case {
 /// Every kind of layer, on an image that is not square.
 pub fn every_layer() -> Net {
     let mut b = Builder::image("image", 2, 11, 9);
-    b.layer("conv", Layer::Conv2d { out: 5, kernel: 3, stride: 2, padding: 1, bias: true });
-    b.layer("map", Layer::Bias { per_position: true }).batch_norm("bn", ClosedMaps::Constant).relu();
+    b.layer("conv", Conv2d::new(5, 3).stride(2).padding(1));
+    b.layer("map", Bias { per_position: true }).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu();
     let skip = b.tip();
-    b.conv2d_same("same", 5, 3, 1).layer("shift", Layer::Bias { per_position: false }).add(skip);
-    b.layer("edges", Layer::Border { margins: Margins { top: 1, bottom: 2, left: 0, right: 1 } }).max_pool2d(2);
-    b.layer("some", Layer::Take { units: vec![4, 0, 2] }).flatten("features").dropout(0.5);
-    b.layer("part", Layer::Take { units: (0..18).rev().step_by(2).collect() });
-    b.linear("fc1", 6).batch_norm("bn1", ClosedMaps::Zero).relu();
-    b.layer("even", Layer::Bias { per_position: true }).layer("odd", Layer::Bias { per_position: false });
-    b.layer("fc2", Layer::Linear { out: 3, bias: false });
+    b.conv2d_same("same", 5, 3, 1).layer("shift", Bias { per_position: false }).add(skip);
+    b.layer("edges", Border { margins: Margins { top: 1, bottom: 2, left: 0, right: 1 } }).max_pool2d(2);
+    b.layer("some", Take { units: vec![4, 0, 2] }).flatten("features").dropout(0.5);
+    b.layer("part", Take { units: (0..18).rev().step_by(2).collect() });
+    b.linear("fc1", 6).closed_maps(ClosedMaps::Zero).batch_norm("bn1").relu();
+    b.layer("even", Bias { per_position: true }).layer("odd", Bias { per_position: false });
+    b.layer("fc2", Linear { out: 3, bias: false });
     b.build().unwrap()
 }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::Geometry;
+use super::geometry::Geometry;
 use super::lanes::unpack;
 use super::plan::{Plan, groups, order_weights};
 use super::tile::{LANES, OUTPUTS, Source, Target, Vector, correlate, even};
@@ -14,17 +14,20 @@ use super::winograd::{self, Kernels};
 use crate::parallel::{carve, made, scratch};
 
 pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], places: &mut [u8]) -> Vec<f32> {
-    let (plan, groups, out) = (Plan::new(g), groups(g), g.oc * g.pooled());
-    let weights = Weights::new(g, &plan, weight);
+    let (plan, groups, out) = (Plan::new(g), groups(g), g.out());
+    let weights: Vec<Weights> = weight.chunks_exact(g.weights()).map(|weight| Weights::new(g, &plan, weight)).collect();
     let kept = if g.pool > 1 { out * LANES } else { 0 };
     let places = carve(places, groups.iter().map(|_| kept));
     let items = groups.iter().zip(places).map(|(images, places)| (images.len() * out, (images, places))).collect();
     made(items, |(images, places): (&Range<usize>, &mut [u8]), ys| {
         let (mut x, mut a) = (scratch(g.ic * plan.x_plane() * LANES), scratch(g.oc * g.oh * g.ow * LANES));
         let (x, a) = (x.eights(), a.eights());
-        plan.pack_images(&xs[images.start * g.image()..images.end * g.image()], x);
-        weights.correlate(&plan, x, a);
-        finish(g, a, bias, ys, places.as_chunks_mut().0);
+        let (xs, places) = (&xs[images.start * g.image()..images.end * g.image()], places.as_chunks_mut().0);
+        for (part, weights) in weights.iter().enumerate() {
+            plan.pack_images(&xs[part * g.group_image()..], x);
+            weights.correlate(&plan, x, a);
+            finish(g, part, a, bias, ys, places);
+        }
     })
 }
 
@@ -64,10 +67,10 @@ impl Weights {
     }
 }
 
-/// Bias, ReLU and pooling of a group, back to images.
-fn finish(g: &Geometry, a: &mut [Vector], bias: &[f32], ys: &mut [f32], places: &mut [[u8; LANES]]) {
-    let (pooled, out) = (g.pooled(), g.oc * g.pooled());
-    for (o, a) in a.chunks_exact_mut(g.oh * g.ow).enumerate() {
+/// Bias, ReLU and pooling of the maps of a part of the channels, back to images.
+fn finish(g: &Geometry, part: usize, a: &mut [Vector], bias: &[f32], ys: &mut [f32], places: &mut [[u8; LANES]]) {
+    let (pooled, out, first) = (g.pooled(), g.out(), part * g.oc);
+    for (o, a) in (first..).zip(a.chunks_exact_mut(g.oh * g.ow)) {
         if g.bias_map {
             let bias = &bias[o * a.len()..][..a.len()];
             a.iter_mut().zip(bias).for_each(|(a, &bias)| *a += Vector::splat(bias));

@@ -2,25 +2,27 @@
 
 use std::ops::Range;
 
+use super::geometry::Geometry;
 use super::lanes::{pack, unpack};
+use super::operands::{Backward, Gradients};
 use super::plan::{Plan, frame, groups, order_weights};
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
 use super::winograd::{self, Kernels};
-use super::{Backward, Geometry, Gradients};
+use crate::loops::mask_into;
 use crate::parallel::{carve, made, scratch, split};
-use crate::pointwise::mask_into;
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let (plan, groups) = (Plan::new(g), groups(g));
     let (tiled, db_len) = (winograd::serves(g) && !to.weight.is_empty(), to.bias.len());
-    let dw_len = if tiled { winograd::sums_len(g) } else { to.weight.len() };
+    let dw_len = if tiled { g.groups * winograd::sums_len(g) } else { to.weight.len() };
     // A sum over few groups at a time, as long as the sums stay small beside a cache.
     let most = ((1 << 19) / dw_len.max(1)).clamp(4, 16);
     let pieces = split(groups.len(), most, 1);
     let images = |piece: &Range<usize>| groups[piece.start].start..groups[piece.end - 1].end;
     let mut parts = vec![0.0; pieces.len() * (dw_len + db_len)];
     let dx_len = if of.images { g.image() } else { 0 };
-    let weights = Weights::new(&plan, of);
+    let weights: Vec<Weights> =
+        of.weight.chunks_exact(g.weights()).map(|weight| Weights::new(&plan, weight, of.images)).collect();
     let part = carve(&mut parts, pieces.iter().map(|_| dw_len + db_len));
     let items = pieces.iter().zip(part).map(|item| (images(item.0).len() * dx_len, item)).collect();
     to.xs = made(items, |(piece, part): (&Range<usize>, &mut [f32]), dx| {
@@ -29,7 +31,12 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
         for group in piece.clone() {
             let images = groups[group].clone();
             let dx = &mut dx[(images.start - first) * dx_len..(images.end - first) * dx_len];
-            group_backward(&plan, of, group, images, &weights, dx, dw, db);
+            for (part, weights) in weights.iter().enumerate() {
+                let (dw_len, db_len) = (dw.len() / g.groups, db.len() / g.groups);
+                let dw = &mut dw[part * dw_len..][..dw_len];
+                let db = &mut db[part * db_len..][..db_len];
+                group_backward(&plan, of, (group, part), &images, weights, dx, dw, db);
+            }
         }
     });
     let mut sums = if tiled { vec![0.0; dw_len] } else { std::mem::take(&mut to.weight) };
@@ -39,7 +46,8 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
         to.bias.iter_mut().zip(db).for_each(|(sum, part)| *sum += part);
     }
     if tiled {
-        winograd::add_kernel_gradients(&sums, &mut to.weight);
+        let parts = sums.chunks_exact(winograd::sums_len(g)).zip(to.weight.chunks_exact_mut(g.weights()));
+        parts.for_each(|(sums, dw)| winograd::add_kernel_gradients(sums, dw));
     } else {
         to.weight = sums;
     }
@@ -49,8 +57,8 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
 fn group_backward(
     plan: &Plan,
     of: &Backward,
-    group: usize,
-    images: Range<usize>,
+    at: (usize, usize),
+    images: &Range<usize>,
     weights: &Weights,
     dx: &mut [f32],
     dw: &mut [f32],
@@ -59,7 +67,7 @@ fn group_backward(
     let g = &plan.g;
     let mut da = scratch(g.oc * plan.g_plane() * LANES);
     let da = da.eights();
-    unfinish(plan, of, group, &images, da);
+    unfinish(plan, of, at, images, da);
     for (sums, plane) in db.chunks_exact_mut(g.bias_plane()).zip(da.chunks_exact(plan.g_plane())) {
         if !g.bias_map {
             sums[0] += plane.iter().fold(Vector::ZERO, |sum, &v| sum + v).reduce_add();
@@ -74,28 +82,35 @@ fn group_backward(
     if !dw.is_empty() {
         let mut x = scratch(g.ic * plan.x_plane() * LANES);
         let x = x.eights();
-        plan.pack_images(&of.xs[images.start * g.image()..images.end * g.image()], x);
+        let xs = &of.xs[images.start * g.image()..images.end * g.image()];
+        plan.pack_images(&xs[at.1 * g.group_image()..], x);
         if winograd::serves(g) {
-            winograd::contract_tiles(plan.x_planes(x), plan.g_planes(da, plan.top), (g.oc, g.ic), (g.oh, g.ow), dw);
+            winograd::contract_tiles(
+                plan.x_planes(x),
+                plan.g_planes(da, (plan.top, plan.left)),
+                (g.oc, g.ic),
+                (g.oh, g.ow),
+                dw,
+            );
         } else {
             weight_gradient(plan, x, da, dw);
         }
     }
     if !dx.is_empty() {
-        let mut to = scratch(g.image() * LANES);
+        let mut to = scratch(g.group_image() * LANES);
         let to = to.eights();
         match weights {
-            Weights::Transformed(kernels) => kernels.correlate(plan.g_planes(da, g.padding), (g.ih, g.iw), to),
+            Weights::Transformed(kernels) => kernels.correlate(plan.g_planes(da, g.before), (g.ih, g.iw), to),
             Weights::Phases(phases) => image_gradient(plan, phases, da, to),
         }
-        unpack(to, dx, g.image(), 0);
+        unpack(to, dx, g.image(), at.1 * g.group_image());
     }
 }
 
-/// The gradient of a group behind pooling and ReLU, with zeros around.
-fn unfinish(plan: &Plan, of: &Backward, group: usize, images: &Range<usize>, da: &mut [Vector]) {
+/// The gradient of a part of the channels of a group behind pooling and ReLU, with zeros around.
+fn unfinish(plan: &Plan, of: &Backward, (group, part): (usize, usize), images: &Range<usize>, da: &mut [Vector]) {
     let g = &plan.g;
-    let (pooled, out) = (g.pooled(), g.oc * g.pooled());
+    let (pooled, out, first) = (g.pooled(), g.out(), part * g.oc);
     let range = images.start * out..images.end * out;
     let mut masked = scratch(if g.relu { range.len() } else { 0 });
     let mut grad = &of.grad[range.clone()];
@@ -111,7 +126,7 @@ fn unfinish(plan: &Plan, of: &Backward, group: usize, images: &Range<usize>, da:
     }
     let mut plane = scratch(pooled * LANES);
     let plane = plane.eights();
-    for (o, da) in da.chunks_exact_mut(plan.g_plane()).enumerate() {
+    for (o, da) in (first..).zip(da.chunks_exact_mut(plan.g_plane())) {
         pack(grad, out, o * pooled, plane);
         let width = g.ow / g.pool;
         for (y, row) in plane.chunks_exact(width).enumerate() {
@@ -120,7 +135,7 @@ fn unfinish(plan: &Plan, of: &Backward, group: usize, images: &Range<usize>, da:
                 da[start..start + width].copy_from_slice(row);
                 continue;
             }
-            let places = &of.places[((group * g.oc + o) * pooled + y * width) * LANES..][..width * LANES];
+            let places = &of.places[((group * g.maps() + o) * pooled + y * width) * LANES..][..width * LANES];
             for (x, (v, place)) in row.iter().zip(places.as_chunks::<LANES>().0).enumerate() {
                 let v = v.to_array();
                 for i in 0..g.pool * g.pool {
@@ -156,15 +171,15 @@ enum Weights {
 }
 
 impl Weights {
-    fn new(plan: &Plan, of: &Backward) -> Self {
+    fn new(plan: &Plan, weight: &[f32], wanted: bool) -> Self {
         let g = &plan.g;
-        if !of.images {
+        if !wanted {
             return Self::Phases(vec![]);
         }
         if !winograd::serves(g) {
-            return Self::Phases(phases(plan, of.weight));
+            return Self::Phases(phases(plan, weight));
         }
-        let (kernels, _) = of.weight.as_chunks();
+        let (kernels, _) = weight.as_chunks();
         let turned = |i, o| {
             let mut kernel: [f32; 9] = kernels[o * g.ic + i];
             kernel.reverse();
@@ -189,31 +204,42 @@ struct Phase {
 }
 
 fn phases(plan: &Plan, weight: &[f32]) -> Vec<Phase> {
-    let (g, s) = (&plan.g, plan.g.stride);
-    let inside = |r: usize, n: usize| {
-        let first = g.padding.saturating_sub(r).div_ceil(s);
-        (first..(g.padding + n).saturating_sub(r).div_ceil(s), (first * s + r).saturating_sub(g.padding))
+    let (g, (rows, columns)) = (&plan.g, plan.g.stride);
+    let inside = |r: usize, n: usize, s: usize, before: usize| {
+        let first = before.saturating_sub(r).div_ceil(s);
+        (first..(before + n).saturating_sub(r).div_ceil(s), (first * s + r).saturating_sub(before))
     };
+    let reach = |u: usize, v: usize| (u * g.dilation.0, v * g.dilation.1);
     let phase = |r: usize| {
-        let (ry, rx) = (r / s, r % s);
-        let ((rows, y), (columns, x)) = (inside(ry, g.ih), inside(rx, g.iw));
-        let offsets: Vec<(usize, usize)> =
-            (0..g.kh * g.kw).map(|k| (k / g.kw, k % g.kw)).filter(|&(u, v)| u % s == ry && v % s == rx).collect();
-        let shift = |&(u, v): &(usize, usize)| (plan.top - u / s) * plan.g_width() + plan.left - v / s;
+        let (ry, rx) = (r / columns, r % columns);
+        let ((inside_rows, y), (inside_columns, x)) =
+            (inside(ry, g.ih, rows, g.before.0), inside(rx, g.iw, columns, g.before.1));
+        let meets = |&(u, v): &(usize, usize)| (reach(u, v).0 % rows, reach(u, v).1 % columns) == (ry, rx);
+        let offsets: Vec<(usize, usize)> = (0..g.kh * g.kw).map(|k| (k / g.kw, k % g.kw)).filter(meets).collect();
+        let back = |&(u, v): &(usize, usize)| (reach(u, v).0 / rows, reach(u, v).1 / columns);
+        let shift = |offset| (plan.top - back(offset).0) * plan.g_width() + plan.left - back(offset).1;
         let weights = order_weights(g.ic, g.oc * offsets.len(), |i, term| {
             let ((u, v), o) = (offsets[term % offsets.len()], term / offsets.len());
             weight[((o * g.ic + i) * g.kh + u) * g.kw + v]
         });
-        let up = offsets.iter().map(|&(u, _)| u / s).collect();
-        Phase { rows, columns, y, x, up, shifts: offsets.iter().map(shift).collect(), weights }
+        let up = offsets.iter().map(|offset| back(offset).0).collect();
+        Phase {
+            rows: inside_rows,
+            columns: inside_columns,
+            y,
+            x,
+            up,
+            shifts: offsets.iter().map(shift).collect(),
+            weights,
+        }
     };
-    (0..s * s).map(phase).collect()
+    (0..rows * columns).map(phase).collect()
 }
 
 /// dxs of a group: (i, h, w), vectors of images.
 fn image_gradient(plan: &Plan, phases: &[Phase], da: &[Vector], to: &mut [Vector]) {
-    let (g, s) = (&plan.g, plan.g.stride);
-    if s > 1 {
+    let (g, (down, right)) = (&plan.g, plan.g.stride);
+    if (down, right) != (1, 1) {
         to.fill(Vector::ZERO);
     }
     for phase in phases.iter().filter(|phase| !phase.shifts.is_empty()) {
@@ -224,8 +250,8 @@ fn image_gradient(plan: &Plan, phases: &[Phase], da: &[Vector], to: &mut [Vector
             let from = Source { data: da, plane: plan.g_plane(), shifts: &phase.shifts, first, end };
             for (i, len) in even(g.ic, OUTPUTS) {
                 let weights = &phase.weights[i * terms..][..len * terms];
-                let at = (i * g.ih + phase.y + step * s) * g.iw + phase.x;
-                let target = Target { at, plane: g.ih * g.iw, step: s };
+                let at = (i * g.ih + phase.y + step * down) * g.iw + phase.x;
+                let target = Target { at, plane: g.ih * g.iw, step: right };
                 let start = row * plan.g_width() + phase.columns.start;
                 correlate(from, start, phase.columns.len(), weights, len, to, target);
             }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Geometry;
+use super::geometry::Geometry;
 use super::lanes::pack;
 use super::tile::{LANES, OUTPUTS, Vector, even};
 use super::winograd::Planes;
@@ -22,13 +22,14 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(g: &Geometry) -> Self {
-        let (hq, wq) = ((g.ih + 2 * g.padding).div_ceil(g.stride), (g.iw + 2 * g.padding).div_ceil(g.stride));
-        Self { g: *g, hq, wq, top: (g.kh - 1) / g.stride, left: (g.kw - 1) / g.stride }
+        let (h, w) = (g.before.0 + g.ih + g.after.0, g.before.1 + g.iw + g.after.1);
+        let (top, left) = ((g.kh - 1) * g.dilation.0 / g.stride.0, (g.kw - 1) * g.dilation.1 / g.stride.1);
+        Self { g: *g, hq: h.div_ceil(g.stride.0), wq: w.div_ceil(g.stride.1), top, left }
     }
 
     /// Vectors of a padded input channel.
     pub(super) fn x_plane(&self) -> usize {
-        self.g.stride * self.g.stride * self.hq * self.wq
+        self.g.stride.0 * self.g.stride.1 * self.hq * self.wq
     }
 
     /// Width of a row of g with its zeros.
@@ -41,17 +42,18 @@ impl Plan {
         (self.top + self.hq) * self.g_width()
     }
 
-    /// Where kernel offset (u, v) shifts a plane to.
-    pub(super) fn shift(&self, u: usize, v: usize) -> usize {
-        let s = self.g.stride;
-        ((u % s * s + v % s) * self.hq + u / s) * self.wq + v / s
+    /// Where number (y, x) of a padded image is.
+    pub(super) fn shift(&self, y: usize, x: usize) -> usize {
+        let (rows, columns) = self.g.stride;
+        ((y % rows * columns + x % columns) * self.hq + y / rows) * self.wq + x / columns
     }
 
     /// The rows of the kernel that meet the image at output row y, not its border of zeros.
     pub(super) fn rows_inside(&self, y: usize) -> (usize, usize) {
         let g = &self.g;
-        let first = g.padding.saturating_sub(g.stride * y).min(g.kh);
-        (first, (g.ih + g.padding).saturating_sub(g.stride * y).clamp(first, g.kh))
+        let kernel_row = |row: usize| row.saturating_sub(g.stride.0 * y).div_ceil(g.dilation.0);
+        let first = kernel_row(g.before.0).min(g.kh);
+        (first, kernel_row(g.ih + g.before.0).clamp(first, g.kh))
     }
 
     /// The planes of a group of images, for kernels of stride 1.
@@ -60,38 +62,41 @@ impl Plan {
     }
 
     /// The planes of g, from this many rows and columns after their first.
-    pub(super) fn g_planes<'a>(&self, g: &'a [Vector], from: usize) -> Planes<'a> {
-        Planes { data: g, plane: self.g_plane(), first: from * (self.g_width() + 1), width: self.g_width() }
+    pub(super) fn g_planes<'a>(&self, g: &'a [Vector], (rows, columns): (usize, usize)) -> Planes<'a> {
+        let first = rows * self.g_width() + columns;
+        Planes { data: g, plane: self.g_plane(), first, width: self.g_width() }
     }
 
     pub(super) fn shifts(&self) -> Vec<usize> {
-        (0..self.g.kh * self.g.kw).map(|k| self.shift(k / self.g.kw, k % self.g.kw)).collect()
+        let (g, (rows, columns)) = (&self.g, self.g.dilation);
+        (0..g.kh * g.kw).map(|k| self.shift(k / g.kw * rows, k % g.kw * columns)).collect()
     }
 
-    /// The padded planes of a group of images.
+    /// The padded planes of a group of images, from the first channel of a group on.
     pub(super) fn pack_images(&self, images: &[f32], x: &mut [Vector]) {
-        let (g, s) = (&self.g, self.g.stride);
-        if s > 1 {
+        let (g, plain) = (&self.g, self.g.stride == (1, 1));
+        let ((top, left), (stride, dilation)) = (g.before, (g.stride.0, g.dilation.0));
+        if !plain {
             x.fill(Vector::ZERO);
-        } else if g.padding > 0 {
-            x.chunks_exact_mut(self.x_plane())
-                .for_each(|x| frame(x, self.wq, g.padding..g.padding + g.ih, g.padding..g.padding + g.iw));
+        } else if (g.before, g.after) != ((0, 0), (0, 0)) {
+            x.chunks_exact_mut(self.x_plane()).for_each(|x| frame(x, self.wq, top..top + g.ih, left..left + g.iw));
         }
+        let met: Vec<bool> = (0..stride).map(|rest| (0..g.kh).any(|u| u * dilation % stride == rest)).collect();
         let mut line = scratch(g.iw * LANES);
         let line = line.eights();
         for row in 0..g.ic * g.ih {
-            let (i, y) = (row / g.ih, row % g.ih + g.padding);
-            if y % s >= g.kh {
+            let (i, y) = (row / g.ih, row % g.ih + top);
+            if !met[y % stride] {
                 continue; // No kernel offset meets this row.
             }
-            if s == 1 {
-                let at = i * self.x_plane() + y * self.wq + g.padding;
+            if plain {
+                let at = i * self.x_plane() + y * self.wq + left;
                 pack(images, g.image(), row * g.iw, &mut x[at..at + g.iw]);
                 continue;
             }
             pack(images, g.image(), row * g.iw, line);
             for (column, vector) in line.iter().enumerate() {
-                x[i * self.x_plane() + self.shift(y, column + g.padding)] = *vector;
+                x[i * self.x_plane() + self.shift(y, column + left)] = *vector;
             }
         }
     }
@@ -127,5 +132,5 @@ pub(super) fn groups(g: &Geometry) -> Vec<Range<usize>> {
 
 /// Places of maxima kept per group.
 pub(super) fn places_len(g: &Geometry) -> usize {
-    if g.pool > 1 { g.b.next_multiple_of(LANES) * g.oc * g.pooled() } else { 0 }
+    if g.pool > 1 { g.b.next_multiple_of(LANES) * g.out() } else { 0 }
 }

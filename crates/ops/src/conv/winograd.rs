@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::Geometry;
+use super::geometry::Geometry;
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
 use crate::parallel::scratch;
 
@@ -24,8 +24,9 @@ type Tile<const N: usize> = [[Vector; N]; N];
 
 /// Whether a convolution and its gradients are worth computing so.
 pub(super) fn serves(g: &Geometry) -> bool {
-    let even = g.oh.is_multiple_of(2) && g.ow.is_multiple_of(2);
-    (g.kh, g.kw, g.stride) == (3, 3, 1) && even && g.ic.min(g.oc) >= LEAST_CHANNELS
+    let even = [g.oh, g.ow, g.ih, g.iw].iter().all(|side| side.is_multiple_of(2));
+    let plain = g.stride == (1, 1) && g.dilation == (1, 1);
+    (g.kh, g.kw) == (3, 3) && plain && even && g.ic.min(g.oc) >= LEAST_CHANNELS
 }
 
 /// Stacked planes of vectors: number (y, x) of plane i is `data[i * plane + first + y * width + x]`.

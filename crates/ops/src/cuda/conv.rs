@@ -8,7 +8,8 @@ use super::graph::{Operands, Part, Shape, convolve};
 use super::launch::{Grid, Kind, address, at, cast, device, flag, fresh, int, last, launch, long, seen, transpose};
 use super::norm::column_sums;
 use super::pointwise;
-use crate::chain::{self, Backward};
+use crate::chain;
+use crate::gradients::Backward;
 use crate::{Epilogue, portable};
 
 struct Conv {
@@ -54,7 +55,7 @@ impl Conv {
 }
 
 impl Backward for Conv {
-    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let (s, device) = (&self.shape, device(grad)?);
         let Some(filters) = self.filters.get() else { bail!("conv2d: backward before forward") };
         let (xs, g) = (last(&args[0])?, cast(&last(grad)?, s.kind)?);
@@ -71,7 +72,7 @@ impl Backward for Conv {
             weight_of(&dw, s, args[1].is_contiguous())
         };
         let bias = args.get(2).filter(|bias| bias.track_op()).map(|bias| bias_gradient(&g, bias));
-        Ok([wants_xs.then(images).transpose()?, wants_weight.then(weight).transpose()?, bias.transpose()?])
+        Ok(vec![wants_xs.then(images).transpose()?, wants_weight.then(weight).transpose()?, bias.transpose()?])
     }
 }
 

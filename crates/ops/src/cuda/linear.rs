@@ -5,7 +5,8 @@ use candle_core::{DType, Result, Tensor};
 use super::launch::{Grid, Kind, at, device, flag, fresh, int, launch, long};
 use super::norm::column_sums;
 use super::pointwise;
-use crate::chain::{self, Backward};
+use crate::chain;
+use crate::gradients::Backward;
 
 struct Linear {
     relu: bool,
@@ -31,7 +32,7 @@ fn with_bias(xs: &Tensor, bias: &Tensor, relu: bool) -> Result<Tensor> {
 }
 
 impl Backward for Linear {
-    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let g = grad.to_dtype(DType::F32)?.contiguous()?;
         let g = if self.relu { pointwise::closed(&ys.contiguous()?, &g)? } else { g };
         let (xs, weight) = (args[0].detach(), args[1].detach());
@@ -39,7 +40,7 @@ impl Backward for Linear {
         let dw = || g.t()?.matmul(&xs.to_dtype(DType::F32)?.contiguous()?);
         let db = || column_sums(&g, g.dims2()?.0, g.dims2()?.1);
         let bias = args.get(2).is_some_and(Tensor::track_op);
-        Ok([
+        Ok(vec![
             args[0].track_op().then(dxs).transpose()?,
             args[1].track_op().then(dw).transpose()?,
             bias.then(db).transpose()?,

@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor};
 
 use super::launch::{Grid, Kind, at, device, fresh, int, launch, long};
-use crate::chain::{self, Backward};
+use crate::chain;
+use crate::gradients::Backward;
 
 struct CrossEntropy {
     labels: Tensor,
@@ -19,11 +20,11 @@ pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> 
 }
 
 impl Backward for CrossEntropy {
-    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let ((b, classes), device, xs) = (args[0].dims2()?, device(grad)?, args[0].detach().contiguous()?);
         let (g, dx) = (grad.contiguous()?, fresh(&device, Kind::F32, (b, classes))?);
         let data = [at(&dx)?, at(&xs)?, at(&self.labels)?, at(&g)?, long(b), int(classes)];
         launch(&device, "cross_entropy_back", Grid::each(b), &data)?;
-        Ok([Some(dx), None, None])
+        Ok(vec![Some(dx)])
     }
 }

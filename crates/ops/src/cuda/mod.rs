@@ -12,6 +12,7 @@ mod loss;
 mod norm;
 mod pointwise;
 mod select;
+pub(crate) mod sum;
 pub(crate) mod update;
 
 use candle_core::cuda_backend::cudarc::driver::sys;
@@ -22,7 +23,7 @@ pub(crate) use launch::images;
 pub(crate) use linear::linear;
 pub(crate) use loss::cross_entropy;
 pub(crate) use norm::{batch_norm, batch_norm_train, running};
-pub(crate) use pointwise::{add, avg_pool, dropout, relu, sum};
+pub(crate) use pointwise::{add, avg_pool, dropout, relu};
 pub(crate) use select::{Lists, select, take};
 
 /// See [`crate::device::cuda`].

@@ -6,7 +6,8 @@ use super::launch::{
     Arg, Grid, Kind, WIDE, at, at_or_nothing, cast, device, flag, fresh, int, last, launch, long, seen,
 };
 use super::select;
-use crate::chain::{self, Backward};
+use crate::chain;
+use crate::gradients::Backward;
 use crate::{BatchNormed, Running};
 
 /// The numbers of each of `c` channels of an image tensor, (b, c, h, w) or (b, c).
@@ -107,7 +108,7 @@ impl Norm {
 }
 
 impl Backward for Norm {
-    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let ((rows, c), device) = (extent(&args[0]), device(grad)?);
         let xs = last(&args[0])?;
         let g = cast(&last(grad)?, Kind::of(&xs)?)?;
@@ -128,7 +129,7 @@ impl Backward for Norm {
             seen(dxs)
         };
         let dxs = args[0].track_op().then(dxs).transpose()?;
-        Ok([dxs, args[1].track_op().then_some(dscale), args[2].track_op().then_some(dshift)])
+        Ok(vec![dxs, args[1].track_op().then_some(dscale), args[2].track_op().then_some(dshift)])
     }
 }
 

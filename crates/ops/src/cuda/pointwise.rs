@@ -3,37 +3,21 @@
 use candle_core::{DType, Result, Tensor};
 
 use super::launch::{Arg, Grid, Kind, at, cast, device, fresh, int, last, launch, long, seen};
-use crate::chain::{self, Backward};
-
-/// Two tensors of one shape in one order: the images' own, channels last, if they are images.
-fn alike(a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
-    Ok((last(a)?, last(b)?))
-}
-
-fn added(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let ((a, b), device, n) = (alike(a, b)?, device(a)?, a.elem_count());
-    let ys = fresh(&device, Kind::of(&a)?, a.shape())?;
-    let data = [at(&ys)?, Kind::of(&ys)?.arg(), at(&a)?, Kind::of(&a)?.arg(), at(&b)?, Kind::of(&b)?.arg()];
-    launch(&device, "add", Grid::groups(n), &[&data[..], &[long(n)]].concat())?;
-    Ok(ys)
-}
+use super::sum::added;
+use crate::chain;
+use crate::gradients::Backward;
 
 struct Add;
 
 impl Backward for Add {
-    fn backward(&self, _: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
-        Ok([Some(grad.clone()), Some(grad.clone()), None])
+    fn backward(&self, _: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![Some(grad.clone()), Some(grad.clone())])
     }
 }
 
 /// As [`crate::add`], of one shape.
 pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     chain::made(vec![a.clone(), b.clone()], Add, added(a, b)?)
-}
-
-/// The sum of two gradients, outside of any graph.
-pub(crate) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    seen(added(a, b)?)
 }
 
 /// max(0, xs), as it lies.
@@ -55,10 +39,10 @@ pub(super) fn closed(ys: &Tensor, g: &Tensor) -> Result<Tensor> {
 struct Relu;
 
 impl Backward for Relu {
-    fn backward(&self, _: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, _: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let ys = last(ys)?;
         let g = cast(&last(grad)?, Kind::of(&ys)?)?;
-        Ok([Some(seen(closed(&ys, &g)?)?), None, None])
+        Ok(vec![Some(seen(closed(&ys, &g)?)?)])
     }
 }
 
@@ -87,8 +71,8 @@ impl Dropout {
 }
 
 impl Backward for Dropout {
-    fn backward(&self, _: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
-        Ok([Some(seen(self.apply(&last(grad)?)?)?), None, None])
+    fn backward(&self, _: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![Some(seen(self.apply(&last(grad)?)?)?)])
     }
 }
 
@@ -102,13 +86,13 @@ pub(crate) fn dropout(xs: &Tensor, key: u64, p: f32) -> Result<Tensor> {
 struct AvgPool;
 
 impl Backward for AvgPool {
-    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let (b, c, h, w) = args[0].dims4()?;
         let (g, device, kind) = (grad.to_dtype(DType::F32)?.contiguous()?, device(grad)?, Kind::of(&args[0])?);
         let dx = fresh(&device, kind, (b, h, w, c))?;
         let args = [at(&dx)?, kind.arg(), at(&g)?, long(b), int(h * w), int(c)];
         launch(&device, "mean_rows_back", Grid::each(b * h * w * c), &args)?;
-        Ok([Some(seen(dx)?), None, None])
+        Ok(vec![Some(seen(dx)?)])
     }
 }
 

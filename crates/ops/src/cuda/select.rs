@@ -6,7 +6,8 @@ use super::launch::{
     Arg, Grid, Kind, THREADS, at, at_or_nothing, cast, device, flag, fresh, int, last, launch, long, seen,
 };
 use crate::Selection;
-use crate::chain::{self, Backward};
+use crate::chain;
+use crate::gradients::Backward;
 
 /// What kernels read of a selection, on one device.
 #[derive(Debug, Clone)]
@@ -127,7 +128,7 @@ impl Select {
 }
 
 impl Backward for Select {
-    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let (weight, scales) = (args[0].detach().contiguous()?, self.scales(args)?);
         let g = cast(&last(grad)?, Kind::F32)?;
         let dw = args[0].track_op().then(|| self.weight_gradient(&g, &weight, &scales)).transpose()?;
@@ -141,7 +142,7 @@ impl Backward for Select {
         }
         grads.resize(3, None);
         let [weight, first, second] = [grads.remove(0), grads.remove(0), grads.remove(0)];
-        Ok([weight, first, second])
+        Ok(vec![weight, first, second])
     }
 }
 
@@ -188,7 +189,7 @@ impl Take {
 }
 
 impl Backward for Take {
-    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
+    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let (g, device) = (last(grad)?, device(grad)?);
         let (place, mut dims) = (self.place(g.rank()), g.dims().to_vec());
         dims[place] = self.units.total();
@@ -199,7 +200,7 @@ impl Backward for Take {
         let data = [at(&dx)?, at(&g)?, kind.arg(), places(&lists)?];
         let sizes = [long(outer), int(self.units.total()), int(self.units.len()), long(inner)];
         launch(&device, "take_units_back", Grid::each(dx.elem_count()), &[&data[..], &sizes].concat())?;
-        Ok([Some(seen(dx)?), None, None])
+        Ok(vec![Some(seen(dx)?)])
     }
 }
 

@@ -11,11 +11,12 @@ use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, TensorId, Var, bail,
 };
 
-use crate::chain::{Backward, keep, lock, nothing};
-#[cfg(feature = "cuda")]
-use crate::chain::{nothing_there, take_out};
 use crate::cpu::{data, output};
-use crate::pointwise::sum;
+use crate::gradients::{Backward, keep};
+use crate::sum::sum;
+use crate::tokens::{lock, nothing};
+#[cfg(feature = "cuda")]
+use crate::tokens::{nothing_there, take_out};
 
 thread_local! {
     static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
@@ -315,14 +316,15 @@ impl CustomOp2 for Seed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::backward_on;
+    use crate::backward::backward as backward_all_of;
+    use crate::gradients::{Gradients, backward_on};
 
     /// `ys = xs * xs`, of our own.
     struct Square;
 
     impl Backward for Square {
-        fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 3]> {
-            Ok([Some((args[0].detach() * grad)?.affine(2.0, 0.0)?), None, None])
+        fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+            Ok(vec![Some((args[0].detach() * grad)?.affine(2.0, 0.0)?)])
         }
     }
 
@@ -334,7 +336,7 @@ mod tests {
         Var::new(values, &Device::Cpu).unwrap()
     }
 
-    fn gradient(grads: &crate::Gradients, var: &Var) -> Vec<f32> {
+    fn gradient(grads: &Gradients, var: &Var) -> Vec<f32> {
         grads.get(var.as_tensor()).unwrap().unwrap().to_vec1().unwrap()
     }
 
@@ -349,7 +351,7 @@ mod tests {
             let d = (&c + &a).unwrap(); // Candle's, of two of ours
             (square(&d) + b.sqr().unwrap()).unwrap().sum_all().unwrap()
         };
-        let expected = crate::backward(&of(&|xs| xs.sqr().unwrap())).unwrap();
+        let expected = backward_all_of(&of(&|xs| xs.sqr().unwrap())).unwrap();
         let _outer = start();
         let found = backward_on(&[of(&square)], backward).unwrap();
         for var in [&x, &y] {

@@ -1,10 +1,20 @@
 //! The operations composed of Candle's own: right on every device, and what other devices than the CPU use. Arguments
 //! are checked as those of the operations themselves.
 
-use candle_core::{D, Result, Tensor, bail};
+mod channels;
+mod conv;
+mod images;
+mod window;
 
-use crate::{BatchNormed, Epilogue, Running, Selection};
-use crate::{conv, linear as linears, loss, norm, pointwise, pool, select as selecting};
+pub use channels::{mul, prelu, softmax};
+pub use conv::{conv, conv_transpose, conv2d, conv2d_epilogue};
+pub use images::{concat, pad, stride, upsample_bilinear, upsample_nearest};
+pub use window::{avg_pool_window, global_max_pool, max_pool};
+
+use candle_core::{D, Result, Tensor};
+
+use crate::{BatchNormed, Running, Selection};
+use crate::{linear as linears, loss, norm, pointwise, pool, select as selecting};
 
 /// `ys = xs W^T + b`: (b, i), (o, i), (o,) -> (b, o).
 ///
@@ -25,55 +35,6 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 /// If the shapes do not fit each other.
 pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     relu(&linear(xs, weight, bias)?)
-}
-
-/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) or (o, h', w') -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
-///
-/// # Errors
-/// If the shapes do not fit each other, the stride is 0, or the kernel is larger than the padded image.
-pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize) -> Result<Tensor> {
-    conv::check(xs, weight, bias, stride, padding, Epilogue { relu: false, max_pool: 1 })?;
-    let ys = squared(xs, weight, stride, padding)?;
-    match bias {
-        Some(bias) if bias.rank() == 3 => ys.broadcast_add(bias),
-        Some(bias) => ys.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?),
-        None => Ok(ys),
-    }
-}
-
-/// Candle's convolution. Its gradient takes image and kernel for square where the stride is not 1, so shorter sides are
-/// matched by zeros below and to the right, which no output that is kept reads as anything but padding.
-fn squared(xs: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    let ((_, _, h, w), (_, _, kh, kw)) = (xs.dims4()?, weight.dims4()?);
-    if stride == 1 || (h == w && kh == kw) {
-        return xs.conv2d(weight, padding, stride, 1, 1);
-    }
-    let outputs = |n: usize, k: usize| (n + 2 * padding).checked_sub(k).map(|n| n / stride + 1);
-    let (Some(oh), Some(ow)) = (outputs(h, kh), outputs(w, kw)) else {
-        bail!("conv2d: a kernel of {kh}x{kw} does not fit an image of {h}x{w} with padding {padding}")
-    };
-    let k = kh.max(kw);
-    let side = (h + k - kh).max(w + k - kw);
-    let xs = xs.pad_with_zeros(2, 0, side - h)?.pad_with_zeros(3, 0, side - w)?;
-    let weight = weight.pad_with_zeros(2, 0, k - kh)?.pad_with_zeros(3, 0, k - kw)?;
-    xs.conv2d(&weight.contiguous()?, padding, stride, 1, 1)?.narrow(2, 0, oh)?.narrow(3, 0, ow)?.contiguous()
-}
-
-/// [`conv2d`], then ReLU and max pooling as `epilogue` says.
-///
-/// # Errors
-/// As [`conv2d`] and [`max_pool2d`].
-pub fn conv2d_epilogue(
-    xs: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    stride: usize,
-    padding: usize,
-    epilogue: Epilogue,
-) -> Result<Tensor> {
-    let ys = conv2d(xs, weight, bias, stride, padding)?;
-    let ys = if epilogue.relu { relu(&ys)? } else { ys };
-    if epilogue.max_pool != 1 { max_pool2d(&ys, epilogue.max_pool) } else { Ok(ys) }
 }
 
 /// `max(0, xs)`, with gradient 0 at 0; not a number stays so.

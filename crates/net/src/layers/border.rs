@@ -6,7 +6,69 @@
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use super::bias::added;
+use super::rules::Declared;
+use super::{Rules, Work};
+use crate::forward::{At, Flow};
+use crate::onnx::Graph;
+use crate::{Node, Result, Shape, Unit};
+
+/// Adds constants per unit that differ between positions only near the edges of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Border {
+    /// How far the edges reach.
+    pub margins: Margins,
+}
+
+impl Rules for Border {
+    fn kind(&self) -> &'static str {
+        "border"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs[0] {
+            Shape::Image(_, h, w) if self.margins.fit(h, w) => Ok(inputs[0]),
+            found => {
+                let expected = format!("an image larger than its margins {:?}", self.margins);
+                Err(super::wrong(self, &expected, found))
+            }
+        }
+    }
+
+    fn parameters(&self, inputs: &[Shape], _: Shape) -> Vec<Declared> {
+        let (rows, columns) = self.margins.dims();
+        vec![Declared::bias(vec![inputs[0].units(), rows, columns])]
+    }
+
+    fn unit(&self, unit: Unit, _: bool) -> Unit {
+        if unit == Unit::Computed { unit } else { Unit::Pattern }
+    }
+
+    fn work(&self, _: &[Shape], output: Shape) -> Option<Work> {
+        let (rows, columns) = self.margins.dims();
+        Some(Work::unit(rows * columns, output.positions()))
+    }
+
+    fn bias(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
+        let dims = at.input_shape(0).dims();
+        let bias = self.margins.expand(at.value("bias")?, dims[1], dims[2])?;
+        added(at, inputs[0], &bias)
+    }
+
+    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+        let (name, dims) = (&node.name, graph.net.shape(node.inputs[0]).dims());
+        let (rows, columns) = self.margins.places(dims[1], dims[2]);
+        let values = graph.per_unit(node, "bias")?;
+        let values = graph.gather(&format!("{name}.of_rows"), "rows", values, &rows, 2);
+        let map = graph.gather(&format!("{name}.map"), "columns", values, &columns, 3);
+        Ok(graph.operator("Add", name, &[inputs[0].clone(), map], &[]))
+    }
+}
 
 /// How many rows and columns at the edges have values of their own; all between them share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use crate::{Result, Shape};
 
 /// The output of a node for a batch.
 #[derive(Debug, Clone)]
-pub(crate) struct Activation {
+pub(crate) struct Flow {
     /// The units `kept`, (b, kept) or (b, kept, h, w); none where nothing is computed.
     pub(crate) computed: Option<Tensor>,
     /// Which units those are.
@@ -19,25 +19,7 @@ pub(crate) struct Activation {
     pub(crate) scale: Option<Tensor>,
 }
 
-impl Activation {
-    /// Applies `f` to the computed units and to the constants alike.
-    pub(crate) fn map(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
-        Ok(Self {
-            computed: self.computed.as_ref().map(&f).transpose()?,
-            constants: self.constants.as_ref().map(&f).transpose()?,
-            ..self.clone()
-        })
-    }
-
-    /// Applies `f`, which takes (b, n, ..), to the computed units, and to constants that differ between positions.
-    pub(crate) fn pool(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
-        let constants = match &self.constants {
-            Some(c) if c.rank() > 1 => Some(f(&c.unsqueeze(0)?)?.squeeze(0)?),
-            constants => constants.clone(),
-        };
-        Ok(Self { constants, ..self.map_computed(f)? })
-    }
-
+impl Flow {
     /// Applies `f` to the computed units alone.
     pub(crate) fn map_computed(&self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
         Ok(Self { computed: self.computed.as_ref().map(f).transpose()?, ..self.clone() })
@@ -48,8 +30,7 @@ impl Activation {
         if let (Some(computed), true) = (&self.computed, &self.kept == wanted) {
             return Ok(computed.clone());
         }
-        let mut dims = shape.with_units(self.kept.total()).dims();
-        dims.insert(0, batch);
+        let dims = shape.with_units(self.kept.total()).batch(batch);
         let spread = match &self.constants {
             Some(constants) => {
                 let mut one = vec![1; dims.len()];

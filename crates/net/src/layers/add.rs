@@ -1,0 +1,74 @@
+//! The sum of two or more inputs of equal shape, which then share one space of units.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::rules::sum as sum_of_units;
+use super::{Rules, Sources};
+use crate::compact::{Held, Walk};
+use crate::forward::{At, Flow, sum};
+use crate::onnx::Graph;
+use crate::{Node, NodeId, Result, Shape, Unit};
+
+/// The sum of inputs of equal shape, which then share one space of units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Add;
+
+impl Rules for Add {
+    fn kind(&self) -> &'static str {
+        "add"
+    }
+
+    fn arity(&self) -> (usize, usize) {
+        (2, usize::MAX)
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        match inputs.iter().find(|&&input| input != inputs[0]) {
+            None => Ok(inputs[0]),
+            Some(other) => Err(format!("add expects equal shapes, found {} and {other}", inputs[0])),
+        }
+    }
+
+    fn becomes(&self, from: &Sources) -> Vec<Unit> {
+        let all = |unit: usize| from.inputs.iter().map(move |input| input[unit]);
+        (0..from.units).map(|unit| all(unit).reduce(sum_of_units).unwrap_or(Unit::Zero)).collect()
+    }
+
+    fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
+        let constants = inputs.iter().filter_map(|input| input.constants.clone());
+        let constants = constants.map(Ok).reduce(|a, b| sum(&a?, &b?)).transpose()?;
+        let terms = inputs.iter().enumerate().map(|(place, input)| at.expanded(place, input));
+        let terms = terms.collect::<Result<Vec<Tensor>>>()?;
+        let (first, others) = (&terms[0], &terms[1..]);
+        let made = at.computed(|_| others.iter().try_fold(first.clone(), |sum, term| l0_ops::add(&sum, term)))?;
+        Ok(Flow { constants: at.pass.masked_constants(at.id, constants)?, ..made })
+    }
+
+    /// Terms that are constant where others vary become a bias; those that vary are filled up with their constants.
+    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
+        let (kept, units) = (walk.pass.plan.kept(id), walk.kept(id));
+        let computes = |term: &NodeId| {
+            let mask = walk.pass.plan.kept(*term).mask();
+            kept.iter().any(|unit| mask[unit])
+        };
+        let (vary, constant): (Vec<NodeId>, Vec<NodeId>) = inputs.iter().partition(|&term| computes(term));
+        let mut node = match vary[..] {
+            [only] => walk.whole(only, kept)?,
+            _ => {
+                let terms = vary.iter().map(|&term| walk.whole(term, kept)).collect::<Result<_>>()?;
+                walk.push(id, Self.into(), terms)
+            }
+        };
+        for term in constant {
+            let constants = walk.constants(term, kept)?;
+            node = walk.draft.bias(walk.name(id), "constant", node, constants)?;
+        }
+        Ok(Held::new(node, units))
+    }
+
+    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+        let kind = if inputs.len() == 2 { "Add" } else { "Sum" };
+        Ok(graph.operator(kind, &node.name, inputs, &[]))
+    }
+}

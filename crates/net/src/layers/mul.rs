@@ -1,0 +1,123 @@
+//! The product of two inputs: of equal shape, or an image and a number for each of its channels, as in
+//! squeeze-and-excitation.
+//!
+//! The output has the space of the image. The other factor keeps its own: where a channel of the image is closed, so is the
+//! product, and what makes the factor of that channel is read by nobody.
+
+use l0_ops::Selection;
+use serde::{Deserialize, Serialize};
+
+use super::rules::sum;
+use super::{Rules, Sources, SpaceOf};
+use crate::compact::{Held, Walk};
+use crate::forward::{At, Flow, beside};
+use crate::onnx::Graph;
+use crate::{Node, NodeId, Result, Shape, Unit};
+
+/// The product of two inputs: of equal shape, or (c, h, w) with (c, 1, 1) or (c,).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mul;
+
+/// Which input is the image.
+fn image(inputs: &[Shape]) -> usize {
+    usize::from(inputs[1].positions() > inputs[0].positions())
+}
+
+impl Rules for Mul {
+    fn kind(&self) -> &'static str {
+        "multiply"
+    }
+
+    fn arity(&self) -> (usize, usize) {
+        (2, 2)
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let image = inputs[image(inputs)];
+        let fits = |shape: Shape| shape == image || (shape.positions() == 1 && shape.units() == image.units());
+        match inputs.iter().all(|&input| fits(input)) {
+            true => Ok(image),
+            false => Err(format!(
+                "multiply expects equal shapes, or an image and a number for each channel, found {} and {}",
+                inputs[0], inputs[1]
+            )),
+        }
+    }
+
+    fn space(&self, inputs: &[Shape]) -> SpaceOf {
+        SpaceOf::Input(image(inputs))
+    }
+
+    fn becomes(&self, from: &Sources) -> Vec<Unit> {
+        let product =
+            |(&a, &b): (&Unit, &Unit)| if a == Unit::Zero || b == Unit::Zero { Unit::Zero } else { sum(a, b) };
+        from.inputs[0].iter().zip(from.inputs[1]).map(product).collect()
+    }
+
+    fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
+        let constants = match (&inputs[0].constants, &inputs[1].constants) {
+            (Some(a), Some(b)) => Some(beside(a, b)?.broadcast_mul(&beside(b, a)?)?),
+            _ => None,
+        };
+        let (a, b) = (at.expanded(0, inputs[0])?, at.expanded(1, inputs[1])?);
+        let like = at.input_shape(0) == at.input_shape(1);
+        let image = image(&[at.input_shape(0), at.input_shape(1)]);
+        let (image, factor) = if image == 0 { (a, b) } else { (b, a) };
+        let made = at.computed(|_| {
+            let features = !like && factor.rank() == 2 && image.rank() == 4;
+            let factor = if features { factor.unsqueeze(2)?.unsqueeze(3)? } else { factor.clone() };
+            l0_ops::mul(&image, &factor)
+        })?;
+        Ok(Flow { constants: at.pass.masked_constants(at.id, constants)?, ..made })
+    }
+
+    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
+        let (kept, units) = (walk.pass.plan.kept(id), walk.kept(id));
+        let vary: Vec<NodeId> = inputs.iter().copied().filter(|&input| computes(walk, input, kept)).collect();
+        let node = match vary[..] {
+            [only] => {
+                let other = if only == inputs[0] { inputs[1] } else { inputs[0] };
+                match walk.constants(other, kept)? {
+                    Some(factor) if factor.rank() == 1 && walk.same_shape(id, only) => {
+                        let node = walk.whole(only, kept)?;
+                        let zeros = factor.zeros_like()?;
+                        walk.draft.scale(walk.name(id), node, factor, zeros)?
+                    }
+                    _ => self.both(walk, id, inputs, kept)?,
+                }
+            }
+            _ => self.both(walk, id, inputs, kept)?,
+        };
+        Ok(Held::new(node, units))
+    }
+
+    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+        let shapes: Vec<Shape> = node.inputs.iter().map(|&input| graph.net.shape(input)).collect();
+        let mut inputs = inputs.to_vec();
+        if let (Shape::Image(..), Some(place)) = (shapes[image(&shapes)], features(&shapes)) {
+            let axes = graph.ints(&format!("{}.axes", node.name), &[2, 3]);
+            inputs[place] =
+                graph.operator("Unsqueeze", &format!("{}.factor", node.name), &[inputs[place].clone(), axes], &[]);
+        }
+        Ok(graph.operator("Mul", &node.name, &inputs, &[]))
+    }
+}
+
+impl Mul {
+    /// Both factors as nodes that hold all units, constants filled in.
+    fn both(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId], kept: &Selection) -> Result<NodeId> {
+        let factors = inputs.iter().map(|&input| walk.filled(input, kept)).collect::<Result<_>>()?;
+        Ok(walk.push(id, Self.into(), factors))
+    }
+}
+
+/// Whether a unit of `input` is computed among those kept.
+fn computes(walk: &Walk, input: NodeId, kept: &Selection) -> bool {
+    let mask = walk.pass.plan.kept(input).mask();
+    kept.iter().any(|unit| mask[unit])
+}
+
+/// Which input is features beside an image.
+fn features(shapes: &[Shape]) -> Option<usize> {
+    shapes.iter().position(|shape| matches!(shape, Shape::Features(_)))
+}

@@ -1,0 +1,48 @@
+//! Zeros around an image: (b, c, h, w) -> (b, c, h + top + bottom, w + left + right).
+
+use serde::{Deserialize, Serialize};
+
+use super::Rules;
+use super::rules::uneven;
+use crate::forward::{At, Flow};
+use crate::geometry::Sides;
+use crate::onnx::Graph;
+use crate::{Node, Result, Shape, Unit};
+
+/// Zeros around an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pad {
+    /// How many on each side.
+    pub padding: Sides,
+}
+
+impl Rules for Pad {
+    fn kind(&self) -> &'static str {
+        "pad"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let sides = match inputs[0] {
+            Shape::Image(_, h, w) => self.padding.around(h, w),
+            Shape::Features(_) => None,
+        };
+        let expected = format!("an image (c, h, w) and padding that is a number (is {:?})", self.padding);
+        let image = |(h, w)| Shape::Image(inputs[0].units(), h, w);
+        sides.map(image).ok_or_else(|| super::wrong(self, &expected, inputs[0]))
+    }
+
+    fn unit(&self, unit: Unit, _: bool) -> Unit {
+        if self.padding.is_empty() { unit } else { uneven(unit) }
+    }
+
+    fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
+        at.each(inputs[0], true, |xs, _| l0_ops::pad(xs, self.padding.array()))
+    }
+
+    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+        let [top, left, bottom, right] = self.padding.array().map(|n| n as i64);
+        let pads = graph.ints(&format!("{}.pads", node.name), &[0, 0, top, left, 0, 0, bottom, right]);
+        Ok(graph.operator("Pad", &node.name, &[inputs[0].clone(), pads], &[]))
+    }
+}

@@ -1,0 +1,87 @@
+//! Units that are 0 before and after those of the input: the shortcut without parameters where a ResNet gets wider.
+
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{Reads, Rules, SpaceOf};
+use crate::compact::{Held, Walk};
+use crate::forward::{At, Flow, within};
+use crate::onnx::Graph;
+use crate::{Node, NodeId, Result, Shape};
+
+/// Units that are 0 before and after those of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PadUnits {
+    /// How many before.
+    pub before: usize,
+    /// How many after.
+    pub after: usize,
+}
+
+impl PadUnits {
+    /// Values of the input's units, (n, ..), with zeros for those before and after.
+    fn spread(&self, values: &Tensor) -> candle_core::Result<Tensor> {
+        values.pad_with_zeros(0, self.before, self.after)
+    }
+}
+
+impl Rules for PadUnits {
+    fn kind(&self) -> &'static str {
+        "pad units"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let units = inputs[0].units().checked_add(self.before).and_then(|units| units.checked_add(self.after));
+        units.map(|units| inputs[0].with_units(units)).ok_or_else(|| format!("found {self:?}, expected fewer units"))
+    }
+
+    fn space(&self, _: &[Shape]) -> SpaceOf {
+        SpaceOf::Own
+    }
+
+    fn reads(&self, inputs: &[Shape], _: Shape) -> Reads {
+        let none = |n: usize| std::iter::repeat_n(None, n);
+        let units = (0..inputs[0].units()).map(|unit| Some((0, unit)));
+        Reads::One(none(self.before).chain(units).chain(none(self.after)).collect())
+    }
+
+    fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
+        let input = at.varying(0, inputs[0])?;
+        let kept = at.kept();
+        let wanted = kept.mask()[self.before..][..input.kept.total()].to_vec();
+        let wanted = l0_ops::Selection::of(&wanted);
+        let computed = match &input.computed {
+            _ if kept.is_empty() => None,
+            Some(xs) if wanted.len() == kept.len() => Some(l0_ops::take(xs, 1, &within(&input.kept, &wanted))?),
+            // Where a mask differs between examples, all units are computed.
+            _ => {
+                let all = input.expand(
+                    &l0_ops::Selection::all(input.kept.total()),
+                    at.batch.dim(0)?,
+                    at.input_shape(0),
+                    at.batch,
+                )?;
+                let all = all.pad_with_zeros(1, self.before, self.after)?.to_dtype(DType::F32)?;
+                Some(l0_ops::take(&all, 1, kept)?)
+            }
+        };
+        let constants = input.constants.as_ref().map(|constants| self.spread(constants)).transpose()?;
+        at.entered(Flow { computed, kept: kept.clone(), constants, scale: None })
+    }
+
+    /// Nothing is left of units that are 0; who reads all units fills them in again.
+    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
+        let units = walk.kept(id);
+        let wanted: Vec<u32> = units.iter().map(|unit| unit - self.before as u32).collect();
+        let name = walk.name(id).into();
+        Ok(Held { padded_by: Some(name), ..Held::new(walk.take(inputs[0], &wanted)?, units) })
+    }
+
+    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+        let sides = graph.net.shape(node.inputs[0]).dims().len() - 1;
+        let side = |n: usize| [vec![0, n as i64], vec![0; sides]].concat();
+        let pads = graph.ints(&format!("{}.pads", node.name), &[side(self.before), side(self.after)].concat());
+        Ok(graph.operator("Pad", &node.name, &[inputs[0].clone(), pads], &[]))
+    }
+}

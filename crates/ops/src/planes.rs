@@ -1,0 +1,67 @@
+//! Work plane by plane, in fixed pieces: what belongs to an image's channel is computed by one thread.
+
+use candle_core::{CpuStorage, Result, Shape, Tensor};
+
+use crate::chain::Operation;
+use crate::cpu::{numbers, output, tensor};
+use crate::gradients::Backward;
+use crate::parallel::{made, split};
+
+/// Numbers that a piece is worth being handed to a thread for.
+const PIECE: usize = 16 * 1024;
+
+/// `planes` results of `len` numbers, made by `f(which, result)`; a plane takes about `work` steps.
+pub(crate) fn each_plane(
+    planes: usize,
+    len: usize,
+    work: usize,
+    f: impl Fn(usize, &mut [f32]) + Sync + Send,
+) -> Vec<f32> {
+    let pieces = split(planes, (planes * work / PIECE).clamp(1, 16), 1);
+    let items = pieces.into_iter().map(|piece| (piece.len() * len, piece)).collect();
+    made(items, |piece: std::ops::Range<usize>, all| {
+        if len > 0 {
+            piece.zip(all.chunks_exact_mut(len)).for_each(|(which, plane)| f(which, plane));
+        }
+    })
+}
+
+/// A linear function of each plane (h, w) of images.
+pub(crate) trait Linear: Send + Sync + 'static {
+    /// Height and width of a result.
+    fn output(&self) -> (usize, usize);
+    /// Fills the result, zeros at first.
+    fn forward(&self, plane: &[f32], ys: &mut [f32]);
+    /// Adds to the gradient of the plane, zeros at first, what that of the result gives.
+    fn backward(&self, g: &[f32], dx: &mut [f32]);
+}
+
+/// That function as an operation: (b, c, h, w) -> (b, c, h', w').
+pub(crate) struct EachPlane<L>(pub(crate) L);
+
+/// Images and channels, and numbers of a plane.
+fn sizes(images: &Tensor) -> Result<(usize, usize)> {
+    let (b, c, h, w) = images.dims4()?;
+    Ok((b * c, h * w))
+}
+
+impl<L: Linear> Operation for EachPlane<L> {
+    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)> {
+        let ((planes, full), (oh, ow)) = (sizes(&args[0])?, self.0.output());
+        let ys = numbers([&args[0]], |[xs]| {
+            each_plane(planes, oh * ow, full.max(oh * ow), |at, ys| self.0.forward(&xs[at * full..][..full], ys))
+        })?;
+        let (b, c, _, _) = args[0].dims4()?;
+        output(ys, (b, c, oh, ow))
+    }
+}
+
+impl<L: Linear> Backward for EachPlane<L> {
+    fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let ((planes, full), (_, small)) = (sizes(&args[0])?, sizes(grad)?);
+        let dx = numbers([grad], |[g]| {
+            each_plane(planes, full, full.max(small), |at, dx| self.0.backward(&g[at * small..][..small], dx))
+        })?;
+        Ok(vec![Some(tensor(dx, args[0].shape())?)])
+    }
+}
