@@ -2,9 +2,10 @@
 
 use super::constant::Constant;
 use super::draft::{Chain, Content, Moved, Outcome, ValueId};
-use super::mirror::{Activation, PRelu, Softmax};
 use super::operator::Operator;
 use super::wire::Reason;
+use crate::Activation;
+use crate::layers::{PRelu, Softmax};
 
 pub(super) fn activation(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let function = match op.kind {

@@ -2,9 +2,10 @@
 
 use super::constant::Constant;
 use super::draft::{Chain, Content, Moved, Outcome, Values};
-use super::mirror::{Conv2d, ConvTranspose2d, Linear, Pair};
 use super::operator::Operator;
 use super::wire::Reason;
+use crate::Pair;
+use crate::layers::{Conv2d, ConvTranspose2d, Linear};
 
 /// A kernel of four dimensions (a, b, kh, kw), its side lengths and the bias if there is one.
 struct Kernel {
@@ -100,7 +101,11 @@ pub(super) fn conv_transpose2d(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let kernel = Kernel::of(op)?;
     let [n_in, out, ..] = kernel.dims;
     if groups(op)? != 1 || n_in != c {
-        return Err(format!("{c} channels in {} groups and a weight of shape {:?}, expected one group", groups(op)?, kernel.dims));
+        return Err(format!(
+            "{c} channels in {} groups and a weight of shape {:?}, expected one group",
+            groups(op)?,
+            kernel.dims
+        ));
     }
     if op.ints("output_shape")?.is_some() || op.text("auto_pad")?.is_some_and(|pad| pad.starts_with("SAME")) {
         return Err("an output_shape or padding SAME; export it with pads and output_padding".into());

@@ -119,7 +119,9 @@ pub(super) fn cast(xs: &Constant, kind: i64) -> Result<Constant, Reason> {
         (Data::Ints(_), false) if kind != 9 => return Ok(xs.clone()),
         (Data::Ints(values), false) => Data::Ints(values.iter().map(|&int| truth(int)).collect()),
         (Data::Ints(_), true) => Data::Floats(xs.known()?.into_iter().map(|int| int as f32).collect()),
-        (Data::Floats(values), false) => Data::Ints(values.iter().map(|&x| rounded(x, kind)).collect::<Result<_, _>>()?),
+        (Data::Floats(values), false) => {
+            Data::Ints(values.iter().map(|&x| rounded(x, kind)).collect::<Result<_, _>>()?)
+        }
     };
     Constant::new(xs.dims().to_vec(), data, xs.name())
 }
@@ -178,7 +180,9 @@ mod tests {
     fn numbers_that_overflow_are_refused() {
         let room = Room::new(1000);
         let of = |kind, a, b| binary(kind, &ints(&[Int::Known(a)]), &ints(&[Int::Known(b)]), &room);
-        for (kind, a, b) in [("Mul", i64::MAX, 2), ("Div", 1, 0), ("Div", i64::MIN, -1), ("Mod", 1, 0), ("Sub", i64::MIN, 1)] {
+        for (kind, a, b) in
+            [("Mul", i64::MAX, 2), ("Div", 1, 0), ("Div", i64::MIN, -1), ("Mod", 1, 0), ("Sub", i64::MIN, 1)]
+        {
             assert!(of(kind, a, b).unwrap_err().contains("no number"), "{kind}");
         }
         assert!(range(i64::MIN, i64::MAX, 1, &room).unwrap_err().contains("than"));

@@ -212,7 +212,10 @@ fn decoded(kind: i64, raw: &[u8], expected: usize) -> Result<Data, Reason> {
     let width = width(kind)?;
     if expected.checked_mul(width) != Some(raw.len()) {
         let kind = kind_name(kind);
-        return Err(format!("{} bytes of raw data, expected {width} for each of {expected} values ({kind})", raw.len()));
+        return Err(format!(
+            "{} bytes of raw data, expected {width} for each of {expected} values ({kind})",
+            raw.len()
+        ));
     }
     Ok(match kind {
         1 => Data::Floats(whole(raw)?.iter().map(|&b| f32::from_le_bytes(b)).collect()),

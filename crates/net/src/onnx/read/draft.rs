@@ -1,8 +1,8 @@
 //! The network while it is read: what each value of the graph is, and the layers that make it.
 
 use super::constant::Constant;
-use super::mirror::Layer;
 use super::wire::Reason;
+use crate::Layer;
 
 /// The place of a value in the draft.
 pub(crate) type ValueId = usize;

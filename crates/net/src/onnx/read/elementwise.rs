@@ -3,10 +3,11 @@
 use super::arithmetic::broadcast;
 use super::constant::Constant;
 use super::draft::{Arg, Chain, Content, Moved, Outcome, ValueId};
-use super::mirror::{Add, BatchNorm, Bias, Layer, Mul};
 use super::operator::Operator;
 use super::patterns;
 use super::wire::Reason;
+use crate::Layer;
+use crate::layers::{Add, BatchNorm, Bias, Mul};
 
 /// A power of two, so that 1 - EPS + EPS is exactly 1.
 const EPS: f64 = 1.0 / 131_072.0;
@@ -107,7 +108,8 @@ fn constants(op: &Operator<'_>, id: ValueId, xs: &Constant) -> Result<Constants,
     if xs.as_floats().is_err() || broadcast(&whole, xs.dims())? != whole {
         return Err(format!("constants of shape {:?} for {dims:?}", xs.dims()));
     }
-    let units: Vec<usize> = std::iter::repeat_n(1, whole.len().saturating_sub(xs.dims().len())).chain(xs.dims().iter().copied()).collect();
+    let units: Vec<usize> =
+        std::iter::repeat_n(1, whole.len().saturating_sub(xs.dims().len())).chain(xs.dims().iter().copied()).collect();
     match units[2..].iter().all(|&dim| dim == 1) {
         true => Ok(Constants::PerUnit(xs.spread(dims[0])?)),
         false => Ok(Constants::PerPosition(xs.reshaped(units[1..].to_vec())?.expanded(dims, op.room)?)),
@@ -117,7 +119,9 @@ fn constants(op: &Operator<'_>, id: ValueId, xs: &Constant) -> Result<Constants,
 /// The layer below a value and the arrangement above it: constants for units of features act on both.
 fn below<'a>(op: &Operator<'a>, id: ValueId) -> Result<(ValueId, Option<&'a Constant>), Reason> {
     match &op.draft.step(id).content {
-        Content::Moved(Moved { of, index, whole: false }) if super::shapes::is_counting(index) => Ok((*of, Some(index))),
+        Content::Moved(Moved { of, index, whole: false }) if super::shapes::is_counting(index) => {
+            Ok((*of, Some(index)))
+        }
         _ => op.draft.expect_layer(id).map(|()| (id, None)),
     }
 }
@@ -155,7 +159,11 @@ fn merged(op: &Operator<'_>, id: ValueId, by: Option<&Constant>, shift: &Constan
         values.push(("bias", zeros(shift.len()).ok()?));
     }
     if let Some(by) = by {
-        values = values.iter().map(|(leaf, xs)| Ok((*leaf, by_rows(xs, by, |x, by| x * by)?))).collect::<Result<_, Reason>>().ok()?;
+        values = values
+            .iter()
+            .map(|(leaf, xs)| Ok((*leaf, by_rows(xs, by, |x, by| x * by)?)))
+            .collect::<Result<_, Reason>>()
+            .ok()?;
     }
     values[1].1 = by_rows(&values[1].1, shift, |x, by| x + by).ok()?;
     (step.readers == 1).then(|| Chain::of(inputs.clone(), layer, values))

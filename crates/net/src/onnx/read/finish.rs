@@ -1,9 +1,11 @@
 //! What is read as nodes and values: the layers that the output needs, under names that differ.
 
+use candle_core::{Device, Tensor};
+
 use super::constant::Constant;
 use super::draft::{Content, Draft, Step, ValueId};
-use super::mirror::Layer;
 use super::names::Names;
+use crate::{Error, Layer, Model, Net, Node, Result, Weights};
 
 /// A layer, its name, and the places of what it reads.
 pub(crate) struct Found {
@@ -39,4 +41,17 @@ fn live(steps: &[Step], output: ValueId) -> Vec<bool> {
         }
     }
     live
+}
+
+/// The network and its values.
+pub(super) fn model(found: Vec<Found>) -> Result<Model> {
+    let (mut nodes, mut named) = (Vec::new(), Vec::new());
+    for Found { name, layer, inputs, values } in found {
+        nodes.push(Node { name, layer, inputs });
+        for (name, value) in values {
+            let floats = value.as_floats().map_err(|reason| Error::layer(&name, reason))?;
+            named.push((name, Tensor::from_slice(floats, value.dims(), &Device::Cpu)?));
+        }
+    }
+    Model::new(Net::new(nodes)?, Weights::new(named)?)
 }

@@ -148,7 +148,11 @@ fn chosen(op: &Operator<'_>) -> Result<Constant, Reason> {
     let (condition, a, b) = (condition?, a?, b?);
     let dims = super::arithmetic::broadcast(condition.dims(), &super::arithmetic::broadcast(a.dims(), b.dims())?)?;
     let spread = |xs: &Constant| xs.expanded(&dims, op.room);
-    let both = Constant::concat(&[spread(a)?, spread(b)?].map(|xs| xs.reshaped(vec![xs.len()])).into_iter().collect::<Result<Vec<_>, _>>()?, 0, op.room)?;
+    let both = Constant::concat(
+        &[spread(a)?, spread(b)?].map(|xs| xs.reshaped(vec![xs.len()])).into_iter().collect::<Result<Vec<_>, _>>()?,
+        0,
+        op.room,
+    )?;
     let n = both.len() / 2;
     let wanted = spread(condition)?.known()?;
     both.picked(dims, wanted.into_iter().enumerate().map(|(i, of_a)| if of_a != 0 { i } else { n + i }))

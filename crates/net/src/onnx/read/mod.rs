@@ -17,7 +17,6 @@ mod elementwise;
 mod external;
 mod finish;
 mod fold;
-mod mirror;
 mod moving;
 mod names;
 mod operator;
@@ -39,11 +38,19 @@ use std::path::Path;
 use self::constant::{is_float, kind_name};
 use self::draft::{Content, Step};
 use self::external::Folder;
-use self::finish::{Found, finish};
-use self::mirror::Input;
+use self::finish::{Found, finish, model};
 pub use self::problem::OnnxProblem;
 use self::proto::{Described, Graph, Model};
 use self::walk::Walk;
+use crate::layers::Input;
+
+/// The network of an ONNX file, as [`OnnxReader::read`] without settings.
+///
+/// # Errors
+/// As there.
+pub fn from_onnx(path: impl AsRef<Path>) -> crate::Result<crate::Model> {
+    OnnxReader::new().read(path)
+}
 
 type Result<T> = std::result::Result<T, OnnxProblem>;
 
@@ -70,10 +77,24 @@ impl OnnxReader {
         self
     }
 
-    fn found(&self, path: &Path) -> Result<Vec<Found>> {
-        let bytes = read(path)?;
+    /// The network of a file. Values that the file keeps beside itself are read from its folder, and from nowhere else.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no ONNX file, if it holds what no layer does (the message names the node or the
+    /// tensor), or if its input has no size and none was given.
+    pub fn read(&self, path: impl AsRef<Path>) -> crate::Result<crate::Model> {
+        let path = path.as_ref();
         let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-        self.layers(&bytes, Folder(folder))
+        let found = read(path).and_then(|bytes| self.layers(&bytes, Folder(folder)));
+        model(found.map_err(|problem| crate::Error::onnx(&path.display().to_string(), problem))?)
+    }
+
+    /// The network of a file's bytes, which hold all values.
+    ///
+    /// # Errors
+    /// As [`OnnxReader::read`].
+    pub fn from_bytes(&self, bytes: &[u8]) -> crate::Result<crate::Model> {
+        model(self.layers(bytes, Folder(None)).map_err(|problem| crate::Error::onnx("the ONNX file", problem))?)
     }
 
     fn layers(&self, bytes: &[u8], folder: Folder<'_>) -> Result<Vec<Found>> {
@@ -116,7 +137,10 @@ impl OnnxReader {
                 let (h, w) = self.sides(input, h, w)?;
                 Ok((batch, vec![c, h, w]))
             }
-            _ => Err(wrong(format!("shape {}, expected (batch, channels, height, width) or (batch, features)", shown(&known)))),
+            _ => Err(wrong(format!(
+                "shape {}, expected (batch, channels, height, width) or (batch, features)",
+                shown(&known)
+            ))),
         }
     }
 
@@ -177,56 +201,9 @@ fn output<'a>(graph: &Graph<'a>) -> Result<&'a str> {
 
 fn several<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
-    format!("{} {what} ({}), expected one; export the network with one alone", names.len(), crate::error::listed(&names))
-}
-
-#[cfg(test)]
-mod look {
-    use super::*;
-    #[test]
-    fn mutate() {
-        let Ok(files) = std::env::var("ONNX_FUZZ") else { return };
-        let n: u64 = std::env::var("ONNX_N").unwrap().parse().unwrap();
-        let mut state = 0x9e37_79b9_7f4a_7c15u64 ^ std::env::var("ONNX_SEED").map_or(1, |s| s.parse().unwrap());
-        let mut next = move |n: usize| { state ^= state << 13; state ^= state >> 7; state ^= state << 17; (state >> 11) as usize % n.max(1) };
-        let (mut ok, mut slow) = (0, std::time::Duration::ZERO);
-        let originals: Vec<Vec<u8>> = files.split(':').map(|f| std::fs::read(f).unwrap()).collect();
-        for round in 0..n {
-            for (i, original) in originals.iter().enumerate() {
-                let mut bytes = original.clone();
-                match next(8) {
-                    0 => bytes.truncate(next(bytes.len())),
-                    1 => { let at = next(bytes.len()); let end = (at + next(40)).min(bytes.len()); bytes.drain(at..end); }
-                    2 => { let at = next(bytes.len()); let from = next(bytes.len()); let piece = bytes[from..(from + next(60)).min(bytes.len())].to_vec(); bytes.splice(at..at, piece); }
-                    3 => { let other = &originals[next(originals.len())]; let at = next(bytes.len()); let from = next(other.len()); bytes.splice(at..at, other[from..(from + next(60)).min(other.len())].iter().copied()); }
-                    _ => for _ in 0..1 + next(3) { let at = next(bytes.len()); bytes[at] = match next(4) { 0 => bytes[at] ^ (1 << next(8)), 1 => bytes[at].wrapping_add(1), 2 => [0, 1, 2, 0x7f, 0x80, 0xff][next(6)], _ => next(256) as u8 }; },
-                }
-                let start = std::time::Instant::now();
-                let got = std::panic::catch_unwind(|| OnnxReader::new().layers(&bytes, Folder(None)).map(|f| f.len()));
-                match got { Ok(Ok(_)) => ok += 1, Ok(Err(p)) => { let _ = p.to_string(); }, Err(_) => { std::fs::write(format!("/work/scratch/crash-{round}-{i}.onnx"), &bytes).unwrap(); println!("PANIC file {i}"); } }
-                if start.elapsed() > slow { slow = start.elapsed(); println!("slowest {slow:?} file {i}"); std::fs::write("/work/scratch/slowest.onnx", &bytes).unwrap(); }
-            }
-        }
-        println!("{ok} of {} read", n * originals.len() as u64);
-    }
-    #[test]
-    fn dump() {
-        let Ok(files) = std::env::var("ONNX_LOOK") else { return };
-        for file in files.split(':') {
-            let path = Path::new(file);
-            let start = std::time::Instant::now();
-            match OnnxReader::new().found(path) {
-                Err(problem) => println!("{file}: {problem}"),
-                Ok(found) => {
-                    println!("{file}: {} layers in {:?}", found.len(), start.elapsed());
-                    let out = std::env::var("ONNX_OUT").unwrap();
-                    let stem = path.file_stem().unwrap().to_str().unwrap();
-                    let nodes: Vec<_> = found.iter().map(|f| serde_json::json!({"name": f.name, "layer": f.layer, "inputs": f.inputs})).collect();
-                    std::fs::write(format!("{out}/{stem}.json"), serde_json::to_string(&nodes).unwrap()).unwrap();
-                    let tensors: std::collections::HashMap<String, candle_core::Tensor> = found.iter().flat_map(|f| &f.values).map(|(n, c)| (n.clone(), candle_core::Tensor::from_vec(c.as_floats().unwrap().to_vec(), c.dims(), &candle_core::Device::Cpu).unwrap())).collect();
-                    candle_core::safetensors::save(&tensors, format!("{out}/{stem}.st")).unwrap();
-                }
-            }
-        }
-    }
+    format!(
+        "{} {what} ({}), expected one; export the network with one alone",
+        names.len(),
+        crate::error::listed(&names)
+    )
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::draft::Values;
-use super::mirror::Layer;
 use super::proto::Node;
+use crate::Layer;
 
 /// The longest name that a layer takes over.
 const LONGEST: usize = 120;
@@ -105,9 +105,9 @@ fn is_word(last: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mirror::Add;
     use super::super::proto::Entry;
     use super::*;
+    use crate::layers::Add;
 
     fn stem_of(name: &'static str, kind: &'static str, scopes: Option<&'static str>) -> String {
         let remarks = scopes.map(|value| Entry { key: "pkg.torch.onnx.name_scopes", value }).into_iter().collect();

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 
 use super::constant::{Constant, Int};
 use super::draft::{Arg, Content, Draft, ValueId};
-use super::mirror::{Pair, Sides};
 use super::moving::Room;
 use super::proto::Attribute;
 use super::wire::Reason;
+use crate::{Pair, Sides};
 
 /// Codes of `AttributeProto.AttributeType`.
 const FLOAT: i64 = 1;
@@ -80,7 +80,9 @@ impl<'a> Operator<'a> {
     pub(crate) fn tensor(&self, name: &'static str) -> Result<Option<Constant>, Reason> {
         let stored = self.attribute(name).and_then(|found| found.tensor.as_ref());
         if stored.is_some_and(|stored| stored.external) {
-            return Err(format!("an attribute {name:?} whose values are in another file; store them as an initializer"));
+            return Err(format!(
+                "an attribute {name:?} whose values are in another file; store them as an initializer"
+            ));
         }
         stored.map(|stored| Constant::decode(stored, None)).transpose()
     }

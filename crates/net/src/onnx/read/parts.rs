@@ -3,11 +3,12 @@
 use super::constant::{Constant, Int};
 use super::draft::{Chain, Content, Outcome};
 use super::fold::ranges;
-use super::mirror::{Concat, Layer, Pad, PadUnits, Pair, Sides, Stride};
 use super::moving::{Range, axis};
 use super::operator::Operator;
 use super::shapes::of_units;
 use super::wire::Reason;
+use crate::layers::{Concat, Pad, PadUnits, Stride};
+use crate::{Layer, Pair, Sides};
 
 /// Slices of channels are a choice of units, slices of rows and columns a stride.
 pub(super) fn slice(op: &Operator<'_>) -> Result<Outcome, Reason> {
@@ -22,7 +23,9 @@ pub(super) fn slice(op: &Operator<'_>) -> Result<Outcome, Reason> {
     }
     match parts[..] {
         [] => Ok(Chain::pass(id).into()),
-        [(axis, range)] if axis == 1 || dims.len() != 3 => of_units(op, id, axis - 1, |i| i.sliced(axis - 1, range, op.room)),
+        [(axis, range)] if axis == 1 || dims.len() != 3 => {
+            of_units(op, id, axis - 1, |i| i.sliced(axis - 1, range, op.room))
+        }
         _ if parts.iter().all(|part| part.0 > 1) => strided(op, &parts),
         _ => Err("a part of channels and of positions at once; export it as two slices".into()),
     }
@@ -153,7 +156,8 @@ pub(super) fn expand(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let dims = &op.draft.step(id).dims;
     let shape = op.stored(1, "shape")?.as_ints()?;
     let (batch, rest) = shape.split_first().ok_or("no shape")?;
-    let rest: Vec<usize> = rest.iter().map(|int| Ok(usize::try_from(int.known()?).unwrap_or(1))).collect::<Result<_, Reason>>()?;
+    let rest: Vec<usize> =
+        rest.iter().map(|int| Ok(usize::try_from(int.known()?).unwrap_or(1))).collect::<Result<_, Reason>>()?;
     let to = super::arithmetic::broadcast(dims, &rest)?;
     let batch = *batch == Int::Known(1) || op.is_batch(*batch);
     match to == *dims {

@@ -4,8 +4,8 @@
 //! difference, for a layer takes the place of the last one alone, and parts that nobody reads any more vanish.
 
 use super::draft::{Arg, Draft, ValueId};
-use super::mirror::{Activation, Layer};
 use super::operator::Operator;
+use crate::{Activation, Layer};
 
 /// How deep products of products are looked into.
 const DEPTH: usize = 4;

@@ -2,9 +2,10 @@
 
 use super::constant::Constant;
 use super::draft::{Chain, Outcome};
-use super::mirror::{AvgPool2d, GlobalPool, Layer, MaxPool2d, Pair, PoolKind, Sides};
 use super::operator::Operator;
 use super::wire::Reason;
+use crate::layers::{AvgPool2d, GlobalPool, MaxPool2d, PoolKind};
+use crate::{Layer, Pair, Sides};
 
 /// MaxPool and AveragePool.
 pub(super) fn windows(op: &Operator<'_>) -> Result<Outcome, Reason> {

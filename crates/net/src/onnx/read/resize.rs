@@ -2,10 +2,11 @@
 
 use super::constant::Constant;
 use super::draft::{Chain, Outcome};
-use super::mirror::{Pair, Upsample, UpsampleMode};
 use super::moving::axis;
 use super::operator::Operator;
 use super::wire::Reason;
+use crate::Pair;
+use crate::layers::{Upsample, UpsampleMode};
 
 /// How a position of the result is found in the image.
 struct Rule<'a> {
@@ -19,7 +20,11 @@ pub(super) fn resize(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let factor = factors(op, [c, h, w])?;
     let old = op.kind == "Upsample" || op.opset < 11;
     let rule = Rule {
-        coordinates: op.text("coordinate_transformation_mode")?.unwrap_or(if old { "asymmetric" } else { "half_pixel" }),
+        coordinates: op.text("coordinate_transformation_mode")?.unwrap_or(if old {
+            "asymmetric"
+        } else {
+            "half_pixel"
+        }),
         rounding: op.text("nearest_mode")?.unwrap_or(if old { "floor" } else { "round_prefer_floor" }),
     };
     op.ignore(&["cubic_coeff_a", "exclude_outside", "extrapolation_value"]);
@@ -30,7 +35,9 @@ pub(super) fn resize(op: &Operator<'_>) -> Result<Outcome, Reason> {
         return Ok(Chain::pass(input).into());
     }
     let mode = match op.text("mode")?.unwrap_or("nearest") {
-        "nearest" => rule.nearest(h, factor.h).and_then(|()| rule.nearest(w, factor.w)).map(|()| UpsampleMode::Nearest)?,
+        "nearest" => {
+            rule.nearest(h, factor.h).and_then(|()| rule.nearest(w, factor.w)).map(|()| UpsampleMode::Nearest)?
+        }
         "linear" | "bilinear" => rule.linear()?,
         other => return Err(format!("the mode {other:?}, expected \"nearest\" or \"linear\"")),
     };
@@ -107,7 +114,9 @@ impl Rule<'_> {
 
     fn linear(&self) -> Result<UpsampleMode, Reason> {
         match self.coordinates {
-            "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric" => Ok(UpsampleMode::Bilinear { align_corners: false }),
+            "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric" => {
+                Ok(UpsampleMode::Bilinear { align_corners: false })
+            }
             "align_corners" => Ok(UpsampleMode::Bilinear { align_corners: true }),
             other => Err(format!("linear positions by {other:?}, expected \"half_pixel\" or \"align_corners\"")),
         }

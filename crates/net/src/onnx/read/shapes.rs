@@ -6,9 +6,10 @@
 use super::constant::{Constant, Int, size};
 use super::draft::{Chain, Content, Moved, Outcome, ValueId};
 use super::fold::{permutation, squeezed, unsqueezed};
-use super::mirror::{Flatten, GlobalPool, Layer, Take};
 use super::operator::Operator;
 use super::wire::Reason;
+use crate::Layer;
+use crate::layers::{Flatten, GlobalPool, Take};
 
 pub(super) fn counting(n: usize) -> Vec<Int> {
     (0..n as i64).map(Int::Known).collect()
@@ -48,7 +49,8 @@ fn of_numbers(op: &Operator<'_>, moved: Moved) -> Result<Moved, Reason> {
     let dims = [moved.index.dims(), positions].concat();
     op.room.take(&dims)?;
     let units = moved.index.known()?;
-    let numbers = units.iter().flat_map(|unit| (0..n as i64).map(move |position| Int::Known(unit * n as i64 + position)));
+    let numbers =
+        units.iter().flat_map(|unit| (0..n as i64).map(move |position| Int::Known(unit * n as i64 + position)));
     Ok(Moved { index: Constant::ints(dims, numbers.collect())?, whole: true, ..moved })
 }
 
@@ -134,7 +136,8 @@ pub(super) fn reshape(op: &Operator<'_>) -> Result<Outcome, Reason> {
 
 /// Dimensions of one example behind the batch.
 fn batched(dims: Vec<usize>, op: &Operator<'_>, before: &[usize]) -> Result<Vec<usize>, Reason> {
-    let new_first = op.ints_at(1, "axes")?.unwrap_or_default().iter().any(|&axis| axis == 0 || axis == -(dims.len() as i64));
+    let new_first =
+        op.ints_at(1, "axes")?.unwrap_or_default().iter().any(|&axis| axis == 0 || axis == -(dims.len() as i64));
     if new_first { Err(format!("an axis before the batch of {before:?}")) } else { Ok(dims[1..].to_vec()) }
 }
 

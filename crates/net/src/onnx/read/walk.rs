@@ -6,15 +6,15 @@ use std::collections::{BinaryHeap, HashMap};
 use super::constant::Constant;
 use super::convert::convert;
 use super::draft::{Arg, Chain, Content, Draft, Moved, Outcome, Step, ValueId, Values};
-use super::mirror::Layer;
 use super::external::Folder;
 use super::fold::fold;
 use super::moving::Room;
+use super::names;
 use super::operator::Operator;
 use super::problem::OnnxProblem;
 use super::proto::{Graph, Node, Stored};
 use super::wire::Reason;
-use super::names;
+use crate::{Layer, Shape};
 
 type Result<T> = std::result::Result<T, OnnxProblem>;
 
@@ -102,7 +102,9 @@ impl<'a> Walk<'a> {
             }
         }
         match needed.iter().filter(|(_, left)| **left > 0).map(|(&at, _)| at).min() {
-            Some(at) => Err(OnnxProblem::Graph(format!("a cycle, on which node {:?} lies", shown(&self.graph.nodes[at])))),
+            Some(at) => {
+                Err(OnnxProblem::Graph(format!("a cycle, on which node {:?} lies", shown(&self.graph.nodes[at]))))
+            }
             None => Ok(order.into_iter().map(|at| &self.graph.nodes[at]).collect()),
         }
     }
@@ -196,8 +198,7 @@ impl Origin<'_> {
     ) -> std::result::Result<Option<ValueId>, Reason> {
         let mut last = None;
         for (layer, values) in layers {
-            let of: Vec<&[usize]> = inputs.iter().map(|&input| &*draft.step(input).dims).collect();
-            let dims = layer.output(&of)?;
+            let dims = output(&layer, inputs.iter().map(|&input| &*draft.step(input).dims))?;
             values.iter().try_for_each(|(leaf, value)| finite(leaf, value))?;
             let id = draft.push(self.step(dims, Content::Layer { layer, inputs, values }, 1));
             (last, inputs) = (Some(id), vec![id]);
@@ -208,6 +209,17 @@ impl Origin<'_> {
     fn step(&self, dims: Vec<usize>, content: Content, readers: usize) -> Step {
         let (kind, node, stem) = (self.kind.into(), self.node.clone(), self.stem.clone());
         Step { dims, content, kind, args: self.args.clone(), node, stem, readers }
+    }
+}
+
+/// The shape of a layer's output.
+fn output<'a>(layer: &Layer, inputs: impl Iterator<Item = &'a [usize]>) -> std::result::Result<Vec<usize>, Reason> {
+    let of = |dims: &[usize]| Shape::of(dims).ok_or_else(|| format!("values of shape {dims:?}"));
+    let shape = layer.rules().shape(&inputs.map(of).collect::<std::result::Result<Vec<_>, _>>()?)?;
+    if shape.is_sane() {
+        Ok(shape.dims())
+    } else {
+        Err(format!("an output of {shape}, more than can be computed with"))
     }
 }
 
