@@ -3,7 +3,7 @@
 
 use l0::{Lambda, Network, Placement, Side};
 use l0_net::layers::Take;
-use l0_net::{Builder, Layer, Net};
+use l0_net::{Builder, Net};
 
 fn net() -> Net {
     let mut b = Builder::image("image", 1, 4, 4);

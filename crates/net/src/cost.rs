@@ -208,16 +208,28 @@ impl Net {
             Per::Unit => rows * work.weights,
             Per::Pair(1) => rows * cols * work.weights,
             Per::Pair(groups) => {
-                // Groups are left whole.
-                let (size, inputs) = (self.shape(id).units() / groups, self.input_shapes(id)[0].units() / groups);
-                let left = plan.kept(id).mask().chunks(size).filter(|group| group.contains(&true)).count();
-                rows = left * size;
-                rows * inputs * work.weights
+                let (pairs, outputs) = self.grouped_pairs(id, plan, groups);
+                rows = outputs;
+                pairs * work.weights
             }
         };
         let (macs, extra) = (weights * work.positions, rows * work.extra);
         let params = weights + rows * work.values;
         Some(LayerCost { node: id, units: (cols, rows), weights, params, macs, flops: 2 * macs + extra })
+    }
+
+    /// Pairs of outputs and inputs that are left of a convolution in groups, and outputs. Groups are left whole, but the last
+    /// one is an ordinary convolution.
+    fn grouped_pairs(&self, id: NodeId, plan: &Plan, groups: usize) -> (usize, usize) {
+        let (input, kept) = (self.node(id).inputs[0], plan.kept(id).mask());
+        let (size, inputs) = (kept.len() / groups, self.shape(input).units() / groups);
+        let left: Vec<usize> = (0..groups).filter(|g| kept[g * size..(g + 1) * size].contains(&true)).collect();
+        if let [group] = left[..] {
+            let rows = plan.kept(id).len();
+            let cols = plan.kept(input).iter().filter(|unit| unit / inputs == group).count();
+            return (rows * cols, rows);
+        }
+        (left.len() * size * inputs, left.len() * size)
     }
 
     /// The expected cost of every linear layer and convolution when units are open with these probabilities.

@@ -79,13 +79,19 @@ fn values(model: &Model) -> Vec<(String, Vec<f32>)> {
 }
 
 fn check(net: &Net, seed: u64, share: f32, all_spaces: bool) {
+    let (masks, model) = check_model(net, seed, share, all_spaces);
+    check_cost(net, &masks, &model, seed);
+}
+
+/// Compacts a network under random masks; compacting it again changes nothing.
+fn check_model(net: &Net, seed: u64, share: f32, all_spaces: bool) -> (Masks, Model) {
     let params = random_params(net, seed);
     let (masks, _) = random_masks(net, seed, share, all_spaces);
     let model = compacted(net, &params, &masks, seed);
-    check_cost(net, &masks, &model, seed);
     let again = model.net.compact(&model.weights, &Masks::none(&model.net)).unwrap();
     assert_eq!(again.net, model.net, "seed {seed}");
     assert_eq!(values(&again), values(&model), "seed {seed}");
+    (masks, model)
 }
 
 /// Graphs that no model here has: dropout, masked spaces that other layers than linear maps read, sums of unlike terms.
@@ -127,6 +133,19 @@ fn odd_net(seed: u64) -> Net {
         b.linear("out", 3);
     }
     b.build().unwrap()
+}
+
+#[test]
+fn random_graphs_of_all_layers() {
+    for seed in 0..cases(150) as u64 {
+        let (net, share) = (random_graph(seed), [0.7, 0.4, 1.0, 0.1][seed as usize % 4]);
+        let (masks, model) = check_model(&net, seed, share, seed % 3 == 0);
+        let plan = Plan::new(&net, &masks, false);
+        if !plan.kept(net.output()).is_empty() {
+            let (hard, compact) = (net.cost_of(&plan), model.net.cost());
+            assert_eq!((compact.weights(), compact.macs()), (hard.weights(), hard.macs()), "seed {seed}");
+        }
+    }
 }
 
 #[test]

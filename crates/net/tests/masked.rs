@@ -9,20 +9,24 @@ use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Mode, Net, Plan, Unit};
 
 /// Compares loss and every gradient of the masked pass with the full-size reference.
 fn check(seed: u64, share: f32, all_spaces: bool, training: bool) {
-    let net = random_net(seed);
-    let params = random_params(&net, seed);
-    let (masks, mask_vars) = random_masks(&net, seed, share, all_spaces);
-    let xs = random_input(&net, seed, 4);
+    check_net(&random_net(seed), seed, share, all_spaces, training);
+}
+
+fn check_net(net: &Net, seed: u64, share: f32, all_spaces: bool, training: bool) {
+    let params = random_params(net, seed);
+    let (masks, mask_vars) = random_masks(net, seed, share, all_spaces);
+    let xs = random_input(net, seed, 4);
     let noise = |_: &str| stream(seed, "dropout");
     let mode = if training { Mode::Train(&noise) } else { Mode::Eval };
 
     let ours = net.forward(&params.weights(), &xs, &masks, mode).unwrap().ys;
-    let theirs = reference(&net, &params.weights(), &xs, &masks, training).unwrap();
+    let theirs = reference(net, &params.weights(), &xs, &masks, training).unwrap();
     // Normalising four examples magnifies rounding.
     let tolerance = if training { 2e-4 } else { 5e-5 };
     assert!(difference(&theirs, &ours) < tolerance, "outputs of seed {seed} differ by {}", difference(&theirs, &ours));
 
-    let upstream = Tensor::from_vec(stream(seed, "up").normals(12), (4, 3), &Device::Cpu).unwrap();
+    let upstream = stream(seed, "up").normals(ours.elem_count());
+    let upstream = Tensor::from_vec(upstream, ours.dims(), &Device::Cpu).unwrap();
     let grads = |ys: &Tensor| (ys * &upstream).unwrap().sum_all().unwrap().backward().unwrap();
     let (ours, theirs) = (grads(&ours), grads(&theirs));
     let vars = params.iter().map(|p| (p.name.clone(), &p.var));
@@ -43,6 +47,14 @@ fn check(seed: u64, share: f32, all_spaces: bool, training: bool) {
         let (a, b) = ((a * &open).unwrap(), (b * &open).unwrap());
         let name = &net.spaces()[space].name;
         assert!(difference(&a, &b) < 1e-4, "gradient of mask {name} differs by {} (seed {seed})", difference(&a, &b));
+    }
+}
+
+#[test]
+fn random_graphs_of_all_layers() {
+    for seed in 0..cases(150) as u64 {
+        let (net, share) = (random_graph(seed), [0.7, 0.4, 1.0, 0.1][seed as usize % 4]);
+        check_net(&net, seed, share, seed % 3 == 0, seed % 2 == 0);
     }
 }
 

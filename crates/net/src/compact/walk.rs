@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use l0_ops::Selection;
 
 use super::draft::{Draft, Held, Values, nonzero};
-use crate::forward::{Flow, Pass, sum};
+use crate::forward::{Block, Flow, Pass, part, sum};
 use crate::geometry::Pair;
 use crate::layers::{Conv2d, GlobalPool, Layer, Linear, LinearMap, Pad, PadUnits, Stride};
 use crate::{Error, Node, NodeId, Result, Shape};
@@ -93,8 +93,28 @@ impl<'a> Walk<'a> {
 
     /// Writes a linear map: its sub-block, and constants that are uneven behind it.
     pub(crate) fn linear_map(&mut self, id: NodeId, map: &dyn LinearMap, input: NodeId) -> Result<Held> {
-        let rows = self.pass.plan.kept(id);
-        let block = self.pass.block(id, map, rows, &self.made[input])?;
+        let block = self.pass.block(id, map, self.pass.plan.kept(id), &self.made[input])?;
+        let reads = self.take(input, &self.kept(input))?;
+        self.block(id, map, block, reads)
+    }
+
+    /// Writes the one group that is left of a convolution in groups: an ordinary one, of the inputs from `start` on.
+    pub(crate) fn one_group(
+        &mut self,
+        id: NodeId,
+        map: &dyn LinearMap,
+        input: NodeId,
+        (start, size): (usize, usize),
+    ) -> Result<Held> {
+        let plan = self.pass.plan;
+        let (rows, constants) = (plan.kept(id), part(&plan.constants(input), start, size));
+        let block = self.pass.block_of(id, map, rows, &self.made[input].part(start, size)?, &constants)?;
+        let units: Vec<u32> = part(plan.kept(input), start, size).iter().map(|unit| (start + unit) as u32).collect();
+        let reads = self.take(input, &units)?;
+        self.block(id, map, block, reads)
+    }
+
+    fn block(&mut self, id: NodeId, map: &dyn LinearMap, block: Block, reads: NodeId) -> Result<Held> {
         let name = self.name(id);
         let weight = block.weight.ok_or_else(|| Error::layer(name, "reads nothing but is computed"))?;
         let uneven = nonzero(block.map.map(|map| map.squeeze(0)).transpose()?)?;
@@ -102,9 +122,8 @@ impl<'a> Walk<'a> {
             (Some(bias), Some(map)) => (None, Some(sum(&bias, &map)?)),
             parts => parts,
         };
-        let layer = map.with_outputs(rows.len(), bias.is_some());
+        let layer = map.with_outputs(self.kept(id).len(), bias.is_some());
         let values = std::iter::once(("weight", weight)).chain(bias.map(|bias| ("bias", bias))).collect();
-        let reads = self.take(input, &self.kept(input))?;
         let node = self.draft.push_with(name, layer, reads, values);
         let node = self.draft.bias(name, "border", node, uneven)?;
         Ok(Held::new(node, self.kept(id)))

@@ -32,6 +32,19 @@ impl Pass<'_> {
 
     /// The sub-block of the linear map `id` that makes the units `rows` from `input`.
     pub(crate) fn block(&self, id: NodeId, map: &dyn LinearMap, rows: &Selection, input: &Flow) -> Result<Block> {
+        let constants = self.plan.constants(self.net.node(id).inputs[0]);
+        self.block_of(id, map, rows, input, &constants)
+    }
+
+    /// The same where the weight has a column for each unit of `input`, of which `cols` are constant.
+    pub(crate) fn block_of(
+        &self,
+        id: NodeId,
+        map: &dyn LinearMap,
+        rows: &Selection,
+        input: &Flow,
+        cols: &Selection,
+    ) -> Result<Block> {
         let node = self.net.node(id);
         let weight = self.weights.of(&node.name, "weight")?;
         let z = self.scale(id);
@@ -44,9 +57,8 @@ impl Pass<'_> {
         };
         let mut uneven = None;
         if let Some(constants) = &input.constants {
-            let cols = self.plan.constants(node.inputs[0]);
-            let values = l0_ops::take(constants, 0, &cols)?;
-            let block = map.select(weight, [rows, &cols], [z, None])?;
+            let values = l0_ops::take(constants, 0, cols)?;
+            let block = map.select(weight, [rows, cols], [z, None])?;
             match spread(map, self.net.shape(node.inputs[0]), &block, &values)? {
                 Spread::Even(even) => bias = Some(bias.map_or(Ok(even.clone()), |bias| bias + even)?),
                 Spread::Uneven(map) => uneven = Some(map),
@@ -86,6 +98,20 @@ enum Spread {
     Even(Tensor),
     /// (1, rows, h', w')
     Uneven(Tensor),
+}
+
+impl Flow {
+    /// Some of the units, side by side, alone.
+    pub(crate) fn part(&self, start: usize, size: usize) -> Result<Self> {
+        let kept = part(&self.kept, start, size);
+        let constants = self.constants.as_ref().map(|constants| constants.narrow(0, start, size)).transpose()?;
+        Ok(Self { computed: None, kept, constants, scale: None })
+    }
+}
+
+/// Those units of a selection that lie side by side from `start` on.
+pub(crate) fn part(all: &Selection, start: usize, size: usize) -> Selection {
+    Selection::of(&all.mask()[start..start + size])
 }
 
 impl Block {

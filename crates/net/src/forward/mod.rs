@@ -13,6 +13,7 @@ use candle_core::{DType, Tensor};
 use l0_ops::{Epilogue, Selection};
 use l0_rng::Stream;
 
+pub(crate) use self::affine::{Block, part};
 pub(crate) use self::flow::{Flow, beside, scatter, sum};
 pub use self::statistics::StatisticsUpdate;
 pub(crate) use self::statistics::learning;

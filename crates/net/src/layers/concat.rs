@@ -3,12 +3,11 @@
 //! The parts keep their spaces; that of the concatenation is one of its own, through which all of it can be masked.
 
 use candle_core::Tensor;
-use l0_ops::Selection;
 use serde::{Deserialize, Serialize};
 
 use super::{Reads, Rules, SpaceOf};
 use crate::compact::{Held, Walk};
-use crate::forward::{At, Flow, within};
+use crate::forward::{At, Flow, part, within};
 use crate::onnx::Graph;
 use crate::{Node, NodeId, Result, Shape};
 
@@ -24,11 +23,6 @@ fn starts(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
         Some(at)
     };
     sizes.scan(0, start).collect()
-}
-
-/// The units of `all` that are those of a part.
-fn part(all: &Selection, start: usize, size: usize) -> Selection {
-    Selection::of(&all.mask()[start..start + size])
 }
 
 impl Rules for Concat {

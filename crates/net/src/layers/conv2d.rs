@@ -343,6 +343,10 @@ impl Conv2d {
         let pass = walk.pass;
         let node = pass.net.node(id);
         let (groups, inputs, outputs) = self.whole(pass.plan.kept(id), pass.net.shape(input).units());
+        if groups == 1 {
+            let start = inputs.iter().next().unwrap_or(0);
+            return walk.one_group(id, &Self { groups: 1, ..*self }, input, (start, inputs.len()));
+        }
         let reads = walk.whole(input, &inputs)?;
         let z = pass.scale(id);
         let weight = pass.weights.of(&node.name, "weight")?;

@@ -20,7 +20,8 @@ pub struct Mul;
 
 /// Which input is the image.
 fn image(inputs: &[Shape]) -> usize {
-    usize::from(inputs[1].positions() > inputs[0].positions())
+    let rank = |shape: Shape| (shape.positions(), shape.dims().len());
+    usize::from(rank(inputs[1]) > rank(inputs[0]))
 }
 
 impl Rules for Mul {

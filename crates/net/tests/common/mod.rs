@@ -1,13 +1,23 @@
 //! Random small networks, random masks, and a reference that computes everything in full size, layer by layer.
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test binary uses its part
 
+mod graphs;
+
 use candle_core::{Device, Tensor, Var};
-use l0_net::layers::{BatchNorm, Bias, Conv2d};
-use l0_net::{Activation, Builder, ClosedMaps, Layer, Mask, Masks, Net, Params, Plan, Role, Unit, Weights};
-use l0_ops::portable;
+pub use graphs::*;
+use l0_net::layers::{BatchNorm, Bias, Conv2d, GlobalPool, Pad, PoolKind, Upsample, UpsampleMode};
+use l0_net::{
+    Activation, Builder, ClosedMaps, Layer, Mask, Masks, Net, Pair, Params, Plan, Role, Sides, Unit, Weights,
+};
+use l0_ops::{ConvSettings, TransposedSettings, Window, portable};
 use l0_rng::{Purpose, Stream};
 
 pub type Any = Result<(), Box<dyn std::error::Error>>;
+
+/// How many random cases to try: `L0_CASES` where it is set, else `few`.
+pub fn cases(few: usize) -> usize {
+    std::env::var("L0_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(few)
+}
 
 pub fn stream(seed: u64, name: &str) -> Stream {
     Stream::new(seed, Purpose::Other, 0, 0, name)
@@ -127,7 +137,25 @@ pub fn reference_nodes(
         let ys = match &node.layer {
             Layer::Input(_) => xs.clone(),
             Layer::Linear(_) => portable::linear(input(0), of("weight").unwrap(), of("bias"))?,
-            Layer::Conv2d(c) => l0_ops::conv2d(input(0), of("weight").unwrap(), of("bias"), c.stride.h, c.padding.top)?,
+            Layer::Conv2d(c) => {
+                let settings = ConvSettings {
+                    stride: (c.stride.h, c.stride.w),
+                    padding: c.padding.array(),
+                    dilation: (c.dilation.h, c.dilation.w),
+                    groups: c.groups,
+                };
+                l0_ops::conv(input(0), of("weight").unwrap(), of("bias"), &settings, ALONE)?
+            }
+            Layer::ConvTranspose2d(c) => {
+                let settings = TransposedSettings {
+                    stride: (c.stride.h, c.stride.w),
+                    padding: c.padding.array(),
+                    output_padding: (c.output_padding.h, c.output_padding.w),
+                    dilation: (c.dilation.h, c.dilation.w),
+                    groups: 1,
+                };
+                l0_ops::conv_transpose(input(0), of("weight").unwrap(), of("bias"), &settings)?
+            }
             Layer::BatchNorm(BatchNorm { eps, closed, .. }) => {
                 let (scale, shift) = (of("weight").unwrap(), of("bias").unwrap());
                 let ys = if training {
@@ -143,10 +171,43 @@ pub fn reference_nodes(
                 }
             }
             Layer::Activation(Activation::Relu) => portable::relu(input(0))?,
-            Layer::MaxPool2d(pool) => portable::max_pool2d(input(0), pool.size.h)?,
-            Layer::GlobalPool(_) => portable::avg_pool(input(0))?,
+            Layer::Activation(other) => activated(*other, input(0))?,
+            Layer::PRelu(_) => {
+                let slope = per_unit(of("slope").unwrap(), input(0).rank())?;
+                (input(0).relu()? - input(0).neg()?.relu()?.broadcast_mul(&slope)?)?
+            }
+            Layer::MaxPool2d(p) => l0_ops::max_pool(input(0), &window(p.size, p.stride, p.padding, p.ceil))?,
+            Layer::AvgPool2d(p) => {
+                let window = window(p.size, p.stride, p.padding, p.ceil);
+                l0_ops::avg_pool_window(input(0), &window, p.count_include_pad)?
+            }
+            Layer::GlobalPool(GlobalPool { kind, keep }) => {
+                let ys = match kind {
+                    PoolKind::Mean => portable::avg_pool(input(0))?,
+                    PoolKind::Max => l0_ops::global_max_pool(input(0))?,
+                };
+                if *keep { ys.unsqueeze(2)?.unsqueeze(3)? } else { ys }
+            }
             Layer::Flatten(_) => input(0).flatten_from(1)?,
-            Layer::Add(_) => (input(0) + input(1))?,
+            Layer::Add(_) => node.inputs[1..].iter().try_fold(input(0).clone(), |sum, &i| sum + &made[i])?,
+            Layer::Mul(_) => {
+                let rank = input(0).rank().max(input(1).rank());
+                let wide = |x: &Tensor| if x.rank() < rank { x.unsqueeze(2)?.unsqueeze(3) } else { Ok(x.clone()) };
+                wide(input(0))?.broadcast_mul(&wide(input(1))?)?
+            }
+            Layer::Concat(_) => Tensor::cat(&node.inputs.iter().map(|&i| &made[i]).collect::<Vec<_>>(), 1)?,
+            Layer::PadUnits(p) => input(0).pad_with_zeros(1, p.before, p.after)?,
+            Layer::Pad(Pad { padding: p }) => {
+                input(0).pad_with_zeros(2, p.top, p.bottom)?.pad_with_zeros(3, p.left, p.right)?
+            }
+            Layer::Stride(s) => l0_ops::stride(input(0), (s.start.h, s.start.w), (s.step.h, s.step.w))?,
+            Layer::Upsample(Upsample { factor, mode }) => match mode {
+                UpsampleMode::Nearest => l0_ops::upsample_nearest(input(0), (factor.h, factor.w))?,
+                UpsampleMode::Bilinear { align_corners } => {
+                    l0_ops::upsample_bilinear(input(0), (factor.h, factor.w), *align_corners)?
+                }
+            },
+            Layer::Softmax(_) => candle_nn::ops::softmax(input(0), 1)?,
             Layer::Dropout(_) | Layer::Identity(_) => input(0).clone(),
             Layer::Take(take) => input(0).index_select(&Tensor::new(take.units.as_slice(), xs.device())?, 1)?,
             Layer::Bias(Bias { per_position: true }) => input(0).broadcast_add(of("bias").unwrap())?,
@@ -155,10 +216,13 @@ pub fn reference_nodes(
                 input(0).broadcast_add(&border.margins.expand(of("bias").unwrap(), h, w).unwrap())?
             }
             Layer::Bias(_) => input(0).broadcast_add(&per_unit(of("bias").unwrap(), input(0).rank())?)?,
-            layer => panic!("no reference for {layer:?}"),
         };
-        let makes = node.layer.is_affine()
-            || matches!(node.layer, Layer::Input(_) | Layer::Flatten(_) | Layer::Take(_) | Layer::Identity(_));
+        let makes = match &node.layer {
+            Layer::Conv2d(c) => c.groups == 1 || !(c.groups == c.out && c.groups == input(0).dim(1)?),
+            Layer::Input(_) | Layer::Linear(_) | Layer::ConvTranspose2d(_) | Layer::Flatten(_) => true,
+            Layer::Take(_) | Layer::Identity(_) | Layer::Concat(_) | Layer::PadUnits(_) | Layer::Softmax(_) => true,
+            _ => false,
+        };
         made.push(match masks.get(net.space(id)) {
             Some(Mask::Shared(z)) if makes => ys.broadcast_mul(&per_unit(z, ys.rank())?)?,
             Some(Mask::PerExample(z)) if makes => {
@@ -170,6 +234,36 @@ pub fn reference_nodes(
         });
     }
     Ok(made)
+}
+
+const ALONE: l0_ops::Epilogue = l0_ops::Epilogue { relu: false, max_pool: 1 };
+
+fn window(size: Pair, stride: Option<Pair>, padding: Sides, ceil: bool) -> Window {
+    let tuple = |pair: Pair| (pair.h, pair.w);
+    Window { size: tuple(size), stride: tuple(stride.unwrap_or(size)), padding: padding.array(), ceil }
+}
+
+/// Activations composed of Candle's operations.
+fn activated(activation: Activation, x: &Tensor) -> candle_core::Result<Tensor> {
+    let hard = |x: &Tensor, alpha: f32, beta: f32| x.affine(alpha.into(), beta.into())?.clamp(0f32, 1f32);
+    match activation {
+        Activation::Relu => portable::relu(x),
+        Activation::LeakyRelu { slope } => x.relu()? - (x.neg()?.relu()? * f64::from(slope))?,
+        Activation::Clip { min, max } => x.clamp(min, max),
+        Activation::Sigmoid => candle_nn::ops::sigmoid(x),
+        Activation::HardSigmoid { alpha, beta } => hard(x, alpha, beta),
+        Activation::HardSwish => x * hard(x, 1.0 / 6.0, 0.5)?,
+        Activation::Silu => x * candle_nn::ops::sigmoid(x)?,
+        Activation::Gelu { tanh: true } => {
+            let inner = ((x + (x.powf(3.0)? * 0.044715)?)? * (2.0 / std::f64::consts::PI).sqrt())?;
+            x * ((inner.tanh()? + 1.0)? * 0.5)?
+        }
+        Activation::Gelu { tanh: false } => x * (((x * 0.5f64.sqrt())?.erf()? + 1.0)? * 0.5)?,
+        Activation::Tanh => x.tanh(),
+        Activation::Elu { alpha } => {
+            x.relu()? + (x.minimum(&x.zeros_like()?)?.exp()?.affine(alpha.into(), -f64::from(alpha)))?
+        }
+    }
 }
 
 fn per_unit(z: &Tensor, rank: usize) -> candle_core::Result<Tensor> {
