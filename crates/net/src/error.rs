@@ -1,6 +1,6 @@
 //! What can be wrong with a network or what is handed to it.
 
-use crate::{Agreement, FileProblem};
+use crate::{Agreement, FileProblem, OnnxProblem};
 
 /// An error of this crate; the message names the thing, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +99,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: Box<FileProblem>,
     },
+    /// An ONNX file that was refused; boxed as above.
+    #[error("{file}: {problem}")]
+    Onnx {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: Box<OnnxProblem>,
+    },
     /// A file that is not to be overwritten.
     #[error("{0} exists already; ask for it to be replaced, or choose another name")]
     Exists(String),
@@ -140,6 +148,10 @@ impl Error {
 
     pub(crate) fn file(file: &str, problem: FileProblem) -> Self {
         Self::File { file: file.into(), problem: Box::new(problem) }
+    }
+
+    pub(crate) fn onnx(file: &str, problem: OnnxProblem) -> Self {
+        Self::Onnx { file: file.into(), problem: Box::new(problem) }
     }
 
     pub(crate) fn mask(space: &str, problem: impl Into<String>) -> Self {

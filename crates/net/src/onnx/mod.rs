@@ -1,16 +1,18 @@
-//! Writing a plain network as an ONNX file, which other runtimes read.
+//! Writing a plain network as an ONNX file, which other runtimes read, and reading one that others wrote (`read`).
 //!
 //! The file is a protocol buffer; the few fields it needs are written by hand, so nothing has to be installed to build
 //! this. Every layer becomes one operator (an average pool two, dropout none), parameters keep their names, and the
 //! batch is a dimension without a number.
 
 mod graph;
+mod read;
 
 use std::collections::BTreeMap;
 
 use l0_files::Message;
 
 pub(crate) use self::graph::{Attribute, Graph};
+pub use self::read::{OnnxProblem, OnnxReader, from_onnx};
 use crate::{Error, Net, Result, Weights};
 
 /// Version of the file format: 8 came with opset 15 and is read by every runtime of the last years.

@@ -1,0 +1,114 @@
+//! Functions of single numbers, and softmax.
+
+use super::constant::Constant;
+use super::draft::{Chain, Content, Moved, Outcome, ValueId};
+use super::operator::Operator;
+use super::wire::Reason;
+use crate::Activation;
+use crate::layers::{PRelu, Softmax};
+
+pub(super) fn activation(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let function = match op.kind {
+        "Relu" => Activation::Relu,
+        "LeakyRelu" => Activation::LeakyRelu { slope: op.float("alpha")?.unwrap_or(0.01) },
+        "Sigmoid" => Activation::Sigmoid,
+        "HardSigmoid" => hard_sigmoid(op)?,
+        "HardSwish" => Activation::HardSwish,
+        "Tanh" => Activation::Tanh,
+        "Elu" => Activation::Elu { alpha: op.float("alpha")?.unwrap_or(1.0) },
+        _ => gelu(op)?,
+    };
+    by_number(op, op.any_value(0)?, function)
+}
+
+/// A layer that works number by number, on numbers in any arrangement.
+fn by_number(op: &Operator<'_>, id: ValueId, function: Activation) -> Result<Outcome, Reason> {
+    if let (Some(reason), dims) = (op.loose(), &op.draft.step(id).dims) {
+        return Ok(Outcome::Other(Content::Loose(reason), dims.clone()));
+    }
+    if let Content::Moved(Moved { of, index, whole: false }) = &op.draft.step(id).content {
+        return Ok(Chain { view: Some(index.clone()), ..Chain::plain(vec![*of], function) }.into());
+    }
+    op.draft.expect_layer(id)?;
+    Ok(Chain::plain(vec![id], function).into())
+}
+
+fn hard_sigmoid(op: &Operator<'_>) -> Result<Activation, Reason> {
+    let (alpha, beta) = (op.float("alpha")?.unwrap_or(0.2), op.float("beta")?.unwrap_or(0.5));
+    Ok(Activation::HardSigmoid { alpha, beta })
+}
+
+fn gelu(op: &Operator<'_>) -> Result<Activation, Reason> {
+    match op.text("approximate")?.unwrap_or("none") {
+        "none" => Ok(Activation::Gelu { tanh: false }),
+        "tanh" => Ok(Activation::Gelu { tanh: true }),
+        other => Err(format!("the approximation {other:?}")),
+    }
+}
+
+/// Bounds from attributes in early opsets, from inputs later on.
+pub(super) fn clip(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let bound = |i, name| {
+        let scalar = |bound: &Constant| bound.scalar().ok_or_else(|| format!("a {name} of shape {:?}", bound.dims()));
+        match op.float(name)? {
+            Some(bound) => Ok(Some(bound)),
+            None => op.constant(i, name)?.map(scalar).transpose(),
+        }
+    };
+    bounded(op, op.any_value(0)?, bound(1, "min")?, bound(2, "max")?)
+}
+
+/// The larger, or the smaller, of a value and a constant.
+pub(super) fn extreme(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let constant = op.constant(1, "bound").or_else(|_| op.constant(0, "bound"))?;
+    let bound = constant.and_then(Constant::scalar);
+    match (op.value(0).or(op.value(1)), bound, op.args.len()) {
+        (Some(id), Some(bound), 2) if op.kind == "Max" => bounded(op, id, Some(bound), None),
+        (Some(id), Some(bound), 2) => bounded(op, id, None, Some(bound)),
+        _ => Err("other inputs than a value and one number".into()),
+    }
+}
+
+fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -> Result<Outcome, Reason> {
+    let min = min.filter(|&min| min > f32::MIN);
+    let max = max.filter(|&max| max < f32::MAX);
+    let function = match (min, max) {
+        (None, None) => return Ok(Chain::pass(id).into()),
+        (Some(0.0), None) => Activation::Relu,
+        _ => Activation::Clip { min: min.unwrap_or(f32::MIN), max: max.unwrap_or(f32::MAX) },
+    };
+    match function {
+        Activation::Clip { min, max } if !(min < max) => Err(format!("bounds {min} and {max}")),
+        function => by_number(op, id, function),
+    }
+}
+
+/// A slope for each channel, or one for all.
+pub(super) fn prelu(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let (input, dims) = op.layered(0)?;
+    let slope = op.stored(1, "slope")?;
+    let expected = match slope.dims() {
+        found if found.iter().all(|&dim| dim == 1) => true,
+        &[n] => dims == [n],
+        &[n, 1, 1] | &[1, n, 1, 1] => dims.len() == 3 && dims[0] == n,
+        &[1, n] => dims == [n],
+        _ => false,
+    };
+    match expected {
+        true => Ok(Chain::of(vec![input], PRelu, vec![("slope", slope.spread(dims[0])?)]).into()),
+        false => Err(format!("a slope of shape {:?} for {dims:?}, expected one for each channel", slope.dims())),
+    }
+}
+
+/// Over the units: until opset 13 over everything from the axis on.
+pub(super) fn softmax(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let (input, dims) = op.layered(0)?;
+    let rank = dims.len() as i64 + 1;
+    let axis = op.int("axis")?.unwrap_or(if op.opset < 13 { 1 } else { -1 });
+    let over_units = axis == 1 || axis == 1 - rank;
+    let alone = op.opset >= 13 || dims[1..].iter().all(|&dim| dim == 1);
+    match over_units && alone {
+        true => Ok(Chain::plain(vec![input], Softmax).into()),
+        false => Err(format!("axis {axis} of {rank} dimensions, expected the channels")),
+    }
+}

@@ -1,0 +1,83 @@
+//! Which operator becomes which layer.
+
+use super::draft::Outcome;
+use super::operator::Operator;
+use super::wire::Reason;
+use super::{activation, affine, elementwise, parts, pooling, resize, shapes};
+
+/// What becomes of operators that only a pattern of several understands.
+const LOOSE: [&str; 2] = ["Erf", "Pow"];
+
+/// What an operator makes of its inputs, one outcome for each output that is understood.
+pub(super) fn convert(op: &Operator<'_>) -> Result<Vec<Outcome>, Reason> {
+    let outcomes = match op.kind {
+        "Split" => parts::split(op)?,
+        _ => vec![single(op)?],
+    };
+    op.all_asked()?;
+    Ok(outcomes)
+}
+
+fn single(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    match op.kind {
+        "Conv" => affine::conv2d(op),
+        "ConvTranspose" => affine::conv_transpose2d(op),
+        "Gemm" => affine::gemm(op),
+        "MatMul" => affine::matmul(op),
+        "BatchNormalization" => elementwise::batch_norm(op),
+        "Add" | "Sub" | "Mul" | "Div" | "Neg" | "Sum" => elementwise::elementwise(op),
+        "Relu" | "LeakyRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Elu" | "Gelu" => {
+            activation::activation(op)
+        }
+        "Clip" => activation::clip(op),
+        "Max" | "Min" => activation::extreme(op),
+        "PRelu" => activation::prelu(op),
+        "Softmax" => activation::softmax(op),
+        "MaxPool" | "AveragePool" => pooling::windows(op),
+        "GlobalAveragePool" | "GlobalMaxPool" => pooling::global(op),
+        "ReduceMean" | "ReduceMax" => pooling::reduce(op),
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => shapes::reshape(op),
+        "Transpose" => shapes::transpose(op),
+        "Slice" => parts::slice(op),
+        "Gather" => parts::gather(op),
+        "Concat" => parts::concat(op),
+        "Pad" => parts::pad(op),
+        "Expand" => parts::expand(op),
+        "Resize" | "Upsample" => resize::resize(op),
+        "Identity" | "Dropout" => same(op),
+        "Cast" => cast(op),
+        kind if LOOSE.contains(&kind) => loose(op),
+        _ => Err(unknown(op.kind)),
+    }
+}
+
+fn same(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    op.ignore(&["ratio", "seed"]);
+    Ok(super::draft::Chain::pass(op.any_value(0)?).into())
+}
+
+/// Floating point of another width is read as f32.
+fn cast(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    op.ignore(&["saturate", "round_mode"]);
+    let to = op.int("to")?.unwrap_or(0);
+    match super::constant::is_float(to) {
+        true => same(op),
+        false => Err(format!("numbers made {}, expected floats", super::constant::kind_name(to))),
+    }
+}
+
+fn loose(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let dims = op.draft.step(op.any_value(0)?).dims.clone();
+    Ok(Outcome::Other(super::draft::Content::Loose("is a function that is no layer".into()), dims))
+}
+
+fn unknown(kind: &str) -> Reason {
+    let advice = match kind {
+        "LogSoftmax" => "; export the network without it: the classes' order is the same, and the loss takes logits",
+        "ArgMax" => "; export the network without it, up to the values that it compares",
+        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" => "; export the network before it is quantised",
+        "If" | "Loop" | "Scan" => "; export the network with its shapes fixed",
+        _ => "",
+    };
+    format!("no layer does this{advice}")
+}

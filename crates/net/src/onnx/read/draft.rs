@@ -1,0 +1,157 @@
+//! The network while it is read: what each value of the graph is, and the layers that make it.
+
+use super::constant::Constant;
+use super::wire::Reason;
+use crate::Layer;
+
+/// The place of a value in the draft.
+pub(crate) type ValueId = usize;
+
+/// Values of a layer's parameters, under their leaves.
+pub(crate) type Values = Vec<(&'static str, Constant)>;
+
+/// What an operator reads.
+#[derive(Debug, Clone)]
+pub(crate) enum Arg {
+    Absent,
+    Constant(Constant),
+    Value(ValueId),
+}
+
+/// What makes a value.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// A layer of the network.
+    Layer { layer: Layer, inputs: Vec<ValueId>, values: Values },
+    /// Another arrangement of a layer's output.
+    Moved(Moved),
+    /// A layer's output repeated over the positions of an image.
+    Expanded(ValueId),
+    /// No layer does this; it may be a part of something that one does.
+    Loose(Reason),
+}
+
+/// An arrangement of the units of a value, or of all its numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct Moved {
+    pub(crate) of: ValueId,
+    /// Which unit, or which number, is where.
+    pub(crate) index: Constant,
+    /// Whether `index` speaks of numbers; else each unit's positions follow it unmoved.
+    pub(crate) whole: bool,
+}
+
+/// A value that depends on the network's input.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// The shape of one example.
+    pub(crate) dims: Vec<usize>,
+    pub(crate) content: Content,
+    /// The operator that made it, and what that read: patterns of several operators are found by these.
+    pub(crate) kind: String,
+    pub(crate) args: Vec<Arg>,
+    /// The node of the file, for messages.
+    pub(crate) node: String,
+    /// The name that its layer wants.
+    pub(crate) stem: String,
+    /// How many nodes of the file read it.
+    pub(crate) readers: usize,
+}
+
+/// All values so far, each after those it reads.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    steps: Vec<Step>,
+}
+
+/// Layers one after another, the first of which reads `inputs`; without one, the value that comes in.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) inputs: Vec<ValueId>,
+    pub(crate) layers: Vec<(Layer, Values)>,
+    /// The arrangement in which the graph sees the last one's output, where it is another.
+    pub(crate) view: Option<Constant>,
+}
+
+/// What an operator makes of its inputs.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Chain(Chain),
+    Other(Content, Vec<usize>),
+}
+
+impl Chain {
+    pub(crate) fn of(inputs: Vec<ValueId>, layer: impl Into<Layer>, values: Values) -> Self {
+        Self { inputs, layers: vec![(layer.into(), values)], view: None }
+    }
+
+    /// A layer without parameters.
+    pub(crate) fn plain(inputs: Vec<ValueId>, layer: impl Into<Layer>) -> Self {
+        Self::of(inputs, layer, Vec::new())
+    }
+
+    /// The value itself.
+    pub(crate) fn pass(value: ValueId) -> Self {
+        Self { inputs: vec![value], layers: Vec::new(), view: None }
+    }
+
+    pub(crate) fn then(mut self, layer: impl Into<Layer>) -> Self {
+        self.layers.push((layer.into(), Vec::new()));
+        self
+    }
+}
+
+impl From<Chain> for Outcome {
+    fn from(chain: Chain) -> Self {
+        Self::Chain(chain)
+    }
+}
+
+impl Draft {
+    pub(crate) fn step(&self, id: ValueId) -> &Step {
+        &self.steps[id]
+    }
+
+    pub(crate) fn push(&mut self, step: Step) -> ValueId {
+        self.steps.push(step);
+        self.steps.len() - 1
+    }
+
+    /// Another name for a value brings its readers along.
+    pub(super) fn add_readers(&mut self, id: ValueId, readers: usize) {
+        let step = &mut self.steps[id];
+        step.readers = (step.readers + readers).saturating_sub(1);
+    }
+
+    pub(super) fn set_readers(&mut self, id: ValueId, readers: usize) {
+        self.steps[id].readers = readers;
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(super) fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+
+    /// The layer that makes a value, and what it reads.
+    pub(crate) fn layer(&self, id: ValueId) -> Option<(&Layer, &[ValueId])> {
+        match &self.step(id).content {
+            Content::Layer { layer, inputs, .. } => Some((layer, inputs)),
+            _ => None,
+        }
+    }
+
+    /// Fails where a value is not a layer's output.
+    pub(crate) fn expect_layer(&self, id: ValueId) -> Result<(), Reason> {
+        let step = self.step(id);
+        let why = match &step.content {
+            Content::Layer { .. } => return Ok(()),
+            Content::Moved(_) => "moves numbers between channels and positions in a way that no layer does",
+            Content::Expanded(_) => "repeats numbers over positions, which only a product understands",
+            Content::Loose(reason) => reason,
+        };
+        Err(format!("reads node {:?} ({}), which {why}", step.node, step.kind))
+    }
+}

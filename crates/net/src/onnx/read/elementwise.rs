@@ -1,0 +1,241 @@
+//! Sums and products: of values, and with constants for each unit or position.
+
+use super::arithmetic::broadcast;
+use super::constant::Constant;
+use super::draft::{Arg, Chain, Content, Moved, Outcome, ValueId};
+use super::operator::Operator;
+use super::patterns;
+use super::wire::Reason;
+use crate::Layer;
+use crate::layers::{Add, BatchNorm, Bias, Mul};
+
+/// A power of two, so that 1 - EPS + EPS is exactly 1.
+const EPS: f64 = 1.0 / 131_072.0;
+
+/// Add, Sub, Mul, Div, Neg and Sum.
+pub(super) fn elementwise(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    if let Some((input, function)) = patterns::function(op) {
+        return Ok(Chain::plain(vec![input], function).into());
+    }
+    if let Some(reason) = op.loose() {
+        return Ok(Outcome::Other(Content::Loose(reason), spread_over(op)?));
+    }
+    match (op.kind, &op.args[..]) {
+        ("Neg", &[Arg::Value(id)]) => scale(op, id, &Constant::floats(Vec::new(), vec![-1.0], "")?),
+        ("Sum" | "Add" | "Mul", [Arg::Value(id)]) => Ok(Chain::pass(*id).into()),
+        ("Sub", [Arg::Constant(from), Arg::Value(id)]) => less(op, *id, from),
+        ("Add" | "Sum", [Arg::Value(id), Arg::Constant(c)] | [Arg::Constant(c), Arg::Value(id)]) => shift(op, *id, c),
+        ("Sub", [Arg::Value(id), Arg::Constant(c)]) => shift(op, *id, &mapped(c, |c| -c)?),
+        ("Mul", [Arg::Value(id), Arg::Constant(c)] | [Arg::Constant(c), Arg::Value(id)]) => scale(op, *id, c),
+        ("Div", [Arg::Value(id), Arg::Constant(c)]) => scale(op, *id, &mapped(c, f32::recip)?),
+        ("Mul", &[Arg::Value(a), Arg::Value(b)]) => product(op, a, b),
+        ("Add" | "Sum", args) if args.iter().all(|arg| matches!(arg, Arg::Value(_))) => sum(op),
+        ("Sub", [Arg::Value(_), Arg::Value(_)]) => Err("the difference of two values, expected a sum".into()),
+        ("Div", [_, Arg::Value(_)]) => Err("a division by a value, expected one by constants".into()),
+        _ => Err("other inputs than values and constants".into()),
+    }
+}
+
+/// The shape of one example of a result of which some inputs may be constants.
+fn spread_over(op: &Operator<'_>) -> Result<Vec<usize>, Reason> {
+    let mut dims = vec![1];
+    for arg in &op.args {
+        let other = match arg {
+            Arg::Value(id) => [&[1], &op.draft.step(*id).dims[..]].concat(),
+            Arg::Constant(constant) => constant.dims().to_vec(),
+            Arg::Absent => continue,
+        };
+        dims = broadcast(&dims, &other)?;
+    }
+    if dims[0] == 1 { Ok(dims[1..].to_vec()) } else { Err(format!("constants for each example, {dims:?}")) }
+}
+
+fn mapped(xs: &Constant, of: impl Fn(f32) -> f32) -> Result<Constant, Reason> {
+    Constant::floats(xs.dims().to_vec(), xs.as_floats()?.iter().map(|&x| of(x)).collect(), xs.name())
+}
+
+fn sum(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let inputs = (0..op.args.len()).map(|i| op.layered(i)).collect::<Result<Vec<_>, _>>()?;
+    match inputs.iter().find(|(_, dims)| *dims != inputs[0].1) {
+        Some((_, other)) => Err(format!("{:?} and {other:?}, expected equal shapes", inputs[0].1)),
+        None => Ok(Chain::plain(inputs.into_iter().map(|input| input.0).collect(), Add).into()),
+    }
+}
+
+/// The layer whose output a factor is, and the shape in which it counts.
+fn factor<'a>(op: &Operator<'a>, id: ValueId) -> Result<(ValueId, &'a [usize]), Reason> {
+    let step = op.draft.step(id);
+    match &step.content {
+        // A gate for each channel: features (c), seen as an image of one position.
+        Content::Moved(Moved { of, index, whole: false }) if super::shapes::is_counting(index) => {
+            match op.draft.step(*of).dims.len() {
+                1 => Ok((*of, &step.dims)),
+                _ => Err("numbers in another arrangement".into()),
+            }
+        }
+        Content::Expanded(of) => Ok((factor(op, *of)?.0, &step.dims)),
+        _ => op.draft.expect_layer(id).map(|()| (id, &step.dims[..])),
+    }
+}
+
+/// Equal shapes, or an image and a number for each of its channels.
+fn product(op: &Operator<'_>, a: ValueId, b: ValueId) -> Result<Outcome, Reason> {
+    let ((first, of_first), (second, of_second)) = (factor(op, a)?, factor(op, b)?);
+    let real = [first, second].map(|id| &op.draft.step(id).dims[..]);
+    let plain = [of_first == real[0], of_second == real[1]];
+    let gates = |whole: &[usize], gate: &[usize], real: &[usize]| {
+        let seen = gate == whole || (gate.len() == 3 && gate[1..] == [1, 1]);
+        whole.len() == 3 && seen && (*real == [whole[0]] || *real == [whole[0], 1, 1])
+    };
+    let fits = (plain == [true; 2] && real[0] == real[1])
+        || (plain[0] && gates(real[0], of_second, real[1]))
+        || (plain[1] && gates(real[1], of_first, real[0]));
+    match fits {
+        true => Ok(Chain::plain(vec![first, second], Mul).into()),
+        false => Err(format!("{of_first:?} and {of_second:?}, expected equal shapes or one number for each channel")),
+    }
+}
+
+/// Constants for a value of shape `dims`: one for each unit, or for each position of each.
+enum Constants {
+    PerUnit(Constant),
+    PerPosition(Constant),
+}
+
+fn constants(op: &Operator<'_>, id: ValueId, xs: &Constant) -> Result<Constants, Reason> {
+    let dims = &op.draft.step(id).dims;
+    let whole = [&[1], &dims[..]].concat();
+    if xs.as_floats().is_err() || broadcast(&whole, xs.dims())? != whole {
+        return Err(format!("constants of shape {:?} for {dims:?}", xs.dims()));
+    }
+    let units: Vec<usize> =
+        std::iter::repeat_n(1, whole.len().saturating_sub(xs.dims().len())).chain(xs.dims().iter().copied()).collect();
+    match units[2..].iter().all(|&dim| dim == 1) {
+        true => Ok(Constants::PerUnit(xs.spread(dims[0])?)),
+        false => Ok(Constants::PerPosition(xs.reshaped(units[1..].to_vec())?.expanded(dims, op.room)?)),
+    }
+}
+
+/// The layer below a value and the arrangement above it: constants for units of features act on both.
+fn below<'a>(op: &Operator<'a>, id: ValueId) -> Result<(ValueId, Option<&'a Constant>), Reason> {
+    match &op.draft.step(id).content {
+        Content::Moved(Moved { of, index, whole: false }) if super::shapes::is_counting(index) => {
+            Ok((*of, Some(index)))
+        }
+        _ => op.draft.expect_layer(id).map(|()| (id, None)),
+    }
+}
+
+fn viewed(chain: Chain, view: Option<&Constant>) -> Outcome {
+    Chain { view: view.cloned(), ..chain }.into()
+}
+
+fn shift(op: &Operator<'_>, id: ValueId, by: &Constant) -> Result<Outcome, Reason> {
+    let (input, view) = below(op, id)?;
+    match constants(op, id, by)? {
+        Constants::PerUnit(by) => match merged(op, input, None, &by) {
+            Some(chain) => Ok(viewed(chain, view)),
+            None => Ok(viewed(Chain::of(vec![input], Bias { per_position: false }, vec![("bias", by)]), view)),
+        },
+        Constants::PerPosition(by) if view.is_none() => {
+            Ok(Chain::of(vec![input], Bias { per_position: true }, vec![("bias", by)]).into())
+        }
+        Constants::PerPosition(_) => Err("constants for positions of numbers in another arrangement".into()),
+    }
+}
+
+/// The linear map below with its outputs scaled and shifted, where nobody else reads it.
+fn merged(op: &Operator<'_>, id: ValueId, by: Option<&Constant>, shift: &Constant) -> Option<Chain> {
+    let step = op.draft.step(id);
+    let Content::Layer { layer, inputs, values } = &step.content else { return None };
+    let (mut layer, mut values) = (layer.clone(), values.clone());
+    let bias = match &mut layer {
+        Layer::Linear(linear) => &mut linear.bias,
+        Layer::Conv2d(conv) => &mut conv.bias,
+        Layer::ConvTranspose2d(conv) if by.is_none() => &mut conv.bias,
+        _ => return None,
+    };
+    if !std::mem::replace(bias, true) {
+        values.push(("bias", zeros(shift.len()).ok()?));
+    }
+    if let Some(by) = by {
+        values = values
+            .iter()
+            .map(|(leaf, xs)| Ok((*leaf, by_rows(xs, by, |x, by| x * by)?)))
+            .collect::<Result<_, Reason>>()
+            .ok()?;
+    }
+    values[1].1 = by_rows(&values[1].1, shift, |x, by| x + by).ok()?;
+    (step.readers == 1).then(|| Chain::of(inputs.clone(), layer, values))
+}
+
+fn zeros(n: usize) -> Result<Constant, Reason> {
+    Constant::floats(vec![n], vec![0.0; n], "")
+}
+
+/// Each row of a tensor with a number of its own.
+fn by_rows(xs: &Constant, numbers: &Constant, of: impl Fn(f32, f32) -> f32) -> Result<Constant, Reason> {
+    let (values, numbers) = (xs.as_floats()?, numbers.as_floats()?);
+    let row = (values.len() / numbers.len().max(1)).max(1);
+    let values = values.chunks(row).zip(numbers).flat_map(|(row, &by)| row.iter().map(move |&x| (x, by)));
+    Constant::floats(xs.dims().to_vec(), values.map(|(x, by)| of(x, by)).collect(), xs.name())
+}
+
+fn scale(op: &Operator<'_>, id: ValueId, by: &Constant) -> Result<Outcome, Reason> {
+    let shift = Constant::floats(Vec::new(), vec![0.0], "")?;
+    scale_and_shift(op, id, by, &shift)
+}
+
+/// Constants less a value.
+fn less(op: &Operator<'_>, id: ValueId, from: &Constant) -> Result<Outcome, Reason> {
+    scale_and_shift(op, id, &Constant::floats(Vec::new(), vec![-1.0], "")?, from)
+}
+
+/// A normalisation of mean 0 and variance 1.
+fn scale_and_shift(op: &Operator<'_>, id: ValueId, by: &Constant, shift: &Constant) -> Result<Outcome, Reason> {
+    let (input, view) = below(op, id)?;
+    let (Constants::PerUnit(weight), Constants::PerUnit(bias)) = (constants(op, id, by)?, constants(op, id, shift)?)
+    else {
+        return Err("a factor for each position, expected one for each channel".into());
+    };
+    if weight.as_floats()?.iter().all(|&by| by == 1.0) && bias.as_floats()?.iter().all(|&by| by == 0.0) {
+        return Ok(Chain::pass(id).into());
+    }
+    if let Some(chain) = merged(op, input, Some(&weight), &bias) {
+        return Ok(viewed(chain, view));
+    }
+    let mean = zeros(weight.len())?;
+    let var = mapped(&mean, |_| (1.0 - EPS) as f32)?;
+    let layer = BatchNorm { eps: EPS, momentum: 0.1, closed: crate::ClosedMaps::Constant };
+    let values = vec![("weight", weight), ("bias", bias), ("running_mean", mean), ("running_var", var)];
+    Ok(viewed(Chain::of(vec![input], layer, values), view))
+}
+
+/// Also as exported for training: what a network computes in evaluation is meant.
+pub(super) fn batch_norm(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let (input, dims) = op.layered(0)?;
+    op.ignore(&["training_mode", "spatial"]);
+    let leaves = ["weight", "bias", "running_mean", "running_var"];
+    let value = |(&leaf, i): (&&'static str, usize)| {
+        let value = op.stored(i, leaf)?;
+        match value.dims() == [dims[0]] {
+            true => Ok((leaf, value.clone())),
+            false => Err(format!("a {leaf} of shape {:?}, expected [{}]", value.dims(), dims[0])),
+        }
+    };
+    let values = leaves.iter().zip(1..).map(value).collect::<Result<Vec<_>, Reason>>()?;
+    let eps = op.float("epsilon")?.unwrap_or(1e-5);
+    let momentum = 1.0 - op.float("momentum")?.unwrap_or(0.9); // of the newest batch, where ONNX has that of the past
+    let decimal = |value: f32| f64::from((value * 1e7).round()) / 1e7; // 0.1 rather than 0.100000024
+    let layer = BatchNorm {
+        eps: decimal_of(eps),
+        momentum: decimal(momentum).clamp(0.0, 1.0),
+        closed: crate::ClosedMaps::Constant,
+    };
+    Ok(Chain::of(vec![input], layer, values).into())
+}
+
+/// The shortest decimal that is this f32: 0.001 rather than 0.0010000000474974513.
+fn decimal_of(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}

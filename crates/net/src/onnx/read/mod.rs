@@ -1,0 +1,209 @@
+//! Reading networks from ONNX files: bytes, a graph of operators, layers.
+//!
+//! 1. `wire`, `proto`: the fields of the protocol buffer, borrowed from the bytes; `constant`, `external`: stored values.
+//! 2. `walk`: the nodes that the output needs, in order. What depends on stored values and shapes alone is computed
+//!    (`fold`, `moving`, `arithmetic`); the batch is a number that is moved, not computed with.
+//! 3. `convert`: each other operator becomes layers (one file for each family), or a part of something that one of
+//!    the following understands (`patterns`, `shapes`), or an error that names the node.
+//! 4. `finish`, `names`: the layers that are needed, under the names of their weights.
+
+mod activation;
+mod affine;
+mod arithmetic;
+mod constant;
+mod convert;
+mod draft;
+mod elementwise;
+mod external;
+mod finish;
+mod fold;
+mod moving;
+mod names;
+mod operator;
+mod parts;
+mod patterns;
+mod pooling;
+mod problem;
+mod proto;
+mod resize;
+mod shapes;
+mod walk;
+mod wire;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use self::constant::{is_float, kind_name};
+use self::draft::{Content, Step};
+use self::external::Folder;
+use self::finish::{Found, finish, model};
+pub use self::problem::OnnxProblem;
+use self::proto::{Described, Graph, Model};
+use self::walk::Walk;
+use crate::layers::Input;
+
+/// The network of an ONNX file, as [`OnnxReader::read`] without settings.
+///
+/// # Errors
+/// As there.
+pub fn from_onnx(path: impl AsRef<Path>) -> crate::Result<crate::Model> {
+    OnnxReader::new().read(path)
+}
+
+type Result<T> = std::result::Result<T, OnnxProblem>;
+
+/// A protocol buffer must be smaller than 2 GiB.
+const LARGEST: u64 = i32::MAX as u64;
+/// The opsets whose operators are known.
+const OPSETS: std::ops::RangeInclusive<i64> = 9..=22;
+
+/// How an ONNX file is to be read.
+#[derive(Debug, Clone, Default)]
+pub struct OnnxReader {
+    size: Option<(usize, usize)>,
+}
+
+impl OnnxReader {
+    /// Reads what the file says.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The height and width of the input image, where the file leaves them open.
+    pub fn input_size(mut self, h: usize, w: usize) -> Self {
+        self.size = Some((h, w));
+        self
+    }
+
+    /// The network of a file. Values that the file keeps beside itself are read from its folder, and from nowhere else.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no ONNX file, if it holds what no layer does (the message names the node or the
+    /// tensor), or if its input has no size and none was given.
+    pub fn read(&self, path: impl AsRef<Path>) -> crate::Result<crate::Model> {
+        let path = path.as_ref();
+        let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        let found = read(path).and_then(|bytes| self.layers(&bytes, Folder(folder)));
+        model(found.map_err(|problem| crate::Error::onnx(&path.display().to_string(), problem))?)
+    }
+
+    /// The network of a file's bytes, which hold all values.
+    ///
+    /// # Errors
+    /// As [`OnnxReader::read`].
+    pub fn from_bytes(&self, bytes: &[u8]) -> crate::Result<crate::Model> {
+        model(self.layers(bytes, Folder(None)).map_err(|problem| crate::Error::onnx("the ONNX file", problem))?)
+    }
+
+    fn layers(&self, bytes: &[u8], folder: Folder<'_>) -> Result<Vec<Found>> {
+        let model: Model<'_> = proto::parse(bytes).map_err(OnnxProblem::Bytes)?;
+        let opset = model.opsets.iter().find(|opset| matches!(opset.domain, "" | "ai.onnx"));
+        let opset = opset.map_or(0, |opset| opset.version);
+        let graph = model.graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
+        if !OPSETS.contains(&opset) {
+            return Err(OnnxProblem::Opset { found: opset });
+        }
+        let input = input(&graph)?;
+        let (batch, shape) = self.shape(input)?;
+        let output = output(&graph)?;
+        let first = Step {
+            dims: shape.clone(),
+            content: Content::Layer { layer: Input { shape }.into(), inputs: Vec::new(), values: Vec::new() },
+            kind: String::new(),
+            args: Vec::new(),
+            node: input.name.into(),
+            stem: names::cleaned(input.name),
+            readers: 0,
+        };
+        let (draft, output) = Walk::new(&graph, opset, batch, (input.name, first)).run(output, folder)?;
+        Ok(finish(draft, output))
+    }
+
+    /// The size of the batch, if the file fixes it, and the shape of one example.
+    fn shape(&self, input: &Described<'_>) -> Result<(Option<i64>, Vec<usize>)> {
+        let wrong = |found: String| OnnxProblem::Graph(format!("an input {:?} of {found}", input.name));
+        if !is_float(input.kind) {
+            return Err(wrong(format!("{}, expected floats", kind_name(input.kind))));
+        }
+        let dims = input.dims.as_deref().ok_or_else(|| wrong("no stated shape; export it with one".into()))?;
+        let known: Vec<Option<usize>> =
+            dims.iter().map(|dim| dim.and_then(|dim| usize::try_from(dim).ok()).filter(|&dim| dim > 0)).collect();
+        let batch = known.first().copied().flatten().map(|batch| batch as i64);
+        match known[..] {
+            [_, Some(n)] => Ok((batch, vec![n])),
+            [_, Some(c), h, w] => {
+                let (h, w) = self.sides(input, h, w)?;
+                Ok((batch, vec![c, h, w]))
+            }
+            _ => Err(wrong(format!(
+                "shape {}, expected (batch, channels, height, width) or (batch, features)",
+                shown(&known)
+            ))),
+        }
+    }
+
+    /// Height and width, as the file says, or else the caller.
+    fn sides(&self, input: &Described<'_>, h: Option<usize>, w: Option<usize>) -> Result<(usize, usize)> {
+        let name = || input.name.to_string();
+        match (h, w, self.size) {
+            (Some(h), Some(w), None) => Ok((h, w)),
+            (h, w, Some((wanted_h, wanted_w))) => {
+                let fits = h.is_none_or(|h| h == wanted_h) && w.is_none_or(|w| w == wanted_w);
+                match fits && wanted_h > 0 && wanted_w > 0 {
+                    true => Ok((wanted_h, wanted_w)),
+                    false => Err(OnnxProblem::Graph(format!(
+                        "an input {:?} of {} pixels, and {wanted_h} x {wanted_w} were asked for",
+                        name(),
+                        shown(&[h, w]),
+                    ))),
+                }
+            }
+            (h, w, None) => Err(OnnxProblem::InputSize { input: name(), found: shown(&[h, w]) }),
+        }
+    }
+}
+
+/// Dimensions as they are written, open ones as question marks.
+fn shown(dims: &[Option<usize>]) -> String {
+    let dims: Vec<String> = dims.iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string())).collect();
+    dims.join(" x ")
+}
+
+/// The bytes of a file.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let about = path.metadata()?;
+    if !about.is_file() || about.len() > LARGEST {
+        return Err(OnnxProblem::Size(format!("is no file of at most {LARGEST} bytes; it has {}", about.len())));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The one input; older files list stored tensors among the inputs.
+fn input<'g, 'a>(graph: &'g Graph<'a>) -> Result<&'g Described<'a>> {
+    let stored: HashSet<&str> = graph.stored.iter().map(|stored| stored.name).collect();
+    let inputs: Vec<&Described<'_>> = graph.inputs.iter().filter(|input| !stored.contains(input.name)).collect();
+    match inputs[..] {
+        [input] => Ok(input),
+        _ => Err(OnnxProblem::Graph(several("inputs", inputs.iter().map(|input| input.name)))),
+    }
+}
+
+fn output<'a>(graph: &Graph<'a>) -> Result<&'a str> {
+    match graph.outputs[..] {
+        [ref output] => Ok(output.name),
+        _ => Err(OnnxProblem::Graph(several("outputs", graph.outputs.iter().map(|output| output.name)))),
+    }
+}
+
+fn several<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
+    format!(
+        "{} {what} ({}), expected one; export the network with one alone",
+        names.len(),
+        crate::error::listed(&names)
+    )
+}

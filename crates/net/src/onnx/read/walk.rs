@@ -1,0 +1,254 @@
+//! The walk over a graph: every node that the output needs, each after those it reads.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use super::constant::Constant;
+use super::convert::convert;
+use super::draft::{Arg, Chain, Content, Draft, Moved, Outcome, Step, ValueId, Values};
+use super::external::Folder;
+use super::fold::fold;
+use super::moving::Room;
+use super::names;
+use super::operator::Operator;
+use super::problem::OnnxProblem;
+use super::proto::{Graph, Node, Stored};
+use super::wire::Reason;
+use crate::{Layer, Shape};
+
+type Result<T> = std::result::Result<T, OnnxProblem>;
+
+/// Values that constants may become beyond those stored.
+const ROOM: usize = 1 << 22;
+
+/// A graph, and what its names have turned out to be.
+pub(super) struct Walk<'a> {
+    graph: &'a Graph<'a>,
+    opset: i64,
+    batch: Option<i64>,
+    known: HashMap<&'a str, Arg>,
+    readers: HashMap<&'a str, usize>,
+    draft: Draft,
+    room: Room,
+}
+
+/// The node's name in messages: its own, or that of its first output.
+fn shown(node: &Node<'_>) -> String {
+    let named = Some(node.name).filter(|name| !name.is_empty());
+    named.or(node.outputs.first().copied()).unwrap_or_default().into()
+}
+
+fn wrong(node: &Node<'_>, problem: Reason) -> OnnxProblem {
+    OnnxProblem::Node { node: shown(node), operator: node.kind.into(), problem }
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that starts at an input of this shape.
+    pub(super) fn new(graph: &'a Graph<'a>, opset: i64, batch: Option<i64>, input: (&'a str, Step)) -> Self {
+        let mut draft = Draft::default();
+        let known = [(input.0, Arg::Value(draft.push(input.1)))].into();
+        Self { graph, opset, batch, known, readers: HashMap::new(), draft, room: Room::new(0) }
+    }
+
+    /// Reads everything that `output` needs; the draft, and the place of the output in it.
+    pub(super) fn run(mut self, output: &'a str, folder: Folder<'_>) -> Result<(Draft, ValueId)> {
+        let order = self.order(output)?;
+        self.stored(&order, folder)?;
+        for node in order {
+            self.node(node).map_err(|problem| wrong(node, problem))?;
+        }
+        match self.known.get(output) {
+            Some(&Arg::Value(id)) => match self.draft.expect_layer(id) {
+                Ok(()) => Ok((self.draft, id)),
+                Err(reason) => Err(OnnxProblem::Graph(format!("an output {output:?} that {reason}"))),
+            },
+            Some(_) => Err(OnnxProblem::Graph(format!("an output {output:?} that does not depend on its input"))),
+            None => Err(OnnxProblem::Graph(format!("an output {output:?} that no node makes"))),
+        }
+    }
+
+    /// The nodes that `output` needs, each after those it reads and otherwise in the order of the file.
+    fn order(&mut self, output: &'a str) -> Result<Vec<&'a Node<'a>>> {
+        let makers = makers(self.graph)?;
+        let mut wanted = vec![output];
+        let mut needed = HashMap::new(); // how many inputs of a node are yet to be made
+        let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut ready = BinaryHeap::new();
+        *self.readers.entry(output).or_default() += 1;
+        while let Some(name) = wanted.pop() {
+            let Some(&at) = makers.get(name) else { continue };
+            if needed.contains_key(&at) {
+                continue;
+            }
+            let inputs: Vec<&str> = self.graph.nodes[at].inputs.iter().copied().filter(|i| !i.is_empty()).collect();
+            let made: Vec<usize> = inputs.iter().filter_map(|input| makers.get(input).copied()).collect();
+            inputs.iter().for_each(|&input| *self.readers.entry(input).or_default() += 1);
+            needed.insert(at, made.len());
+            if made.is_empty() {
+                ready.push(Reverse(at));
+            }
+            made.iter().for_each(|&before| next.entry(before).or_default().push(at));
+            wanted.extend(inputs);
+        }
+        let mut order = Vec::new();
+        while let Some(Reverse(at)) = ready.pop() {
+            order.push(at);
+            for &after in next.get(&at).into_iter().flatten() {
+                let left = needed.entry(after).or_default();
+                *left -= 1;
+                if *left == 0 {
+                    ready.push(Reverse(after));
+                }
+            }
+        }
+        match needed.iter().filter(|(_, left)| **left > 0).map(|(&at, _)| at).min() {
+            Some(at) => {
+                Err(OnnxProblem::Graph(format!("a cycle, on which node {:?} lies", shown(&self.graph.nodes[at]))))
+            }
+            None => Ok(order.into_iter().map(|at| &self.graph.nodes[at]).collect()),
+        }
+    }
+
+    /// Decodes the stored tensors that the nodes read.
+    fn stored(&mut self, order: &[&'a Node<'a>], folder: Folder<'_>) -> Result<()> {
+        let stored: HashMap<&str, &Stored<'_>> = self.graph.stored.iter().map(|stored| (stored.name, stored)).collect();
+        let mut values = 0usize;
+        for name in order.iter().flat_map(|node| &node.inputs) {
+            let Some(stored) = stored.get(name).filter(|_| !self.known.contains_key(name)) else { continue };
+            let tensor = |problem| OnnxProblem::Tensor { tensor: (*name).into(), problem };
+            let constant = read(stored, folder).map_err(tensor)?;
+            values = values.saturating_add(constant.len());
+            self.known.insert(name, Arg::Constant(constant));
+        }
+        self.room = Room::new(values.saturating_mul(4).saturating_add(ROOM));
+        Ok(())
+    }
+
+    /// Why a value is not there that a node reads.
+    fn unmade(&self, name: &str) -> Reason {
+        let place = |node: &&Node<'_>| node.outputs.iter().position(|&output| output == name);
+        match self.graph.nodes.iter().find_map(|node| place(&node).map(|place| (shown(node), place))) {
+            Some((node, place)) => format!("reads node {node:?}, whose output {place} is not understood"),
+            None => format!("the input {name:?}, which nothing makes"),
+        }
+    }
+
+    fn node(&mut self, node: &'a Node<'a>) -> std::result::Result<(), Reason> {
+        if !matches!(node.domain, "" | "ai.onnx") {
+            return Err(format!("the domain {:?}", node.domain));
+        }
+        let arg = |name: &&'a str| match (*name, self.known.get(name)) {
+            ("", _) => Ok(Arg::Absent),
+            (_, Some(arg)) => Ok(arg.clone()),
+            _ => Err(self.unmade(name)),
+        };
+        let args = node.inputs.iter().map(arg).collect::<std::result::Result<Vec<_>, _>>()?;
+        let facts = (node.kind, self.opset, self.batch);
+        let op = Operator::new(facts, (&node.attributes, args, node.outputs.len()), (&self.draft, &self.room));
+        if let Some(constant) = fold(&op)? {
+            op.all_asked()?;
+            let output = node.outputs.first().ok_or("no output")?;
+            self.known.insert(output, Arg::Constant(constant));
+            return Ok(());
+        }
+        let outcomes = convert(&op)?;
+        let origin = Origin { node: shown(node), kind: node.kind, stem: names::stem(node), args: op.args };
+        for (&name, outcome) in node.outputs.iter().zip(outcomes) {
+            let readers = self.readers.get(name).copied().unwrap_or(0);
+            let id = origin.made(&mut self.draft, outcome, readers)?;
+            self.known.insert(name, Arg::Value(id));
+        }
+        Ok(())
+    }
+}
+
+/// The node that values come from.
+struct Origin<'a> {
+    node: String,
+    kind: &'a str,
+    stem: String,
+    args: Vec<Arg>,
+}
+
+impl Origin<'_> {
+    /// Adds what makes an output that `readers` nodes read; its place.
+    fn made(&self, draft: &mut Draft, outcome: Outcome, readers: usize) -> std::result::Result<ValueId, Reason> {
+        let Chain { inputs, layers, view } = match outcome {
+            Outcome::Other(content, dims) => return Ok(draft.push(self.step(dims, content, readers))),
+            Outcome::Chain(chain) => chain,
+        };
+        let Some(id) = self.layers(draft, inputs.clone(), layers)? else {
+            draft.add_readers(inputs[0], readers);
+            return Ok(inputs[0]);
+        };
+        draft.set_readers(id, readers);
+        let Some(index) = view else { return Ok(id) };
+        draft.set_readers(id, 1);
+        let dims = [index.dims(), &draft.step(id).dims[1..]].concat();
+        let moved = Content::Moved(Moved { of: id, index, whole: false });
+        Ok(draft.push(self.step(dims, moved, readers)))
+    }
+
+    /// Adds layers one after another; the place of the last.
+    fn layers(
+        &self,
+        draft: &mut Draft,
+        mut inputs: Vec<ValueId>,
+        layers: Vec<(Layer, Values)>,
+    ) -> std::result::Result<Option<ValueId>, Reason> {
+        let mut last = None;
+        for (layer, values) in layers {
+            let dims = output(&layer, inputs.iter().map(|&input| &*draft.step(input).dims))?;
+            values.iter().try_for_each(|(leaf, value)| finite(leaf, value))?;
+            let id = draft.push(self.step(dims, Content::Layer { layer, inputs, values }, 1));
+            (last, inputs) = (Some(id), vec![id]);
+        }
+        Ok(last)
+    }
+
+    fn step(&self, dims: Vec<usize>, content: Content, readers: usize) -> Step {
+        let (kind, node, stem) = (self.kind.into(), self.node.clone(), self.stem.clone());
+        Step { dims, content, kind, args: self.args.clone(), node, stem, readers }
+    }
+}
+
+/// The shape of a layer's output.
+fn output<'a>(layer: &Layer, inputs: impl Iterator<Item = &'a [usize]>) -> std::result::Result<Vec<usize>, Reason> {
+    let of = |dims: &[usize]| Shape::of(dims).ok_or_else(|| format!("values of shape {dims:?}"));
+    let shape = layer.rules().shape(&inputs.map(of).collect::<std::result::Result<Vec<_>, _>>()?)?;
+    if shape.is_sane() {
+        Ok(shape.dims())
+    } else {
+        Err(format!("an output of {shape}, more than can be computed with"))
+    }
+}
+
+/// Fails unless all values of a parameter are finite floats.
+fn finite(leaf: &str, value: &Constant) -> std::result::Result<(), Reason> {
+    match value.as_floats()?.iter().find(|x| !x.is_finite()) {
+        Some(x) => Err(format!("its {leaf} holds {x}, expected finite numbers")),
+        None => Ok(()),
+    }
+}
+
+/// Which node makes each value.
+fn makers<'a>(graph: &'a Graph<'a>) -> Result<HashMap<&'a str, usize>> {
+    let mut makers = HashMap::new();
+    for (at, node) in graph.nodes.iter().enumerate() {
+        for &output in node.outputs.iter().filter(|output| !output.is_empty()) {
+            if makers.insert(output, at).is_some() {
+                return Err(OnnxProblem::Graph(format!("two nodes that make {output:?}")));
+            }
+        }
+    }
+    Ok(makers)
+}
+
+/// The values of a stored tensor, from a file beside the model if they are there.
+fn read(stored: &Stored<'_>, folder: Folder<'_>) -> std::result::Result<Constant, Reason> {
+    if !stored.external {
+        return Constant::decode(stored, None);
+    }
+    let bytes = folder.bytes(stored, Constant::bytes(stored)?)?;
+    Constant::decode(stored, Some(&bytes))
+}

@@ -1,0 +1,202 @@
+//! ONNX files that are read: what exporters write is understood, and computes what onnxruntime makes of it; what is not
+//! understood is refused by name; damaged files are refused or read, and never panic.
+//!
+//! The files lie together in `onnx-files/cases.safetensors`, made by the script beside it.
+#![allow(missing_docs)]
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use l0_net::{Layer, Model, OnnxReader, from_onnx};
+use safetensors::SafeTensors;
+
+const CASES: &[u8] = include_bytes!("onnx-files/cases.safetensors");
+
+/// Everything that is kept of the cases, by name.
+struct Cases(SafeTensors<'static>);
+
+impl Cases {
+    fn new() -> Self {
+        Self(SafeTensors::deserialize(CASES).unwrap())
+    }
+
+    fn bytes(&self, case: &str, what: &str) -> Option<&'static [u8]> {
+        self.0.tensor(&format!("{case}/{what}")).ok().map(|view| view.data())
+    }
+
+    fn tensor(&self, case: &str, what: &str) -> Tensor {
+        let view = self.0.tensor(&format!("{case}/{what}")).unwrap();
+        let values =
+            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>();
+        Tensor::from_vec(values, view.shape(), &Device::Cpu).unwrap()
+    }
+
+    /// The cases that have `what`.
+    fn names(&self, what: &str) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.0.names().iter().filter_map(|n| n.strip_suffix(what)).map(String::from).collect();
+        names.sort_unstable();
+        names.iter().map(|name| name.trim_end_matches('/').to_string()).collect()
+    }
+}
+
+fn model(cases: &Cases, case: &str) -> Model {
+    let found = OnnxReader::new().from_bytes(cases.bytes(case, "file").unwrap());
+    found.unwrap_or_else(|error| panic!("{case}: {error}"))
+}
+
+/// The kinds of a network's layers, in order, without the input.
+fn kinds(model: &Model) -> Vec<&'static str> {
+    model.net.nodes()[1..].iter().map(|node| node.layer.kind()).collect()
+}
+
+fn assert_close(case: &str, found: &Tensor, expected: &Tensor) {
+    assert_eq!(found.dims(), expected.dims(), "{case}");
+    let [found, expected] = [found, expected].map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    let largest = expected.iter().fold(1e-6f32, |largest, x| largest.max(x.abs()));
+    let worst = found.iter().zip(&expected).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
+    assert!(worst <= 1e-4 * largest, "{case}: off by {worst} where the largest value is {largest}");
+}
+
+#[test]
+fn networks_compute_what_onnxruntime_computes() {
+    let cases = Cases::new();
+    let names: Vec<String> = cases.names("output").into_iter().filter(|name| name != "external").collect();
+    assert!(names.len() > 90);
+    for case in &names {
+        let ys = model(&cases, case).forward(&cases.tensor(case, "input"));
+        assert_close(case, &ys.unwrap_or_else(|error| panic!("{case}: {error}")), &cases.tensor(case, "output"));
+    }
+}
+
+#[test]
+fn what_is_written_in_several_operators_is_one_layer() {
+    let cases = Cases::new();
+    for (case, expected) in [
+        ("flatten_chain", &["relu", "flatten", "linear"][..]),
+        ("flatten_channels_last", &["flatten", "take", "linear"]),
+        ("conv_plus", &["conv2d"]),
+        ("conv_frozen_norm", &["conv2d"]),
+        ("matmul_add", &["linear", "relu"]),
+        ("hard_swish_div", &["hard swish"]),
+        ("hard_swish_mul", &["hard swish"]),
+        ("silu", &["silu"]),
+        ("gelu_erf", &["gelu"]),
+        ("gelu_tanh_products", &["gelu"]),
+        ("shuffle", &["take"]),
+        ("slice_strided", &["stride"]),
+        ("average_pool_whole", &["average pool"]),
+        ("reduce_mean_input", &["average pool"]),
+        ("pad_opaque", &["pad units"]),
+        ("transposed_and_back", &[]),
+        ("dropouts_training", &[]),
+    ] {
+        assert_eq!(kinds(&model(&cases, case)), expected, "{case}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_refused_by_name() {
+    let cases = Cases::new();
+    let names = cases.names("refused");
+    assert!(names.len() > 70);
+    for case in &names {
+        let words = String::from_utf8(cases.bytes(case, "refused").unwrap().to_vec()).unwrap();
+        let error = OnnxReader::new().from_bytes(cases.bytes(case, "file").unwrap()).err();
+        let error = error.unwrap_or_else(|| panic!("{case} was read")).to_string();
+        assert!(words.split('|').all(|words| error.contains(words)), "{case}: {error}");
+    }
+}
+
+#[test]
+fn layers_are_called_as_their_weights_are() {
+    let cases = Cases::new();
+    let names = |case: &str| -> Vec<String> {
+        let model = model(&cases, case);
+        model.net.nodes().iter().map(|node| node.name.clone()).collect()
+    };
+    assert_eq!(names("conv_asymmetric"), ["x", "c"]);
+    assert_eq!(names("matmul_transposed"), ["x", "fc"]);
+    let expected = ["input", "0.flatten", "1", "2.relu", "4", "5.relu", "6"];
+    assert_eq!(names("mlp-dynamo"), expected);
+    let norms = names("mobilenet-v1-train");
+    assert_eq!(norms[..5], ["input", "0.0", "0.1", "0.2.relu", "1.0.0"]);
+}
+
+#[test]
+fn the_size_of_an_image_is_asked_for_where_the_file_leaves_it_open() {
+    let cases = Cases::new();
+    let file = cases.bytes("size_open", "file").unwrap();
+    let model = OnnxReader::new().input_size(5, 4).from_bytes(file).unwrap();
+    assert!(matches!(&model.net.node(0).layer, Layer::Input(input) if input.shape == [3, 5, 4]));
+    let stated = OnnxReader::new().input_size(5, 4).from_bytes(cases.bytes("silu", "file").unwrap());
+    assert!(stated.unwrap_err().to_string().contains("of 7 x 5 pixels, and 5 x 4 were asked for"));
+    assert!(OnnxReader::new().input_size(0, 4).from_bytes(file).is_err());
+}
+
+#[test]
+fn values_beside_the_model_are_read_from_its_folder() {
+    let (cases, folder) = (Cases::new(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("external.onnx");
+    std::fs::write(&path, cases.bytes("external", "file").unwrap()).unwrap();
+    let error = from_onnx(&path).unwrap_err().to_string();
+    assert!(error.contains("external.onnx.data") && error.contains("folder of the model"), "{error}");
+    let data = cases.bytes("external", "data").unwrap();
+    std::fs::write(folder.path().join("external.onnx.data"), &data[..data.len() - 1]).unwrap();
+    assert!(from_onnx(&path).unwrap_err().to_string().contains("those asked for are"));
+    std::fs::write(folder.path().join("external.onnx.data"), data).unwrap();
+    let ys = from_onnx(&path).unwrap().forward(&cases.tensor("external", "input")).unwrap();
+    assert_close("external", &ys, &cases.tensor("external", "output"));
+    let error = OnnxReader::new().from_bytes(cases.bytes("external", "file").unwrap()).unwrap_err().to_string();
+    assert!(error.contains("\"c.weight\"") && error.contains("read it from its file"), "{error}");
+}
+
+#[test]
+fn no_file_but_a_regular_one_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path(), &folder.path().join("missing.onnx"), Path::new("")] {
+        assert!(from_onnx(path).is_err());
+    }
+    let path = folder.path().join("text.onnx");
+    std::fs::write(&path, "a text, and no network").unwrap();
+    assert!(from_onnx(&path).unwrap_err().to_string().contains("is no ONNX file, or damaged"));
+}
+
+/// Numbers that look random, the same in every run.
+fn draws(mut state: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_off_or_changed_is_refused_or_read() {
+    let cases = Cases::new();
+    let mut draw = draws(1);
+    for case in ["mlp-dynamo", "shuffle_by_shape", "resize_floats_by_shape", "pad_opaque", "squeeze_excite_expand"] {
+        let whole = cases.bytes(case, "file").unwrap();
+        for at in (0..whole.len()).step_by(if whole.len() > 5000 { 37 } else { 1 }) {
+            let _ = OnnxReader::new().from_bytes(&whole[..at]);
+            let mut changed = whole.to_vec();
+            changed[at] = [changed[at] ^ 1 << draw(8), 0, 0x7f, 0xff][draw(4)];
+            let _ = OnnxReader::new().from_bytes(&changed);
+        }
+    }
+}
+
+#[test]
+fn a_file_is_never_read_in_part() {
+    let cases = Cases::new();
+    let whole = cases.bytes("flatten_chain", "file").unwrap();
+    let read: Vec<usize> = (0..whole.len()).filter(|&at| OnnxReader::new().from_bytes(&whole[..at]).is_ok()).collect();
+    // Only what follows the graph, the version of the operators, may be missing; and that is refused, too.
+    assert!(read.is_empty(), "{read:?} of {}", whole.len());
+}
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_are_refused(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        proptest::prop_assert!(OnnxReader::new().from_bytes(&bytes).is_err());
+    }
+}
