@@ -22,7 +22,7 @@ pub struct Parts {
 fn unit_dim(side: Side) -> usize {
     match side {
         Side::Input => 1,
-        Side::Output => 0,
+        Side::Output | Side::Coupled => 0,
     }
 }
 

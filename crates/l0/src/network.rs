@@ -63,6 +63,23 @@ impl GatedNet {
         Ok(Self { net, gates, distribution: HardConcrete::default() })
     }
 
+    /// Gates on every space of channels or features that can shrink ([`Net::prunable`]), one set for each: layers whose units
+    /// are coupled share a set, which belongs to the first of them. They start open with probability `1 - droprate_init` and
+    /// more ([`Placement`]): nearly all of them, for a network that is trained already, with 0.01.
+    ///
+    /// # Errors
+    /// None but those of [`GatedNet::new`].
+    pub fn prunable(net: Net, droprate_init: f64) -> Result<Self> {
+        let spaces = net.prunable();
+        let layer = |&space: &SpaceId| {
+            let makers = net.coupled(space).into_iter().filter(|&id| net.weights_of(id).is_some());
+            makers.map(|id| net.node(id).name.clone()).next()
+        };
+        let place = |layer| Placement { droprate_init, ..Placement::new(layer, Side::Coupled) };
+        let placements: Vec<Placement> = spaces.iter().filter_map(layer).map(place).collect();
+        Self::new(net, &placements)
+    }
+
     /// A network with the gates that a file describes.
     ///
     /// # Errors
@@ -201,7 +218,7 @@ impl GatedNet {
         self.one_for_each("penalties", penalties.len())?;
         let mut total: Option<Tensor> = None;
         for (placed, penalty) in self.gates.iter().zip(penalties) {
-            let members = placed.members(&self.net, weights)?;
+            let members = placed.members(weights)?;
             let members: Vec<(&Tensor, usize)> = members.iter().map(|(tensor, dim)| (tensor, *dim)).collect();
             let cost = penalty.groups(&self.gate(placed, weights)?, placed.group, &members)?;
             total = Some(total.map_or(Ok(cost.clone()), |total| total + cost)?);
@@ -219,12 +236,7 @@ impl GatedNet {
 
     /// Names of the parameters that the penalty's L2 term covers: weights of gated layers, biases of gated outputs.
     pub fn gated_parameters(&self) -> Vec<String> {
-        let names = self.gates.iter().flat_map(|placed| {
-            let layer = &placed.placement.layer;
-            let bias = placed.placement.side == Side::Output && placed.has_bias(&self.net);
-            std::iter::once(format!("{layer}.weight")).chain(bias.then(|| format!("{layer}.bias")))
-        });
-        names.collect()
+        self.gates.iter().flat_map(Placed::parameters).map(String::from).collect()
     }
 
     /// P(z != 0) of every gate of every set, tracked where `weights` are.

@@ -1,7 +1,7 @@
 //! Where gates are: which layer a set of them belongs to, and on which side.
 
 use candle_core::Tensor;
-use l0_net::{Layer, Net, NodeId, SpaceId, Weights};
+use l0_net::{Net, NodeId, SpaceId, Weights};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -14,6 +14,9 @@ pub enum Side {
     Input,
     /// The units that the layer makes.
     Output,
+    /// The units that the layer makes, together with all other layers whose units are the same ones: both sides of an
+    /// addition, a depthwise convolution and what feeds it.
+    Coupled,
 }
 
 impl std::fmt::Display for Side {
@@ -21,6 +24,7 @@ impl std::fmt::Display for Side {
         f.write_str(match self {
             Self::Input => "input",
             Self::Output => "output",
+            Self::Coupled => "coupled",
         })
     }
 }
@@ -50,32 +54,43 @@ pub(crate) struct Placed {
     pub(crate) node: NodeId,
     pub(crate) space: SpaceId,
     pub(crate) units: usize,
+    /// How many numbers a gate switches.
     pub(crate) group: usize,
+    /// The parameters that the gates switch, with the dimension along which gates are counted.
+    members: Vec<(String, usize)>,
 }
 
 impl Placed {
     pub(crate) fn new(net: &Net, placement: &Placement) -> Result<Self> {
         let node = net.find(&placement.layer)?;
-        let (kernel, bias) = match net.node(node).layer {
-            Layer::Linear(linear) => (1, linear.bias),
-            Layer::Conv2d(conv) => (conv.kernel.area(), conv.bias),
-            ref other => {
-                let problem = format!("gates belong to a linear layer or a convolution, this is a {}", other.kind());
-                return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem }.into());
-            }
+        let Some(weights) = net.weights_of(node) else {
+            let kind = net.node(node).layer.kind();
+            return wrong(placement, format!("gates belong to a linear layer or a convolution, this is a {kind}"));
         };
-        let input = net.node(node).inputs[0];
-        let (inputs, outputs) = (net.shape(input).units(), net.shape(node).units());
-        let (space, units, group) = match placement.side {
-            Side::Input => (net.space(input), inputs, outputs * kernel),
-            Side::Output => (net.space(node), outputs, inputs * kernel + usize::from(bias)),
+        let space = match placement.side {
+            Side::Input => net.space(net.node(node).inputs[0]),
+            Side::Output | Side::Coupled => net.space(node),
         };
-        if is_output(net, space) {
+        if net.is_output(space) {
             let problem =
                 "its gates are on the outputs of the network, none of which can be left out; gate what it reads";
-            return Err(l0_net::Error::Layer { node: placement.layer.clone(), problem: problem.into() }.into());
+            return wrong(placement, problem.into());
         }
-        Ok(Self { placement: placement.clone(), node, space, units, group })
+        let (members, units) = match placement.side {
+            Side::Input if !weights.mixes => {
+                return wrong(placement, "acts channel by channel; gate the layer that feeds it".into());
+            }
+            Side::Input => (vec![weights.weight(1 - weights.rows)], net.shape(net.node(node).inputs[0]).units()),
+            Side::Output => (weights.of_outputs(), net.shape(node).units()),
+            Side::Coupled => {
+                let makers = net.coupled(space).into_iter().filter_map(|id| net.weights_of(id));
+                (makers.flat_map(|weights| weights.of_outputs()).collect(), net.shape(node).units())
+            }
+        };
+        let shapes = net.parameters();
+        let size = |name: &str| shapes.iter().find(|(other, ..)| other == name).map_or(0, |p| p.2.iter().product());
+        let group = members.iter().map(|(name, _)| size(name) / units).sum();
+        Ok(Self { placement: placement.clone(), node, space, units, group, members })
     }
 
     /// How many numbers the gates of the set can switch off.
@@ -87,31 +102,18 @@ impl Placed {
         format!("{}.log_alpha", self.placement.layer)
     }
 
-    pub(crate) fn has_bias(&self, net: &Net) -> bool {
-        match net.node(self.node).layer {
-            Layer::Linear(linear) => linear.bias,
-            Layer::Conv2d(conv) => conv.bias,
-            _ => false,
-        }
+    /// The names of the parameters that the gates switch.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_str())
     }
 
     /// The tensors that the gates switch, with the dimension along which gates are counted.
-    pub(crate) fn members(&self, net: &Net, weights: &Weights) -> Result<Vec<(Tensor, usize)>> {
-        let part = |leaf: &str| weights.get(&format!("{}.{leaf}", self.placement.layer)).cloned();
-        Ok(match self.placement.side {
-            Side::Input => vec![(part("weight")?, 1)],
-            Side::Output if self.has_bias(net) => vec![(part("weight")?, 0), (part("bias")?, 0)],
-            Side::Output => vec![(part("weight")?, 0)],
-        })
+    pub(crate) fn members(&self, weights: &Weights) -> Result<Vec<(Tensor, usize)>> {
+        let member = |(name, dim): &(String, usize)| Ok((weights.get(name)?.clone(), *dim));
+        self.members.iter().map(member).collect()
     }
 }
 
-/// Whether the units of a space are outputs of the network, or become some one by one, under whatever space.
-fn is_output(net: &Net, space: SpaceId) -> bool {
-    let back = |&id: &NodeId| match (&net.node(id).layer, net.node(id).inputs.as_slice()) {
-        (Layer::Linear(_) | Layer::Conv2d(_), _) => None,
-        (_, &[input]) => Some(input),
-        _ => None,
-    };
-    std::iter::successors(Some(net.output()), back).any(|id| net.space(id) == space)
+fn wrong<T>(placement: &Placement, problem: String) -> Result<T> {
+    Err(l0_net::Error::Layer { node: placement.layer.clone(), problem }.into())
 }

@@ -1,9 +1,11 @@
 //! Which sets of gates a network can have, and which not.
 #![allow(missing_docs)]
 
-use l0::{GatedNet, Placement, Side};
-use l0_net::layers::Take;
-use l0_net::{Builder, Net};
+use candle_core::{Device, Tensor};
+use l0::{Estimator, GatedNet, Placement, Side};
+use l0_net::layers::{Conv2d, GlobalPool, Take};
+use l0_net::{Agreement, Builder, Mode, Net, Role};
+use l0_rng::{Purpose, Stream};
 
 fn net() -> Net {
     let mut b = Builder::image("image", 1, 4, 4);
@@ -114,4 +116,60 @@ fn a_branch_gated_in_a_description_computes_what_a_hand_written_one_does() {
         l0_net::Agreement::of(&ys, &model.forward(&xs).unwrap()).unwrap().largest_difference
     };
     assert!(differs(true) < 1e-4 && differs(false) > 1e-2, "{} {}", differs(true), differs(false));
+}
+
+/// A residual network with a depthwise branch, a concatenation and a squeeze-and-excitation: what people bring.
+fn brought() -> Net {
+    let mut b = Builder::image("image", 3, 8, 8);
+    b.closed_maps(l0_net::ClosedMaps::Zero);
+    b.layer("stem", Conv2d::new(8, 3).padding(1).without_bias()).batch_norm("bn0").relu();
+    let stream = b.tip();
+    b.layer("expand", Conv2d::new(12, 1)).relu();
+    b.layer("depthwise", Conv2d::new(12, 3).padding(1).groups(12)).relu();
+    b.layer("project", Conv2d::new(8, 1)).add(stream).relu();
+    let wide = b.tip();
+    b.layer("branch", Conv2d::new(5, 3).padding(1)).relu().concat(&[wide]);
+    let image = b.tip();
+    b.layer("squeeze", GlobalPool { keep: true, ..GlobalPool::default() });
+    b.layer("reduce", Conv2d::new(4, 1)).relu().layer("excite", Conv2d::new(13, 1));
+    b.activation(l0_net::Activation::Sigmoid).mul(image);
+    b.layer("narrow", Conv2d::new(6, 1)).relu().layer("grouped", Conv2d::new(4, 3).groups(2));
+    b.layer("head", Conv2d::new(7, 1)).relu().avg_pool().linear("fc", 10);
+    b.build().unwrap()
+}
+
+#[test]
+fn gates_place_themselves_on_every_space_that_can_shrink() {
+    let network = GatedNet::prunable(brought(), 0.01).unwrap();
+    let layers: Vec<&str> = network.placements().map(|placement| placement.layer.as_str()).collect();
+    // Not "depthwise" and "project", which share the channels of "expand" and "stem"; not "excite", which scales the
+    // channels of an image; not the channels of the groups; not the classes.
+    assert_eq!(layers, ["stem", "expand", "branch", "reduce", "head"]);
+    // A channel of the stream is a row of the two convolutions that write it; one of the depthwise pair a row of both.
+    let weights = [8 * (3 * 9 + 12 + 1), 12 * (8 + 1 + 9 + 1)];
+    assert_eq!(network.gated_parameters()[..4], ["stem.weight", "project.weight", "project.bias", "expand.weight"]);
+    let one = |layer: &str| GatedNet::new(brought(), &[Placement::new(layer, Side::Coupled)]).unwrap();
+    assert_eq!(["stem", "expand"].map(|layer| one(layer).gated_weights()), weights);
+    assert_eq!(network.gated_units(), [8, 12, 5, 4, 7]);
+}
+
+#[test]
+fn a_network_pruned_where_gates_placed_themselves_computes_what_the_gated_one_does() {
+    let network = GatedNet::prunable(brought(), 0.5).unwrap();
+    for seed in 0..20 {
+        let params = network.init(seed, &Device::Cpu).unwrap();
+        for gate in params.iter().filter(|param| param.role == Role::Mask) {
+            let values = Stream::new(seed, Purpose::Other, 0, 0, &gate.name).normals(gate.var.elem_count());
+            gate.var.set(&Tensor::new(values, &Device::Cpu).unwrap().affine(2.0, 0.0).unwrap()).unwrap();
+        }
+        let weights = params.detached();
+        let pruned = network.pruned(&weights, Estimator::Median).unwrap();
+        let model = network.net().compact(&weights, &pruned.masks).unwrap();
+        let xs = Stream::new(seed, Purpose::Other, 0, 0, "images").normals(4 * 3 * 64);
+        let xs = Tensor::from_vec(xs, (4, 3, 8, 8), &Device::Cpu).unwrap();
+        let gated = network.net().forward(&weights, &xs, &pruned.masks, Mode::Eval).unwrap().ys;
+        let agreement = Agreement::of(&gated, &model.forward(&xs).unwrap()).unwrap();
+        assert!(agreement.passes(), "seed {seed}: {agreement}");
+        assert_eq!(pruned.cost.macs(), model.net.cost().macs(), "seed {seed}");
+    }
 }

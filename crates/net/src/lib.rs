@@ -55,7 +55,7 @@ pub use geometry::{Pair, Sides};
 pub use import::Import;
 pub use layers::{Activation, ClosedMaps, Layer, Margins};
 pub use masks::{Mask, Masks};
-pub use net::{Net, Node, NodeId, Space, SpaceId};
+pub use net::{LayerWeights, Net, Node, NodeId, Space, SpaceId};
 pub use onnx::{OnnxAbout, OnnxProblem, OnnxReader, from_onnx, to_onnx};
 pub use params::{Param, Params, Role, Weights};
 pub use plan::{Plan, Unit};

@@ -33,6 +33,32 @@ pub struct Space {
     pub units: usize,
 }
 
+/// How the weights of a linear layer or a convolution lie in its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerWeights {
+    /// The name of the layer.
+    pub layer: String,
+    /// The dimension of its weight along which its outputs lie; inputs lie along the other of the first two.
+    pub rows: usize,
+    /// Whether there is a bias.
+    pub bias: bool,
+    /// Whether every output reads every input.
+    pub mixes: bool,
+}
+
+impl LayerWeights {
+    /// The weight's name, with a dimension.
+    pub fn weight(&self, dim: usize) -> (String, usize) {
+        (format!("{}.weight", self.layer), dim)
+    }
+
+    /// The parameters that belong to single outputs, each with the dimension along which these lie.
+    pub fn of_outputs(&self) -> Vec<(String, usize)> {
+        let bias = self.bias.then(|| (format!("{}.bias", self.layer), 0));
+        std::iter::once(self.weight(self.rows)).chain(bias).collect()
+    }
+}
+
 /// A network, described and checked: an acyclic graph from one input to the last node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Node>", into = "Vec<Node>")]
@@ -145,6 +171,58 @@ impl Net {
     /// Linear layers and convolutions, in order.
     pub fn affine(&self) -> impl Iterator<Item = NodeId> + '_ {
         (0..self.nodes.len()).filter(|&id| self.nodes[id].layer.is_affine())
+    }
+
+    /// The nodes whose outputs are units of a space: layers that are coupled.
+    pub fn coupled(&self, space: SpaceId) -> Vec<NodeId> {
+        (0..self.nodes.len()).filter(|&id| self.space_of[id] == space).collect()
+    }
+
+    /// The spaces that can shrink: made by a linear layer or a convolution, neither the network's input nor its output, and
+    /// neither made nor read by a convolution in groups, the groups of which could only go as a whole; nor a factor of the
+    /// channels of an image, which goes with them.
+    pub fn prunable(&self) -> Vec<SpaceId> {
+        let grouped = |&id: &NodeId| matches!(self.reads[id], Reads::Groups(_));
+        let all = || 0..self.nodes.len();
+        let made = |space| {
+            all().any(|id| self.space_of[id] == space && self.makes_space[id] && self.nodes[id].layer.is_affine())
+        };
+        let in_groups = |space| {
+            all().filter(grouped).any(|id| {
+                self.space_of[id] == space || self.nodes[id].inputs.iter().any(|&input| self.space_of[input] == space)
+            })
+        };
+        let factor = |space| {
+            let reads = |id: NodeId| self.nodes[id].inputs.iter().any(|&input| self.space_of[input] == space);
+            let elsewhere = |id: NodeId| self.space_of[id] != space && !self.makes_space[id];
+            all().any(|id| self.reads[id] == Reads::Same && reads(id) && elsewhere(id))
+        };
+        let ends = |space| space == self.space_of[0] || self.is_output(space);
+        let shrinks = |&space: &SpaceId| made(space) && !ends(space) && !in_groups(space) && !factor(space);
+        (0..self.spaces.len()).filter(shrinks).collect()
+    }
+
+    /// Whether the units of a space are outputs of the network, or become some one by one, under whatever space.
+    pub fn is_output(&self, space: SpaceId) -> bool {
+        let mut reached = vec![false; self.nodes.len()];
+        reached[self.output()] = true;
+        for id in (0..reached.len()).rev() {
+            let node = &self.nodes[id];
+            // A softmax mixes its units, and reads all of them.
+            let by_unit = self.reads[id].is_unit_by_unit() || !node.layer.is_affine();
+            if reached[id] && by_unit {
+                node.inputs.iter().for_each(|&input| reached[input] = true);
+            }
+        }
+        (0..reached.len()).any(|id| reached[id] && self.space_of[id] == space)
+    }
+
+    /// The weights of a linear layer or a convolution; none of other layers.
+    pub fn weights_of(&self, id: NodeId) -> Option<LayerWeights> {
+        let rules = self.nodes[id].layer.rules();
+        let rows = rules.row_dim().filter(|_| rules.is_affine())?;
+        let bias = rules.bias() == Some(true);
+        Some(LayerWeights { layer: self.nodes[id].name.clone(), rows, bias, mixes: self.reads[id] == Reads::All })
     }
 
     /// Whether a node makes the space of its output, so that a mask of that space is applied there.

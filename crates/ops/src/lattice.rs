@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use wide::f32x8;
 
+use crate::parallel::{Scratch, scratch};
+
 /// Numbers side by side in a vector.
 pub(crate) const LANES: usize = 8;
 
@@ -67,7 +69,7 @@ pub(crate) struct Lattice {
 struct Plane {
     /// First row and column.
     rests: (usize, usize),
-    /// Which numbers of a window are read from it, and where a spread result is for them: see [`Lattice::add_back`].
+    /// Which numbers of a window are read from it, and where a spread result is for them: see [`Lattice::back`].
     met: Vec<usize>,
     back: Vec<usize>,
 }
@@ -79,7 +81,7 @@ impl Lattice {
         let planes = met.map(|rests| Plane { rests, met: vec![], back: vec![] }).collect();
         let mut lattice = Self { rows, columns, shifts: vec![], planes };
         for i in 0..rows.size * columns.size {
-            let (which, back) = (lattice.plane_of(i), lattice.back(i));
+            let (which, back) = (lattice.plane_of(i), lattice.after(i));
             lattice.shifts.push(which * lattice.plane() + back);
             let lead = lattice.lead();
             lattice.planes[which].met.push(i);
@@ -101,7 +103,7 @@ impl Lattice {
     }
 
     /// How far after the first number of a window number i is read within its plane.
-    fn back(&self, i: usize) -> usize {
+    fn after(&self, i: usize) -> usize {
         let (y, x) = self.offset(i);
         y / self.rows.stride * self.width() + x / self.columns.stride
     }
@@ -132,28 +134,35 @@ impl Lattice {
     }
 
     /// Numbers of all planes, with what the last vector reads beyond them.
-    pub(crate) fn packed(&self) -> usize {
+    fn packed(&self) -> usize {
         self.planes.len() * self.plane() + LANES
     }
 
-    /// The planes of an image, `outside` around it.
-    pub(crate) fn pack(&self, image: &[f32], outside: f32, to: &mut [f32]) {
-        to.fill(outside);
+    /// A buffer for the planes of an image, `outside` around it. One image after the other may be packed into it.
+    pub(crate) fn planes(&self, outside: f32) -> Scratch {
+        filled(self.packed(), outside)
+    }
+
+    /// The planes of an image.
+    pub(crate) fn pack(&self, image: &[f32], to: &mut [f32]) {
         self.each_run(|at, from, len| {
             let (to, from) = (&mut to[at..at + len], &image[from..]);
             match self.columns.stride {
-                1 => to.copy_from_slice(&from[..len]),
-                2 => copy_every(to, from, 2), // the compiler unrolls it
-                stride => copy_every(to, from, stride),
+                1 => copy(to, &from[..len]),
+                2 => copy_seconds(to, from),
+                stride => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, x)| *to = *x),
             }
         });
     }
 
-    /// Adds up what the planes hold at the places of the image.
-    pub(crate) fn add_unpacked(&self, planes: &[f32], image: &mut [f32]) {
+    /// What the planes hold at the places of an image; numbers of it that no window reads stay as they are.
+    pub(crate) fn unpack(&self, planes: &[f32], image: &mut [f32]) {
         self.each_run(|at, to, len| {
-            let runs = image[to..].iter_mut().step_by(self.columns.stride).zip(&planes[at..at + len]);
-            runs.for_each(|(to, x)| *to += x);
+            let (from, to) = (&planes[at..at + len], &mut image[to..]);
+            match self.columns.stride {
+                1 => copy(&mut to[..len], from),
+                stride => to.iter_mut().step_by(stride).zip(from).for_each(|(to, x)| *to = *x),
+            }
         });
     }
 
@@ -181,16 +190,15 @@ impl Lattice {
         self.rows.reach() * self.width() + self.columns.reach()
     }
 
-    /// Numbers of a result on its way back: see [`Self::spread`].
-    pub(crate) fn spread_len(&self) -> usize {
-        self.lead() + self.plane() + 2 * LANES
+    /// A buffer for a result on its way back: its rows `width` apart, zeros between and around them.
+    pub(crate) fn room(&self) -> Scratch {
+        filled(self.lead() + self.plane() + 2 * LANES, 0.0)
     }
 
-    /// A result with its rows `width` apart, zeros between and around them.
+    /// Puts a result into its room.
     pub(crate) fn spread(&self, g: &[f32], to: &mut [f32]) {
-        to.fill(0.0);
         let rows = to[self.lead()..].chunks_mut(self.width());
-        rows.zip(g.chunks_exact(self.columns.output)).for_each(|(to, g)| to[..g.len()].copy_from_slice(g));
+        rows.zip(g.chunks_exact(self.columns.output)).for_each(|(to, g)| copy(&mut to[..g.len()], g));
     }
 
     /// The rows of a result, from vectors of it.
@@ -199,12 +207,15 @@ impl Lattice {
         (0..rows).map(move |y| &results[y * width..][..columns])
     }
 
-    /// Adds to the planes the gradient that a spread result gives them: number j of a plane gets
+    /// The gradient that a spread result gives the planes, added to what they hold if `add`: number j of a plane gets
     /// `weights[i] g[j - back(i)]` for each number i of a window that is read from it.
-    pub(crate) fn add_back(&self, g: &[f32], weights: &[f32], planes: &mut [f32]) {
+    pub(crate) fn back(&self, g: &[f32], weights: &[f32], planes: &mut [f32], add: bool) {
+        if let [plane] = self.planes.as_slice() {
+            return correlate(g, &plane.back, weights, &mut planes[..self.plane()], add); // in the order of the window
+        }
         for (plane, to) in self.planes.iter().zip(planes.chunks_exact_mut(self.plane())) {
             let weights: Vec<f32> = plane.met.iter().map(|&i| weights[i]).collect();
-            correlate(g, &plane.back, &weights, to);
+            correlate(g, &plane.back, &weights, to, add);
         }
     }
 }
@@ -212,31 +223,59 @@ impl Lattice {
 /// Eight numbers side by side.
 pub(crate) type Vector = f32x8;
 
-fn copy_every(to: &mut [f32], from: &[f32], stride: usize) {
-    to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, x)| *to = *x);
+/// Rows longer than this are copied by the system's `memmove`, whose call costs as much as a short row.
+const SHORT: usize = 96;
+
+/// A row, eight numbers at a time; the last eight may overlap those before.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32]) {
+    let n = to.len().min(from.len());
+    if !(LANES..=SHORT).contains(&n) {
+        return to[..n].copy_from_slice(&from[..n]);
+    }
+    for at in (0..n).step_by(LANES) {
+        let at = at.min(n - LANES);
+        to[at..at + LANES].copy_from_slice(&from[at..at + LANES]);
+    }
 }
 
-/// `to[j] += sum over i of weights[i] x[shifts[i] + j]`.
-pub(crate) fn correlate(x: &[f32], shifts: &[usize], weights: &[f32], to: &mut [f32]) {
+/// Every second number, from the first on.
+fn copy_seconds(to: &mut [f32], from: &[f32]) {
+    let (pairs, rest) = from.as_chunks::<2>();
+    to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+    if let (Some(to), [last]) = (to.get_mut(pairs.len()), rest) {
+        *to = *last;
+    }
+}
+
+/// A buffer of one number.
+fn filled(len: usize, x: f32) -> Scratch {
+    let mut buffer = scratch(len);
+    buffer.fill(x);
+    buffer
+}
+
+/// `to[j] = sum over i of weights[i] x[shifts[i] + j]`, added to what is there if `add`.
+pub(crate) fn correlate(x: &[f32], shifts: &[usize], weights: &[f32], to: &mut [f32], add: bool) {
     let (tiles, rest) = to.as_chunks_mut::<{ TILE * LANES }>();
     let done = tiles.len() * TILE * LANES;
     for (at, tile) in tiles.iter_mut().enumerate() {
-        add::<TILE>(tile, weighted(x, at * TILE * LANES, shifts, weights));
+        put::<TILE>(tile, weighted(x, at * TILE * LANES, shifts, weights), add);
     }
     let (eights, rest) = rest.as_chunks_mut::<LANES>();
     for (at, eight) in eights.iter_mut().enumerate() {
-        add::<1>(eight, weighted(x, done + at * LANES, shifts, weights));
+        put::<1>(eight, weighted(x, done + at * LANES, shifts, weights), add);
     }
     if !rest.is_empty() {
         let [sum] = weighted(x, done + eights.len() * LANES, shifts, weights);
-        rest.iter_mut().zip(sum.to_array()).for_each(|(to, sum)| *to += sum);
+        rest.iter_mut().zip(sum.to_array()).for_each(|(to, sum)| *to = if add { *to + sum } else { sum });
     }
 }
 
 #[inline(always)]
-fn add<const T: usize>(to: &mut [f32], sums: [Vector; T]) {
+fn put<const T: usize>(to: &mut [f32], sums: [Vector; T], add: bool) {
     for (to, sum) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
-        *to = (Vector::from(*to) + sum).to_array();
+        *to = if add { Vector::from(*to) + sum } else { sum }.to_array();
     }
 }
 

@@ -17,11 +17,23 @@ pub(crate) fn each_plane(
     work: usize,
     f: impl Fn(usize, &mut [f32]) + Sync + Send,
 ) -> Vec<f32> {
+    each_plane_with(planes, len, work, || (), |(), which, plane| f(which, plane))
+}
+
+/// [`each_plane`] with buffers that are made once for many planes and handed from one to the next.
+pub(crate) fn each_plane_with<B>(
+    planes: usize,
+    len: usize,
+    work: usize,
+    buffers: impl Fn() -> B + Sync + Send,
+    f: impl Fn(&mut B, usize, &mut [f32]) + Sync + Send,
+) -> Vec<f32> {
     let pieces = split(planes, (planes * work / PIECE).clamp(1, 16), 1);
     let items = pieces.into_iter().map(|piece| (piece.len() * len, piece)).collect();
     made(items, |piece: std::ops::Range<usize>, all| {
         if len > 0 {
-            piece.zip(all.chunks_exact_mut(len)).for_each(|(which, plane)| f(which, plane));
+            let mut buffers = buffers();
+            piece.zip(all.chunks_exact_mut(len)).for_each(|(which, plane)| f(&mut buffers, which, plane));
         }
     })
 }

@@ -12,8 +12,8 @@ use crate::cpu::{numbers, output, serves, tensor};
 use crate::gradients::Backward;
 use crate::lattice::{LANES, Lattice, Side, Vector, correlate, eights};
 use crate::maxima::MAX_SIDE;
-use crate::parallel::scratch;
-use crate::planes::{EachPlane, Linear, each_plane};
+use crate::parallel::{Scratch, scratch};
+use crate::planes::{EachPlane, Linear, each_plane, each_plane_with};
 use crate::pool::max_pool2d;
 use crate::portable;
 use crate::settings::Window;
@@ -30,15 +30,19 @@ fn lattice(window: &Window, (h, w): (usize, usize), (oh, ow): (usize, usize)) ->
 struct MaxPool(Lattice);
 
 impl MaxPool {
+    fn buffers(&self) -> [Scratch; 3] {
+        let results = || scratch(self.0.results());
+        [self.0.planes(f32::NEG_INFINITY), results(), results()]
+    }
+
     /// The largest values of the windows of a plane, and which number of the window each is.
-    fn largest(&self, plane: &[f32], mut f: impl FnMut(usize, &[f32], &[f32])) {
-        let (lattice, results) = (&self.0, self.0.results());
-        let (mut x, mut best, mut places) = (scratch(lattice.packed()), scratch(results), scratch(results));
-        lattice.pack(plane, f32::NEG_INFINITY, &mut x);
+    fn largest(&self, plane: &[f32], [x, best, places]: &mut [Scratch; 3], mut f: impl FnMut(usize, &[f32], &[f32])) {
+        let lattice = &self.0;
+        lattice.pack(plane, x);
         for (at, (best, place)) in best.eights().iter_mut().zip(places.eights()).enumerate() {
-            (*best, *place) = first_largest(&x, at * LANES, &lattice.shifts);
+            (*best, *place) = first_largest(x, at * LANES, &lattice.shifts);
         }
-        let rows = lattice.rows_of(&best).zip(lattice.rows_of(&places));
+        let rows = lattice.rows_of(best).zip(lattice.rows_of(places));
         rows.enumerate().for_each(|(y, (best, places))| f(y, best, places));
     }
 }
@@ -61,9 +65,17 @@ impl Operation for MaxPool {
         let ((b, c, _, _), lattice) = (args[0].dims4()?, &self.0);
         let (full, width) = (lattice.input(), lattice.columns.output);
         let ys = numbers([&args[0]], |[xs]| {
-            each_plane(b * c, lattice.output(), full, |at, ys| {
-                self.largest(&xs[at * full..][..full], |y, best, _| ys[y * width..][..width].copy_from_slice(best));
-            })
+            each_plane_with(
+                b * c,
+                lattice.output(),
+                full,
+                || self.buffers(),
+                |buffers, at, ys| {
+                    self.largest(&xs[at * full..][..full], buffers, |y, best, _| {
+                        ys[y * width..][..width].copy_from_slice(best)
+                    });
+                },
+            )
         });
         output(ys?, (b, c, lattice.rows.output, width))
     }
@@ -74,16 +86,22 @@ impl Backward for MaxPool {
         let ((b, c, _, _), lattice) = (args[0].dims4()?, &self.0);
         let (full, width) = (lattice.input(), lattice.columns.output);
         let dx = numbers([&args[0], grad], |[xs, g]| {
-            each_plane(b * c, full, full, |at, dx| {
-                let g = &g[at * lattice.output()..][..lattice.output()];
-                self.largest(&xs[at * full..][..full], |y, _, places| {
-                    for (x, (g, &place)) in g[y * width..].iter().zip(places).enumerate() {
-                        if let Some(at) = lattice.pixel(y, x, place as usize) {
-                            dx[at] += g;
+            each_plane_with(
+                b * c,
+                full,
+                full,
+                || self.buffers(),
+                |buffers, at, dx| {
+                    let g = &g[at * lattice.output()..][..lattice.output()];
+                    self.largest(&xs[at * full..][..full], buffers, |y, _, places| {
+                        for (x, (g, &place)) in g[y * width..].iter().zip(places).enumerate() {
+                            if let Some(at) = lattice.pixel(y, x, place as usize) {
+                                dx[at] += g;
+                            }
                         }
-                    }
-                });
-            })
+                    });
+                },
+            )
         });
         Ok(vec![Some(tensor(dx?, args[0].shape())?)])
     }
@@ -121,10 +139,9 @@ impl Linear for Mean {
 
     fn forward(&self, plane: &[f32], ys: &mut [f32]) {
         let lattice = &self.lattice;
-        let (mut x, mut sums) = (scratch(lattice.packed()), scratch(lattice.results()));
-        lattice.pack(plane, 0.0, &mut x);
-        sums.fill(0.0);
-        correlate(&x, &lattice.shifts, &self.ones, &mut sums);
+        let (mut x, mut sums) = (lattice.planes(0.0), scratch(lattice.results()));
+        lattice.pack(plane, &mut x);
+        correlate(&x, &lattice.shifts, &self.ones, &mut sums, false);
         let rows = ys.chunks_exact_mut(self.columns.len()).zip(lattice.rows_of(&sums));
         for ((ys, sums), count) in rows.zip(&self.rows) {
             ys.iter_mut().zip(sums).zip(&self.columns).for_each(|((y, sum), n)| *y = sum / (count * n));
@@ -133,16 +150,15 @@ impl Linear for Mean {
 
     fn backward(&self, g: &[f32], dx: &mut [f32]) {
         let lattice = &self.lattice;
-        let (mut spread, mut planes) = (scratch(lattice.spread_len()), scratch(lattice.packed()));
+        let (mut spread, mut planes) = (lattice.room(), lattice.planes(0.0));
         let mut shares = scratch(g.len());
         let rows = shares.chunks_exact_mut(self.columns.len()).zip(g.chunks_exact(self.columns.len()));
         for ((shares, g), count) in rows.zip(&self.rows) {
             shares.iter_mut().zip(g).zip(&self.columns).for_each(|((share, g), n)| *share = g / (count * n));
         }
         lattice.spread(&shares, &mut spread);
-        planes.fill(0.0);
-        lattice.add_back(&spread, &self.ones, &mut planes);
-        lattice.add_unpacked(&planes, dx);
+        lattice.back(&spread, &self.ones, &mut planes, false);
+        lattice.unpack(&planes, dx);
     }
 }
 

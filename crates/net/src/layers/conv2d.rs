@@ -109,7 +109,7 @@ impl Conv2d {
             let reach = kernel.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
             Some(n.checked_sub(reach)?.checked_div(stride)? + 1)
         };
-        let (h, w) = self.padding.around(h, w)?;
+        let (h, w) = self.padding.around(h, w).filter(|&(h, w)| Shape::Image(1, h, w).is_sane())?;
         Some((
             side(h, self.kernel.h, self.stride.h, self.dilation.h)?,
             side(w, self.kernel.w, self.stride.w, self.dilation.w)?,

@@ -51,7 +51,7 @@ impl ConvTranspose2d {
         let side = |n: usize, kernel: usize, stride: usize, dilation: usize, more: usize, pads: usize| {
             let reach = kernel.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
             let all = n.checked_sub(1)?.checked_mul(stride)?.checked_add(reach)?.checked_add(more)?;
-            all.checked_sub(pads).filter(|&side| side > 0)
+            all.checked_sub(pads).filter(|&side| side > 0 && all <= Shape::LIMIT)
         };
         let (Self { kernel, stride, dilation, output_padding: more, .. }, (ph, pw)) =
             (self, self.padding.around(0, 0)?);

@@ -6,7 +6,7 @@ use super::operands::{Backward, Gradients};
 use crate::lattice::{LANES, Lattice, Side, Vector, contract, correlate};
 use crate::loops::{mask_into, rectify};
 use crate::parallel::{Scratch, scratch};
-use crate::planes::each_plane;
+use crate::planes::{each_plane, each_plane_with};
 
 fn lattice(g: &Geometry) -> Lattice {
     let side = |input, output, size, dilation, stride, before| Side { input, output, size, dilation, stride, before };
@@ -19,14 +19,13 @@ fn lattice(g: &Geometry) -> Lattice {
 pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let (lattice, taps) = (lattice(g), g.kh * g.kw);
     let (input, output, results) = (lattice.input(), lattice.output(), lattice.results());
-    each_plane(g.b * g.groups, g.oc * output, g.oc * output * taps, |at, ys| {
-        let (mut x, mut a) = (scratch(lattice.packed()), scratch(results));
-        lattice.pack(&xs[at * input..][..input], 0.0, &mut x);
+    let buffers = || (lattice.planes(0.0), scratch(results));
+    each_plane_with(g.b * g.groups, g.oc * output, g.oc * output * taps, buffers, |(x, a), at, ys| {
+        lattice.pack(&xs[at * input..][..input], x);
         for (o, ys) in (at % g.groups * g.oc..).zip(ys.chunks_exact_mut(output)) {
-            a.fill(0.0);
-            correlate(&x, &lattice.shifts, &weight[o * taps..][..taps], &mut a);
+            correlate(x, &lattice.shifts, &weight[o * taps..][..taps], a, false);
             let bias = &bias[o * g.bias_plane()..][..g.bias_plane()];
-            for (y, (row, ys)) in lattice.rows_of(&a).zip(ys.chunks_exact_mut(g.ow)).enumerate() {
+            for (y, (row, ys)) in lattice.rows_of(a).zip(ys.chunks_exact_mut(g.ow)).enumerate() {
                 finish(row, if g.bias_map { &bias[y * g.ow..] } else { bias }, g.relu, ys);
             }
         }
@@ -76,28 +75,32 @@ fn gradient<'a>(g: &Geometry, of: &Backward<'a>, at: usize, masked: &'a mut Scra
 
 fn image_gradient(g: &Geometry, lattice: &Lattice, of: &Backward) -> Vec<f32> {
     let taps = g.kh * g.kw;
-    each_plane(g.b * g.groups, lattice.input(), g.oc * lattice.output() * taps, |at, dx| {
-        let mut masked = scratch(lattice.output());
-        let (mut spread, mut planes) = (scratch(lattice.spread_len()), scratch(lattice.packed()));
-        planes.fill(0.0);
-        for o in 0..g.oc {
-            lattice.spread(gradient(g, of, at * g.oc + o, &mut masked), &mut spread);
-            let weight = &of.weight[(at % g.groups * g.oc + o) * taps..][..taps];
-            lattice.add_back(&spread, weight, &mut planes);
-        }
-        lattice.add_unpacked(&planes, dx);
-    })
+    let buffers = || (scratch(lattice.output()), lattice.room(), lattice.planes(0.0));
+    each_plane_with(
+        g.b * g.groups,
+        lattice.input(),
+        g.oc * lattice.output() * taps,
+        buffers,
+        |(masked, spread, planes), at, dx| {
+            for o in 0..g.oc {
+                lattice.spread(gradient(g, of, at * g.oc + o, masked), spread);
+                let weight = &of.weight[(at % g.groups * g.oc + o) * taps..][..taps];
+                lattice.back(spread, weight, planes, o > 0);
+            }
+            lattice.unpack(planes, dx);
+        },
+    )
 }
 
 /// The gradients of the kernels of a channel, image by image, and of its biases.
 fn channel_gradients(g: &Geometry, lattice: &Lattice, of: &Backward, channel: usize, dw: &mut [f32], db: &mut [f32]) {
     let (input, results, taps) = (lattice.input(), lattice.results(), g.kh * g.kw);
     let mut masked = scratch(lattice.output());
-    let (mut x, mut spread) = (scratch(lattice.packed()), scratch(lattice.spread_len()));
+    let (mut x, mut spread) = (lattice.planes(0.0), lattice.room());
     let mut sums = vec![Vector::ZERO; dw.len()];
     for plane in (0..g.b).map(|n| n * g.groups + channel) {
         if !dw.is_empty() {
-            lattice.pack(&of.xs[plane * input..][..input], 0.0, &mut x);
+            lattice.pack(&of.xs[plane * input..][..input], &mut x);
         }
         for o in 0..g.oc {
             let g_map = gradient(g, of, plane * g.oc + o, &mut masked);
