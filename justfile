@@ -63,7 +63,7 @@ supply-chain:
 check:
     cargo fmt --all --check
     cargo clippy --release --workspace --all-targets -- -D warnings
-    cargo clippy --release --workspace --all-targets --features l0-record/png,l0-experiments/hub -- -D warnings
+    cargo clippy --release --workspace --all-targets --features l0-report/png,l0-experiments/hub -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
 # Lint the code of the feature `cuda` with warnings denied; needs neither CUDA nor a GPU, since nothing is compiled or run.
@@ -77,7 +77,7 @@ check-cuda:
 report folder="results" *args:
     cargo run --release -p l0-experiments --bin report -- "$@"
     case "$1" in -*) folder=results ;; *) folder=$1 ;; esac; \
-        find "$folder/figures" -name 'pareto-*.svg' -exec cargo run --release -p l0-record --features png --bin png -- {} +
+        find "$folder/figures" -name 'pareto-*.svg' -exec cargo run --release -p l0-report --features png --bin png -- {} +
 
 # Time training steps and convolutions against PyTorch (L0_PYTHON names a Python that has it); nothing else should run.
 [group('develop')]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
-use l0::{Estimator, Gates, Network};
+use l0::{Estimator, GatedNet, Gates};
 use l0_data::{DatasetName, Feed, Normalise, Split};
 use l0_net::{Agreement, Card, Checkpoint, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
 use serde_json::json;
@@ -21,7 +21,7 @@ pub fn checkpoint_path(run: &Path) -> PathBuf {
 ///
 /// # Errors
 /// If there is none, or it does not hold what it describes.
-pub fn load_checkpoint(path: &Path) -> Result<(Network, Weights, Card)> {
+pub fn load_checkpoint(path: &Path) -> Result<(GatedNet, Weights, Card)> {
     let file = if path.is_dir() { checkpoint_path(path) } else { path.to_path_buf() };
     if !file.exists() {
         bail!("{}: there is no such file; a finished run has a gated.safetensors in its folder", file.display());
@@ -29,7 +29,7 @@ pub fn load_checkpoint(path: &Path) -> Result<(Network, Weights, Card)> {
     let (checkpoint, card) = Checkpoint::load(&file, &Device::Cpu)?;
     let gates: Gates = serde_json::from_value(checkpoint.gates)
         .with_context(|| format!("{}: its metadata do not say where the gates are", file.display()))?;
-    Ok((Network::with_gates(checkpoint.net, &gates)?, checkpoint.weights, card))
+    Ok((GatedNet::with_gates(checkpoint.net, &gates)?, checkpoint.weights, card))
 }
 
 /// The data set that a network was made for: the one that its card names, or else the first in [`DatasetName::ALL`] whose
@@ -76,7 +76,7 @@ pub struct Proof<'a> {
 ///
 /// # Errors
 /// If the images do not fit.
-pub fn compact(network: &Network, weights: &Weights, estimator: Estimator, proof: &Proof) -> Result<Compact> {
+pub fn compact(network: &GatedNet, weights: &Weights, estimator: Estimator, proof: &Proof) -> Result<Compact> {
     let masks = network.test_masks(weights, estimator)?;
     let model = network.net().compact(weights, &masks)?;
     let (agreement, error_percent) = prove((network.net(), weights, &masks), &model, proof)?;
@@ -114,7 +114,7 @@ pub fn prove(
 ///
 /// # Errors
 /// None in practice.
-pub fn compact_card(of_run: &Card, network: &Network, estimator: Estimator, compact: &Compact) -> Result<Card> {
+pub fn compact_card(of_run: &Card, network: &GatedNet, estimator: Estimator, compact: &Compact) -> Result<Card> {
     let mut card = of_run.clone();
     card.estimator = Some(estimator.to_string());
     card.agreement = Some(compact.agreement.clone());

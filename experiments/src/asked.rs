@@ -8,14 +8,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use l0::{Estimator, Lambda, Network, Quantity, Targets};
+use l0::{Constraint, Estimator, GatedNet, Lambda, Objective, Pressure, Quantity, Targets};
 use l0_net::Weights;
-use l0_record::{Collection, Run, Status};
-use l0_train::Constraint;
+use l0_record::{Run, Status};
+use l0_report::Collection;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::Gating;
+use crate::old;
 
 /// By how much a kept share may be above the one that was asked for: at most two points, or half of it.
 const MARGIN: f64 = 0.02;
@@ -65,12 +65,11 @@ impl Left {
     ///
     /// # Errors
     /// If a parameter is missing.
-    pub fn of_network(network: &Network, weights: &Weights, estimator: Estimator) -> Result<Self> {
+    pub fn of_network(network: &GatedNet, weights: &Weights, estimator: Estimator) -> Result<Self> {
         let pruned = network.pruned(weights, estimator)?;
         let (left, all) = (&pruned.cost, network.net().cost());
         let gates = pruned.open.iter().zip(network.gated_units());
-        let gates =
-            gates.map(|((layer, open), all)| Open { layer: layer.clone(), open: *open as u64, all: all as u64 });
+        let gates = gates.map(|((layer, open), all)| Open { layer: layer.into(), open: *open as u64, all: all as u64 });
         Ok(Self {
             weights: left.weights() as f64 / all.weights() as f64,
             macs: left.macs() as f64 / all.macs() as f64,
@@ -80,7 +79,7 @@ impl Left {
 
     fn share(&self, quantity: Quantity) -> f64 {
         match quantity {
-            Quantity::Params => self.weights,
+            Quantity::Weights => self.weights,
             Quantity::Macs => self.macs,
         }
     }
@@ -107,13 +106,12 @@ impl fmt::Display for Verdict {
 /// Holds what is left of a network against what a run's settings ask for; nothing if they ask for nothing, or are not those
 /// of our recipes.
 pub fn verdict(config: &Value, left: &Left) -> Option<Verdict> {
-    match setting::<Constraint>(&config["training"]["constraint"]) {
-        Some(Constraint { targets: Targets::Model(target), quantity, .. }) => Some(of_model(target, quantity, left)),
-        Some(Constraint { targets: Targets::Layers(targets), .. }) => Some(of_layers(&targets, left)),
-        None => match setting(&config["model"]["gating"])? {
-            Gating::L0 { lambdas } => of_price(&lambdas, left),
-            Gating::Dense | Gating::Dropout => None,
-        },
+    match Objective::deserialize(&old::upgraded(config)["objective"]).ok()?.gates {
+        Pressure::Constraint(Constraint { targets: Targets::Model(target), quantity, .. }) => {
+            Some(of_model(target, quantity, left))
+        }
+        Pressure::Constraint(Constraint { targets: Targets::Layers(targets), .. }) => Some(of_layers(&targets, left)),
+        Pressure::Price(lambdas) => of_price(&lambdas, left),
     }
 }
 
@@ -122,21 +120,18 @@ pub fn of_run(run: &Run) -> Option<Verdict> {
     verdict(&run.header.config, &Left::of_run(run)?)
 }
 
-/// All runs below a folder, with a remark on those that missed what they were asked for.
+/// All runs below a folder, with settings that can be compared, and a remark on those that missed what they were asked for.
 ///
 /// # Errors
 /// As [`Collection::read`].
 pub fn collection(root: &Path) -> Result<Collection> {
     let mut collection = Collection::read(root)?;
+    old::align(collection.runs.iter_mut().map(|run| &mut run.header.config).collect());
     let finished = collection.runs.iter().filter(|run| run.header.status == Status::Finished);
     let missed = finished.filter_map(|run| Some((run, of_run(run).filter(|verdict| verdict.missed.is_some())?)));
     let remarks: BTreeMap<PathBuf, String> = missed.map(|(run, said)| (run.path.clone(), said.to_string())).collect();
     collection.remarks = remarks;
     Ok(collection)
-}
-
-fn setting<T: for<'de> Deserialize<'de>>(value: &Value) -> Option<T> {
-    T::deserialize(value).ok()
 }
 
 fn of_model(target: f64, quantity: Quantity, left: &Left) -> Verdict {
@@ -176,7 +171,7 @@ fn margin(target: f64) -> f64 {
 /// What a target of this quantity is a share of.
 fn named(quantity: Quantity) -> &'static str {
     match quantity {
-        Quantity::Params => "weights",
+        Quantity::Weights => "weights",
         Quantity::Macs => "MACs",
     }
 }
@@ -201,7 +196,7 @@ mod tests {
 
     fn held_to(targets: Value, quantity: &str) -> Value {
         let constraint = json!({ "targets": targets, "quantity": quantity, "learning_rate": 1e-4, "restart": true });
-        json!({ "training": { "constraint": constraint } })
+        json!({ "objective": { "weight_decay": 0.0, "constraint": constraint } })
     }
 
     fn said(config: &Value, left: &Left) -> String {
@@ -210,18 +205,18 @@ mod tests {
 
     #[test]
     fn a_target_is_held_against_what_was_kept_of_the_same_quantity() {
-        let weights = held_to(json!({ "model": 0.2 }), "params");
+        let weights = held_to(json!({ "model": 0.2 }), "weights");
         assert_eq!(said(&weights, &left(0.7152, [20, 800])), "asked 20 % of the weights, kept 71.52 %: missed");
         assert_eq!(said(&weights, &left(0.2199, [20, 800])), "asked 20 % of the weights, kept 21.99 %");
         let macs = held_to(json!({ "model": 0.2 }), "macs");
         assert_eq!(said(&macs, &left(0.2, [20, 800])), "asked 20 % of the MACs, kept 90.00 %: missed");
-        let few = held_to(json!({ "model": 0.01 }), "params"); // two points would be three times as much
+        let few = held_to(json!({ "model": 0.01 }), "weights"); // two points would be three times as much
         assert_eq!(said(&few, &left(0.029, [20, 800])), "asked 1 % of the weights, kept 2.90 %: missed");
     }
 
     #[test]
     fn targets_of_layers_are_shares_of_their_gates() {
-        let layers = held_to(json!({ "layers": [0.5, 0.125] }), "params");
+        let layers = held_to(json!({ "layers": [0.5, 0.125] }), "weights");
         assert_eq!(said(&layers, &left(0.9, [10, 100])), "asked 50, 12.5 % of the gates, kept 50, 12.5 %");
         let missed = "asked 50, 12.5 % of the gates, kept 50, 50 %: missed in fc";
         assert_eq!(said(&layers, &left(0.0, [10, 400])), missed);
@@ -229,10 +224,8 @@ mod tests {
 
     #[test]
     fn of_a_price_only_what_did_nothing_is_worth_a_word() {
-        let priced = |lambda: f64| {
-            let gating = json!({ "kind": "l0", "lambdas": [{ "per-weight": lambda }] });
-            json!({ "model": { "gating": gating } })
-        };
+        let priced =
+            |lambda: f64| json!({ "objective": { "weight_decay": 0.0, "lambdas": [{ "per-weight": lambda }] } });
         assert_eq!(said(&priced(0.1), &left(1.0, [20, 799])), "lambda closed 1 of 820 gates: next to nothing");
         assert_eq!(said(&priced(0.1), &left(1.0, [12, 799])), "");
         assert_eq!(said(&priced(0.0), &left(1.0, [20, 800])), "");

@@ -38,10 +38,11 @@ impl Estimate {
     /// If the images do not fit the network.
     pub fn of(row: &Recipe, data: &Dataset, compute: &Compute) -> Result<Self> {
         ensure!(!data.train.is_empty(), "there is no training image");
-        let (network, Compute { device, precision, .. }) = (row.model.network()?, compute);
+        let (network, Compute { device, precision, .. }) = (row.architecture.network()?, compute);
         precision.apply(device)?;
         let endless = Training { epochs: MOST_EPOCHS, ..row.training.clone() }; // however few steps an epoch has
-        let mut trainer = Trainer::new(&network, &endless, data.train.len(), 0, device)?;
+        let objective = row.objective.clone().unwrap_or_default();
+        let mut trainer = Trainer::new(&network, &objective, &endless, data.train.len(), 0, device)?;
         let batch = row.training.batch_size.min(data.train.len());
         let mut images = FEW.min(batch);
         let step = loop {

@@ -1,8 +1,10 @@
 //! Recipes of the published rows, and what the command line programs share.
 //!
-//! A [`Recipe`] states every setting of one row in the same order: data, network, training. [`recipes`] has a file for
+//! A [`Recipe`] states every setting of one row in the same order: data, architecture, objective,
+//! training. [`recipes`] has a file for
 //! each row, headed by its claim. [`session`] turns a recipe and a seed into a run folder.
 
+pub mod architecture;
 pub mod artifact;
 pub mod asked;
 pub mod cli;
@@ -11,6 +13,7 @@ pub mod device;
 pub mod estimate;
 pub mod failures;
 pub mod latency;
+pub mod old;
 pub mod onward;
 pub mod picture;
 pub mod progress;
@@ -22,7 +25,8 @@ pub mod rows;
 pub mod session;
 pub mod sweep;
 
-pub use recipe::{Gating, Model, Recipe};
+pub use architecture::{Architecture, Gating};
+pub use recipe::Recipe;
 
 /// The code of the README and of the guide, compiled and run as documentation tests.
 #[cfg(doctest)]

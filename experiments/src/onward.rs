@@ -8,10 +8,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
+use l0_files::sha256;
 use l0_net::{Checkpoint, Existing, Weights};
 use l0_record::{RunHeader, StartedFrom, Status, read_run};
 use l0_rng::{Purpose, Stream};
-use sha2::{Digest, Sha256};
 
 use crate::artifact::checkpoint_path;
 use crate::{Recipe, config};
@@ -45,7 +45,7 @@ impl Start {
         let from = StartedFrom {
             run: format!("{}/{}", header.recipe, last(run)?),
             epochs: before + recipe.training.epochs,
-            sha256: digest(&file),
+            sha256: sha256(&file),
         };
         Self::new(run, from, file)
     }
@@ -56,7 +56,7 @@ impl Start {
     /// If the file is gone, or is not the one that the run began with.
     pub fn of(run: &Path, from: &StartedFrom) -> Result<Self> {
         let file = read(&run.join(START))?;
-        let (found, expected, path) = (digest(&file), &from.sha256, run.join(START));
+        let (found, expected, path) = (sha256(&file), &from.sha256, run.join(START));
         ensure!(found == *expected, "{} has sha256 {found}, the run began with {expected}", path.display());
         Self::new(run, from.clone(), file)
     }
@@ -124,8 +124,4 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 fn last(path: &Path) -> Result<String> {
     let whole = path.canonicalize().with_context(|| path.display().to_string())?;
     Ok(whole.file_name().unwrap_or_default().to_string_lossy().into_owned())
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

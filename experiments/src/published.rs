@@ -3,7 +3,7 @@
 use anyhow::Result;
 use l0::{Estimator, HardConcrete};
 use l0_record::Reference;
-use l0_record::figures::GateCurves;
+use l0_report::figures::GateCurves;
 
 /// What opens the report.
 pub const INTRODUCTION: &str = "Runs of this workspace beside the rows of Louizos, Welling and Kingma (2018). Errors are those of the last \
@@ -151,15 +151,15 @@ pub fn gate_curves() -> Result<GateCurves> {
     let grid = |low: f64, high: f64, n: usize| (0..=n).map(move |i| low + (high - low) * i as f64 / n as f64);
     let curve = |f: &dyn Fn(f64) -> f64| grid(-8.0, 8.0, 160).map(|x| (x, f(x))).collect::<Vec<_>>();
     let values = [
-        ("expected value", curve(&|x| used.mean_at(x))),
-        ("test time (eq. 13)", curve(&|x| Estimator::Mean.value_at(&used, x))),
-        ("P(z != 0)", curve(&|x| used.prob_open_at(x))),
+        ("expected value".into(), curve(&|x| used.mean_at(x))),
+        ("test time (eq. 13)".into(), curve(&|x| Estimator::Mean.value_at(&used, x))),
+        ("P(z != 0)".into(), curve(&|x| used.prob_open_at(x))),
     ];
     Ok(GateCurves {
         density: grid(0.0, 1.0, 200).map(|x| (x, shown.density_at(x, 0.0))).collect(),
         masses: (1.0 - shown.prob_open_at(0.0), shown.prob_one_at(0.0)),
         parameters: "log α = 0, β = 0.5".into(),
-        values: values.into_iter().collect(),
+        values: values.into(),
     })
 }
 

@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use candle_core::Device;
-use l0::{Network, gate::LOG_ALPHA_RANGE};
+use l0::{GatedNet, Objective, gate::LOG_ALPHA_RANGE};
 use l0_train::{Optimiser, Training};
 
 use crate::Recipe;
@@ -23,11 +23,9 @@ struct Fall {
 /// # Errors
 /// If the network cannot be made.
 pub fn doubt(row: &Recipe, n_train: usize) -> Result<Option<String>> {
-    let (network, training) = (row.model.network()?, &row.training);
-    if network.is_plain() {
-        return Ok(None);
-    }
-    let fall = fall(&network, training, n_train);
+    let (network, training) = (row.architecture.network()?, &row.training);
+    let Some(objective) = &row.objective else { return Ok(None) };
+    let fall = fall(&network, objective, training, n_train)?;
     let start = network.init(0, &Device::Cpu)?.detached();
     let left = Left::of_network(&network, &network.lowered(&start, &fall.each)?, training.estimator)?;
     let missed = verdict(&row.config(), &left).filter(|verdict| verdict.missed.is_some());
@@ -35,27 +33,27 @@ pub fn doubt(row: &Recipe, n_train: usize) -> Result<Option<String>> {
 }
 
 /// How far gates can fall from where they begin.
-fn fall(network: &Network, training: &Training, n_train: usize) -> Fall {
-    let sets = network.gated_units().len();
+fn fall(network: &GatedNet, objective: &Objective, training: &Training, n_train: usize) -> l0::Result<Fall> {
+    let (sets, is_held) = (network.sets(), objective.constraint().is_some());
     let (steps, rates) = rates(training, n_train);
     let raise = "train longer, or raise training.gate_optimiser.learning_rate";
-    match training.gate_optimiser {
+    Ok(match training.gate_optimiser {
         // Whatever is above the target when gates are frozen is brought within it then.
-        _ if training.constraint.is_some() && training.frozen_epochs > 0 => lowest(sets),
+        _ if is_held && training.frozen_epochs > 0 => lowest(sets),
         Optimiser::Adam { .. } => Fall {
             each: vec![rates; sets],
             why: format!("{steps} steps of Adam lower log alpha by about {rates:.2} at most: {raise}"),
         },
-        Optimiser::Sgd { .. } if training.constraint.is_some() => lowest(sets),
+        Optimiser::Sgd { .. } if is_held => lowest(sets),
         Optimiser::Sgd { momentum, .. } => {
-            let each = network.steepest_price(n_train).into_iter().map(|slope| slope * rates / (1.0 - momentum));
-            let each: Vec<f64> = each.collect();
+            let steepest = network.steepest_price(&objective.penalties(network, n_train)?)?;
+            let each: Vec<f64> = steepest.into_iter().map(|slope| slope * rates / (1.0 - momentum)).collect();
             let most = each.iter().copied().fold(0.0, f64::max);
             let why =
                 format!("in {steps} steps lambda alone lowers log alpha by {most:.2} at most: {raise}, or lambda");
             Fall { each, why }
         }
-    }
+    })
 }
 
 /// To the end of the range: what is left there is left of any training.
@@ -98,7 +96,7 @@ mod tests {
         assert!(doubts(&priced.clone().with_epochs(2), 20_000).contains("lambda closed 0 of 1184 gates"));
         let fast = Training { gate_optimiser: Optimiser::adam(1e-2), ..priced.training.clone() };
         assert_eq!(doubts(&Recipe { training: fast, ..priced }.with_epochs(2), 20_000), "");
-        let few = row("lenet5-l0").held_to(Targets::Layers(vec![0.5, 0.3, 0.7, 0.1]), Quantity::Params);
+        let few = row("lenet5-l0").held_to(Targets::Layers(vec![0.5, 0.3, 0.7, 0.1]), Quantity::Weights);
         let few = doubts(&few.with_epochs(2), 60_000);
         assert!(few.contains("asked 50, 30, 70, 10 % of the gates, kept "), "{few}");
     }
@@ -107,7 +105,7 @@ mod tests {
     fn frozen_gates_are_brought_within_a_target_unless_none_can_be() {
         let held = row("wrn-16-1-con-0.5");
         assert_eq!(doubts(&held.clone().with_epochs(2), 100), "");
-        let less = held.held_to(Targets::Model(0.001), Quantity::Params);
+        let less = held.held_to(Targets::Model(0.001), Quantity::Weights);
         let less = doubts(&less, 50_000);
         assert!(
             less.contains("asked 0.1 %") && less.ends_with("with every gate as far down as gates go: ask for more")

@@ -44,12 +44,13 @@ static EMBEDDED: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
 
 /// Smaller networks first, and of one network first those without gates, then those that are priced.
 fn order(recipe: &Recipe) -> (String, usize, u8, String) {
-    let params = recipe.model.network().map_or(0, |network| network.net().cost().params());
-    let kind = match (recipe.model.gating(), &recipe.training.constraint) {
-        (Gating::Dense, _) => 0,
-        (Gating::Dropout, _) => 1,
-        (Gating::L0 { .. }, None) => 2,
-        (Gating::L0 { .. }, Some(_)) => 3,
+    let params = recipe.architecture.network().map_or(0, |network| network.net().cost().params());
+    let is_held = recipe.objective.as_ref().is_some_and(|objective| objective.constraint().is_some());
+    let kind = match recipe.architecture.gating() {
+        Gating::Dense => 0,
+        Gating::Dropout => 1,
+        Gating::L0 if !is_held => 2,
+        Gating::L0 => 3,
     };
     (recipe.data.to_string(), params, kind, recipe.name.clone())
 }

@@ -14,7 +14,7 @@ use crate::device::ComputeArgs;
 use crate::estimate::Estimate;
 use crate::failures::Failures;
 use crate::onward::{self, Start};
-use crate::{Recipe, config, recipes, say, session};
+use crate::{Recipe, config, old, recipes, say, session};
 
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
@@ -60,12 +60,12 @@ impl Changes {
         let mut changed = row.clone();
         if !self.lambdas.is_empty() {
             changed = gated(changed, "--lambdas")?;
-            let held = changed.training.constraint.is_some();
+            let held = changed.objective.as_ref().is_some_and(|objective| objective.constraint().is_some());
             ensure!(!held, "{} is held to a density and has no lambda, so --lambdas means nothing for it", row.name);
             changed = changed.with_lambdas(&self.lambdas);
         }
         if let Some((option, targets, quantity)) = self.held_to() {
-            let base = if is_own { row.name.clone() } else { row.model.short() };
+            let base = if is_own { row.name.clone() } else { row.architecture.short() };
             changed = gated(changed, option)?.held_as(&base, targets, quantity);
         }
         if is_own && changed.name != row.name {
@@ -86,10 +86,10 @@ impl Changes {
 
     /// What the row is to be held to, and the option that says so.
     fn held_to(&self) -> Option<(&'static str, Targets, Quantity)> {
-        let params = self.target.map(|share| ("--target", Targets::Model(share), Quantity::Params));
+        let params = self.target.map(|share| ("--target", Targets::Model(share), Quantity::Weights));
         let macs = self.target_macs.map(|share| ("--target-macs", Targets::Model(share), Quantity::Macs));
         let layers = Some(&self.targets).filter(|each| !each.is_empty());
-        params.or(macs).or(layers.map(|each| ("--targets", Targets::Layers(each.clone()), Quantity::Params)))
+        params.or(macs).or(layers.map(|each| ("--targets", Targets::Layers(each.clone()), Quantity::Weights)))
     }
 }
 
@@ -306,6 +306,7 @@ fn unfinished(root: &Path, rows: &[&Recipe], seeds: &[u64], precision: Precision
 /// Whether `path` holds a run of just this row that can be gone on with.
 fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
     let Ok(Run { header, .. }) = read_run(path) else { return false };
+    let header = RunHeader { config: old::upgraded(&header.config), ..header };
     let same = header.check_config(path, &row.config()).is_ok() && header.scaled_down == row.scaled_down;
     same && header.machine.precision() == precision.name() && header.status != Status::Finished
 }

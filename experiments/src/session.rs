@@ -11,7 +11,7 @@ use l0_train::{Finished, Job};
 use crate::device::Compute;
 use crate::onward::Start;
 use crate::progress::Bar;
-use crate::{Recipe, asked, reach};
+use crate::{Recipe, asked, old, reach};
 
 /// Revision of the code that the program was built from, with a mark if it was changed since; empty outside of a checkout.
 pub const REVISION: &str = env!("L0_REVISION");
@@ -24,7 +24,7 @@ pub const REVISION: &str = env!("L0_REVISION");
 pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> Result<RunHeader> {
     let (network, reference) = match &data.standing {
         Standing::Other { contents, .. } => (recipe.network_on_other_data(contents), None),
-        Standing::Itself | Standing::Unchecked => (recipe.model.title(), recipe.reference.clone()),
+        Standing::Itself | Standing::Unchecked => (recipe.architecture.title(), recipe.reference.clone()),
     };
     Ok(RunHeader {
         title: recipe.title.clone(),
@@ -83,11 +83,11 @@ pub fn train_on(
     compute: &Compute,
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
-    let network = recipe.model.network()?;
+    let (network, objective) = (recipe.architecture.network()?, recipe.objective.clone().unwrap_or_default());
     let started_from = start.map(|start| start.from.clone());
     let header = RunHeader { started_from, ..header(recipe, seed, data, compute)? };
     let folder = match path.join("run.json").exists() {
-        true => match RunFolder::resume(path, &header) {
+        true => match RunFolder::resume(path, &old::as_begun(path, header)?) {
             Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first
             folder => folder?,
         },
@@ -97,6 +97,7 @@ pub fn train_on(
     warn_of_what_is_out_of_reach(recipe, seed, data)?;
     let job = Job {
         network: &network,
+        objective: &objective,
         training: &recipe.training,
         data,
         normalise: recipe.data.normalise(),
@@ -163,7 +164,8 @@ pub fn line(run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use l0_data::Digits;
-    use l0_record::{Collection, Outcome, Report};
+    use l0_record::Outcome;
+    use l0_report::{Collection, Report};
 
     use super::*;
     use crate::{published, recipes};

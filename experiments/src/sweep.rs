@@ -5,7 +5,8 @@ mod jobs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use l0_record::{DataId, Error as RecordError, Report, Run, Status, read_run, run_path};
+use l0_record::{DataId, Error as RecordError, Run, Status, read_run, run_path};
+use l0_report::Report;
 use l0_train::Precision;
 
 use crate::rows::Changes;

@@ -70,6 +70,27 @@ fn digits_folder(folder: &Path, digits: Digits) {
     write(&digits.test, "t10k");
 }
 
+/// Trains the finished run of `mlp-l0` in `run_folder` further, twice, and asks for what is refused.
+fn trained_further(run_folder: &str, out: &Path, data: &str) {
+    let data_at = ["--data", data];
+    let five = ["mlp-l0", "--epochs", "5", "--out", out.to_str().unwrap()];
+    let hint = format!("--continue-from {run_folder} --epochs 2 trains it further, as a run of its own");
+    fails("reproduce-mnist", &[&five[..], &data_at].concat(), &hint);
+    let two_more = ["--continue-from", run_folder, "--epochs", "2", "--data", data];
+    assert!(ok("reproduce-mnist", &two_more).starts_with("mlp-l0-3-then-2 seed 1: error "));
+    assert!(ok("reproduce-mnist", &two_more).contains("finished before"));
+    let longer = out.join("mlp-l0-3-then-2/seed-1");
+    let from = read_run(&longer).unwrap().header.started_from.unwrap();
+    assert_eq!((from.run.as_str(), from.epochs, from.sha256.len()), ("mlp-l0/seed-1", 3, 64));
+    let longer = longer.to_str().unwrap();
+    let thrice = ["--continue-from", longer, "--epochs", "1", "--data", data];
+    assert!(ok("reproduce-mnist", &thrice).starts_with("mlp-l0-3-then-2-then-1 seed 1: error "));
+    fails("reproduce-mnist", &["--continue-from", run_folder], "--epochs");
+    let start = Path::new(longer).join("start.safetensors");
+    std::fs::write(&start, "others").unwrap();
+    fails("reproduce-mnist", &["--resume", longer, "--data", data], "the run began with");
+}
+
 #[test]
 fn a_row_is_trained_exported_verified_measured_and_reported() {
     let temp = tempfile::tempdir().unwrap();
@@ -97,23 +118,7 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert!(ok("reproduce-mnist", &args).contains("finished before"));
 
     let run_folder = folder.to_str().unwrap();
-    let data_at = ["--data", data];
-    let five = ["mlp-l0", "--epochs", "5", "--out", out.to_str().unwrap()];
-    let hint = format!("--continue-from {run_folder} --epochs 2 trains it further, as a run of its own");
-    fails("reproduce-mnist", &[&five[..], &data_at].concat(), &hint);
-    let two_more = ["--continue-from", run_folder, "--epochs", "2", "--data", data];
-    assert!(ok("reproduce-mnist", &two_more).starts_with("mlp-l0-3-then-2 seed 1: error "));
-    assert!(ok("reproduce-mnist", &two_more).contains("finished before"));
-    let longer = out.join("mlp-l0-3-then-2/seed-1");
-    let from = read_run(&longer).unwrap().header.started_from.unwrap();
-    assert_eq!((from.run.as_str(), from.epochs, from.sha256.len()), ("mlp-l0/seed-1", 3, 64));
-    let longer = longer.to_str().unwrap();
-    let thrice = ["--continue-from", longer, "--epochs", "1", "--data", data];
-    assert!(ok("reproduce-mnist", &thrice).starts_with("mlp-l0-3-then-2-then-1 seed 1: error "));
-    fails("reproduce-mnist", &["--continue-from", run_folder], "--epochs");
-    let start = Path::new(longer).join("start.safetensors");
-    std::fs::write(&start, "others").unwrap();
-    fails("reproduce-mnist", &["--resume", longer, "--data", data], "the run began with");
+    trained_further(run_folder, &out, data);
     let said = ok("export", &[run_folder, "--data", data, "--onnx"]);
     assert!(said.contains("0 predictions changed") && said.contains(closed_nothing), "{said}");
     fails("export", &[run_folder, "--data", data], "compact.safetensors");
@@ -331,7 +336,7 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
 
     // ---- a run that another process is at is left to it, and the others are made
     let other = recipes::mnist().into_iter().find(|row| row.name == "mlp-l0").unwrap();
-    let other = other.held_to(Targets::Model(0.3), Quantity::Params).with_epochs(2);
+    let other = other.held_to(Targets::Model(0.3), Quantity::Weights).with_epochs(2);
     let path = Path::new(out).join("mlp-con-0.3/seed-1");
     let finished = read_run(Path::new(out).join("mlp-con-0.6/seed-1")).unwrap().header;
     let header = RunHeader { data: finished.data, ..RunHeader::new(&other.name, 1, other.config()) };

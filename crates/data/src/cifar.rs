@@ -1,14 +1,12 @@
 //! The binary format of CIFAR: records without a header, each the label bytes and 3x32x32 pixels (red, green, blue
 //! planes, row by row).
 
-use crate::repo::Part;
-use crate::{Error, Result, SourceFile, Split, foreign};
+use crate::foreign::form::form;
+use crate::{Error, Result, SourceFile, Split};
 use std::path::{Path, PathBuf};
 
 const SHAPE: (usize, usize, usize) = (3, 32, 32);
 const PIXELS: usize = 3 * 32 * 32;
-const CIFAR10_TRAIN: [&str; 5] =
-    ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 
 /// What stands in front of the pixels of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +31,6 @@ impl Format {
             Self::Cifar100 => 100,
         }
     }
-
-    /// The names of the files that hold a part.
-    pub(crate) fn files(self, part: Part) -> &'static [&'static str] {
-        match (self, part) {
-            (Self::Cifar10, Part::Train) => &CIFAR10_TRAIN,
-            (Self::Cifar10, Part::Test) => &["test_batch.bin"],
-            (Self::Cifar100, Part::Train) => &["train.bin"],
-            (Self::Cifar100, Part::Test) => &["test.bin"],
-        }
-    }
 }
 
 /// The images of the bytes of one file. `path` is for messages only.
@@ -54,7 +42,7 @@ pub fn parse(bytes: &[u8], format: Format, path: &Path) -> Result<Split> {
     let record = labels + PIXELS;
     if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         let expected = format!("records of {record} bytes");
-        let form = foreign::form(bytes).map_or(String::new(), |form| format!(", which are {form}"));
+        let form = form(bytes).map_or(String::new(), |form| format!(", which are {form}"));
         return Err(Error::format(path, expected, format!("{} bytes{form}", bytes.len())));
     }
     let records = bytes.chunks_exact(record);

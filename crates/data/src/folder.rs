@@ -1,5 +1,6 @@
 //! Finding a data set in a folder: its original files first, then the Hub's.
 
+use crate::cifar::Format;
 use crate::repo::{Part, Repo};
 use crate::{Dataset, Error, Result, SourceFile, Split, cifar, foreign, hub, idx, shards};
 use std::path::{Path, PathBuf};
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 /// Where the original files may lie: in the folder itself, or in one that other tools or an archive make.
 const IDX_FOLDERS: [&str; 4] = ["", "MNIST/raw", "mnist-idx", "mnist"];
 const BINARY_FOLDERS: [&str; 3] = ["", "cifar-10-batches-bin", "cifar-100-binary"];
+const CIFAR10_TRAIN: [&str; 5] =
+    ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 
 /// A part and the files it was read from.
 type Read = (Split, Vec<SourceFile>);
@@ -69,7 +72,10 @@ fn original_names(repo: &Repo, part: Part) -> Vec<&'static str> {
     match (repo.binary, part) {
         (None, Part::Train) => vec!["train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
         (None, Part::Test) => vec!["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],
-        (Some(format), part) => format.files(part).to_vec(),
+        (Some(Format::Cifar10), Part::Train) => CIFAR10_TRAIN.to_vec(),
+        (Some(Format::Cifar10), Part::Test) => vec!["test_batch.bin"],
+        (Some(Format::Cifar100), Part::Train) => vec!["train.bin"],
+        (Some(Format::Cifar100), Part::Test) => vec!["test.bin"],
     }
 }
 

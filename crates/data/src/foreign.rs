@@ -1,29 +1,13 @@
 //! Forms of a data set that others read: what is found in place of its files is called what it is.
 
+pub(crate) mod form;
+
+use self::form::{LONGEST, form};
 use crate::cifar::Format;
 use crate::repo::Repo;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// How files of other forms begin.
-const BEGINNINGS: [(&[u8], &str); 9] = [
-    (&[0x80, 2], "a Python pickle"),
-    (&[0x80, 3], "a Python pickle"),
-    (&[0x80, 4], "a Python pickle"),
-    (&[0x80, 5], "a Python pickle"),
-    (b"MATLAB", "a MATLAB file"),
-    (&[0x89, b'H', b'D', b'F'], "an HDF5 file"),
-    (&[0x1f, 0x8b], "compressed by gzip"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"\x93NUMPY", "a NumPy array"),
-];
-const LONGEST: u64 = 6;
-
-/// What bytes of another form are.
-pub(crate) fn form(bytes: &[u8]) -> Option<&'static str> {
-    BEGINNINGS.iter().find(|(beginning, _)| bytes.starts_with(beginning)).map(|&(_, form)| form)
-}
 
 /// A file in the folder, or in a folder in it, that has the data set in another form: its name and what it is.
 pub(crate) fn find(repo: &Repo, dir: &Path) -> Option<(PathBuf, &'static str)> {

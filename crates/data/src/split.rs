@@ -1,5 +1,5 @@
-use crate::digest::Sha256Hex;
 use crate::{DatasetName, Error, Result, Standing};
+use l0_files::Sha256;
 use l0_rng::{Purpose, Stream};
 use std::path::PathBuf;
 
@@ -189,7 +189,7 @@ impl Dataset {
     /// sha256 over pixels, labels and shapes, lower-case hex: equal for equal images in equal order, whatever the
     /// files they came from. About a tenth of a second for CIFAR.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256Hex::new();
+        let mut hash = Sha256::new();
         for split in [&self.train, &self.test] {
             let (c, h, w) = split.shape;
             for number in [split.len(), c, h, w, split.classes] {
@@ -199,7 +199,7 @@ impl Dataset {
             let labels: Vec<u8> = split.labels.iter().flat_map(|l| l.to_le_bytes()).collect();
             hash.update(&labels);
         }
-        hash.finish()
+        hash.hex()
     }
 }
 

@@ -5,11 +5,10 @@
 //! numbers of 256 bits: equal for equal images, in whatever order. It tells apart what people mix up, not what somebody
 //! forges.
 
-use crate::digest;
 use crate::repo::{Part, Repo};
 use crate::{DatasetName, Split};
+use l0_files::{Sha256, sha256};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 /// What is known of the images behind a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +52,7 @@ fn compare(repo: &Repo, parts: [&Split; 2]) -> Standing {
     let each = Part::BOTH.into_iter().zip(parts).zip(&contents);
     let how: Vec<String> = each.filter_map(|((part, split), found)| difference(repo, part, split, found)).collect();
     match (how.is_empty(), repo.contents) {
-        (false, _) => Standing::Other { how: how.join(", "), contents: digest::sha256(contents.concat().as_bytes()) },
+        (false, _) => Standing::Other { how: how.join(", "), contents: sha256(contents.concat().as_bytes()) },
         (true, Some(_)) => Standing::Itself,
         (true, None) => Standing::Unchecked,
     }
@@ -79,9 +78,11 @@ fn contents(split: &Split) -> String {
 
 /// Four words, the lowest first.
 fn of_image(pixels: &[u8], label: u32) -> [u64; 4] {
-    let hash = Sha256::new().chain_update(label.to_le_bytes()).chain_update(pixels).finalize();
+    let mut hash = Sha256::new();
+    hash.update(&label.to_le_bytes());
+    hash.update(pixels);
     let mut words = [0; 4];
-    for (word, bytes) in words.iter_mut().zip(hash.chunks_exact(8)) {
+    for (word, bytes) in words.iter_mut().zip(hash.bytes().chunks_exact(8)) {
         *word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     }
     words

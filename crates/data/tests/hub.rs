@@ -6,7 +6,7 @@ mod common;
 use common::server::{Fault, Server};
 use l0_data::hub::{HubFile, fetch};
 use l0_data::{DatasetName, Error, Progress, Silent, Source, download, load};
-use sha2::{Digest, Sha256};
+use l0_files::sha256;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -17,10 +17,6 @@ const NAME: &str = "someone/pictures/train/0000.parquet";
 /// Bytes of a file, large enough to come in many pieces.
 fn content() -> Vec<u8> {
     (0..300_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 struct Case {

@@ -9,42 +9,27 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::{Conv2d, Conv2dConfig, ModuleT, VarBuilder};
 use l0_ops::Selection;
 
-use crate::gated::Parts;
+use crate::gated::{Made, Parts};
 use crate::layer::{Noise, open_gates};
-use crate::{Gate, GatedLayer, Granularity, LayerConfig, Side, gate, init};
-
-/// Step and border of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Geometry {
-    /// Distance between neighbouring windows, in pixels.
-    pub stride: usize,
-    /// Zeros added on each side, in pixels.
-    pub padding: usize,
-}
-
-impl Default for Geometry {
-    fn default() -> Self {
-        Self { stride: 1, padding: 0 }
-    }
-}
+use crate::{Gate, GatedLayer, Granularity, LayerConfig, Side, gate, init, shrink};
 
 /// A gated convolution; `forward_t(xs, true)` draws gates, `forward_t(xs, false)` takes their test values.
 #[derive(Debug, Clone)]
 pub struct L0Conv2d {
     parts: Parts,
-    geometry: Geometry,
+    config: Conv2dConfig,
 }
 
 /// A new layer with square windows of side `kernel` and parameters "weight" (He normal), "bias" (0) and "log_alpha" in
 /// `vb`, whose prefix names its noise.
 ///
 /// # Errors
-/// If a size is 0, the configuration cannot mean anything, or `vb` holds other shapes.
+/// If a size is 0, `vb` holds other shapes, or dilation or groups are not 1.
 pub fn l0_conv2d(
     in_channels: usize,
     out_channels: usize,
     kernel: usize,
-    geometry: Geometry,
+    config: Conv2dConfig,
     cfg: LayerConfig,
     vb: VarBuilder,
 ) -> Result<L0Conv2d> {
@@ -59,7 +44,7 @@ pub fn l0_conv2d(
         Granularity::Unit => gate(out_channels, &cfg.gate, vb.clone())?,
         Granularity::Weight => gate(shape, &cfg.gate, vb.clone())?,
     };
-    let layer = L0Conv2d::new(weight, bias, gate, geometry, cfg)?;
+    let layer = L0Conv2d::new(weight, bias, gate, config, cfg)?;
     Ok(layer.with_noise(Noise::new(cfg.gate.seed, vb.prefix())))
 }
 
@@ -68,13 +53,23 @@ impl L0Conv2d {
     /// is called "conv2d"; give layers of one network names of their own by [`L0Conv2d::with_noise`].
     ///
     /// # Errors
-    /// If the shapes do not belong together or the stride is 0.
-    pub fn new(weight: Tensor, bias: Option<Tensor>, gate: Gate, geometry: Geometry, cfg: LayerConfig) -> Result<Self> {
+    /// If the shapes do not belong together, the stride is 0, or dilation or groups are not 1.
+    pub fn new(
+        weight: Tensor,
+        bias: Option<Tensor>,
+        gate: Gate,
+        config: Conv2dConfig,
+        cfg: LayerConfig,
+    ) -> Result<Self> {
         weight.dims4()?;
-        if geometry.stride == 0 {
+        let Conv2dConfig { stride, dilation, groups, .. } = config;
+        if stride == 0 {
             bail!("a convolution needs a stride of at least 1, found 0")
         }
-        Ok(Self { parts: Parts::new(weight, bias, gate, cfg, Side::Output, "conv2d")?, geometry })
+        if (dilation, groups) != (1, 1) {
+            bail!("a gated convolution has dilation 1 and 1 group, found dilation {dilation} and {groups} groups")
+        }
+        Ok(Self { parts: Parts::new(weight, bias, gate, cfg, Side::Output, "conv2d")?, config })
     }
 
     /// The same layer with its noise from another address.
@@ -82,9 +77,9 @@ impl L0Conv2d {
         Self { parts: Parts { noise, ..self.parts }, ..self }
     }
 
-    /// Step and border.
-    pub fn geometry(&self) -> Geometry {
-        self.geometry
+    /// Stride and padding, as Candle has them.
+    pub fn conv_config(&self) -> &Conv2dConfig {
+        &self.config
     }
 
     /// The training pass with given noise instead of the layer's own, in the shape of the gates or (b, that shape):
@@ -123,7 +118,7 @@ impl L0Conv2d {
     }
 
     fn convolve(&self, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        l0_ops::conv2d(xs, weight, bias, self.geometry.stride, self.geometry.padding)
+        l0_ops::conv2d(xs, weight, bias, self.config.stride, self.config.padding)
     }
 
     /// Closed maps are not computed but filled with zeros: exact, forward and backward.
@@ -149,7 +144,7 @@ impl L0Conv2d {
 
     /// Pixels of a side of the output.
     fn out_size(&self, size: usize, kernel: usize) -> Result<usize> {
-        let Geometry { stride, padding } = self.geometry;
+        let Conv2dConfig { stride, padding, .. } = self.config;
         match (size + 2 * padding).checked_sub(kernel) {
             Some(room) => Ok(room / stride + 1),
             None => bail!("a window of {kernel} does not fit on {size} pixels with padding {padding}"),
@@ -170,8 +165,16 @@ impl L0Conv2d {
             }
             Granularity::Weight => ((weight * z)?, bias),
         };
-        let Geometry { stride, padding } = self.geometry;
-        Ok(Conv2d::new(weight, bias, Conv2dConfig { stride, padding, ..Default::default() }))
+        Ok(Conv2d::new(weight, bias, self.config))
+    }
+
+    /// A plain, smaller Candle layer of the input and output channels in the lists, as in [`shrink`]: inputs that are made,
+    /// outputs as [`GatedLayer::kept`] lists them, or fewer if not all are read.
+    ///
+    /// # Errors
+    /// As for [`L0Conv2d::to_plain`] and [`shrink::conv2d`].
+    pub fn shrunk(&self, inputs: &[u32], outputs: &[u32]) -> Result<Conv2d> {
+        shrink::conv2d(&self.to_plain()?, inputs, outputs)
     }
 }
 
@@ -182,7 +185,9 @@ impl ModuleT for L0Conv2d {
     }
 }
 
-impl GatedLayer for L0Conv2d {
+impl GatedLayer for L0Conv2d {}
+
+impl Made for L0Conv2d {
     fn parts(&self) -> &Parts {
         &self.parts
     }

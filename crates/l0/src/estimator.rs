@@ -16,7 +16,7 @@ use crate::{Error, HardConcrete};
 pub enum Estimator {
     /// Eq. 13 of the paper: `min(1, max(0, sigmoid(log_alpha) (zeta - gamma) + gamma))`. Closed at
     /// `log_alpha <= -2.3979`, where P(z != 0) is still 0.31. Not the mean of z, in spite of the paper's name for it:
-    /// that is [`HardConcrete::mean`].
+    /// that is [`HardConcrete::mean_at`].
     #[default]
     Mean,
     /// The gate of noise 1/2: `min(1, max(0, sigmoid(log_alpha / beta) (zeta - gamma) + gamma))`. Closed at

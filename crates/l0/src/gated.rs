@@ -1,4 +1,5 @@
-//! What the gated layers are made of, and the questions that all of them answer.
+//! What the gated layers are made of, and the questions that all of them answer. There are no others: their tensors and
+//! gates belong together in ways that only this crate can check.
 
 use candle_core::{Result, Tensor, bail};
 use candle_nn::ModuleT;
@@ -80,11 +81,15 @@ impl Parts {
     }
 }
 
-/// A layer with gates. Totals over a network are sums over its layers.
-pub trait GatedLayer: ModuleT {
+/// What only the layers of this crate have.
+pub trait Made {
     /// What the layer is made of.
     fn parts(&self) -> &Parts;
+}
 
+/// A layer with gates, one of this crate's own: [`L0Linear`](crate::L0Linear) or [`L0Conv2d`](crate::L0Conv2d). Totals
+/// over a network are sums over its layers.
+pub trait GatedLayer: ModuleT + Made {
     /// Weight before gating, (out, in) or (out, in, k, k).
     fn weight(&self) -> &Tensor {
         &self.parts().weight
@@ -118,6 +123,22 @@ pub trait GatedLayer: ModuleT {
     /// |g|, how many numbers one gate switches.
     fn group_size(&self) -> usize {
         self.gated_weights() / self.gate().units()
+    }
+
+    /// The units that are left in evaluation, counted from 0: input units of a linear layer, output channels of a
+    /// convolution. With a gate for each weight it is those that have an open one.
+    ///
+    /// # Errors
+    /// As for [`Gate::test_values`].
+    fn kept(&self) -> Result<Vec<u32>> {
+        let dim = unit_dim(self.parts().side);
+        let z = self.gate().test_values(self.config().estimator)?;
+        let closed = match self.config().granularity {
+            Granularity::Unit => z.eq(0.0)?,
+            Granularity::Weight => z.transpose(0, dim)?.flatten_from(1)?.ne(0.0)?.max(1)?.eq(0u8)?,
+        };
+        let closed: Vec<u8> = closed.to_vec1()?;
+        Ok((0..).zip(closed).filter(|(_, closed)| *closed == 0).map(|(unit, _)| unit).collect())
     }
 
     /// What the layer adds to the objective of [`penalty`](crate::penalty), a scalar; decay of a bias that has no gate

@@ -8,8 +8,8 @@
 //! z    = min(1, max(0, sbar))                                so that 0 and 1 have mass
 //! ```
 //!
-//! The functions come twice: of tensors, `log_alpha` of any shape and the result of the same, and (with the suffix
-//! `_at`) of one `f64`, for plots and tests. Noise is always an argument: nothing here is random.
+//! What training needs is a function of tensors, `log_alpha` of any shape and the result of the same; functions with the
+//! suffix `_at` are of one `f64`, for estimators, counts and plots. Noise is always an argument: nothing here is random.
 //!
 //! ```
 //! # use l0::HardConcrete;
@@ -122,38 +122,7 @@ impl HardConcrete {
         let u = noise.detach().to_dtype(log_alpha.dtype())?.clamp(NOISE_MARGIN, 1.0 - NOISE_MARGIN)?;
         let logit = (u.log()? - u.affine(-1.0, 1.0)?.log()?)?;
         let s = sigmoid(&(logit.broadcast_add(log_alpha)? / self.beta)?)?;
-        self.stretched(&s)?.clamp(0.0, 1.0)
-    }
-
-    /// Numbers of (0, 1) stretched to (gamma, zeta).
-    fn stretched(&self, s: &Tensor) -> Result<Tensor> {
-        s.affine(self.zeta - self.gamma, self.gamma)
-    }
-
-    /// P(sbar <= x), the distribution of the stretched sample. That of z is the same inside (0, 1); z has
-    /// P(z <= 0) = `cdf(0)` and P(z <= 1) = 1.
-    ///
-    /// # Errors
-    /// If the device cannot hold the result.
-    pub fn cdf(&self, x: f64, log_alpha: &Tensor) -> Result<Tensor> {
-        if x <= self.gamma {
-            return log_alpha.zeros_like();
-        }
-        if x >= self.zeta {
-            return log_alpha.ones_like();
-        }
-        sigmoid(&log_alpha.affine(-1.0, self.beta * self.logit(x))?)
-    }
-
-    /// The x with P(sbar <= x) = `p`, for `p` in (0, 1), in (gamma, zeta). Held to [0, 1] it is the gate that noise
-    /// `p` makes.
-    ///
-    /// # Errors
-    /// If `p` is not in (0, 1).
-    pub fn quantile(&self, p: f64, log_alpha: &Tensor) -> Result<Tensor> {
-        let p = crate::error::in_range("a quantile's p", p, "in (0, 1)", p > 0.0 && p < 1.0)?;
-        let logit = (p / (1.0 - p)).ln();
-        self.stretched(&sigmoid(&log_alpha.affine(1.0 / self.beta, logit / self.beta)?)?)
+        s.affine(self.zeta - self.gamma, self.gamma)?.clamp(0.0, 1.0)
     }
 
     /// P(z != 0) = sigmoid(log_alpha - beta log(-gamma / zeta)) (eq. 12).
@@ -162,39 +131,6 @@ impl HardConcrete {
     /// If the device cannot hold the result.
     pub fn prob_open(&self, log_alpha: &Tensor) -> Result<Tensor> {
         sigmoid(&(log_alpha + self.open_shift())?)
-    }
-
-    /// P(z = 1).
-    pub fn prob_one(&self, log_alpha: &Tensor) -> Result<Tensor> {
-        sigmoid(&(log_alpha - self.beta * self.logit(1.0))?)
-    }
-
-    /// Density of the stretched sample at `x`: of z for x inside (0, 1), where z has the rest of its mass in the points
-    /// 0 and 1. It is 0 outside of (gamma, zeta).
-    ///
-    /// # Errors
-    /// If the device cannot hold the result.
-    pub fn density(&self, x: f64, log_alpha: &Tensor) -> Result<Tensor> {
-        if x <= self.gamma || x >= self.zeta {
-            return log_alpha.zeros_like();
-        }
-        let cdf = self.cdf(x, log_alpha)?;
-        (&cdf * cdf.affine(-1.0, 1.0)?)? * self.logit_slope(x)
-    }
-
-    /// E\[z\], differentiable: the integral of P(z > x) over (0, 1) by 16 Gauss-Legendre points in the logit of the
-    /// stretched x, where the integrand is smooth; the error is below 1e-12 for the paper's constants.
-    ///
-    /// No closed form is known to us. This is the true mean, unlike the paper's test-time value
-    /// ([`Estimator::Mean`](crate::Estimator::Mean)).
-    ///
-    /// # Errors
-    /// If the device cannot hold the result.
-    pub fn mean(&self, log_alpha: &Tensor) -> Result<Tensor> {
-        let (shifts, weights): (Vec<f64>, Vec<f64>) = self.mean_rule().into_iter().unzip();
-        let column = |v: Vec<f64>| Tensor::new(v, log_alpha.device())?.to_dtype(log_alpha.dtype());
-        let above = sigmoid(&log_alpha.unsqueeze(log_alpha.rank())?.broadcast_sub(&column(shifts)?)?)?; // (.., 16)
-        above.broadcast_mul(&column(weights)?)?.sum(log_alpha.rank())
     }
 }
 

@@ -23,9 +23,9 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::{Linear, ModuleT, VarBuilder};
 use l0_ops::Selection;
 
-use crate::gated::Parts;
+use crate::gated::{Made, Parts};
 use crate::layer::{Noise, open_gates};
-use crate::{Gate, GatedLayer, Granularity, LayerConfig, Side, gate, init};
+use crate::{Gate, GatedLayer, Granularity, LayerConfig, Side, gate, init, shrink};
 
 /// A gated fully connected layer; `forward_t(xs, true)` draws gates, `forward_t(xs, false)` takes their test values.
 #[derive(Debug, Clone)]
@@ -133,6 +133,15 @@ impl L0Linear {
         let weight = self.0.weight.detach().broadcast_mul(&z)?;
         Ok(Linear::new(weight, self.0.bias.as_ref().map(Tensor::detach)))
     }
+
+    /// A plain, smaller Candle layer of the inputs and outputs in the lists, as in [`shrink`]: inputs as
+    /// [`GatedLayer::kept`] lists them, or fewer if less is made of them; outputs that are read.
+    ///
+    /// # Errors
+    /// As for [`L0Linear::to_plain`] and [`shrink::linear`].
+    pub fn shrunk(&self, inputs: &[u32], outputs: &[u32]) -> Result<Linear> {
+        shrink::linear(&self.to_plain()?, inputs, outputs)
+    }
 }
 
 /// xs (b, .., in) times z (b, in).
@@ -149,7 +158,9 @@ impl ModuleT for L0Linear {
     }
 }
 
-impl GatedLayer for L0Linear {
+impl GatedLayer for L0Linear {}
+
+impl Made for L0Linear {
     fn parts(&self) -> &Parts {
         &self.0
     }

@@ -5,7 +5,7 @@
 //! units, wherever else it is read; what an open gate costs is counted on the weights of its own layer:
 //! |g| = out (k k) for an input unit, in k k (+ 1 with a bias) for an output unit.
 //!
-//! A [`Network`] holds no values. Its methods read them from [`Weights`], so that the trained values and their average
+//! A [`GatedNet`] holds no values and no [objective](crate::objective). Its methods read them from [`Weights`], so that the trained values and their average
 //! are evaluated by the same code.
 
 use candle_core::{DType, Device, Tensor};
@@ -14,30 +14,27 @@ use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::placement::Placed;
-use crate::{Constraints, Estimator, Gate, GateConfig, HardConcrete, L2, Penalty, Placement, Quantity, Result, Side};
+use crate::{Constraint, Error, Estimator, Gate, GateConfig, HardConcrete, Penalty, Placement, Quantity, Result, Side};
 
-/// A network and its gates.
+/// A described network and its gates: where they are and how they begin, not what closes them.
 #[derive(Debug, Clone)]
-pub struct Network {
+pub struct GatedNet {
     pub(crate) net: Net,
     pub(crate) gates: Vec<Placed>,
     distribution: HardConcrete,
-    l2: L2,
 }
 
-/// Everything that makes a plain network a gated one, to be kept in a file beside its description.
+/// Everything that makes a plain network a gated one, to be kept in a file beside its description. Files of earlier versions
+/// also say by which lambda and weight decay the gates were trained, which is passed over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Gates {
     /// Where the gates are.
     pub placements: Vec<Placement>,
     /// Their distribution.
     pub distribution: HardConcrete,
-    /// How weight decay and gates go together.
-    pub l2: L2,
 }
 
-impl Network {
+impl GatedNet {
     /// Places gates on `net`; none make it a plain network.
     ///
     /// # Errors
@@ -63,25 +60,20 @@ impl Network {
             }
             gates.push(placed);
         }
-        Ok(Self { net, gates, distribution: HardConcrete::default(), l2: L2::default() })
+        Ok(Self { net, gates, distribution: HardConcrete::default() })
     }
 
     /// A network with the gates that a file describes.
     ///
     /// # Errors
-    /// As for [`Network::new`].
+    /// As for [`GatedNet::new`].
     pub fn with_gates(net: Net, gates: &Gates) -> Result<Self> {
-        Ok(Self { distribution: gates.distribution, l2: gates.l2, ..Self::new(net, &gates.placements)? })
+        Ok(Self { distribution: gates.distribution, ..Self::new(net, &gates.placements)? })
     }
 
-    /// What [`Network::with_gates`] needs.
+    /// What [`GatedNet::with_gates`] needs.
     pub fn gates(&self) -> Gates {
-        Gates { placements: self.placements().cloned().collect(), distribution: self.distribution, l2: self.l2 }
-    }
-
-    /// The same network with L2 attached to its gates, or detached from them.
-    pub fn with_l2(self, l2: L2) -> Self {
-        Self { l2, ..self }
+        Gates { placements: self.placements().cloned().collect(), distribution: self.distribution }
     }
 
     /// The description.
@@ -97,6 +89,11 @@ impl Network {
     /// Whether there is no gate at all.
     pub fn is_plain(&self) -> bool {
         self.gates.is_empty()
+    }
+
+    /// How many sets of gates there are.
+    pub fn sets(&self) -> usize {
+        self.gates.len()
     }
 
     /// The units of each gated space, in order of the placements.
@@ -124,7 +121,7 @@ impl Network {
     /// Trained values for the network; gates that `weights` lack get first ones.
     ///
     /// # Errors
-    /// As for [`Network::init`], or if `weights` lack a parameter of the network.
+    /// As for [`GatedNet::init`], or if `weights` lack a parameter of the network.
     pub fn init_with(&self, weights: &Weights, seed: u64, device: &Device) -> Result<Params> {
         let params = self.init(seed, device)?;
         let first = params.detached();
@@ -180,7 +177,7 @@ impl Network {
 
     /// Number of weights (and biases) that gates can switch off, the sum of |g|.
     pub fn gated_weights(&self) -> usize {
-        self.gates.iter().map(|gate| gate.group * gate.units).sum()
+        self.gates.iter().map(Placed::weights).sum()
     }
 
     /// Expected number of gated weights that are not zero, the sum of P(z != 0) |g|; none without gates.
@@ -195,21 +192,29 @@ impl Network {
         Ok(total)
     }
 
-    /// The L0 and L2 penalty of the gated layers, a scalar; none without gates.
+    /// What the gated layers add to the loss, a scalar; none without gates. `penalties` has one for each set of gates, as
+    /// [`Objective::penalties`](crate::Objective::penalties) makes them.
     ///
     /// # Errors
-    /// If a coefficient is out of range or a parameter is missing.
-    pub fn penalty(&self, weights: &Weights, n_train: usize) -> Result<Option<Tensor>> {
+    /// If there are not as many penalties as sets of gates, or a parameter is missing.
+    pub fn penalty(&self, weights: &Weights, penalties: &[Penalty]) -> Result<Option<Tensor>> {
+        self.one_for_each("penalties", penalties.len())?;
         let mut total: Option<Tensor> = None;
-        for placed in &self.gates {
-            let Placement { lambda, weight_decay, .. } = placed.placement;
-            let penalty = Penalty::new(lambda, weight_decay, self.l2, n_train, self.gated_weights())?;
+        for (placed, penalty) in self.gates.iter().zip(penalties) {
             let members = placed.members(&self.net, weights)?;
             let members: Vec<(&Tensor, usize)> = members.iter().map(|(tensor, dim)| (tensor, *dim)).collect();
             let cost = penalty.groups(&self.gate(placed, weights)?, placed.group, &members)?;
             total = Some(total.map_or(Ok(cost.clone()), |total| total + cost)?);
         }
         Ok(total)
+    }
+
+    /// Checks that there are as many of something as sets of gates.
+    pub(crate) fn one_for_each(&self, what: &'static str, found: usize) -> Result<()> {
+        match self.sets() {
+            sets if sets == found => Ok(()),
+            sets => Err(Error::Count { what, found, expected: format!("{sets}, one for each set of gates") }),
+        }
     }
 
     /// Names of the parameters that the penalty's L2 term covers: weights of gated layers, biases of gated outputs.
@@ -242,21 +247,21 @@ impl Network {
         Ok(open)
     }
 
-    /// What constraints bound, tracked where `weights` are, scalars: for each set of gates the mean of P(z != 0), its
-    /// share of open gates, whatever the quantity; or for the model the expected share of the weights (or
-    /// multiply-accumulates) of all its linear layers and convolutions, gated or not, pruned inputs and outputs both
-    /// taken off.
+    /// What a constraint bounds, tracked where `weights` are, scalars: for targets of layers the mean of P(z != 0) of each
+    /// set of gates, its share of open gates, whatever the quantity; for a target of the model the expected share of the
+    /// weights (or multiply-accumulates) of all its linear layers and convolutions, gated or not, pruned inputs and outputs
+    /// both taken off.
     ///
     /// # Errors
     /// If a parameter is missing.
-    pub fn densities(&self, weights: &Weights, constraints: &Constraints) -> Result<Vec<Tensor>> {
-        if constraints.per_layer() {
+    pub fn densities(&self, weights: &Weights, constraint: &Constraint) -> Result<Vec<Tensor>> {
+        if constraint.targets.are_of_layers() {
             return self.prob_open(weights)?.iter().map(|p| Ok(p.mean_all()?)).collect();
         }
         let expected = self.net.expected_cost(&self.probabilities(weights)?)?;
         let full = self.net.cost();
-        let (parts, total): (Vec<&Tensor>, usize) = match constraints.quantity {
-            Quantity::Params => (expected.iter().map(|cost| &cost.weights).collect(), full.weights()),
+        let (parts, total): (Vec<&Tensor>, usize) = match constraint.quantity {
+            Quantity::Weights => (expected.iter().map(|cost| &cost.weights).collect(), full.weights()),
             Quantity::Macs => (expected.iter().map(|cost| &cost.macs).collect(), full.macs()),
         };
         Ok(vec![(Tensor::stack(&parts, 0)?.sum_all()? / total as f64)?])
@@ -264,9 +269,13 @@ impl Network {
 
     /// For each set of gates the most that its price for open weights can slope in a log α: a quarter, the steepest slope of
     /// P(z != 0), of what a gate costs. Weight decay and the loss come on top of it.
-    pub fn steepest_price(&self, n_train: usize) -> Vec<f64> {
-        let price = |placed: &Placed| placed.placement.lambda.price(n_train, self.gated_weights());
-        self.gates.iter().map(|placed| 0.25 * price(placed) * placed.group as f64).collect()
+    ///
+    /// # Errors
+    /// If there are not as many penalties as sets of gates.
+    pub fn steepest_price(&self, penalties: &[Penalty]) -> Result<Vec<f64>> {
+        self.one_for_each("penalties", penalties.len())?;
+        let each = self.gates.iter().zip(penalties);
+        Ok(each.map(|(placed, penalty)| 0.25 * penalty.price(placed.weights()) * placed.group as f64).collect())
     }
 
     /// Holds every log α in its range; to be called after each step of the optimiser.

@@ -18,7 +18,7 @@
 
 mod op;
 
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::Gate;
@@ -63,35 +63,103 @@ pub enum L2 {
     Detached,
 }
 
-/// The coefficients of the objective above for one layer; a layer with another lambda has another one.
+/// What open gates and large weights of one layer cost; a layer with another lambda has another one. It is made once for a
+/// training.
+///
+/// ```
+/// # use l0::{L2, Penalty};
+/// let paper = Penalty::per_weight(0.1, 60_000)?; // an open weight adds 0.1 / 60,000 to the loss
+/// let decaying = paper.with_weight_decay(5e-4)?.with_l2(L2::Detached);
+/// let share = Penalty::density(0.3)?.among(266_200)?; // all of so many weights open together add 0.3
+/// # assert_eq!((decaying.weight_decay(), share.price(1)), (5e-4, 0.3 / 266_200.0));
+/// # Ok::<(), l0::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Penalty {
-    price: f64,
+    price: Price,
     weight_decay: f64,
     l2: L2,
 }
 
+/// What open weights add to the loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Price {
+    /// One of them.
+    Each(f64),
+    /// All together, which are so many, or as many as a layer has gated ones.
+    All(f64, Option<usize>),
+}
+
 impl Penalty {
-    /// `gated_weights` counts those that `lambda` is shared by, which only [`Lambda::Density`] depends on: the sum of
-    /// |g| over the gates of the model, or of a layer with a density of its own.
+    /// One open weight adds `lambda / n_train` to the loss, as in the paper; no weight decay.
     ///
     /// # Errors
-    /// If lambda or weight decay is negative or not finite, or a count is 0.
-    pub fn new(lambda: Lambda, weight_decay: f64, l2: L2, n_train: usize, gated_weights: usize) -> crate::Result<Self> {
-        let strength = |x: f64| x >= 0.0 && x.is_finite();
-        in_range("lambda", lambda.value(), "finite and at least 0", strength(lambda.value()))?;
-        in_range("weight decay", weight_decay, "finite and at least 0", strength(weight_decay))?;
+    /// If lambda is negative or not finite, or there is no training point.
+    pub fn per_weight(lambda: f64, n_train: usize) -> crate::Result<Self> {
         in_range("the number of training points", n_train as f64, "at least 1", n_train > 0)?;
+        Ok(Self::new(Price::Each(strength("lambda", lambda)? / n_train as f64)))
+    }
+
+    /// All gated weights of a layer open together add `lambda` to the loss; no weight decay. Layers that share the lambda
+    /// also share a [count](Penalty::among).
+    ///
+    /// # Errors
+    /// If lambda is negative or not finite.
+    pub fn density(lambda: f64) -> crate::Result<Self> {
+        Ok(Self::new(Price::All(strength("lambda", lambda)?, None)))
+    }
+
+    /// A lambda in its unit, for gates on a model that has `gated_weights` in all.
+    ///
+    /// # Errors
+    /// As for [`Penalty::per_weight`] and [`Penalty::among`].
+    pub fn of(lambda: Lambda, n_train: usize, gated_weights: usize) -> crate::Result<Self> {
+        match lambda {
+            Lambda::PerWeight(lambda) => Self::per_weight(lambda, n_train),
+            Lambda::Density(lambda) => Self::density(lambda)?.among(gated_weights),
+        }
+    }
+
+    fn new(price: Price) -> Self {
+        Self { price, weight_decay: 0.0, l2: L2::default() }
+    }
+
+    /// The same with a density that is the share of so many gated weights, those of all layers of a model together, in
+    /// place of the layer's own. A price for each weight stays what it is.
+    ///
+    /// # Errors
+    /// If the count is 0.
+    pub fn among(self, gated_weights: usize) -> crate::Result<Self> {
         in_range("the number of gated weights", gated_weights as f64, "at least 1", gated_weights > 0)?;
-        Ok(Self { price: lambda.price(n_train, gated_weights), weight_decay, l2 })
+        Ok(match self.price {
+            Price::All(lambda, _) => Self { price: Price::All(lambda, Some(gated_weights)), ..self },
+            Price::Each(_) => self,
+        })
     }
 
-    /// What one open weight adds to the loss.
-    pub fn price(&self) -> f64 {
-        self.price
+    /// The same with this coefficient wd of the L2 term; half of it multiplies the squares.
+    ///
+    /// # Errors
+    /// If it is negative or not finite.
+    pub fn with_weight_decay(self, weight_decay: f64) -> crate::Result<Self> {
+        Ok(Self { weight_decay: strength("weight decay", weight_decay)?, ..self })
     }
 
-    /// The coefficient wd; half of it multiplies the squares.
+    /// The same with L2 attached to the gates, as it is without this call, or detached from them.
+    #[must_use]
+    pub fn with_l2(self, l2: L2) -> Self {
+        Self { l2, ..self }
+    }
+
+    /// What one open weight adds to the loss, in a layer that has `gated_weights`.
+    pub fn price(&self, gated_weights: usize) -> f64 {
+        match self.price {
+            Price::Each(price) => price,
+            Price::All(lambda, among) => lambda / among.unwrap_or(gated_weights) as f64,
+        }
+    }
+
+    /// The coefficient wd.
     pub fn weight_decay(&self) -> f64 {
         self.weight_decay
     }
@@ -154,7 +222,7 @@ impl Penalty {
 
     /// Sum of P(z_j != 0) times the cost of group j, with the squared norms of the groups where they count.
     fn open_cost(&self, gate: &Gate, size: usize, norms: Option<Tensor>) -> Result<Tensor> {
-        let per_gate = self.price * size as f64;
+        let per_gate = self.price(size * gate.units()) * size as f64;
         let Some(norms) = norms else {
             return op::sum_open(gate)? * per_gate;
         };
@@ -168,12 +236,9 @@ impl Penalty {
     }
 }
 
-/// The value of a scalar, as for a log.
-///
-/// # Errors
-/// If `xs` is not a scalar of floats.
-pub fn scalar(xs: &Tensor) -> Result<f64> {
-    xs.detach().to_dtype(DType::F64)?.to_scalar()
+/// A coefficient that may be 0 but is nothing else than a finite number.
+fn strength(name: &'static str, found: f64) -> crate::Result<f64> {
+    in_range(name, found, "finite and at least 0", found >= 0.0 && found.is_finite())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use l0_net::{Layer, Net, NodeId, SpaceId, Weights};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Lambda, Result};
+use crate::Result;
 
 /// Which units of a layer a set of gates switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +34,13 @@ pub struct Placement {
     pub side: Side,
     /// The gates start open with probability sigmoid(ln((1 - d) / d) + 1.5986).
     pub droprate_init: f64,
-    /// The strength of the L0 penalty.
-    pub lambda: Lambda,
-    /// Coefficient of the L2 penalty of the gated weights.
-    pub weight_decay: f64,
+}
+
+impl Placement {
+    /// Gates that start as those of the paper do, with a drop rate of 0.5: open with probability 0.832.
+    pub fn new(layer: impl Into<String>, side: Side) -> Self {
+        Self { layer: layer.into(), side, droprate_init: 0.5 }
+    }
 }
 
 /// A set of gates in its place.
@@ -75,6 +78,11 @@ impl Placed {
         Ok(Self { placement: placement.clone(), node, space, units, group })
     }
 
+    /// How many numbers the gates of the set can switch off.
+    pub(crate) fn weights(&self) -> usize {
+        self.group * self.units
+    }
+
     pub(crate) fn parameter(&self) -> String {
         format!("{}.log_alpha", self.placement.layer)
     }
@@ -106,16 +114,4 @@ fn is_output(net: &Net, space: SpaceId) -> bool {
         _ => None,
     };
     std::iter::successors(Some(net.output()), back).any(|id| net.space(id) == space)
-}
-
-/// `values` for each of `layers` layers: one for all, or as many as there are layers.
-///
-/// # Errors
-/// If there is another number of them; `what` names them.
-pub fn per_layer<T: Copy>(what: &'static str, values: &[T], layers: usize) -> Result<Vec<T>> {
-    match values {
-        [one] => Ok(vec![*one; layers]),
-        _ if values.len() == layers => Ok(values.to_vec()),
-        _ => Err(Error::Count { what, found: values.len(), expected: format!("1 for all layers or {layers}") }),
-    }
 }

@@ -6,34 +6,34 @@ use l0_net::{Cost, Mask, Masks, Plan, Weights};
 
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::placement::Placed;
-use crate::{Constraint, Constraints, Error, Estimator, Network, Quantity, Result};
+use crate::{Constraint, Error, Estimator, GatedNet, Quantity, Result, Targets};
 
 /// Halvings of a range of log α of 9.2 until what is left is less than gates differ by.
 const HALVINGS: usize = 30;
 
-impl Network {
+impl GatedNet {
     /// Checks that a network with so few open gates exists: one whose output still depends on its input.
     ///
     /// # Errors
-    /// If the target of a constraint is below what the smallest such network keeps, or there is not one target for each
+    /// If a target is below what the smallest such network keeps, or there is not one target for each
     /// set of gates.
-    pub fn check_targets(&self, constraints: &Constraints) -> Result<()> {
-        if constraints.per_layer() {
-            return self.check_each(constraints);
+    pub fn check_targets(&self, constraint: &Constraint) -> Result<()> {
+        if constraint.targets.are_of_layers() {
+            return self.check_each(&constraint.targets);
         }
-        let least = self.smallest(constraints.quantity)?;
-        match constraints.each().iter().map(Constraint::target).find(|&target| target < least) {
-            Some(target) => Err(Error::Target { target, of: constraints.quantity.to_string(), least }),
+        let least = self.smallest(constraint.quantity)?;
+        match constraint.targets.each().iter().find(|&&target| target < least) {
+            Some(&target) => Err(Error::Target { target, of: constraint.quantity.to_string(), least }),
             None => Ok(()),
         }
     }
 
     /// Checks targets of layers: those below one gate close all of theirs, which other branches may make up for.
-    fn check_each(&self, constraints: &Constraints) -> Result<()> {
-        self.one_for_each("constraints", constraints.each().len())?;
+    fn check_each(&self, targets: &Targets) -> Result<()> {
+        self.one_for_each("targets", targets.each().len())?;
         let mut open = vec![1; self.gates.len()];
-        for (index, (placed, constraint)) in self.gates.iter().zip(constraints.each()).enumerate() {
-            let (target, least) = (constraint.target(), 1.0 / placed.units as f64);
+        for (index, (placed, &target)) in self.gates.iter().zip(targets.each()).enumerate() {
+            let least = 1.0 / placed.units as f64;
             open[index] = usize::from(target >= least);
             if open[index] == 0 && self.is_constant(&self.first_open(&open)?) {
                 return Err(Error::Target { target, of: format!("gates of {:?}", placed.placement.layer), least });
@@ -81,25 +81,25 @@ impl Network {
     fn share(&self, left: &Cost, quantity: Quantity) -> f64 {
         let full = self.net.cost();
         match quantity {
-            Quantity::Params => left.weights() as f64 / full.weights() as f64,
+            Quantity::Weights => left.weights() as f64 / full.weights() as f64,
             Quantity::Macs => left.macs() as f64 / full.macs() as f64,
         }
     }
 
-    /// What is left at test time of what constraints bound, as in [`Network::densities`].
+    /// What is left at test time of what a constraint bounds, as in [`GatedNet::densities`].
     ///
     /// # Errors
     /// If a parameter is missing.
-    pub fn shares_left(&self, weights: &Weights, constraints: &Constraints, estimator: Estimator) -> Result<Vec<f64>> {
+    pub fn shares_left(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Vec<f64>> {
         let pruned = self.pruned(weights, estimator)?;
-        if constraints.per_layer() {
+        if constraint.targets.are_of_layers() {
             let share = |(placed, (_, open)): (&Placed, &(String, usize))| *open as f64 / placed.units as f64;
             return Ok(self.gates.iter().zip(&pruned.open).map(share).collect());
         }
-        Ok(vec![self.share(&pruned.cost, constraints.quantity)])
+        Ok(vec![self.share(&pruned.cost, constraint.quantity)])
     }
 
-    /// The same values with every log α lowered by as little as brings what is left at test time within the constraints:
+    /// The same values with every log α lowered by as little as brings what is left at test time within the constraint:
     /// by one amount for a bound on the model, by one for each layer for bounds on layers. The gates of a layer stay in
     /// their order, so that those go which were least likely to stay (those that meet at the lowest value are alike).
     /// Nothing is changed for a bound that does not hold with all gates at their lowest, or only with a network whose output
@@ -107,20 +107,15 @@ impl Network {
     ///
     /// # Errors
     /// If a parameter is missing, or there are bounds on layers, and not as many as sets of gates.
-    pub fn brought_within(
-        &self,
-        weights: &Weights,
-        constraints: &Constraints,
-        estimator: Estimator,
-    ) -> Result<Weights> {
-        if constraints.per_layer() {
-            self.one_for_each("constraints", constraints.each().len())?;
+    pub fn brought_within(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Weights> {
+        if constraint.targets.are_of_layers() {
+            self.one_for_each("targets", constraint.targets.each().len())?;
         }
         let mut within = weights.clone();
-        for (index, constraint) in constraints.each().iter().enumerate() {
-            let gates = if constraints.per_layer() { &self.gates[index..=index] } else { &self.gates[..] };
+        for (index, &target) in constraint.targets.each().iter().enumerate() {
+            let gates = if constraint.targets.are_of_layers() { &self.gates[index..=index] } else { &self.gates[..] };
             let holds = |weights: &Weights| -> Result<bool> {
-                Ok(self.shares_left(weights, constraints, estimator)?[index] <= constraint.target())
+                Ok(self.shares_left(weights, constraint, estimator)?[index] <= target)
             };
             let (mut low, mut high) = (0.0, LOG_ALPHA_RANGE.1 - LOG_ALPHA_RANGE.0);
             let mut lowered = lowered_by(&within, gates, high)?;
@@ -153,16 +148,6 @@ impl Network {
         self.one_for_each("amounts", amounts.len())?;
         let mut each = self.gates.iter().zip(amounts);
         each.try_fold(weights.clone(), |weights, (gate, &by)| lowered_by(&weights, std::slice::from_ref(gate), by))
-    }
-
-    fn one_for_each(&self, what: &'static str, found: usize) -> Result<()> {
-        match self.gates.len() {
-            sets if sets == found => Ok(()),
-            sets => {
-                let expected = format!("{sets}, one for each set of gates");
-                Err(Error::Count { what, found, expected })
-            }
-        }
     }
 }
 

@@ -8,6 +8,11 @@ pub(crate) fn row(xs: &Tensor) -> Vec<f64> {
     xs.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
 }
 
+/// The value of a scalar.
+pub(crate) fn scalar(xs: &Tensor) -> f64 {
+    xs.detach().to_dtype(DType::F64).unwrap().to_scalar().unwrap()
+}
+
 /// Uniform numbers of (0, 1) in a shape, in `f32`; other names, other numbers.
 pub(crate) fn uniform(shape: &[usize], name: &str) -> Tensor {
     let values = Stream::new(5, Purpose::Other, 0, 0, name).uniforms(shape.iter().product());

@@ -1,7 +1,7 @@
 //! Which sets of gates a network can have, and which not.
 #![allow(missing_docs)]
 
-use l0::{Lambda, Network, Placement, Side};
+use l0::{GatedNet, Placement, Side};
 use l0_net::layers::Take;
 use l0_net::{Builder, Net};
 
@@ -11,12 +11,8 @@ fn net() -> Net {
     b.build().unwrap()
 }
 
-fn gated(placements: &[(&str, Side)]) -> l0::Result<Network> {
-    Network::new(net(), &placements.iter().map(|&(layer, side)| placement(layer, side)).collect::<Vec<_>>())
-}
-
-fn placement(layer: &str, side: Side) -> Placement {
-    Placement { layer: layer.into(), side, droprate_init: 0.5, lambda: Lambda::PerWeight(0.1), weight_decay: 0.0 }
+fn gated(placements: &[(&str, Side)]) -> l0::Result<GatedNet> {
+    GatedNet::new(net(), &placements.iter().map(|&(layer, side)| Placement::new(layer, side)).collect::<Vec<_>>())
 }
 
 #[test]
@@ -51,7 +47,7 @@ fn the_outputs_of_a_network_have_no_gates() {
         let mut b = Builder::image("image", 1, 4, 4);
         end(b.conv2d("conv1", 3, 1).conv2d("conv2", 2, 1));
         let net = b.build().unwrap();
-        let gates = |side| Network::new(net.clone(), &[placement("conv2", side)]).map(|_| ());
+        let gates = |side| GatedNet::new(net.clone(), &[Placement::new("conv2", side)]).map(|_| ());
         assert!(gates(Side::Output).unwrap_err().to_string().contains("on the outputs of the network"));
         gates(Side::Input).unwrap();
     }
@@ -94,7 +90,8 @@ fn a_branch_gated_in_a_description_computes_what_a_hand_written_one_does() {
     use candle_nn::{Conv2dConfig, VarBuilder, VarMap, conv2d, linear};
     let varmap = VarMap::new();
     let vb = VarBuilder::from_varmap(&varmap, DType::F32, &Device::Cpu);
-    let conv1 = l0::l0_conv2d(1, 3, 1, l0::Geometry::default(), l0::LayerConfig::default(), vb.pp("conv1")).unwrap();
+    let conv1 =
+        l0::l0_conv2d(1, 3, 1, candle_nn::Conv2dConfig::default(), l0::LayerConfig::default(), vb.pp("conv1")).unwrap();
     let short = conv2d(1, 3, 1, Conv2dConfig::default(), vb.pp("short")).unwrap();
     let fc = linear(48, 2, vb.pp("fc")).unwrap();
     varmap.data().lock().unwrap()["conv1.log_alpha"]
@@ -104,15 +101,9 @@ fn a_branch_gated_in_a_description_computes_what_a_hand_written_one_does() {
     let ys = (conv1.forward_t(&xs, false).unwrap() + short.forward(&xs).unwrap()).unwrap().relu().unwrap();
     let ys = fc.forward(&ys.flatten_from(1).unwrap()).unwrap();
 
-    let gates = Placement {
-        layer: "conv1".into(),
-        side: Side::Output,
-        droprate_init: 0.5,
-        lambda: Lambda::PerWeight(0.1),
-        weight_decay: 0.0,
-    };
+    let gates = Placement::new("conv1", Side::Output);
     let differs = |branch: bool| {
-        let network = Network::new(residual(branch), std::slice::from_ref(&gates)).unwrap();
+        let network = GatedNet::new(residual(branch), std::slice::from_ref(&gates)).unwrap();
         let import = l0_net::Import::from_varmap(network.net(), &varmap).unwrap();
         assert_eq!(import.left_over, ["conv1.log_alpha"]);
         let params = network.init_with(&import.weights, 1, &Device::Cpu).unwrap();

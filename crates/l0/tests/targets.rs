@@ -2,22 +2,18 @@
 #![allow(missing_docs)]
 
 use candle_core::{Device, Tensor};
-use l0::{Constraints, Estimator, Lambda, Network, Placement, Quantity, Side, Targets};
+use l0::{Constraint, Estimator, GatedNet, Lambda, Objective, Placement, Quantity, Side, Targets};
 use l0_net::{Builder, Weights};
 
 /// Two gated linear layers, of 10 and 8 inputs: 10 x 8 + 8 x 4 weights.
-fn network() -> Network {
+fn network() -> GatedNet {
     let mut b = Builder::features("image", 10);
     b.linear("fc1", 8).relu().linear("fc2", 4);
-    Network::new(b.build().unwrap(), &["fc1", "fc2"].map(|layer| placement(layer, Side::Input))).unwrap()
-}
-
-fn placement(layer: &str, side: Side) -> Placement {
-    Placement { layer: layer.into(), side, droprate_init: 0.5, lambda: Lambda::PerWeight(0.1), weight_decay: 0.0 }
+    GatedNet::new(b.build().unwrap(), &["fc1", "fc2"].map(|layer| Placement::new(layer, Side::Input))).unwrap()
 }
 
 /// First values, but for gates that are the more probable the later they come.
-fn weights(network: &Network) -> Weights {
+fn weights(network: &GatedNet) -> Weights {
     let values = network.init(1, &Device::Cpu).unwrap().detached();
     let gates = |n: usize| Tensor::arange(0f32, n as f32, &Device::Cpu).unwrap().affine(0.5, -2.0).unwrap();
     let value = |(name, value): (&str, &Tensor)| match name {
@@ -32,27 +28,27 @@ fn gates(weights: &Weights, name: &str) -> Vec<f32> {
     weights.get(name).unwrap().to_vec1().unwrap()
 }
 
-fn constraints(targets: &Targets, quantity: Quantity) -> Constraints {
-    Constraints::new(targets, quantity, 2, 0.1, true).unwrap()
+fn constraint(targets: &Targets, quantity: Quantity) -> Constraint {
+    Constraint { targets: targets.clone(), quantity, learning_rate: 0.1, restart: true }
 }
 
 #[test]
 fn bounds_on_other_layers_are_refused() {
     let network = network();
-    let three = Constraints::new(&Targets::Layers(vec![0.5; 3]), Quantity::Params, 3, 0.1, true).unwrap();
+    let three = constraint(&Targets::Layers(vec![0.5; 3]), Quantity::Weights);
     let error = network.brought_within(&weights(&network), &three, Estimator::TopK).unwrap_err().to_string();
-    assert_eq!(error, "found 3 constraints, expected 2, one for each set of gates");
+    assert_eq!(error, "found 3 targets, expected 2, one for each set of gates");
 }
 
 #[test]
 fn what_is_left_keeps_to_the_target_and_the_least_probable_gates_went() {
     let (network, estimator) = (network(), Estimator::TopK);
     let before = weights(&network);
-    for quantity in [Quantity::Params, Quantity::Macs] {
-        let constraints = constraints(&Targets::Model(0.3), quantity);
-        assert!(network.shares_left(&before, &constraints, estimator).unwrap()[0] > 0.3);
-        let after = network.brought_within(&before, &constraints, estimator).unwrap();
-        let share = network.shares_left(&after, &constraints, estimator).unwrap()[0];
+    for quantity in [Quantity::Weights, Quantity::Macs] {
+        let constraint = constraint(&Targets::Model(0.3), quantity);
+        assert!(network.shares_left(&before, &constraint, estimator).unwrap()[0] > 0.3);
+        let after = network.brought_within(&before, &constraint, estimator).unwrap();
+        let share = network.shares_left(&after, &constraint, estimator).unwrap()[0];
         // One gate more in either layer is 0.04 to 0.06 of the network.
         assert!((0.2..=0.3).contains(&share), "{share}");
         let pruned = network.pruned(&after, estimator).unwrap();
@@ -67,9 +63,9 @@ fn what_is_left_keeps_to_the_target_and_the_least_probable_gates_went() {
 fn layers_are_brought_within_their_own_targets_and_left_alone_within_them() {
     let (network, estimator) = (network(), Estimator::TopK);
     let before = weights(&network);
-    let constraints = constraints(&Targets::Layers(vec![0.4, 1.0]), Quantity::Params);
-    let after = network.brought_within(&before, &constraints, estimator).unwrap();
-    assert_eq!(network.shares_left(&after, &constraints, estimator).unwrap()[0], 0.4);
+    let constraint = constraint(&Targets::Layers(vec![0.4, 1.0]), Quantity::Weights);
+    let after = network.brought_within(&before, &constraint, estimator).unwrap();
+    assert_eq!(network.shares_left(&after, &constraint, estimator).unwrap()[0], 0.4);
     assert_ne!(gates(&after, "fc1.log_alpha"), gates(&before, "fc1.log_alpha"));
     assert_eq!(gates(&after, "fc2.log_alpha"), gates(&before, "fc2.log_alpha"));
     assert_eq!(
@@ -82,11 +78,11 @@ fn layers_are_brought_within_their_own_targets_and_left_alone_within_them() {
 fn a_target_below_the_smallest_network_is_refused() {
     // One path through both layers is 5 of 112 weights, one input of 10.
     let network = network();
-    let check = |targets: Targets| network.check_targets(&constraints(&targets, Quantity::Params));
+    let check = |targets: Targets| network.check_targets(&constraint(&targets, Quantity::Weights));
     assert!(check(Targets::Model(0.045)).is_ok() && check(Targets::Layers(vec![0.1, 0.125])).is_ok());
     let error = check(Targets::Model(1e-6)).unwrap_err().to_string();
     assert!(
-        error.contains("0.000001 of the params is asked for, but the smallest network with these gates keeps 4.5e-2"),
+        error.contains("0.000001 of the weights is asked for, but the smallest network with these gates keeps 4.5e-2"),
         "{error}"
     );
     let error = check(Targets::Layers(vec![0.01, 1.0])).unwrap_err().to_string();
@@ -117,9 +113,9 @@ fn the_smallest_network_keeps_the_cheapest_of_several_branches() {
     let net = b.build().unwrap();
     let whole = net.cost().weights() as f64;
     for order in [["narrow", "wide"], ["wide", "narrow"]] {
-        let placements = order.map(|layer| placement(layer, Side::Output));
-        let network = Network::new(net.clone(), &placements).unwrap();
-        let check = |targets| network.check_targets(&constraints(&targets, Quantity::Params));
+        let placements = order.map(|layer| Placement::new(layer, Side::Output));
+        let network = GatedNet::new(net.clone(), &placements).unwrap();
+        let check = |targets| network.check_targets(&constraint(&targets, Quantity::Weights));
         let least = f64::from(10 + 20 + 40) / whole; // an input row, a column of 20, and the last layer
         check(Targets::Model(1.01 * least)).unwrap();
         check(Targets::Model(0.99 * least)).unwrap_err();
@@ -136,7 +132,7 @@ fn a_target_that_leaves_nothing_changes_nothing() {
     let (network, estimator) = (network(), Estimator::TopK);
     let before = weights(&network);
     for targets in [Targets::Model(0.001), Targets::Layers(vec![0.01, 1.0])] {
-        let after = network.brought_within(&before, &constraints(&targets, Quantity::Params), estimator).unwrap();
+        let after = network.brought_within(&before, &constraint(&targets, Quantity::Weights), estimator).unwrap();
         for name in ["fc1.log_alpha", "fc2.log_alpha"] {
             assert_eq!(gates(&after, name), gates(&before, name), "{targets:?}");
         }
@@ -151,6 +147,8 @@ fn gates_are_lowered_by_set_and_within_their_range() {
     let close = |found: Vec<f32>, expected: Vec<f32>| found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6);
     assert!(close(gates(&after, "fc1.log_alpha"), (0..10).map(|i| 0.5 * i as f32 - 2.5).collect()));
     assert!(close(gates(&after, "fc2.log_alpha"), vec![lowest; 8]));
+    let error = network.penalty(&before, &[]).unwrap_err().to_string();
+    assert_eq!(error, "found 0 penalties, expected 2, one for each set of gates");
     let error = network.lowered(&before, &[0.5]).unwrap_err().to_string();
     assert_eq!(error, "found 1 amounts, expected 2, one for each set of gates");
 }
@@ -159,8 +157,10 @@ fn gates_are_lowered_by_set_and_within_their_range() {
 fn no_price_slopes_more_than_the_steepest() {
     let network = network();
     let before = weights(&network);
-    let penalty = |weights: &Weights| network.penalty(weights, 50).unwrap().unwrap().to_scalar::<f32>().unwrap();
-    let steepest = network.steepest_price(50);
+    let penalties = Objective::priced(&[Lambda::PerWeight(0.1)]).penalties(&network, 50).unwrap();
+    let penalty =
+        |weights: &Weights| network.penalty(weights, &penalties).unwrap().unwrap().to_scalar::<f32>().unwrap();
+    let steepest = network.steepest_price(&penalties).unwrap();
     // All ten gates of fc1 together, wherever they are, and those of fc2: (units, their bound).
     for (units, bound, step) in [(10.0, steepest[0], [0.1, 0.0]), (8.0, steepest[1], [0.0, 0.1])] {
         let slopes = (0..20).map(|i| {

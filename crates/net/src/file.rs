@@ -33,16 +33,8 @@ use crate::{Error, Model, Net, Result, Weights};
 
 pub use card::Card;
 pub use header::Kind;
+pub use l0_files::Existing;
 pub use problem::FileProblem;
-
-/// What to do if there is a file already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
-    /// Leave it and fail.
-    Keep,
-    /// Put the new file in its place, in one step.
-    Replace,
-}
 
 /// A network with everything that is needed to train on: its parameters, those of its gates and where these are.
 #[derive(Debug, Clone)]

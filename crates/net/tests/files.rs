@@ -5,10 +5,10 @@ mod common;
 
 use candle_core::{DType, Device, Tensor};
 use common::*;
+use l0_files::{Sha256, sha256};
 use l0_net::{Card, Checkpoint, Error, Existing, FileProblem, Masks, Mode, Model, Params, Role, Weights};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 fn model(seed: u64) -> Model {
@@ -178,7 +178,7 @@ fn checkpoints_with_gates_in_another_order_are_still_read() -> Any {
 fn digest_as_it_lies(header: &Value, data: &[u8]) -> String {
     let mut sum = Sha256::new();
     let mut add = |bytes: &[u8]| {
-        sum.update((bytes.len() as u64).to_le_bytes());
+        sum.update(&(bytes.len() as u64).to_le_bytes());
         sum.update(bytes);
     };
     let metadata = header["__metadata__"].as_object().unwrap();
@@ -197,7 +197,7 @@ fn digest_as_it_lies(header: &Value, data: &[u8]) -> String {
         add(format!("{shape:?}").as_bytes());
         add(&data[start..offset(info, 1)]);
     }
-    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    sum.hex()
 }
 
 /// What reading says of a file whose header and tensors were edited.
@@ -313,9 +313,9 @@ fn values_of_another_type_are_not_written() -> Any {
 }
 
 /// What one would take for the contents of a file: everything that its digest covers.
-fn contents(bytes: &[u8]) -> Option<Vec<u8>> {
+fn contents(bytes: &[u8]) -> Option<String> {
     let (model, card) = Model::from_bytes(bytes, &Device::Cpu).ok()?;
-    Some(Sha256::digest(model.to_bytes(&card).ok()?).to_vec())
+    Some(sha256(&model.to_bytes(&card).ok()?))
 }
 
 proptest! {

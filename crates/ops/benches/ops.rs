@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 use divan::{Bencher, black_box};
-use l0_ops::{Epilogue, Selection};
+use l0_ops::{ConvSettings, Epilogue, Pointwise, Selection, Window, math};
 use l0_rng::{Purpose, Stream};
 
 #[global_allocator]
@@ -127,6 +127,42 @@ fn conv(bencher: Bencher, conv: &Conv) {
 #[divan::bench(sample_count = 5)]
 fn conv_160(bencher: Bencher) {
     conv(bencher, &wide(64, 160, 32, 160, 1));
+}
+
+/// Batch, channels, side and stride: layers of MobileNets on CIFAR's and ImageNet's images.
+#[divan::bench(args = [(128, 32, 32, 1), (128, 64, 32, 2), (128, 256, 8, 1), (16, 32, 112, 1), (16, 512, 14, 1)])]
+fn depthwise(bencher: Bencher, (b, c, side, stride): (usize, usize, usize, usize)) {
+    let (xs, weight) = (var(&[b, c, side, side]), var(&[c, 1, 3, 3]));
+    let settings = ConvSettings { groups: c, ..ConvSettings::square(stride, 1) };
+    forward_backward(bencher, || l0_ops::conv(&xs, &weight, None, &settings, Epilogue::NONE));
+}
+
+#[divan::bench]
+fn max_pool_3x3_of_stride_2(bencher: Bencher) {
+    let xs = var(&[16, 64, 112, 112]);
+    let window = Window { size: (3, 3), stride: (2, 2), padding: [1; 4], ceil: false };
+    forward_backward(bencher, || l0_ops::max_pool(&xs, &window));
+}
+
+/// x sigmoid(x).
+#[derive(Clone, Copy)]
+struct Silu;
+
+impl Pointwise for Silu {
+    fn value(self, x: f32) -> f32 {
+        x * math::sigmoid(x)
+    }
+
+    fn slope(self, x: f32) -> f32 {
+        let s = math::sigmoid(x);
+        s * x.mul_add(1.0 - s, 1.0)
+    }
+}
+
+#[divan::bench]
+fn silu(bencher: Bencher) {
+    let xs = var(&[100, 20, 24, 24]);
+    forward_backward(bencher, || l0_ops::map(&xs, Silu));
 }
 
 #[divan::bench(args = [(784, 300), (300, 100), (219, 214), (800, 500), (450, 65)])]

@@ -43,6 +43,7 @@ struct Arrived {
 
 impl Slot {
     fn add(&self, grad: Tensor, ys: &Tensor) -> Result<()> {
+        // A value that is used twice gets two gradients before it is asked for; most get one, which is moved, not copied.
         let mut place = lock(&self.0);
         let grad = match place.take() {
             Some(before) => sum(&before.grad, &grad)?,
@@ -68,6 +69,8 @@ static LINKS: LazyLock<Mutex<HashMap<TensorId, Weak<Link>>>> = LazyLock::new(Mut
 
 fn register(ys: &Tensor, link: &Arc<Link>) {
     let mut links = lock(&LINKS);
+    // Links of values that are gone are swept out only when the table would grow: seldom, and it stays as large as the
+    // most values that lived at once.
     if links.len() == links.capacity() {
         links.retain(|_, link| link.strong_count() > 0);
     }
@@ -80,6 +83,8 @@ impl Link {
         if let Some(link) = lock(&LINKS).get(&xs.id()).and_then(Weak::upgrade) {
             return Ok(link);
         }
+        // Not registered: another operation that uses this value enters it again, with a slot of its own, and Candle
+        // adds up what comes out of both.
         let slot = Slot::default();
         Ok(Arc::new(Self { token: xs.apply_op1(Enter(slot.clone()))?, slot }))
     }
@@ -178,6 +183,8 @@ fn reveal(args: Vec<Tensor>, op: Arc<dyn Backward>, value: Value) -> Result<Tens
     let links = args.iter().map(|arg| arg.track_op().then(|| Link::of(arg)).transpose());
     let links = links.collect::<Result<Vec<Option<Arc<Link>>>>>()?;
     let tokens = three(links.iter().flatten().map(|link| link.token.clone()).collect())?;
+    // The step owns the slots of its arguments, the value owns the link: what nobody can ask for any more is freed with
+    // Candle's graph.
     let slot = Slot::default();
     let slots = links.iter().map(|link| link.as_ref().map(|link| link.slot.clone())).collect();
     let step = Step { op, args, slots, slot: slot.clone() };
@@ -315,6 +322,7 @@ impl CustomOp3 for Step {
         _: &Tensor,
         token: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        // Nothing has arrived where the loss does not depend on the value: tokens come through here all the same.
         if let Some(Arrived { grad, ys }) = self.slot.take() {
             let grads = self.op.backward(&self.args, &ys, &grad)?;
             for ((grad, slot), arg) in grads.into_iter().zip(&self.slots).zip(&self.args) {
@@ -360,6 +368,8 @@ impl CustomOp1 for Reveal {
 
     fn bwd(&self, token: &Tensor, ys: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let seen = |t: &Tensor| if self.is_last(t) { t.permute((0, 3, 1, 2)) } else { Ok(t.clone()) };
+        // From one of Candle's operations, which used the value itself. The token behind it runs after this, and takes
+        // the gradient from the slot together with those of our own operations.
         self.link.slot.add(seen(grad)?, &seen(ys)?)?;
         token.zeros_like().map(Some)
     }

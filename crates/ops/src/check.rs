@@ -1,9 +1,10 @@
 //! What arguments of operations must be: errors say what was found and what was expected. [`portable`](crate::portable)
 //! refuses in the same words as the kernels.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
 use crate::cpu::{expect_dims, expect_rank};
+use crate::selection::Selection;
 use crate::settings::Window;
 
 /// The dimensions of images, (b, c, h, w).
@@ -113,4 +114,80 @@ pub(crate) fn units(op: &str, xs: &Tensor) -> Result<()> {
         bail!("{op}: xs has shape {:?}, expected units in dimension 1", xs.dims())
     }
     Ok(())
+}
+
+/// Shapes: xs (b, i), weight (o, i), bias (o,).
+pub(crate) fn linear(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<()> {
+    expect_rank(op, "xs", xs, &[2])?;
+    expect_rank(op, "weight", weight, &[2])?;
+    let (i, o) = (xs.dim(1)?, weight.dim(0)?);
+    expect_dims(op, "weight", weight, &[o, i])?;
+    bias.map_or(Ok(()), |bias| expect_dims(op, "bias", bias, &[o]))
+}
+
+/// Labels on another device than the CPU are not looked at: that would wait for the device.
+pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<()> {
+    expect_rank("cross_entropy", "logits", logits, &[2])?;
+    let (b, classes) = logits.dims2()?;
+    expect_dims("cross_entropy", "labels", labels, &[b])?;
+    if labels.dtype() != DType::U32 {
+        bail!("cross_entropy: labels are {:?}, expected U32", labels.dtype())
+    }
+    if b == 0 || classes == 0 {
+        bail!("cross_entropy: logits have shape {:?}, expected at least one example and class", logits.dims())
+    }
+    let labels = if labels.device().is_cpu() { labels.to_vec1::<u32>()? } else { Vec::new() };
+    match labels.iter().find(|&&label| label as usize >= classes) {
+        Some(label) => bail!("cross_entropy: found label {label}, expected labels below {classes}"),
+        None => Ok(()),
+    }
+}
+
+/// An error unless the shapes are equal and `p` is a probability below 1.
+pub(crate) fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<()> {
+    expect_dims("dropout", "noise", noise, xs.dims())?;
+    if !(0.0..1.0).contains(&p) {
+        bail!("dropout: p is {p}, expected 0 <= p < 1")
+    }
+    Ok(())
+}
+
+pub(crate) fn norm(op: &str, xs: &Tensor, vectors: &[(&str, &Tensor)]) -> Result<()> {
+    expect_rank(op, "xs", xs, &[2, 4])?;
+    vectors.iter().try_for_each(|(what, v)| expect_dims(op, what, v, &[xs.dims()[1]]))
+}
+
+/// An error unless selections and scales have the numbers of rows and columns of the weight, (o, i, ..).
+pub(crate) fn select(
+    weight: &Tensor,
+    rows: &Selection,
+    cols: &Selection,
+    row_scale: Option<&Tensor>,
+    col_scale: Option<&Tensor>,
+) -> Result<()> {
+    if weight.rank() < 2 || weight.dims()[..2] != [rows.total(), cols.total()] {
+        let dims = weight.dims();
+        bail!("select: weight has shape {dims:?}, expected [{}, {}, ..]", rows.total(), cols.total())
+    }
+    for (what, scale, units) in [("row scale", row_scale, rows), ("column scale", col_scale, cols)] {
+        if let Some(scale) = scale {
+            expect_dims("select", what, scale, &[units.total()])?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<()> {
+    expect_dims("select_vector", "vector", vector, &[rows.total()])?;
+    scale.map_or(Ok(()), |scale| expect_dims("select_vector", "scale", scale, &[rows.total()]))
+}
+
+/// The dimensions of `xs`, (b, c, h, w), if they hold a window of side `size`.
+pub(crate) fn max_pool2d(xs: &Tensor, size: usize) -> Result<(usize, usize, usize, usize)> {
+    expect_rank("max_pool2d", "xs", xs, &[4])?;
+    let (b, c, h, w) = xs.dims4()?;
+    if size == 0 || h < size || w < size {
+        bail!("max_pool2d: found an image of {h}x{w}, expected at least one window of side {size} (1 or more)")
+    }
+    Ok((b, c, h, w))
 }

@@ -12,7 +12,7 @@ static TF32: AtomicBool = AtomicBool::new(false);
 /// If there is no such GPU, or the program was built without the feature `cuda`.
 #[cfg(feature = "cuda")]
 pub fn cuda(ordinal: usize) -> Result<Device> {
-    crate::cuda::device(ordinal)
+    crate::cuda::open::device(ordinal)
 }
 
 /// The GPU with this number, with a stream of its own and a pool of memory that keeps what it freed.

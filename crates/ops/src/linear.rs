@@ -8,7 +8,8 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use crate::chain::apply3;
-use crate::cpu::{bias_or_zeros, data, expect_dims, expect_rank, output, serves, slice, tensor};
+use crate::check;
+use crate::cpu::{bias_or_zeros, data, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::gemm::{Mat, gemm};
@@ -32,17 +33,8 @@ pub fn linear_relu(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resul
     apply("linear_relu", xs, weight, bias, true)
 }
 
-/// Shapes: xs (b, i), weight (o, i), bias (o,).
-pub(crate) fn check(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<()> {
-    expect_rank(op, "xs", xs, &[2])?;
-    expect_rank(op, "weight", weight, &[2])?;
-    let (i, o) = (xs.dim(1)?, weight.dim(0)?);
-    expect_dims(op, "weight", weight, &[o, i])?;
-    bias.map_or(Ok(()), |bias| expect_dims(op, "bias", bias, &[o]))
-}
-
 fn apply(op: &str, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
-    check(op, xs, weight, bias)?;
+    check::linear(op, xs, weight, bias)?;
     let ((b, i), o) = (xs.dims2()?, weight.dim(0)?);
     #[cfg(feature = "cuda")]
     if cuda::serves(xs, &[Some(weight), bias].into_iter().flatten().collect::<Vec<_>>()) {

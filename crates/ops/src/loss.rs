@@ -2,9 +2,10 @@
 //!
 //! logits (b, classes), labels u32 (b,) -> scalar; the gradient of the logits is `(softmax(x) - onehot(label)) g / b`.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use crate::cpu::{data, expect_dims, expect_rank, output, serves, slice, tensor};
+use crate::check;
+use crate::cpu::{data, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::portable;
@@ -62,9 +63,9 @@ impl CustomOp1 for CrossEntropy {
 /// # Errors
 /// If the shapes do not fit together, the batch is empty, or a label (on the CPU) is not below the number of classes.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    check(logits, labels)?;
+    check::cross_entropy(logits, labels)?;
     #[cfg(feature = "cuda")]
-    if logits.dtype() == DType::F32 && cuda::serves(logits, &[]) && labels.device().is_cuda() {
+    if logits.dtype() == candle_core::DType::F32 && cuda::serves(logits, &[]) && labels.device().is_cuda() {
         return cuda::cross_entropy(logits, labels);
     }
     if !serves(&[logits]) || !labels.device().is_cpu() {
@@ -72,22 +73,4 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     }
     let (labels, classes) = (labels.to_vec1::<u32>()?, logits.dim(1)?);
     logits.contiguous()?.apply_op1(CrossEntropy { labels, classes })
-}
-
-/// Labels on another device than the CPU are not looked at: that would wait for the device.
-pub(crate) fn check(logits: &Tensor, labels: &Tensor) -> Result<()> {
-    expect_rank("cross_entropy", "logits", logits, &[2])?;
-    let (b, classes) = logits.dims2()?;
-    expect_dims("cross_entropy", "labels", labels, &[b])?;
-    if labels.dtype() != DType::U32 {
-        bail!("cross_entropy: labels are {:?}, expected U32", labels.dtype())
-    }
-    if b == 0 || classes == 0 {
-        bail!("cross_entropy: logits have shape {:?}, expected at least one example and class", logits.dims())
-    }
-    let labels = if labels.device().is_cpu() { labels.to_vec1::<u32>()? } else { Vec::new() };
-    match labels.iter().find(|&&label| label as usize >= classes) {
-        Some(label) => bail!("cross_entropy: found label {label}, expected labels below {classes}"),
-        None => Ok(()),
-    }
 }

@@ -3,6 +3,8 @@
 //! Errors are stated in units in the last place of the exact result (1 ulp is 2^-23 of its power of two), and tests
 //! hold them over all of `f32`. Not a number stays so. The polynomials interpolate their function at Chebyshev's nodes.
 
+use std::f32::consts::{FRAC_2_SQRT_PI, LOG2_E};
+
 /// Adding it leaves the nearest integer in the last bits of the sum.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
 
@@ -14,7 +16,7 @@ const LN_2_LOW: f32 = 1.428_606_8e-6;
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let x = limited(x, -104.0, 89.0); // beyond, the result is 0 or infinite
-    let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let rounded = x.mul_add(LOG2_E, ROUND);
     let n = rounded - ROUND;
     let r = n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, x)); // x = n ln 2 + r
     let rest = polynomial(r, [0.5, 0.166_665_73, 0.041_666_55, 0.008_363_774, 0.001_392_692_7]);
@@ -48,7 +50,7 @@ pub fn erf(x: f32) -> f32 {
     let (size, square) = (limited(x.abs(), 0.0, 4.0), x * x); // from 4 on it rounds to 1
     let near = x * polynomial(
         square,
-        [1.128_379_1, -0.376_126_26, 0.112_835_95, -0.026_854_211, 0.005_189_087_4, -0.000_801_686_4, 7.875_875e-5],
+        [FRAC_2_SQRT_PI, -0.376_126_26, 0.112_835_95, -0.026_854_211, 0.005_189_087_4, -0.000_801_686_4, 7.875_875e-5],
     );
     // 1 - erf(x) = e^-q(x) with a smooth q.
     let q = polynomial(
@@ -61,7 +63,7 @@ pub fn erf(x: f32) -> f32 {
             -0.026_421_137,
             0.004_759_596,
             -0.000_596_805_6,
-            4.605_804_3e-5,
+            4.605_804e-5,
             -1.637_151_4e-6,
         ],
     );

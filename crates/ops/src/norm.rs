@@ -11,7 +11,8 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use wide::f32x8;
 
 use crate::chain::apply3;
-use crate::cpu::{data, expect_dims, expect_rank, output, serves, slice, tensor};
+use crate::check;
+use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::loops::rectify;
@@ -221,11 +222,6 @@ impl CustomOp3 for Norm {
     }
 }
 
-pub(crate) fn check(op: &str, xs: &Tensor, vectors: &[(&str, &Tensor)]) -> Result<()> {
-    expect_rank(op, "xs", xs, &[2, 4])?;
-    vectors.iter().try_for_each(|(what, v)| expect_dims(op, what, v, &[xs.dims()[1]]))
-}
-
 /// Batch normalisation with given statistics, then ReLU if `then_relu`:
 /// `ys = (xs - mean) / sqrt(var + eps) * scale + shift` per channel; (b, c) or (b, c, h, w), the rest (c,).
 ///
@@ -240,7 +236,7 @@ pub fn batch_norm(
     eps: f64,
     then_relu: bool,
 ) -> Result<Tensor> {
-    check("batch_norm", xs, &[("scale", scale), ("shift", shift), ("mean", mean), ("var", var)])?;
+    check::norm("batch_norm", xs, &[("scale", scale), ("shift", shift), ("mean", mean), ("var", var)])?;
     let given = !mean.track_op() && !var.track_op();
     #[cfg(feature = "cuda")]
     if given && cuda::serves(xs, &[scale, shift, mean, var]) {
@@ -258,7 +254,7 @@ pub fn batch_norm(
 /// # Errors
 /// If the shapes do not fit together or the batch is empty.
 pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, then_relu: bool) -> Result<BatchNormed> {
-    check("batch_norm_train", xs, &[("scale", scale), ("shift", shift)])?;
+    check::norm("batch_norm_train", xs, &[("scale", scale), ("shift", shift)])?;
     if xs.dims()[0] == 0 || xs.dims()[2..].contains(&0) {
         bail!("batch_norm_train: xs has shape {:?}, expected at least one number per channel", xs.dims())
     }

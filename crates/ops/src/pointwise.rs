@@ -3,11 +3,12 @@
 //! relu: `ys = max(0, xs)`, gradient `g` where `ys > 0` and 0 elsewhere. dropout: `ys = xs / (1 - p)` where
 //! `noise >= p` and 0 elsewhere, gradient the same with `g` for `xs`.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 use l0_rng::Stream;
 
 use crate::chain::{apply1, apply2};
+use crate::check;
 use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -114,7 +115,7 @@ impl CustomOp2 for Dropout {
 /// # Errors
 /// If the shapes differ or `p` is not in [0, 1).
 pub fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<Tensor> {
-    check_dropout(xs, noise, p)?;
+    check::dropout(xs, noise, p)?;
     let noise = noise.detach();
     if serves(&[xs, &noise]) {
         apply2(&xs.contiguous()?, &noise.contiguous()?, Dropout { p })
@@ -134,13 +135,4 @@ pub fn dropout_from(xs: &Tensor, mut noise: Stream, p: f32) -> Result<Tensor> {
     }
     let noise = Tensor::from_vec(noise.uniforms(xs.elem_count()), xs.dims(), xs.device())?;
     dropout(xs, &noise.to_dtype(xs.dtype())?, p)
-}
-
-/// An error unless the shapes are equal and `p` is a probability below 1.
-pub(crate) fn check_dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<()> {
-    expect_dims("dropout", "noise", noise, xs.dims())?;
-    if !(0.0..1.0).contains(&p) {
-        bail!("dropout: p is {p}, expected 0 <= p < 1")
-    }
-    Ok(())
 }

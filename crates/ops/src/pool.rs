@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use crate::chain::apply1;
+use crate::check;
 use crate::cpu::{data, expect_rank, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -82,22 +83,12 @@ impl CustomOp1 for MaxPool {
 /// # Errors
 /// If `xs` is not of rank 4 or smaller than one window.
 pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
-    let (b, c, h, w) = check(xs, size)?;
+    let (b, c, h, w) = check::max_pool2d(xs, size)?;
     if !serves(&[xs]) || size > MAX_SIDE || b * c == 0 {
         return portable::max_pool2d(xs, size);
     }
     let windows = Windows { size, h, w };
     apply1(&xs.contiguous()?, MaxPool { planes: b * c, windows, places: OnceLock::new() })
-}
-
-/// The dimensions of `xs`, (b, c, h, w), if they hold a window of side `size`.
-pub(crate) fn check(xs: &Tensor, size: usize) -> Result<(usize, usize, usize, usize)> {
-    expect_rank("max_pool2d", "xs", xs, &[4])?;
-    let (b, c, h, w) = xs.dims4()?;
-    if size == 0 || h < size || w < size {
-        bail!("max_pool2d: found an image of {h}x{w}, expected at least one window of side {size} (1 or more)")
-    }
-    Ok((b, c, h, w))
 }
 
 struct AvgPool {

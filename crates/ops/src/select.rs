@@ -7,14 +7,17 @@
 use std::iter::repeat_n;
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use crate::chain::apply3;
-use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
+use crate::check;
+use crate::cpu::{data, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::parallel::{carve, made, scratch, split};
-use crate::{Selection, portable};
+use crate::portable;
+use crate::selection::Selection;
+use crate::take::take;
 
 /// `ys[a, b, ..] = weight[r, c, ..] * row_scale[r] * col_scale[c]` with `r = rows[a]`, `c = cols[b]`:
 /// weight (o, i, ..), scales of all units (o,) and (i,), -> (rows.len(), cols.len(), ..).
@@ -28,7 +31,7 @@ pub fn select(
     row_scale: Option<&Tensor>,
     col_scale: Option<&Tensor>,
 ) -> Result<Tensor> {
-    check(weight, rows, cols, row_scale, col_scale)?;
+    check::select(weight, rows, cols, row_scale, col_scale)?;
     let scales: Vec<&Tensor> = row_scale.into_iter().chain(col_scale).collect();
     let plain = scales.is_empty() && rows.is_all() && cols.is_all();
     #[cfg(feature = "cuda")]
@@ -49,45 +52,20 @@ pub fn select(
     apply3(&weight.contiguous()?, &row_scale, &col_scale, op)
 }
 
-/// An error unless selections and scales have the numbers of rows and columns of the weight, (o, i, ..).
-pub(crate) fn check(
-    weight: &Tensor,
-    rows: &Selection,
-    cols: &Selection,
-    row_scale: Option<&Tensor>,
-    col_scale: Option<&Tensor>,
-) -> Result<()> {
-    if weight.rank() < 2 || weight.dims()[..2] != [rows.total(), cols.total()] {
-        let dims = weight.dims();
-        bail!("select: weight has shape {dims:?}, expected [{}, {}, ..]", rows.total(), cols.total())
-    }
-    for (what, scale, units) in [("row scale", row_scale, rows), ("column scale", col_scale, cols)] {
-        if let Some(scale) = scale {
-            expect_dims("select", what, scale, &[units.total()])?;
-        }
-    }
-    Ok(())
-}
-
 /// `ys[a] = vector[r] * scale[r]` with `r = rows[a]`: (o,), (o,) -> (rows.len(),).
 ///
 /// # Errors
 /// If the vector or the scale does not have the selection's number of units.
 pub fn select_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<Tensor> {
-    check_vector(vector, rows, scale)?;
+    check::select_vector(vector, rows, scale)?;
     #[cfg(feature = "cuda")]
     if let Some(scale) = scale.filter(|scale| !rows.is_empty() && cuda::serves(vector, &[scale])) {
         return cuda::select(vector, rows, &Selection::all(1), Some(scale), None);
     }
     match scale {
         Some(scale) => select(&vector.unsqueeze(1)?, rows, &Selection::all(1), Some(scale), None)?.squeeze(1),
-        None => crate::take(vector, 0, rows),
+        None => take(vector, 0, rows),
     }
-}
-
-pub(crate) fn check_vector(vector: &Tensor, rows: &Selection, scale: Option<&Tensor>) -> Result<()> {
-    expect_dims("select_vector", "vector", vector, &[rows.total()])?;
-    scale.map_or(Ok(()), |scale| expect_dims("select_vector", "scale", scale, &[rows.total()]))
 }
 
 struct Select {

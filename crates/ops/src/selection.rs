@@ -9,7 +9,7 @@ pub struct Selection {
     kept: Option<Arc<[u32]>>,
     /// The lists that kernels on a GPU read, once they were copied there; clones share them.
     #[cfg(feature = "cuda")]
-    lists: Arc<std::sync::OnceLock<crate::cuda::Lists>>,
+    lists: Arc<std::sync::OnceLock<crate::cuda::lists::Lists>>,
 }
 
 impl PartialEq for Selection {
@@ -44,11 +44,11 @@ impl Selection {
 
     /// The lists on `device`; those of the first device that asks are kept.
     #[cfg(feature = "cuda")]
-    pub(crate) fn lists(&self, device: &candle_core::Device) -> candle_core::Result<crate::cuda::Lists> {
+    pub(crate) fn lists(&self, device: &candle_core::Device) -> candle_core::Result<crate::cuda::lists::Lists> {
         match self.lists.get() {
             Some(lists) if lists.are_on(device) => Ok(lists.clone()),
             _ => {
-                let lists = crate::cuda::Lists::new(self, device)?;
+                let lists = crate::cuda::lists::Lists::new(self.indices().unwrap_or_default(), self.total, device)?;
                 let _ = self.lists.set(lists.clone()); // of two, either serves
                 Ok(lists)
             }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use crate::cpu::{numbers, serves, tensor};
 #[cfg(feature = "cuda")]
-use crate::cuda::{serves as cuda_serves, sum::sum as cuda_sum};
+use crate::cuda::{serves::serves as cuda_serves, sum::sum as cuda_sum};
 use crate::loops::map2;
 
 /// `a + b` of one shape, outside of any graph.

@@ -7,7 +7,8 @@ use crate::chain::apply1;
 use crate::cpu::{data, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
-use crate::{Selection, portable};
+use crate::portable;
+use crate::selection::Selection;
 
 struct Take {
     dim: usize,

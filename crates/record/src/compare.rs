@@ -7,16 +7,19 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// A setting that two configs do not share: its path and both values, `None` where there is none.
+/// A setting that two configs do not share; a value is `None` where there is none.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Difference {
-    pub(crate) path: String,
-    pub(crate) left: Option<Value>,
-    pub(crate) right: Option<Value>,
+pub struct Difference {
+    /// The path, as `optimiser.lr`.
+    pub path: String,
+    /// The value in the first.
+    pub left: Option<Value>,
+    /// The value in the second.
+    pub right: Option<Value>,
 }
 
 /// All settings that differ, in the order of their names.
-pub(crate) fn differences(left: &Value, right: &Value) -> Vec<Difference> {
+pub fn differences(left: &Value, right: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     descend(String::new(), Some(left), Some(right), &mut found);
     found
@@ -53,12 +56,12 @@ fn join(path: &str, key: &str) -> String {
 }
 
 /// The value as it comes back from a file: what a number loses on the way is no difference.
-pub(crate) fn settled(value: &Value) -> Value {
+pub fn settled(value: &Value) -> Value {
     serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)
 }
 
 /// A value for a message: `nothing` where there is none.
-pub(crate) fn shown(value: Option<&Value>) -> String {
+pub fn shown(value: Option<&Value>) -> String {
     match value {
         None => "nothing".into(),
         Some(Value::String(text)) => text.clone(),

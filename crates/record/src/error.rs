@@ -1,7 +1,6 @@
 //! What can go wrong, said so that the reader knows what to do next.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The result of everything in this crate that touches a file.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -11,15 +10,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The system refused to read or write.
-    #[error("cannot {action} {}: {cause}", path.display())]
-    Io {
-        /// What was tried, as "read" or "create the folder".
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// What the system answered.
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] l0_files::Error),
 
     /// The folder of a new run already holds something.
     #[error("{} already holds {found}; choose a new folder, or resume that run", path.display())]
@@ -28,13 +20,6 @@ pub enum Error {
         path: PathBuf,
         /// What it holds.
         found: String,
-    },
-
-    /// A file that no report wrote stands where one is to be written.
-    #[error("{} was not written by a report, which would replace it; move it, or give another folder", path.display())]
-    NotOurs {
-        /// The file.
-        path: PathBuf,
     },
 
     /// Another process is writing to the run.
@@ -123,34 +108,4 @@ pub enum Error {
         /// The name.
         name: String,
     },
-
-    /// A picture that cannot be drawn as points.
-    #[cfg(feature = "png")]
-    #[error("cannot draw {}: {problem}", path.display())]
-    Picture {
-        /// Where it was to lie.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-
-    /// A document without the markers between which a table belongs.
-    #[error("{} has no pair of markers <!-- {name}:start --> and <!-- {name}:end -->; add them where the table belongs", path.display())]
-    Marker {
-        /// The document.
-        path: PathBuf,
-        /// The markers' name.
-        name: String,
-    },
-}
-
-/// Adds the action and the path to an answer of the system.
-pub(crate) trait At<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T>;
-}
-
-impl<T> At<T> for io::Result<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|cause| Error::Io { action, path: path.to_path_buf(), cause })
-    }
 }

@@ -4,14 +4,13 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::compare::{check_same, settled};
-use crate::error::At;
-use crate::{EpochRow, Error, Named, Outcome, Result, Resumed, RunHeader, Status};
-use crate::{files, read, tensorboard, time, without_backtrace};
+use l0_files::{At, Existing, write};
 
-pub(crate) const HEADER: &str = "run.json";
-pub(crate) const METRICS: &str = "metrics.jsonl";
-pub(crate) const GATES: &str = "gates.json";
+use crate::compare::{check_same, settled};
+use crate::read::{self, GATES, HEADER, METRICS};
+use crate::{EpochRow, Error, Named, Outcome, Result, Resumed, RunHeader, Status};
+use crate::{tensorboard, time, without_backtrace};
+
 const LOCK: &str = "lock";
 
 /// The folder of one run, held by this process until it is dropped.
@@ -50,7 +49,7 @@ impl RunFolder {
         refuse_taken(path)?;
         let header = RunHeader { status: Status::Running, ..header.clone() };
         header.write(&path.join(HEADER))?;
-        files::write_atomically(&path.join(METRICS), b"")?;
+        write(&path.join(METRICS), b"", Existing::Replace)?;
         Self::open(path, header, lock, &[])
     }
 
@@ -73,7 +72,7 @@ impl RunFolder {
         stored()?; // a folder that is refused is not touched
         let lock = lock(path)?;
         let mut stored = stored()?; // what another process left
-        files::remove_unfinished(path)?;
+        l0_files::remove_unfinished(path)?;
         let resumed = Resumed { at: time::now(), revision: header.revision.clone(), machine: header.machine.clone() };
         stored.resumed.push(resumed);
         stored = RunHeader {
@@ -87,7 +86,7 @@ impl RunFolder {
         };
         stored.write(&path.join(HEADER))?;
         let metrics = read::Metrics::read(path)?;
-        files::write_atomically(&path.join(METRICS), metrics.first_lines(metrics.rows.len()))?;
+        write(&path.join(METRICS), metrics.first_lines(metrics.rows.len()), Existing::Replace)?;
         Self::open(path, stored, lock, &metrics.rows)
     }
 
@@ -106,7 +105,7 @@ impl RunFolder {
         if found != epoch {
             return Err(Error::MissingRows { path: self.path.join(METRICS), found, expected: epoch });
         }
-        files::write_atomically(&self.path.join(METRICS), metrics.first_lines(keep))?;
+        write(&self.path.join(METRICS), metrics.first_lines(keep), Existing::Replace)?;
         (self.metrics, self.events) = logs(&self.path, &self.header, &metrics.rows[..keep])?;
         self.last_epoch = found;
         Ok(())
@@ -128,7 +127,7 @@ impl RunFolder {
     /// Writes the final test-time value of every gate, by layer, to `gates.json`.
     pub fn write_gates(&self, gates: &Named<Vec<f32>>) -> Result<()> {
         let text = serde_json::to_string(gates).unwrap_or_default();
-        files::write_atomically(&self.path.join(GATES), text.as_bytes())
+        Ok(write(&self.path.join(GATES), text.as_bytes(), Existing::Replace)?)
     }
 
     /// The run reached its end.
@@ -184,7 +183,7 @@ fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
         // A row cut in two would spoil the next one; if this fails too, reading drops the piece.
         let _ = file.set_len(before);
     }
-    written.at("append to", path)
+    Ok(written.at("append to", path)?)
 }
 
 fn lock(path: &Path) -> Result<File> {
@@ -193,7 +192,7 @@ fn lock(path: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_path_buf() }),
-        Err(TryLockError::Error(source)) => Err(source).at("lock", &name),
+        Err(TryLockError::Error(source)) => Ok(Err(source).at("lock", &name)?),
     }
 }
 

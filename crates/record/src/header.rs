@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use l0_files::Existing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compare::{check_same, settled};
-use crate::{Error, Machine, Outcome, Reference, Result, Status, files, time};
+use crate::{Error, Machine, Outcome, Reference, Result, Status, time};
 
 /// The version of the files that this crate writes and reads.
 pub const FORMAT: u32 = 1;
@@ -133,7 +134,7 @@ impl RunHeader {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| unreadable(path, &error))?;
         bytes.push(b'\n');
-        files::write_atomically(path, &bytes)
+        Ok(l0_files::write(path, &bytes, Existing::Replace)?)
     }
 
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {

@@ -1,4 +1,4 @@
-//! Rows of a run, the files that hold them, and the tables and plots made from them.
+//! Run folders: what was measured in a training, in files that survive a stop.
 //!
 //! A run is a folder. [`RunFolder`] writes it while a network is trained:
 //!
@@ -10,9 +10,8 @@
 //! | `events.out.tfevents.*` | the rows again, for TensorBoard | row by row |
 //! | `lock` | nothing; the system marks it as held while a process writes to the run | |
 //!
-//! [`read_run`] reads such a folder back, [`Collection`] all of them below a root, and
-//! [`Collection::groups`] puts together what differs in nothing but the seed. From groups come
-//! tables ([`versus_table`]), figures ([`figures`], drawn by [`plot`]) and the whole [`Report`].
+//! [`read_run`] reads such a folder back. Tables and figures are made of it in `l0-report`, so that who only trains compiles
+//! none of that.
 //!
 //! Three decisions, and what they cost:
 //!
@@ -22,19 +21,14 @@
 //!   refuses a folder whose recipe, seed, data or config is not its own and says which differs
 //!   first, and a second process is refused as long as the first one lives. So a run cannot be
 //!   started over by repeating its command; it wants a new folder.
-//! - *Nothing is guessed.* A file of another format ends a report with an error that names it; of
-//!   two finished runs that differ in nothing the later one counts, and a warning names the other;
-//!   a last row that was cut off is left out and reported. Numbers that are not finite are written
-//!   as words, for a run that diverged has to be able to say so.
+//! - *Nothing is guessed.* A file of another format is refused by name; a last row that was cut off
+//!   is left out and reported. Numbers that are not finite are written as words, for a run that
+//!   diverged has to be able to say so.
 //!
-//! The crate knows no tensor, no recipe and no distribution: published numbers arrive as
-//! [`Reference`]s, the curves of the gate as points ([`figures::GateCurves`]).
+//! The crate knows no tensor, no recipe and no distribution: published numbers arrive as [`Reference`]s.
 
-mod collection;
-mod compare;
+pub mod compare;
 mod error;
-pub mod figures;
-mod files;
 mod folder;
 mod header;
 mod machine;
@@ -43,19 +37,12 @@ mod named;
 mod number;
 mod outcome;
 mod place;
-pub mod plot;
 mod read;
 mod reference;
-mod report;
 mod row;
-mod splice;
-mod summary;
-mod table;
 mod tensorboard;
 mod time;
-mod timing;
 
-pub use collection::{Collection, Group, notes};
 pub use error::{Error, Result};
 pub use folder::RunFolder;
 pub use header::{DataId, FORMAT, Resumed, RunHeader, StartedFrom};
@@ -66,10 +53,5 @@ pub use outcome::{Outcome, Status};
 pub use place::{free_path, run_path};
 pub use read::{Run, find_runs, read_run};
 pub use reference::Reference;
-pub use report::{Report, runs_table, values_table, versus_table};
 pub use row::{EpochRow, GATE_BINS, gate_histogram};
-pub use splice::{splice, spliced};
-pub use summary::Summary;
-pub use table::{Align, Table};
 pub use time::{now, today};
-pub use timing::{PeerTiming, Spread, Timing, Timings};

@@ -66,13 +66,12 @@ pub(crate) mod named {
     use super::*;
 
     pub(crate) fn serialize<S: Serializer>(xs: &Named<f64>, s: S) -> Result<S::Ok, S::Error> {
-        let xs: Named<Number> = xs.iter().map(|(name, x)| (name, Number(*x))).collect();
-        xs.serialize(s)
+        s.collect_map(xs.iter().map(|(name, x)| (name, Number(*x))))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Named<f64>, D::Error> {
         let xs = Named::<Number>::deserialize(d)?;
-        Ok(xs.iter().map(|(name, x)| (name, x.0)).collect())
+        Ok(xs.into_iter().map(|(name, x)| (name, x.0)).collect())
     }
 }
 

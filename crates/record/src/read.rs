@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::At;
-use crate::folder::{GATES, HEADER, METRICS};
+use l0_files::At;
+
 use crate::{EpochRow, Error, Named, Result, RunHeader};
+
+pub(crate) const HEADER: &str = "run.json";
+pub(crate) const METRICS: &str = "metrics.jsonl";
+pub(crate) const GATES: &str = "gates.json";
 
 /// A run as its folder tells it.
 #[derive(Debug, Clone, PartialEq)]

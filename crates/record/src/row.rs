@@ -99,9 +99,9 @@ mod tests {
             seconds: 0.1 + 0.2,
             train_loss: f64::INFINITY,
             test_error_percent: Some(1.7),
-            open: [("conv1", 20), ("conv2", 31)].into_iter().collect(),
-            multipliers: [("model", f64::NEG_INFINITY)].into_iter().collect(),
-            gates: [("conv1", gate_histogram([0.3, 1.0]))].into_iter().collect(),
+            open: [("conv1".into(), 20), ("conv2".into(), 31)].into(),
+            multipliers: [("model".into(), f64::NEG_INFINITY)].into(),
+            gates: [("conv1".into(), gate_histogram([0.3, 1.0]))].into(),
             ..EpochRow::default()
         };
         let text = serde_json::to_string(&row).unwrap();

@@ -1,12 +1,13 @@
 //! The date and time, as text.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const DAY: u64 = 86_400;
+/// The last second of the year 9999, the last that the format has.
+const LAST: u64 = 253_402_300_799;
 
 /// The time now, in UTC, as RFC 3339 writes it: `2026-11-22T17:26:06Z`.
 pub fn now() -> String {
-    rfc3339(unix_seconds())
+    rfc3339(SystemTime::now())
 }
 
 /// The date now, in UTC: `2026-11-22`.
@@ -14,60 +15,16 @@ pub fn today() -> String {
     now().chars().take(10).collect()
 }
 
-/// Seconds since 1970; a clock set before that counts as 0.
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn rfc3339(seconds: u64) -> String {
-    let (year, month, day) = civil(seconds / DAY);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+/// A time that no file should hold, as of a clock that was never set, is the nearest that the format has.
+fn rfc3339(time: SystemTime) -> String {
+    let time = time.clamp(UNIX_EPOCH, UNIX_EPOCH + Duration::from_secs(LAST));
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// Seconds since 1970 of a time as [`now`] writes it; `None` for anything else.
 pub(crate) fn parse(text: &str) -> Option<u64> {
-    let digits = |range: std::ops::Range<usize>| {
-        let part = text.get(range)?;
-        part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<u64>().ok())?
-    };
-    let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
-    let (hour, minute, second) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
-    let sane = year >= 1970 && (1..=12).contains(&month) && (1..=31).contains(&day);
-    let days = sane.then(|| (1970..year).map(year_days).sum::<u64>())?;
-    let days = days + (1..month).map(|m| month_days(year, m)).sum::<u64>() + day - 1;
-    Some(days * DAY + hour * 3600 + minute * 60 + second)
-}
-
-/// Year, month and day of a day counted from 1970-01-01.
-fn civil(mut days: u64) -> (u64, u64, u64) {
-    let mut year = 1970;
-    while days >= year_days(year) {
-        days -= year_days(year);
-        year += 1;
-    }
-    let mut month = 1;
-    while days >= month_days(year, month) {
-        days -= month_days(year, month);
-        month += 1;
-    }
-    (year, month, days + 1)
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400)
-}
-
-fn year_days(year: u64) -> u64 {
-    365 + u64::from(is_leap(year))
-}
-
-fn month_days(year: u64, month: u64) -> u64 {
-    match month {
-        2 => 28 + u64::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    let time = humantime::parse_rfc3339(text).ok()?;
+    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -82,10 +39,17 @@ mod tests {
             (951_782_400, "2000-02-29T00:00:00Z"),
             (1_735_689_599, "2024-12-31T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (LAST, "9999-12-31T23:59:59Z"),
         ] {
-            assert_eq!(rfc3339(seconds), text);
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
             assert_eq!(parse(text), Some(seconds));
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_is_written_all_the_same() {
+        assert_eq!(rfc3339(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(LAST + 1)), "9999-12-31T23:59:59Z");
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn a_run_is_read_back_as_it_was_written() {
     let (_temp, path) = place();
     let mut folder = RunFolder::create(&path, &header()).unwrap();
     (1..=3).for_each(|epoch| folder.append(&row(epoch)).unwrap());
-    let gates: Named<Vec<f32>> = [("fc1", vec![0.0, 0.5, 1.0])].into_iter().collect();
+    let gates: Named<Vec<f32>> = [("fc1".into(), vec![0.0, 0.5, 1.0])].into();
     folder.write_gates(&gates).unwrap();
     let outcome = Outcome { test_error_percent: Some(1.5), ..Outcome::default() };
     folder.finish(outcome.clone()).unwrap();

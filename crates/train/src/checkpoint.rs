@@ -6,32 +6,39 @@
 //! damaged one, which is set aside, so that it neither stands for a good one nor is lost.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use l0::Multipliers;
+use l0_files::{At, Existing, Sha256};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{Error, Progress, Result, Trainer};
 
-/// Version of the format. In version 1 the digest was of the tensors alone, and there was no seed.
-const FORMAT: u32 = 2;
+/// Version of the format. In version 2 each multiplier came with the whole of its constraint, in an entry of its own.
+const FORMAT: u32 = 3;
 
 /// How many checkpoints are kept.
 const KEPT: usize = 2;
 
-/// What a checkpoint holds beside tensors and multipliers.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+/// What a checkpoint holds beside tensors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
     format: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
+    seed: u64,
     #[serde(flatten)]
     progress: Progress,
     optimiser_steps: u64,
     average_steps: u64,
+    multipliers: Option<Multipliers>,
+}
+
+/// The part of every format that says which one it is.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
 }
 
 /// The checkpoints of one run.
@@ -54,19 +61,19 @@ impl Checkpoints {
         let Progress { epoch, step, .. } = trainer.progress;
         let state = State {
             format: FORMAT,
-            seed: Some(trainer.seed),
+            seed: trainer.seed,
             progress: trainer.progress,
             optimiser_steps: trainer.optimiser.steps(),
             average_steps: trainer.average.steps(),
+            multipliers: trainer.multipliers.clone(),
         };
-        fs::create_dir_all(&self.folder).map_err(io("create the folder", &self.folder))?;
+        fs::create_dir_all(&self.folder).at("create the folder", &self.folder)?;
         let path = self.folder.join(format!("epoch-{epoch:05}-step-{step:07}.safetensors"));
         let tensors = bytes(trainer)?;
         let state = serde_json::to_string(&state).map_err(|error| problem(&path, error))?;
-        let constraints = serde_json::to_string(&trainer.constraints).map_err(|error| problem(&path, error))?;
         let parts = tensors.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice()));
-        let sha256 = digest(parts.chain(entries(&state, &constraints)));
-        let metadata = [("state", state), ("constraints", constraints), ("sha256", sha256)];
+        let sha256 = digest(parts.chain([("state", state.as_bytes())]));
+        let metadata = [("state", state), ("sha256", sha256)];
         let metadata = HashMap::from(metadata.map(|(key, value)| (key.to_string(), value)));
         let views = tensors.iter().map(|(name, shape, bytes)| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
@@ -74,44 +81,41 @@ impl Checkpoints {
         let views: Vec<(&str, TensorView)> =
             views.collect::<std::result::Result<_, _>>().map_err(|error| problem(&path, error))?;
         let file = safetensors::serialize(views, Some(metadata)).map_err(|error| problem(&path, error))?;
-        write(&path, &file).map_err(io("write", &path))?;
+        l0_files::write(&path, &file, Existing::Replace)?;
         self.prune()?;
         Ok(path)
     }
 
     fn prune(&self) -> Result<()> {
-        let unfinished = self.files("tmp")?; // of a process that was killed: this one has none
-        let old = self.newest_first()?.into_iter().skip(KEPT);
-        old.chain(unfinished).try_for_each(|path| fs::remove_file(&path).map_err(io("remove", &path)))
+        for old in self.newest_first()?.into_iter().skip(KEPT) {
+            fs::remove_file(&old).at("remove", &old)?;
+        }
+        Ok(l0_files::remove_unfinished(&self.folder)?) // of a process that was killed: this one has none
     }
 
     fn newest_first(&self) -> Result<Vec<PathBuf>> {
-        let mut paths = self.files("safetensors")?;
-        paths.sort_by_cached_key(|path| std::cmp::Reverse(position(path)));
-        Ok(paths)
-    }
-
-    fn files(&self, extension: &str) -> Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(io("list the folder", &self.folder)(error)),
+            entries => entries.at("list the folder", &self.folder)?,
         };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        Ok(paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect())
+        let mut paths: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|found| found == "safetensors")).collect();
+        paths.sort_by_cached_key(|path| std::cmp::Reverse(position(path)));
+        Ok(paths)
     }
 
     /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is set aside as `.damaged`, with a warning
     /// that says where the run goes on instead: under its own name it would count as newer than all that are to come.
     ///
     /// # Errors
-    /// If the folder or a file cannot be read, or not be renamed. Damaged checkpoints are no error; without any the trainer
-    /// stays as it is.
+    /// If the folder or a file cannot be read, or not be renamed, or a checkpoint is of another version, which is left as it
+    /// is. Damaged checkpoints are no error; without any the trainer stays as it is.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {
             let before = paths.get(i + 1).map_or("the start".into(), |path| path.display().to_string());
-            let file = fs::read(path).map_err(io("read", path))?;
+            let file = fs::read(path).at("read", path)?;
             match decode(path, &file, trainer) {
                 Ok(()) => {
                     let Progress { epoch, step, .. } = trainer.progress;
@@ -119,7 +123,7 @@ impl Checkpoints {
                     return Ok(());
                 }
                 Err(error @ Error::Checkpoint { .. }) => {
-                    fs::rename(path, path.with_extension("damaged")).map_err(io("set aside", path))?;
+                    fs::rename(path, path.with_extension("damaged")).at("set aside", path)?;
                     tracing::warn!("{error}; falling back to {before}");
                 }
                 Err(error) => return Err(error),
@@ -134,35 +138,22 @@ impl Checkpoints {
     /// If the folder cannot be removed.
     pub fn clear(&self) -> Result<()> {
         match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &self.folder)(error)),
-            _ => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            done => Ok(done.at("remove", &self.folder)?),
         }
     }
-}
-
-/// Every tensor of a trainer with a name of its own: all that is saved, and all that must be finite.
-pub(crate) fn named(trainer: &Trainer) -> Vec<(String, Tensor)> {
-    let params = trainer.params.iter().map(|p| (format!("param.{}", p.name), p.var.as_detached_tensor()));
-    let averages = trainer.average.weights().iter().map(|(name, t)| (format!("average.{name}"), t.clone()));
-    let moments = trainer.optimiser.named().map(|(name, t)| (name, t.clone()));
-    params.chain(averages).chain(moments).collect()
 }
 
 type Named = (String, Vec<usize>, Vec<u8>);
 
 fn bytes(trainer: &Trainer) -> Result<Vec<Named>> {
     let mut all = Vec::new();
-    for (name, tensor) in named(trainer) {
+    for (name, tensor) in trainer.named() {
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
         all.push((name, tensor.dims().to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect()));
     }
     all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     Ok(all)
-}
-
-/// The metadata that the digest covers.
-fn entries<'a>(state: &'a str, constraints: &'a str) -> [(&'static str, &'a [u8]); 2] {
-    [("state", state.as_bytes()), ("constraints", constraints.as_bytes())]
 }
 
 fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
@@ -171,7 +162,7 @@ fn digest<'a>(parts: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
         sha.update(name.as_bytes());
         sha.update(bytes);
     }
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha.hex()
 }
 
 /// Epoch and step in the name of a checkpoint; as text, 100000 would come before 99999.
@@ -181,36 +172,18 @@ fn position(path: &Path) -> Option<(u64, u64)> {
     Some((number()?, number()?))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let durably = || {
-        let mut file = File::create(&temporary)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()
-    };
-    if let Err(error) = durably() {
-        let _ = fs::remove_file(&temporary); // a full disk wants its room back
-        return Err(error);
-    }
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     let tensors = SafeTensors::deserialize(file).map_err(|error| problem(path, error))?;
     let (_, header) = SafeTensors::read_metadata(file).map_err(|error| problem(path, error))?;
     let metadata = header.metadata().clone().unwrap_or_default();
     let entry = |key: &str| metadata.get(key).ok_or_else(|| problem(path, format!("its metadata has no {key:?}")));
-    let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
-    let constraints = serde_json::from_str(entry("constraints")?).map_err(|error| problem(path, error))?;
-    if !(1..=FORMAT).contains(&state.format) {
-        return Err(problem(path, format!("its format is {}, expected {FORMAT}", state.format)));
+    let Version { format } = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
+    if format != FORMAT {
+        return Err(Error::OtherFormat { path: path.into(), found: format, expected: FORMAT });
     }
-    if let Some(seed) = state.seed.filter(|&seed| seed != trainer.seed) {
-        return Err(problem(path, format!("it is of seed {seed}, expected {}", trainer.seed)));
+    let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
+    if state.seed != trainer.seed {
+        return Err(problem(path, format!("it is of seed {}, expected {}", state.seed, trainer.seed)));
     }
     check_place(path, &state.progress, trainer.steps)?;
     let mut names: Vec<&str> = tensors.names();
@@ -219,14 +192,14 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     for name in names {
         views.push((name, tensors.tensor(name).map_err(|error| problem(path, error))?));
     }
-    let covered = entries(entry("state")?, entry("constraints")?).into_iter().filter(|_| state.format > 1);
+    let covered = [("state", entry("state")?.as_bytes())];
     let found = digest(views.iter().map(|(name, view)| (*name, view.data())).chain(covered));
     if entry("sha256")? != &found {
         return Err(problem(path, format!("its contents have digest {found}, expected {}", entry("sha256")?)));
     }
     let values: HashMap<&str, &TensorView> = views.iter().map(|(name, view)| (*name, view)).collect();
     restore(path, &values, trainer)?;
-    trainer.constraints = constraints;
+    trainer.multipliers = state.multipliers;
     trainer.optimiser.set_steps(state.optimiser_steps);
     trainer.average.set_steps(state.average_steps);
     trainer.progress = state.progress;
@@ -246,7 +219,7 @@ fn check_place(path: &Path, &Progress { epoch, step, steps, .. }: &Progress, in_
 /// Copies every tensor into the trainer, after all of them were found to fit.
 fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) -> Result<()> {
     let mut pairs = Vec::new();
-    for (name, tensor) in named(trainer) {
+    for (name, tensor) in trainer.named() {
         let view = values.get(name.as_str()).ok_or_else(|| problem(path, format!("it lacks {name:?}")))?;
         if view.shape() != tensor.dims() || view.dtype() != Dtype::F32 {
             let found = format!("{:?} {:?}", view.dtype(), view.shape());
@@ -259,11 +232,6 @@ fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) 
         tensor.slice_set(&value, 0, 0)?;
     }
     Ok(())
-}
-
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_path_buf();
-    move |cause| Error::Io { action, path, cause }
 }
 
 fn problem(path: &Path, problem: impl std::fmt::Display) -> Error {

@@ -1,6 +1,6 @@
-//! How a network is trained: everything but the network, the data and the seed.
+//! How a network is trained: everything but the network, its [objective](l0::Objective), the data and the seed.
 
-use l0::{Constraints, Estimator, Quantity, Sampling, Targets};
+use l0::{Estimator, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -107,31 +107,6 @@ impl Schedule {
     }
 }
 
-/// Densities that training is held to, in place of a price for open gates.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Constraint {
-    /// One density for the model, or one for each gated layer.
-    pub targets: Targets,
-    /// What the model's density is a share of; that of a layer is the share of its gates.
-    pub quantity: Quantity,
-    /// Step size of the multipliers.
-    pub learning_rate: f64,
-    /// Whether a multiplier starts again from 0 once its constraint holds.
-    pub restart: bool,
-}
-
-impl Constraint {
-    /// The constraints, for a network with so many sets of gates.
-    ///
-    /// # Errors
-    /// If a number is out of range, or there is not one target for each set of gates.
-    pub fn start(&self, gated_layers: usize) -> Result<Constraints> {
-        let made = Constraints::new(&self.targets, self.quantity, gated_layers, self.learning_rate, self.restart);
-        Ok(made?)
-    }
-}
-
 /// How a network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,7 +121,8 @@ pub struct Training {
     pub gate_optimiser: Optimiser,
     /// How both learning rates change.
     pub schedule: Schedule,
-    /// L2 coefficient of the parameters that no gate covers; that of gated ones belongs to their gates.
+    /// L2 coefficient of the parameters that no gate covers; that of gated ones belongs to the
+    /// [objective](l0::Objective::weight_decay).
     pub weight_decay: f64,
     /// Decay of the average of all values that is evaluated; 0 evaluates the values themselves.
     pub average: f64,
@@ -154,12 +130,9 @@ pub struct Training {
     pub sampling: Sampling,
     /// What a gate is worth at test time.
     pub estimator: Estimator,
-    /// For how many last epochs the gates stay at their test-time values, brought within the [constraint](Self::constraint)
-    /// first, while the weights adapt to them.
+    /// For how many last epochs the gates stay at their test-time values, brought within the objective's constraint first,
+    /// while the weights adapt to them.
     pub frozen_epochs: u64,
-    /// Densities to hold the gates to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub constraint: Option<Constraint>,
 }
 
 impl Training {

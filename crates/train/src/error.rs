@@ -81,15 +81,8 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The system refused to read or write.
-    #[error("cannot {action} {path}: {cause}", path = path.display())]
-    Io {
-        /// What was tried, as "read" or "create the folder".
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// What the system answered.
-        cause: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] l0_files::Error),
     /// A checkpoint that cannot be used.
     #[error("{path}: {problem}", path = path.display())]
     Checkpoint {
@@ -97,6 +90,20 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A checkpoint of another version of this crate.
+    #[error(
+        "{path} has format {found}, this program reads {expected}: finish the run with the version that began it, or move its \
+         folder away to train it anew",
+        path = path.display()
+    )]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format of this version.
+        expected: u32,
     },
     /// The images do not fit the network.
     #[error("the network reads images of {expected:?}, {data} has {found:?}")]

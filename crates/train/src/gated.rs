@@ -1,6 +1,6 @@
 //! The gated network that a finished run leaves: all values averaged, nothing cut off yet.
 
-use l0::Network;
+use l0::GatedNet;
 use l0_net::{Card, Checkpoint, Existing, Weights};
 use l0_record::{DataId, Outcome, RunFolder};
 
@@ -16,7 +16,7 @@ pub const DATASET: &str = "dataset";
 pub const DATA_CAVEAT: &str = "data_caveat";
 
 /// Writes the averages with all gates, to train on or to compact with any estimator.
-pub(crate) fn save(folder: &RunFolder, network: &Network, weights: &Weights, outcome: &Outcome) -> Result<()> {
+pub(crate) fn save(folder: &RunFolder, network: &GatedNet, weights: &Weights, outcome: &Outcome) -> Result<()> {
     let path = folder.path().join(GATED);
     let wrong = |error: serde_json::Error| Error::Checkpoint { path: path.clone(), problem: error.to_string() };
     let gates = serde_json::to_value(network.gates()).map_err(wrong)?;

@@ -1,8 +1,9 @@
-//! Training: from a network, data and a [`Training`] to a run folder with its metrics and final values.
+//! Training: from a network, its [objective](l0::Objective), data and a [`Training`] to a run folder with its metrics and
+//! final values.
 //!
 //! [`run`] holds the loop over epochs and reads down a page; [`Trainer::step`] is one step of it. What a step needs to
 //! be repeated bit for bit is in two places: a [`Trainer`], with its values, its seed and its place (all of it is in a
-//! checkpoint), and the [`Training`] it was configured with.
+//! checkpoint), and the objective and [`Training`] it was configured with.
 //!
 //! This is the only crate that calls `backward`.
 
@@ -21,11 +22,11 @@ mod trainer;
 
 pub use average::Average;
 pub use checkpoint::Checkpoints;
-pub use config::{Constraint, Optimiser, Schedule, Training};
+pub use config::{Optimiser, Schedule, Training};
 pub use error::{Error, Number, Result};
 pub use evaluate::{Evaluation, evaluate};
 pub use gated::{DATA_CAVEAT, DATASET, GATED, card};
 pub use precision::Precision;
-pub use progress::{Progress, Sums};
+pub use progress::{Progress, StepResult, Sums};
 pub use run::{Finished, Job, Watch, run};
-pub use trainer::{StepResult, Trainer};
+pub use trainer::Trainer;

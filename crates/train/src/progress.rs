@@ -2,7 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::StepResult;
+/// What one step came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepResult {
+    /// Mean cross-entropy of the batch.
+    pub loss: f64,
+    /// The penalty.
+    pub penalty: f64,
+    /// Examples classified wrongly.
+    pub wrong: u64,
+    /// Examples seen.
+    pub seen: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
 
 /// The place of a training and what its steps came to so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

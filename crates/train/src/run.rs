@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
-use l0::{Network, Pruned};
+use l0::{GatedNet, Objective, Pruned, Quantity};
 use l0_data::{Augment, Dataset, Feed, Normalise, Split};
 use l0_net::Weights;
 use l0_record::{EpochRow, Named, Outcome, RunFolder, forget_peak_memory, gate_histogram, peak_memory_bytes};
@@ -19,7 +19,9 @@ const EVALUATION_BATCH: usize = 500;
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The network and its gates.
-    pub network: &'a Network,
+    pub network: &'a GatedNet,
+    /// What is optimised beside the loss.
+    pub objective: &'a Objective,
     /// How to train it.
     pub training: &'a Training,
     /// The images; those for testing are only ever evaluated.
@@ -114,7 +116,8 @@ fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
         return Err(Error::Images { data: job.data.name.clone(), found, expected });
     }
     job.precision.apply(&job.device)?;
-    let mut trainer = Trainer::new(job.network, job.training, job.data.train.len(), job.seed, &job.device)?;
+    let mut trainer =
+        Trainer::new(job.network, job.objective, job.training, job.data.train.len(), job.seed, &job.device)?;
     job.start.map_or(Ok(()), |values| trainer.start_from(values))?;
     Ok(trainer)
 }
@@ -193,7 +196,7 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
         let values = expected.iter().map(|cost| part(cost).to_scalar::<f32>().map(f64::from));
         Ok(values.sum::<candle_core::Result<f64>>()?)
     };
-    let (multipliers, violations) = constraints(job, trainer)?;
+    let (multipliers, violations) = constraint(job, trainer)?;
     times.sort_unstable_by(f64::total_cmp);
     let row = EpochRow {
         multipliers,
@@ -219,19 +222,22 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
     Ok((row, evaluation))
 }
 
-/// The multipliers, and by how much the averages violate the constraints.
-fn constraints(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)> {
-    let Some(constraints) = trainer.constraints() else { return Ok((Named::default(), Named::default())) };
-    let densities = job.network.densities(trainer.average().weights(), constraints)?;
-    let names: Vec<String> = match constraints.per_layer() {
-        true => job.network.placements().map(|placement| placement.layer.clone()).collect(),
-        false => vec![constraints.quantity.to_string()],
+/// The multipliers, and by how much the averages violate the constraint.
+fn constraint(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)> {
+    let (Some(constraint), Some(multipliers)) = (job.objective.constraint(), trainer.multipliers()) else {
+        return Ok((Named::default(), Named::default()));
+    };
+    let densities = job.network.densities(trainer.average().weights(), constraint)?;
+    let names: Vec<String> = match (constraint.targets.are_of_layers(), constraint.quantity) {
+        (true, _) => job.network.placements().map(|placement| placement.layer.clone()).collect(),
+        (false, Quantity::Weights) => vec!["params".into()], // as in the rows of every run so far
+        (false, Quantity::Macs) => vec!["macs".into()],
     };
     let mut violations = Named::default();
-    for ((name, density), constraint) in names.iter().zip(&densities).zip(constraints.each()) {
-        violations.push(name, f64::from(density.to_scalar::<f32>()?) - constraint.target());
+    for ((name, density), multiplier) in names.iter().zip(&densities).zip(multipliers.each()) {
+        violations.insert(name.clone(), f64::from(density.to_scalar::<f32>()?) - multiplier.target());
     }
-    let multipliers = names.iter().zip(constraints.each()).map(|(name, constraint)| (name, constraint.multiplier()));
+    let multipliers = names.iter().cloned().zip(multipliers.each().iter().map(|multiplier| multiplier.value()));
     Ok((multipliers.collect(), violations))
 }
 

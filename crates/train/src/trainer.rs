@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use l0::{Constraints, Network, Sampling};
+use l0::{GatedNet, Multipliers, Objective, Penalty, Sampling};
 use l0_data::Batch;
 use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
@@ -11,48 +11,35 @@ use l0_rng::{Purpose, Stream};
 use crate::config::wrong;
 use crate::evaluate::wrong_ones;
 use crate::optimiser::OptimiserState;
-use crate::{Average, Error, Number, Progress, Result, Training};
-
-/// What one step came to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepResult {
-    /// Mean cross-entropy of the batch.
-    pub loss: f64,
-    /// The penalty.
-    pub penalty: f64,
-    /// Examples classified wrongly.
-    pub wrong: u64,
-    /// Examples seen.
-    pub seen: u64,
-    /// How long it took.
-    pub seconds: f64,
-}
+use crate::{Average, Error, Number, Progress, Result, StepResult, Training};
 
 /// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and the
 /// epoch in which gates are frozen follow from the steps that were made.
 #[derive(Debug)]
 pub struct Trainer<'a> {
-    network: &'a Network,
+    network: &'a GatedNet,
+    objective: &'a Objective,
     training: &'a Training,
+    penalties: Vec<Penalty>,
     /// Steps in an epoch.
     pub(crate) steps: u64,
-    n_train: usize,
     pub(crate) seed: u64,
     pub(crate) progress: Progress,
     pub(crate) params: Params,
     pub(crate) optimiser: OptimiserState,
     pub(crate) average: Average,
-    pub(crate) constraints: Option<Constraints>,
+    pub(crate) multipliers: Option<Multipliers>,
 }
 
 impl<'a> Trainer<'a> {
     /// First values for `network`, to be trained on `n_train` examples.
     ///
     /// # Errors
-    /// If a setting is out of its range, there is nothing to train on, no network with these gates can meet a target, or no
-    /// batch has more than one example where a normalisation asks for more.
+    /// If a setting is out of its range, there is nothing to train on, the objective is not for these gates, no network with
+    /// them can meet a target, or no batch has more than one example where a normalisation asks for more.
     pub fn new(
-        network: &'a Network,
+        network: &'a GatedNet,
+        objective: &'a Objective,
         training: &'a Training,
         n_train: usize,
         seed: u64,
@@ -66,12 +53,21 @@ impl<'a> Trainer<'a> {
         let params = network.init(seed, device)?;
         let optimiser = OptimiserState::new(&params, &network.gated_parameters(), training)?;
         let average = Average::new(&params, training.average)?;
-        let constraints = training.constraint.as_ref().map(|c| c.start(network.gated_units().len())).transpose()?;
-        if let Some(constraints) = &constraints {
-            network.check_targets(constraints)?;
-        }
+        let (penalties, multipliers) = (objective.penalties(network, n_train)?, objective.multipliers(network)?);
         let (steps, progress) = (n_train.div_ceil(training.batch_size) as u64, Progress::default());
-        Ok(Self { network, training, steps, n_train, seed, progress, params, optimiser, average, constraints })
+        Ok(Self {
+            network,
+            objective,
+            training,
+            penalties,
+            steps,
+            seed,
+            progress,
+            params,
+            optimiser,
+            average,
+            multipliers,
+        })
     }
 
     /// Starts from trained values in place of random ones; gates that they lack keep their first values.
@@ -102,22 +98,30 @@ impl<'a> Trainer<'a> {
         &self.average
     }
 
-    /// The constraints and their multipliers.
-    pub fn constraints(&self) -> Option<&Constraints> {
-        self.constraints.as_ref()
+    /// The multipliers of the objective's constraint, if it has one.
+    pub fn multipliers(&self) -> Option<&Multipliers> {
+        self.multipliers.as_ref()
     }
 
-    /// Fixes the gates at the values that their average has at test time, brought within the constraints first
-    /// ([`Network::brought_within`]).
+    /// Fixes the gates at the values that their average has at test time, brought within the constraint first
+    /// ([`GatedNet::brought_within`]).
     fn freeze_gates(&mut self) -> Result<()> {
-        if let Some(constraints) = &self.constraints {
+        if let Some(constraint) = self.objective.constraint() {
             let averages = self.average.weights();
-            let within = self.network.brought_within(averages, constraints, self.training.estimator)?;
+            let within = self.network.brought_within(averages, constraint, self.training.estimator)?;
             self.average.set(within);
         }
         let averages = self.average.weights();
         let gates = self.params.iter().filter(|param| param.role == Role::Mask);
         gates.into_iter().try_for_each(|gate| Ok(gate.var.set(&averages.get(&gate.name)?.copy()?)?))
+    }
+
+    /// Every tensor with a name of its own: all that is saved, and all that must be finite.
+    pub(crate) fn named(&self) -> Vec<(String, Tensor)> {
+        let params = self.params.iter().map(|p| (format!("param.{}", p.name), p.var.as_detached_tensor()));
+        let averages = self.average.weights().iter().map(|(name, t)| (format!("average.{name}"), t.clone()));
+        let moments = self.optimiser.named().map(|(name, t)| (name, t.clone()));
+        params.chain(averages).chain(moments).collect()
     }
 
     /// Checks that every value, average and moment is a number: what is not would spoil the checkpoint that takes the place
@@ -126,7 +130,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// The first that is not, with its name.
     pub fn check_finite(&self) -> Result<()> {
-        for (name, tensor) in crate::checkpoint::named(self) {
+        for (name, tensor) in self.named() {
             if let Some(value) = not_finite(&tensor)? {
                 return Err(self.no_number(name, value));
             }
@@ -187,20 +191,20 @@ impl<'a> Trainer<'a> {
 
         // ---- objective
         let loss = l0_ops::cross_entropy(&output.ys, &batch.labels)?;
-        let penalty = self.network.penalty(&weights, self.n_train)?;
-        let densities = match &self.constraints {
-            Some(constraints) if !frozen => self.network.densities(&weights, constraints)?,
+        let penalty = self.network.penalty(&weights, &self.penalties)?;
+        let densities = match self.objective.constraint() {
+            Some(constraint) if !frozen => self.network.densities(&weights, constraint)?,
             _ => Vec::new(),
         };
-        let terms = match &self.constraints {
-            Some(constraints) if !densities.is_empty() => Some(constraints.term(&densities)?),
+        let terms = match &self.multipliers {
+            Some(multipliers) if !densities.is_empty() => Some(multipliers.term(&densities)?),
             _ => None,
         };
-        let objective = summed(&loss, [penalty.as_ref().map(|p| p.reshape(())).transpose()?, terms])?;
+        let sums = summed(&loss, [penalty.as_ref().map(|p| p.reshape(())).transpose()?, terms])?;
 
         // ---- backward, and here the device is waited for
         let wrong = wrong_ones(&output.ys, &batch.labels)?;
-        let grads = l0_ops::backward_all(&objective)?;
+        let grads = l0_ops::backward_all(&sums)?;
         let value = |x: &Tensor| x.detach().reshape(())?.to_scalar::<f32>().map(f64::from);
         let penalty = penalty.as_ref().map_or(Ok(0.0), value)?;
         let result = StepResult {
@@ -221,9 +225,9 @@ impl<'a> Trainer<'a> {
         if !frozen {
             self.network.clamp_(&weights)?;
         }
-        if let (Some(constraints), false) = (&mut self.constraints, densities.is_empty()) {
+        if let (Some(multipliers), false) = (&mut self.multipliers, densities.is_empty()) {
             let densities = densities.iter().map(value).collect::<candle_core::Result<Vec<f64>>>()?;
-            constraints.update(&densities)?;
+            multipliers.update(&densities)?;
         }
         self.params.learn(&output.statistics)?;
         self.average.update(&self.params)?;

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
-use l0::{Estimator, L2, Lambda, Network, Quantity, Sampling, Targets};
+use l0::{Constraint, Estimator, GatedNet, L2, Lambda, Objective, Quantity, Sampling, Targets};
 use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
 use l0_net::{Builder, ClosedMaps, Weights};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
-    Checkpoints, Constraint, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Precision, Schedule,
-    StepResult, Trainer, Training, Watch, run,
+    Checkpoints, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Precision, Schedule, StepResult, Trainer,
+    Training, Watch, run,
 };
 
 fn training(epochs: u64) -> Training {
@@ -26,7 +26,6 @@ fn training(epochs: u64) -> Training {
         sampling: Sampling::Minibatch,
         estimator: Estimator::Mean,
         frozen_epochs: 0,
-        constraint: None,
     }
 }
 
@@ -43,17 +42,32 @@ fn colours() -> Dataset {
     Dataset::new("colours", split(60, 1), split(20, 2), vec![]).unwrap()
 }
 
-fn wide_resnet() -> Network {
+/// A network with gates, and what is optimised beside its loss.
+type Gated = (GatedNet, Objective);
+
+fn priced(network: l0::Result<GatedNet>, lambdas: &[f64]) -> Gated {
+    let lambdas: Vec<Lambda> = lambdas.iter().copied().map(Lambda::PerWeight).collect();
+    (network.unwrap(), Objective::priced(&lambdas))
+}
+
+/// The same gates, brought to targets by multipliers.
+fn held((network, _): Gated, targets: Targets, learning_rate: f64) -> Gated {
+    let constraint = Constraint { targets, quantity: Quantity::Weights, learning_rate, restart: true };
+    (network, Objective::constrained(constraint))
+}
+
+fn wide_resnet() -> Gated {
     let sizes = l0_wide_resnet::Config { image: (3, 8, 8), depth: 10, ..l0_wide_resnet::wrn_16_1(10) };
-    l0_wide_resnet::l0(&sizes, &[Lambda::PerWeight(0.01)], 5e-4, L2::Attached).unwrap()
+    let (network, objective) = priced(l0_wide_resnet::l0(&sizes), &[0.01]);
+    (network, Objective { weight_decay: 5e-4 / 0.7, ..objective })
 }
 
-fn mlp() -> Network {
-    l0_mlp::l0(&l0_mlp::lenet_300_100(), &[1.0, 1.0, 10.0].map(Lambda::PerWeight)).unwrap()
+fn mlp() -> Gated {
+    priced(l0_mlp::l0(&l0_mlp::lenet_300_100()), &[1.0, 1.0, 10.0])
 }
 
-fn lenet5() -> Network {
-    l0_lenet5::l0(&l0_lenet5::lenet5_caffe(), &[10.0, 0.5, 0.1, 10.0].map(Lambda::PerWeight)).unwrap()
+fn lenet5() -> Gated {
+    priced(l0_lenet5::l0(&l0_lenet5::lenet5_caffe()), &[10.0, 0.5, 0.1, 10.0])
 }
 
 /// Stops a run after so many steps, if any are given.
@@ -73,13 +87,13 @@ impl Watch for StopAfter<'_> {
     fn epoch(&mut self, _: &EpochRow, _: &Evaluation) {}
 }
 
-fn go(network: &Network, training: &Training, path: &Path, stop_after: Option<u64>) -> l0_train::Result<Finished> {
-    go_from(None, network, training, path, stop_after)
+fn go(gated: &Gated, training: &Training, path: &Path, stop_after: Option<u64>) -> l0_train::Result<Finished> {
+    go_from(None, gated, training, path, stop_after)
 }
 
 fn go_from(
     start: Option<&Weights>,
-    network: &Network,
+    (network, objective): &Gated,
     training: &Training,
     path: &Path,
     stop_after: Option<u64>,
@@ -93,6 +107,7 @@ fn go_from(
     };
     let job = Job {
         network,
+        objective,
         training,
         data: &data,
         normalise: if is_colour { Normalise::cifar10() } else { Normalise::unit() },
@@ -117,21 +132,21 @@ fn bits(finished: &Finished) -> Vec<u32> {
     finished.weights.iter().flat_map(|(_, t)| values(t)).map(f32::to_bits).collect()
 }
 
-fn resumed_is_undisturbed(network: &Network, training: &Training, stops: &[u64]) {
-    resumed_from_is_undisturbed(None, network, training, stops);
+fn resumed_is_undisturbed(gated: &Gated, training: &Training, stops: &[u64]) {
+    resumed_from_is_undisturbed(None, gated, training, stops);
 }
 
-fn resumed_from_is_undisturbed(start: Option<&Weights>, network: &Network, training: &Training, stops: &[u64]) {
-    let go = |network, training, path: &Path, stop| go_from(start, network, training, path, stop);
+fn resumed_from_is_undisturbed(start: Option<&Weights>, gated: &Gated, training: &Training, stops: &[u64]) {
+    let go = |gated, training, path: &Path, stop| go_from(start, gated, training, path, stop);
     let folder = tempfile::tempdir().unwrap();
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
-    let undisturbed = go(network, training, &whole, None).unwrap();
+    let undisturbed = go(gated, training, &whole, None).unwrap();
     for &stop in stops {
-        let error = go(network, training, &parts, Some(stop)).unwrap_err();
+        let error = go(gated, training, &parts, Some(stop)).unwrap_err();
         assert!(matches!(error, Error::Interrupted { .. }), "{error}");
         assert_eq!(read_run(&parts).unwrap().header.status, Status::Interrupted);
     }
-    let resumed = go(network, training, &parts, None).unwrap();
+    let resumed = go(gated, training, &parts, None).unwrap();
     assert_eq!(rows(&whole), rows(&parts));
     assert!(bits(&undisturbed) == bits(&resumed), "the final values differ");
     assert_eq!(undisturbed.outcome.architecture, resumed.outcome.architecture);
@@ -164,7 +179,8 @@ fn a_resumed_dropout_network_with_momentum_is_undisturbed() {
     let sgd = Optimiser::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true };
     let schedule = Schedule::Steps { after: vec![1], factor: 0.2 };
     let training = Training { optimiser: sgd, schedule, weight_decay: 1e-4, ..training(2) };
-    resumed_is_undisturbed(&l0_lenet5::dropout(&l0_lenet5::lenet5_caffe()).unwrap(), &training, &[13]);
+    let network = l0_lenet5::dropout(&l0_lenet5::lenet5_caffe()).unwrap();
+    resumed_is_undisturbed(&(network, Objective::default()), &training, &[13]);
 }
 
 #[test]
@@ -176,13 +192,8 @@ fn a_resumed_wide_resnet_with_augmented_images_is_undisturbed() {
 
 #[test]
 fn a_resumed_constrained_mlp_is_undisturbed() {
-    let constraint = Constraint {
-        targets: Targets::Layers(vec![0.5, 0.4, 0.9]),
-        quantity: Quantity::Params,
-        learning_rate: 0.01,
-        restart: true,
-    };
-    resumed_is_undisturbed(&mlp(), &Training { constraint: Some(constraint), ..training(3) }, &[7, 16]);
+    let gated = held(mlp(), Targets::Layers(vec![0.5, 0.4, 0.9]), 0.01);
+    resumed_is_undisturbed(&gated, &training(3), &[7, 16]);
 }
 
 /// The checkpoints of a run, the newest last.
@@ -249,6 +260,23 @@ fn checkpoints_made_after_a_fall_to_the_start_are_kept() {
 }
 
 #[test]
+fn a_checkpoint_of_another_version_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    go(&mlp(), &training(3), &path, Some(25)).unwrap_err();
+    let newest = checkpoints(&path).pop().unwrap();
+    let (mut bytes, from) = (std::fs::read(&newest).unwrap(), br#"\"format\":3"#);
+    let at = bytes.windows(from.len()).position(|found| found == from).unwrap();
+    bytes[at + from.len() - 1] = b'2';
+    std::fs::write(&newest, &bytes).unwrap();
+    let error = go(&mlp(), &training(3), &path, None).unwrap_err().to_string();
+    let expected =
+        "has format 2, this program reads 3: finish the run with the version that began it, or move its folder away";
+    assert!(error.contains(expected), "{error}");
+    assert!(std::fs::read(&newest).unwrap() == bytes, "it is left as it was");
+}
+
+#[test]
 fn a_checkpoint_that_cannot_be_read_is_not_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
@@ -258,7 +286,7 @@ fn a_checkpoint_that_cannot_be_read_is_not_passed_over() {
     std::fs::remove_file(&newest).unwrap();
     std::fs::create_dir(&newest).unwrap(); // reading it is an error of the system, whoever runs the test
     let error = go(&mlp(), &training(3), &path, None).unwrap_err();
-    assert!(matches!(&error, Error::Io { action: "read", path, .. } if *path == newest), "{error}");
+    assert!(matches!(&error, Error::Io(io) if io.action == "read" && io.path == newest), "{error}");
     std::fs::remove_dir(&newest).unwrap();
     std::fs::write(&newest, bytes).unwrap();
     go(&mlp(), &training(3), &path, None).unwrap();
@@ -308,7 +336,7 @@ fn the_learning_rate_of_a_row_is_that_of_its_last_step() {
     assert!(rates[0] > 0.5 * top && rates[0] < top && (rates[0] + rates[1] - top).abs() < 1e-12, "{rates:?}");
 }
 
-fn same_with_any_number_of_threads(network: &Network) {
+fn same_with_any_number_of_threads(gated: &Gated) {
     let folder = tempfile::tempdir().unwrap();
     let results: Vec<_> = [1, 2, 4]
         .iter()
@@ -316,7 +344,7 @@ fn same_with_any_number_of_threads(network: &Network) {
         .map(|(i, &threads)| {
             let path = folder.path().join(i.to_string());
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let finished = pool.install(|| go(network, &training(2), &path, None)).unwrap();
+            let finished = pool.install(|| go(gated, &training(2), &path, None)).unwrap();
             (bits(&finished), rows(&path))
         })
         .collect();
@@ -344,7 +372,7 @@ fn a_wide_resnet_is_the_same_with_any_number_of_threads() {
 #[test]
 fn training_learns_and_closes_gates() {
     let folder = tempfile::tempdir().unwrap();
-    let network = l0_mlp::l0(&l0_mlp::lenet_300_100(), &[Lambda::PerWeight(1e-3)]).unwrap();
+    let network = priced(l0_mlp::l0(&l0_mlp::lenet_300_100()), &[1e-3]);
     let training = Training { gate_optimiser: Optimiser::adam(2e-2), ..training(30) };
     let finished = go(&network, &training, &folder.path().join("run"), None).unwrap();
     let rows = rows(&folder.path().join("run"));
@@ -367,36 +395,33 @@ fn gates_do_not_move_once_frozen() {
 #[test]
 fn frozen_gates_leave_no_more_than_was_asked_for() {
     // The gates learn too slowly to meet the targets by themselves.
-    let of = |targets, quantity| Constraint { targets, quantity, learning_rate: 1e-4, restart: true };
-    let left = |constraint: Constraint, layers: bool| {
+    let left = |targets: Targets| {
         let folder = tempfile::tempdir().unwrap();
-        let training =
-            Training { frozen_epochs: 2, estimator: Estimator::TopK, constraint: Some(constraint), ..training(3) };
-        let network = lenet5();
-        let outcome = go(&network, &training, &folder.path().join("run"), None).unwrap().outcome;
+        let training = Training { frozen_epochs: 2, estimator: Estimator::TopK, ..training(3) };
+        let layers = targets.are_of_layers();
+        let gated = held(lenet5(), targets, 1e-4);
+        let outcome = go(&gated, &training, &folder.path().join("run"), None).unwrap().outcome;
         let rows = rows(&folder.path().join("run"));
         assert_eq!(rows[1].hard_params, rows[2].hard_params);
         if layers {
-            let open = rows[2].open.iter().zip(network.gated_units());
+            let open = rows[2].open.iter().zip(gated.0.gated_units());
             return open.map(|((_, open), units)| *open as f64 / units as f64).collect();
         }
         vec![outcome.weights_kept.unwrap() as f64 / outcome.weights_total.unwrap() as f64]
     };
-    let [model] = left(of(Targets::Model(0.3), Quantity::Params), false)[..] else { panic!("one share") };
-    assert!((0.295..=0.3).contains(&model), "{model}");
+    let [model] = left(Targets::Model(0.3))[..] else { panic!("one share") };
+    // A channel of conv2 with the inputs of fc1 that it feeds is 0.02 of the network.
+    assert!((0.28..=0.3).contains(&model), "{model}");
     let targets = [0.5, 0.3, 0.7, 0.1];
-    for (share, target) in left(of(Targets::Layers(targets.to_vec()), Quantity::Params), true).iter().zip(targets) {
+    for (share, target) in left(Targets::Layers(targets.to_vec())).iter().zip(targets) {
         assert!((target - 0.051..=target).contains(share), "{share} of {target}");
     }
 }
 
 #[test]
 fn a_resumed_run_with_gates_brought_within_a_constraint_is_undisturbed() {
-    let constraint =
-        Constraint { targets: Targets::Model(0.3), quantity: Quantity::Params, learning_rate: 1e-3, restart: true };
-    let training =
-        Training { frozen_epochs: 2, estimator: Estimator::TopK, constraint: Some(constraint), ..training(3) };
-    resumed_is_undisturbed(&lenet5(), &training, &[10, 1, 13]);
+    let training = Training { frozen_epochs: 2, estimator: Estimator::TopK, ..training(3) };
+    resumed_is_undisturbed(&held(lenet5(), Targets::Model(0.3), 1e-3), &training, &[10, 1, 13]);
 }
 
 /// All that a constrained row on CIFAR is made of: closed maps that stay zero, gates without weight decay and with an
@@ -405,9 +430,8 @@ fn a_resumed_run_with_gates_brought_within_a_constraint_is_undisturbed() {
 fn a_resumed_constrained_wide_resnet_is_undisturbed() {
     let closed = l0_net::ClosedMaps::Zero;
     let sizes = l0_wide_resnet::Config { image: (3, 8, 8), depth: 10, closed, ..l0_wide_resnet::wrn_16_1(10) };
-    let network = l0_wide_resnet::l0(&sizes, &[Lambda::PerWeight(0.0)], 5e-4, L2::Detached).unwrap();
-    let constraint =
-        Constraint { targets: Targets::Model(0.5), quantity: Quantity::Params, learning_rate: 1e-2, restart: true };
+    let (network, objective) = held(priced(l0_wide_resnet::l0(&sizes), &[]), Targets::Model(0.5), 1e-2);
+    let gated = (network, Objective { weight_decay: 5e-4, l2: L2::Detached, ..objective });
     let training = Training {
         batch_size: 20,
         optimiser: Optimiser::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true },
@@ -416,10 +440,9 @@ fn a_resumed_constrained_wide_resnet_is_undisturbed() {
         weight_decay: 5e-4,
         estimator: Estimator::TopK,
         frozen_epochs: 2,
-        constraint: Some(constraint),
         ..training(4)
     };
-    resumed_is_undisturbed(&network, &training, &[2, 3, 4]);
+    resumed_is_undisturbed(&gated, &training, &[2, 3, 4]);
 }
 
 #[test]
@@ -435,15 +458,15 @@ fn an_infinite_loss_ends_the_run_and_is_recorded() {
 
 #[test]
 fn what_is_no_number_is_advised_with_what_helps_it() {
-    let ends = |network: &Network, training: Training, message: &str| {
+    let ends = |gated: &Gated, training: Training, message: &str| {
         let folder = tempfile::tempdir().unwrap();
-        let error = go(network, &training, &folder.path().join("run"), None).unwrap_err().to_string();
+        let error = go(gated, &training, &folder.path().join("run"), None).unwrap_err().to_string();
         assert!(error.contains(message), "expected {message:?} in {error}");
     };
-    let priced = |lambda| l0_mlp::l0(&l0_mlp::lenet_300_100(), &[Lambda::PerWeight(lambda)]).unwrap();
-    ends(&priced(1e44), training(1), "the penalty is inf at step 1 of epoch 1; lower lambda");
+    let at = |lambda: f64| priced(l0_mlp::l0(&l0_mlp::lenet_300_100()), &[lambda]);
+    ends(&at(1e44), training(1), "the penalty is inf at step 1 of epoch 1; lower lambda");
     // A penalty that is still a number, with slopes whose squares are not.
-    ends(&priced(1e26), training(1), ".log_alpha is inf at step 10 of epoch 1; lower lambda");
+    ends(&at(1e26), training(1), ".log_alpha is inf at step 10 of epoch 1; lower lambda");
     let wild = Training { optimiser: Optimiser::adam(1e30), ..training(1) };
     ends(&mlp(), wild, "; lower the learning rate, or look at the data");
 }
@@ -455,10 +478,10 @@ fn a_step_on_the_sub_network_equals_one_with_a_sample_for_each_example() {
     let batch = |i: u32| data.train.batch(&[i], &Normalise::unit(), None, &Device::Cpu).unwrap();
     // Plain gradient steps: what a gradient lacks, the value lacks.
     let sgd = |learning_rate| Optimiser::Sgd { learning_rate, momentum: 0.0, nesterov: false };
-    let network = lenet5();
+    let (network, objective) = lenet5();
     let after = |steps: u32, sampling| {
         let training = Training { sampling, optimiser: sgd(0.02), gate_optimiser: sgd(0.2), ..training(1) };
-        let mut trainer = Trainer::new(&network, &training, 500, 1, &Device::Cpu).unwrap();
+        let mut trainer = Trainer::new(&network, &objective, &training, 500, 1, &Device::Cpu).unwrap();
         (0..steps).for_each(|i| {
             trainer.step(&batch(i)).unwrap();
         });
@@ -478,20 +501,17 @@ fn a_step_on_the_sub_network_equals_one_with_a_sample_for_each_example() {
 #[test]
 fn gates_are_frozen_within_the_target_by_the_step_that_begins_the_phase() {
     let data = digits();
-    let constraint =
-        Constraint { targets: Targets::Model(0.3), quantity: Quantity::Params, learning_rate: 1e-3, restart: true };
+    let (network, objective) = held(mlp(), Targets::Model(0.3), 1e-3);
     let training = Training {
         frozen_epochs: 2,
         estimator: Estimator::TopK,
-        constraint: Some(constraint),
         gate_optimiser: Optimiser::adam(1e-3), // too slow to get there by itself
         ..training(3)
     };
-    let network = mlp();
-    let mut trainer = Trainer::new(&network, &training, data.train.len(), 7, &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&network, &objective, &training, data.train.len(), 7, &Device::Cpu).unwrap();
     let left = |trainer: &Trainer| {
-        let constraints = trainer.constraints().unwrap();
-        network.shares_left(trainer.average().weights(), constraints, Estimator::TopK).unwrap()[0]
+        let constraint = objective.constraint().unwrap();
+        network.shares_left(trainer.average().weights(), constraint, Estimator::TopK).unwrap()[0]
     };
     let feed = l0_data::Feed::new(&data.train, Normalise::unit(), 50, &Device::Cpu).unwrap();
     for epoch in 0..3 {
@@ -509,16 +529,16 @@ fn gates_are_frozen_within_the_target_by_the_step_that_begins_the_phase() {
 /// A place in epochs of other lengths is none: no step would end the epoch.
 #[test]
 fn a_checkpoint_of_another_batch_size_is_set_aside() {
-    let (network, data, folder) = (mlp(), digits(), tempfile::tempdir().unwrap());
+    let ((network, objective), data, folder) = (mlp(), digits(), tempfile::tempdir().unwrap());
     let checkpoints = Checkpoints::of(folder.path());
     let of_50 = training(1);
-    let mut trainer = Trainer::new(&network, &of_50, data.train.len(), 7, &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&network, &objective, &of_50, data.train.len(), 7, &Device::Cpu).unwrap();
     let feed = Feed::new(&data.train, Normalise::unit(), 50, &Device::Cpu).unwrap();
     feed.epoch(7, 0).take(7).for_each(|batch| _ = trainer.step(&batch.unwrap()).unwrap());
     checkpoints.save(&trainer).unwrap();
 
     let of_100 = Training { batch_size: 100, ..training(1) };
-    let mut trainer = Trainer::new(&network, &of_100, data.train.len(), 7, &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&network, &objective, &of_100, data.train.len(), 7, &Device::Cpu).unwrap();
     checkpoints.restore(&mut trainer).unwrap();
     assert_eq!(trainer.progress().steps, 0);
     assert!(folder.path().join("checkpoints/epoch-00000-step-0000007.damaged").exists());
@@ -526,11 +546,11 @@ fn a_checkpoint_of_another_batch_size_is_set_aside() {
 
 #[test]
 fn training_starts_from_trained_values_if_there_are_any() {
-    let network = lenet5();
+    let (network, objective) = lenet5();
     let (training, device) = (training(1), Device::Cpu);
     let trained = network.net();
     let trained = l0_net::Params::init(trained, 99, &device).unwrap().detached(); // of the dense baseline: no gate in it
-    let mut trainer = Trainer::new(&network, &training, 500, 7, &device).unwrap();
+    let mut trainer = Trainer::new(&network, &objective, &training, 500, 7, &device).unwrap();
     let fresh = trainer.params().detached();
     trainer.start_from(&trained).unwrap();
     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -554,7 +574,7 @@ fn wrong_settings_are_named() {
 }
 
 /// A network whose normalisation sees one value for each unit and example, as features or as images of 1x1.
-fn normalised(images: bool) -> Network {
+fn normalised(images: bool) -> GatedNet {
     let mut b = Builder::image("input", 1, 28, 28);
     if images {
         b.conv2d("conv", 6, 28);
@@ -565,14 +585,15 @@ fn normalised(images: bool) -> Network {
     if images {
         b.flatten("features");
     }
-    Network::new(b.linear("out", 10).build().unwrap(), &[]).unwrap()
+    GatedNet::new(b.linear("out", 10).build().unwrap(), &[]).unwrap()
 }
 
 #[test]
 fn batches_of_one_end_an_epoch_but_do_not_make_a_training() {
+    let objective = Objective::default();
     for network in [normalised(false), normalised(true)] {
         let refused = |training: &Training, n: usize, message: &str| {
-            let error = Trainer::new(&network, training, n, 1, &Device::Cpu).unwrap_err().to_string();
+            let error = Trainer::new(&network, &objective, training, n, 1, &Device::Cpu).unwrap_err().to_string();
             assert_eq!(error, message);
         };
         let why = "expected 2 or more: the batch norm \"bn\" normalises each unit over the examples";
@@ -580,7 +601,7 @@ fn batches_of_one_end_an_epoch_but_do_not_make_a_training() {
         refused(&training(1), 1, &format!("the number of training images is 1, {why}"));
 
         let training = Training { batch_size: 100, ..training(1) };
-        let mut trainer = Trainer::new(&network, &training, 101, 1, &Device::Cpu).unwrap();
+        let mut trainer = Trainer::new(&network, &objective, &training, 101, 1, &Device::Cpu).unwrap();
         let data = Digits { train: 101, test: 10, seed: 3 }.draw().unwrap();
         let feed = Feed::new(&data.train, Normalise::unit(), 100, &Device::Cpu).unwrap();
         let mut variances = Vec::new();
@@ -596,10 +617,11 @@ fn batches_of_one_end_an_epoch_but_do_not_make_a_training() {
 
 #[test]
 fn a_precision_that_the_device_lacks_ends_the_run_before_its_first_step() {
-    let (network, training, data, folder) = (mlp(), training(1), digits(), tempfile::tempdir().unwrap());
+    let ((network, objective), training, data, folder) = (mlp(), training(1), digits(), tempfile::tempdir().unwrap());
     let path = folder.path().join("run");
     let job = Job {
         network: &network,
+        objective: &objective,
         training: &training,
         data: &data,
         normalise: Normalise::unit(),

@@ -13,7 +13,7 @@ use l0_experiments::latency::{BATCHES, Candidate, alternate};
 use l0_experiments::say;
 use l0_infer::Engine;
 use l0_net::{Masks, Model, Net, Params};
-use l0_record::{Align, Table};
+use l0_report::{Align, Table};
 
 /// Compare exported files with the network before pruning: bytes, parameters, multiply-accumulates, test error,
 /// latency at batch 1, 64 and 256 with one thread and with all, throughput and peak memory.

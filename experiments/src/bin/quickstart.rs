@@ -59,7 +59,7 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
 
 /// Compacts, verifies, writes, measures, and prints a table.
 fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: usize) -> Result<()> {
-    let network = recipe.model.network()?;
+    let network = recipe.architecture.network()?;
     let proof = Proof { test: &data.test, normalise: recipe.data.normalise(), device: Device::Cpu };
     let compact = artifact::compact(&network, &done.weights, recipe.training.estimator, &proof)?;
     say!("{}", network.net().summary(&done.pruned.plan))?;

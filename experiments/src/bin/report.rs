@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use l0_experiments::{asked, cli, published, say};
-use l0_record::{Report, splice};
+use l0_report::{Report, splice};
 
 /// Where runs lie unless one says otherwise.
 const RESULTS: &str = "results";

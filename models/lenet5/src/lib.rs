@@ -4,7 +4,7 @@
 //! connected. Gates are on the channels that the convolutions make and on the units that the linear layers read; an
 //! input of fc1 is alive only where its own gate and that of its channel are both open.
 
-use l0::{Lambda, Network, Placement, Side};
+use l0::{GatedNet, Placement, Side};
 use l0_net::Builder;
 use serde::{Deserialize, Serialize};
 
@@ -36,34 +36,26 @@ const DROPRATE: f64 = 0.5;
 ///
 /// # Errors
 /// If a size is 0.
-pub fn dense(config: &Config) -> l0::Result<Network> {
-    Network::new(chain(config, 0.0).build()?, &[])
+pub fn dense(config: &Config) -> l0::Result<GatedNet> {
+    GatedNet::new(chain(config, 0.0).build()?, &[])
 }
 
 /// A network without gates, trained with dropout on the inputs of its linear layers.
 ///
 /// # Errors
 /// If a size is 0.
-pub fn dropout(config: &Config) -> l0::Result<Network> {
-    Network::new(chain(config, DROPRATE).build()?, &[])
+pub fn dropout(config: &Config) -> l0::Result<GatedNet> {
+    GatedNet::new(chain(config, DROPRATE).build()?, &[])
 }
 
-/// The L0 network: a lambda for each of conv1, conv2, fc1 and fc2, or one for all.
+/// The L0 network: gates on the channels of conv1 and conv2, and on what fc1 and fc2 read.
 ///
 /// # Errors
-/// If a size is 0 or the number of lambdas is another.
-pub fn l0(config: &Config, lambdas: &[Lambda]) -> l0::Result<Network> {
+/// If a size is 0.
+pub fn l0(config: &Config) -> l0::Result<GatedNet> {
     let layers = [("conv1", Side::Output), ("conv2", Side::Output), ("fc1", Side::Input), ("fc2", Side::Input)];
-    let lambdas = l0::per_layer("lambdas", lambdas, layers.len())?;
-    let placement = |((layer, side), lambda): ((&str, Side), Lambda)| Placement {
-        layer: layer.into(),
-        side,
-        droprate_init: DROPRATE,
-        lambda,
-        weight_decay: 0.0,
-    };
-    let placements: Vec<Placement> = layers.into_iter().zip(lambdas).map(placement).collect();
-    Network::new(chain(config, 0.0).build()?, &placements)
+    let gates = layers.map(|(layer, side)| Placement { droprate_init: DROPRATE, ..Placement::new(layer, side) });
+    GatedNet::new(chain(config, 0.0).build()?, &gates)
 }
 
 /// A compact network trained on MNIST with a lambda for each layer, as a file of `l0_net`: `zoo/README.md` says more.
@@ -85,7 +77,7 @@ mod tests {
 
     #[test]
     fn counts() {
-        let network = l0(&lenet5_caffe(), &[Lambda::PerWeight(0.1)]).unwrap();
+        let network = l0(&lenet5_caffe()).unwrap();
         let cost = network.net().cost();
         assert_eq!((cost.weights(), cost.macs()), (430_500, 2_293_000));
         assert_eq!(network.gated_units(), [20, 50, 800, 500]);

@@ -3,7 +3,7 @@
 //! 784 pixels, two hidden layers of ReLU units, 10 classes. Each of the three linear layers has gates on its input
 //! units, so pixels are chosen too.
 
-use l0::{Lambda, Network, Placement, Side};
+use l0::{GatedNet, Placement, Side};
 use l0_net::Builder;
 use serde::{Deserialize, Serialize};
 
@@ -31,36 +31,29 @@ const DROPRATES: (f64, f64) = (0.2, 0.5);
 ///
 /// # Errors
 /// If a size is 0.
-pub fn dense(config: &Config) -> l0::Result<Network> {
-    Network::new(chain(config, (0.0, 0.0)).build()?, &[])
+pub fn dense(config: &Config) -> l0::Result<GatedNet> {
+    GatedNet::new(chain(config, (0.0, 0.0)).build()?, &[])
 }
 
 /// A network without gates, trained with dropout: 0.2 of the pixels, 0.5 of the hidden units.
 ///
 /// # Errors
 /// If a size is 0.
-pub fn dropout(config: &Config) -> l0::Result<Network> {
-    Network::new(chain(config, DROPRATES).build()?, &[])
+pub fn dropout(config: &Config) -> l0::Result<GatedNet> {
+    GatedNet::new(chain(config, DROPRATES).build()?, &[])
 }
 
-/// The L0 network: one lambda for each linear layer, or one for all.
+/// The L0 network: gates on what each linear layer reads.
 ///
 /// # Errors
-/// If a size is 0 or the number of lambdas is another.
-pub fn l0(config: &Config, lambdas: &[Lambda]) -> l0::Result<Network> {
-    let layers = config.hidden.len() + 1;
-    let placements: Vec<Placement> = l0::per_layer("lambdas", lambdas, layers)?
-        .into_iter()
-        .enumerate()
-        .map(|(i, lambda)| Placement {
-            layer: layer(i),
-            side: Side::Input,
-            droprate_init: if i == 0 { DROPRATES.0 } else { DROPRATES.1 },
-            lambda,
-            weight_decay: 0.0,
-        })
-        .collect();
-    Network::new(chain(config, (0.0, 0.0)).build()?, &placements)
+/// If a size is 0.
+pub fn l0(config: &Config) -> l0::Result<GatedNet> {
+    let gates = |i: usize| {
+        let droprate_init = if i == 0 { DROPRATES.0 } else { DROPRATES.1 };
+        Placement { droprate_init, ..Placement::new(layer(i), Side::Input) }
+    };
+    let placements: Vec<Placement> = (0..=config.hidden.len()).map(gates).collect();
+    GatedNet::new(chain(config, (0.0, 0.0)).build()?, &placements)
 }
 
 fn layer(i: usize) -> String {
@@ -84,16 +77,10 @@ mod tests {
 
     #[test]
     fn counts() {
-        let network = l0(&lenet_300_100(), &[Lambda::PerWeight(0.1)]).unwrap();
+        let network = l0(&lenet_300_100()).unwrap();
         assert_eq!(network.net().cost().weights(), 266_200);
         assert_eq!(network.gated_units(), [784, 300, 100]);
         // The price of a gate is lambda |g| / N: |g| = 300, 100, 10.
         assert_eq!(network.gated_weights(), 784 * 300 + 300 * 100 + 100 * 10);
-    }
-
-    #[test]
-    fn a_wrong_number_of_lambdas_is_named() {
-        let error = l0(&lenet_300_100(), &[Lambda::PerWeight(0.1); 2]).unwrap_err().to_string();
-        assert_eq!(error, "found 2 lambdas, expected 1 for all layers or 3");
     }
 }

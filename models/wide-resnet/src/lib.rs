@@ -6,7 +6,7 @@
 //! makes. The first block of the second and third group halves the image, in its second convolution, as the authors'
 //! code does: WRN-28-10 then takes 5.95 G multiply-accumulates (5.24 G with the stride on conv1).
 
-use l0::{L2, Lambda, Network, Placement, Side};
+use l0::{GatedNet, Placement, Side};
 use l0_net::{Builder, ClosedMaps, Error};
 use serde::{Deserialize, Serialize};
 
@@ -52,45 +52,36 @@ pub fn wrn_16_1(classes: usize) -> Config {
 }
 
 /// Share of channels that the dropout network drops after the first convolution of a block; the gates start from it.
-const DROPRATE: f64 = 0.3;
+pub const DROPRATE: f64 = 0.3;
 
 /// A network without gates.
 ///
 /// # Errors
 /// If a size is 0, the depth is not 6 n + 4, or there is not one of the inner sizes for each block.
-pub fn dense(config: &Config) -> l0::Result<Network> {
-    Network::new(chain(config, 0.0)?.build()?, &[])
+pub fn dense(config: &Config) -> l0::Result<GatedNet> {
+    GatedNet::new(chain(config, 0.0)?.build()?, &[])
 }
 
 /// A network without gates, trained with dropout between the convolutions of each block.
 ///
 /// # Errors
 /// As for [`dense`].
-pub fn dropout(config: &Config) -> l0::Result<Network> {
-    Network::new(chain(config, DROPRATE)?.build()?, &[])
+pub fn dropout(config: &Config) -> l0::Result<GatedNet> {
+    GatedNet::new(chain(config, DROPRATE)?.build()?, &[])
 }
 
-/// The L0 network. `weight_decay` is that of its other parameters. Where gates feel it, as in the paper, a gated convolution
-/// decays by it over 1 - 0.3, since its gates are open with probability 0.7 in the authors' reading; detached, by itself.
+/// The L0 network: gates on the channels that the first convolution of each block makes.
+///
+/// In the paper's [objective](l0::Objective) these convolutions decay by the coefficient of the other parameters over
+/// 1 - [`DROPRATE`], since their gates are open with probability 0.7 in the authors' reading.
 ///
 /// # Errors
-/// As for [`dense`], or if the number of lambdas is neither 1 nor that of the blocks.
-pub fn l0(config: &Config, lambdas: &[Lambda], weight_decay: f64, l2: L2) -> l0::Result<Network> {
-    let blocks: Vec<String> = (0..3).flat_map(|g| (0..per_group(config)).map(move |i| block(g, i))).collect();
-    let lambdas = l0::per_layer("lambdas", lambdas, blocks.len())?;
-    let gated_weight_decay = match l2 {
-        L2::Attached => weight_decay / (1.0 - DROPRATE),
-        L2::Detached => weight_decay,
-    };
-    let placement = |(block, lambda): (&String, Lambda)| Placement {
-        layer: format!("{block}.conv1"),
-        side: Side::Output,
-        droprate_init: DROPRATE,
-        lambda,
-        weight_decay: gated_weight_decay,
-    };
-    let placements: Vec<Placement> = blocks.iter().zip(lambdas).map(placement).collect();
-    Ok(Network::new(chain(config, 0.0)?.build()?, &placements)?.with_l2(l2))
+/// As for [`dense`].
+pub fn l0(config: &Config) -> l0::Result<GatedNet> {
+    let blocks = (0..3).flat_map(|g| (0..per_group(config)).map(move |i| block(g, i)));
+    let gates =
+        |block: String| Placement { droprate_init: DROPRATE, ..Placement::new(format!("{block}.conv1"), Side::Output) };
+    GatedNet::new(chain(config, 0.0)?.build()?, &blocks.map(gates).collect::<Vec<_>>())
 }
 
 fn per_group(config: &Config) -> usize {
@@ -146,7 +137,7 @@ mod tests {
 
     #[test]
     fn counts_of_wrn_28_10() {
-        let network = l0(&wrn_28_10(10), &[Lambda::PerWeight(0.001)], 5e-4, L2::Attached).unwrap();
+        let network = l0(&wrn_28_10(10)).unwrap();
         let cost = network.net().cost();
         assert_eq!(cost.params(), 36_479_194);
         assert_eq!(network.gated_weights(), 16_842_240);

@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use candle_core::{Device, Tensor};
-use l0::{Estimator, L2, Lambda, Network};
+use l0::{Estimator, GatedNet};
 use l0_net::layers::Border;
 use l0_net::{Agreement, ClosedMaps, Layer, Mask, Masks, Mode, Params, Role};
 use l0_rng::{Purpose, Stream};
@@ -13,14 +13,14 @@ fn stream(name: &str) -> Stream {
 }
 
 /// WRN-10-2 on small images: every kind of block there is.
-fn network(closed: ClosedMaps) -> Network {
+fn network(closed: ClosedMaps) -> GatedNet {
     let config = Config { depth: 10, width: 2, image: (3, 12, 12), closed, ..wrn_16_1(10) };
-    l0(&config, &[Lambda::PerWeight(0.001)], 5e-4, L2::Attached).unwrap()
+    l0(&config).unwrap()
 }
 
 /// Values as after a training: normalisations and statistics of their own, every third gate closed, in the second group
 /// all of them.
-fn trained(network: &Network) -> Params {
+fn trained(network: &GatedNet) -> Params {
     let params = network.init(1, &Device::Cpu).unwrap();
     for param in params.iter() {
         let (n, mut stream) = (param.var.elem_count(), stream(&param.name));
@@ -92,7 +92,7 @@ fn a_step_without_closed_maps_has_the_gradients_of_the_whole_step() {
 }
 
 /// The same masks, closed maps scaled by next to nothing in place of nothing, so that they are computed.
-fn computed(network: &Network, masks: &Masks) -> Masks {
+fn computed(network: &GatedNet, masks: &Masks) -> Masks {
     let net = network.net();
     let mut all = Masks::none(net);
     for placement in network.placements() {

@@ -6,12 +6,9 @@ mod paint;
 use crate::{Dataset, Result, Split};
 use glyphs::{GLYPHS, Point};
 use l0_rng::{Purpose, Stream};
-use paint::{Canvas, Pen, spline};
+use paint::{Canvas, Pen, SIDE, spline};
 use rayon::prelude::*;
 use std::f32::consts::TAU;
-
-/// Width and height of an image.
-pub(crate) const SIDE: usize = 28;
 
 /// How many digits to draw, and from which seed.
 ///

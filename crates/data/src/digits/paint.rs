@@ -1,5 +1,9 @@
-use super::SIDE;
+//! Ink on a small canvas.
+
 use super::glyphs::Point;
+
+/// Width and height of an image.
+pub(crate) const SIDE: usize = 28;
 
 /// A square of ink, one value in [0, 1] per pixel.
 pub(crate) struct Canvas {

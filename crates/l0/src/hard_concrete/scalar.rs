@@ -41,7 +41,8 @@ impl HardConcrete {
         self.gate_at(sigmoid(((u / (1.0 - u)).ln() + log_alpha) / self.beta))
     }
 
-    /// P(sbar <= x), as [`HardConcrete::cdf`].
+    /// P(sbar <= x), the distribution of the stretched sample. That of z is the same inside (0, 1); z has P(z <= 0) =
+    /// `cdf_at(0)` and P(z <= 1) = 1.
     pub fn cdf_at(&self, x: f64, log_alpha: f64) -> f64 {
         if x <= self.gamma {
             0.0
@@ -57,12 +58,13 @@ impl HardConcrete {
         sigmoid(log_alpha + self.open_shift())
     }
 
-    /// P(z = 1), as [`HardConcrete::prob_one`].
+    /// P(z = 1).
     pub fn prob_one_at(&self, log_alpha: f64) -> f64 {
         sigmoid(log_alpha - self.beta * self.logit(1.0))
     }
 
-    /// Density of the stretched sample at `x`, as [`HardConcrete::density`].
+    /// Density of the stretched sample at `x`: of z for x inside (0, 1), where z has the rest of its mass in the points 0 and
+    /// 1. It is 0 outside of (gamma, zeta).
     pub fn density_at(&self, x: f64, log_alpha: f64) -> f64 {
         if x <= self.gamma || x >= self.zeta {
             return 0.0;
@@ -71,7 +73,11 @@ impl HardConcrete {
         cdf * (1.0 - cdf) * self.logit_slope(x)
     }
 
-    /// E\[z\], as [`HardConcrete::mean`].
+    /// E\[z\]: the integral of P(z > x) over (0, 1) by 16 Gauss-Legendre points in the logit of the stretched x, where the
+    /// integrand is smooth; the error is below 1e-12 for the paper's constants.
+    ///
+    /// No closed form is known to us. This is the true mean, unlike the paper's test-time value
+    /// ([`Estimator::Mean`](crate::Estimator::Mean)).
     pub fn mean_at(&self, log_alpha: f64) -> f64 {
         self.mean_rule().iter().map(|(shift, weight)| weight * sigmoid(log_alpha - shift)).sum()
     }

@@ -101,14 +101,17 @@ fn density_integrates_to_the_mass_between_the_points() {
 }
 
 #[test]
-fn quantile_undoes_cdf_and_makes_the_sample() {
+fn the_distribution_undoes_the_sample() {
     for d in distributions() {
         for log_alpha in PLACES {
-            for p in [0.001, 0.2, 0.5, 0.9, 0.999] {
-                let x = row(&d.quantile(p, &tensor(&[log_alpha])).unwrap())[0];
-                // Close to zeta, zeta - x loses digits.
-                close("p", &[d.cdf_at(x, log_alpha)], &[p], 1e-8);
-                close("z", &[d.sample_at(log_alpha, p)], &[x.clamp(0.0, 1.0)], 1e-12);
+            for u in [0.001, 0.2, 0.5, 0.9, 0.999] {
+                let z = d.sample_at(log_alpha, u);
+                match z {
+                    0.0 => assert!(d.cdf_at(z, log_alpha) >= u),
+                    1.0 => assert!(d.cdf_at(z, log_alpha) <= u),
+                    // Close to zeta, zeta - z loses digits.
+                    _ => close("u", &[d.cdf_at(z, log_alpha)], &[u], 1e-8),
+                }
             }
         }
     }
@@ -118,16 +121,8 @@ fn quantile_undoes_cdf_and_makes_the_sample() {
 fn tensor_and_scalar_forms_agree() {
     let places = tensor(&PLACES);
     for d in distributions() {
-        let check = |what: &str, found: candle_core::Result<Tensor>, at: &dyn Fn(f64) -> f64| {
-            close(what, &row(&found.unwrap()), &PLACES.map(at), 1e-12);
-        };
-        check("prob_open", d.prob_open(&places), &|a| d.prob_open_at(a));
-        check("prob_one", d.prob_one(&places), &|a| d.prob_one_at(a));
-        check("mean", d.mean(&places), &|a| d.mean_at(a));
-        for x in [-0.5, -0.05, 0.0, 0.6, 1.0, 1.04, 1.2] {
-            check("cdf", d.cdf(x, &places), &|a| d.cdf_at(x, a));
-            check("density", d.density(x, &places), &|a| d.density_at(x, a));
-        }
+        let found = row(&d.prob_open(&places).unwrap());
+        close("prob_open", &found, &PLACES.map(|a| d.prob_open_at(a)), 1e-12);
     }
 }
 
@@ -188,7 +183,6 @@ fn bad_constants_and_shapes_are_refused() {
     let nothing = || Tensor::zeros(0, candle_core::DType::F32, &Device::Cpu).unwrap();
     let error = message(d.sample(&nothing(), &nothing()));
     assert!(error.contains("log_alpha has shape [0], expected at least 1 gate"), "{error}");
-    assert!(message(d.quantile(1.0, &normal(&[3], "a"))).contains("must be in (0, 1), found 1"));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use candle_nn::{Module, VarMap};
 
 use super::*;
 use crate::testing::{close, gradient, message, normal, row, uniform};
-use crate::{Estimator, HardConcrete, L2, Lambda, Penalty, Sampling};
+use crate::{Estimator, HardConcrete, Penalty, Sampling};
 
 const IN: usize = 6;
 const OUT: usize = 4;
@@ -191,7 +191,7 @@ fn objective_and_gradients_of_an_independent_program() {
     let weight = vector(&[0.5, -1.0, 2.0, 1.5, 0.25, -0.75]).reshape((2, 3)).unwrap();
     let (bias, log_alpha) = (vector(&[0.1, -0.3]), vector(&[0.4, -0.6, -1.2]));
     let (xs, noise) = (vector(&[1.0, -2.0, 0.5]).unsqueeze(0).unwrap(), vector(&[0.3, 0.6, 0.1]));
-    let penalty = Penalty::new(Lambda::PerWeight(0.1), 0.2, L2::Attached, 1, 1).unwrap();
+    let penalty = Penalty::per_weight(0.1, 1).unwrap().with_weight_decay(0.2).unwrap();
     let objective = |weight: &Tensor, bias: &Tensor, log_alpha: &Tensor| {
         let gate = Gate::new(log_alpha.clone(), HardConcrete::default()).unwrap();
         let layer = L0Linear::new(weight.clone(), Some(bias.clone()), gate, LayerConfig::default()).unwrap();

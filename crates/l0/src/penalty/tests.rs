@@ -1,15 +1,15 @@
-use candle_core::Device;
+use candle_core::{DType, Device};
 
 use super::*;
 use crate::HardConcrete;
-use crate::testing::{close, gradient, message, normal, numeric_gradient, row, var};
+use crate::testing::{close, gradient, message, normal, numeric_gradient, row, scalar, var};
 
 fn gate(log_alpha: &Tensor) -> Gate {
     Gate::new(log_alpha.clone(), HardConcrete::default()).unwrap()
 }
 
 fn penalty(lambda: f64, weight_decay: f64, l2: L2) -> Penalty {
-    Penalty::new(Lambda::PerWeight(lambda), weight_decay, l2, 1, 1).unwrap()
+    Penalty::per_weight(lambda, 1).unwrap().with_weight_decay(weight_decay).unwrap().with_l2(l2)
 }
 
 /// The objective written once more, number by number, in `f64`.
@@ -18,8 +18,8 @@ fn by_hand(p: &Penalty, log_alpha: &[f64], size: usize, norms: &[f64]) -> f64 {
     gates
         .zip(norms)
         .map(|(open, norm)| match p.l2 {
-            L2::Attached => open * (p.price * size as f64 + p.weight_decay / 2.0 * norm),
-            L2::Detached => open * p.price * size as f64 + p.weight_decay / 2.0 * norm,
+            L2::Attached => open * (p.price(1) * size as f64 + p.weight_decay / 2.0 * norm),
+            L2::Detached => open * p.price(1) * size as f64 + p.weight_decay / 2.0 * norm,
         })
         .sum()
 }
@@ -93,7 +93,7 @@ fn members_of_a_group_add_up_and_ungated_parameters_are_plain_decay() {
 
     let plain = |w: &Tensor| p.ungated(&[w, &bias]).unwrap().unwrap();
     let squares: f64 = row(&weight).iter().chain(&row(&bias)).map(|x| x * x).sum();
-    close("ungated", &[scalar(&plain(&weight)).unwrap()], &[0.25 * squares], 1e-6);
+    close("ungated", &[scalar(&plain(&weight))], &[0.25 * squares], 1e-6);
     close("wd w", &gradient(&weight, plain), &row(&(&weight * 0.5).unwrap()), 1e-6);
 }
 
@@ -114,6 +114,11 @@ fn units_of_lambda() {
         close("density", &[price * gated as f64], &[factor], 1e-5);
         close("price", &[Lambda::Density(price * gated as f64).price(60_000, gated)], &[price], 1e-18);
     }
+    let log_alpha = normal(&[4], "log_alpha");
+    let cost = |p: Penalty| row(&p.groups(&gate(&log_alpha), 5, &[]).unwrap());
+    close("of a layer", &cost(Penalty::density(3.0).unwrap()), &cost(penalty(3.0 / 20.0, 0.0, L2::Attached)), 1e-6);
+    let shared = Penalty::of(Lambda::Density(3.0), 7, 60).unwrap();
+    close("of a model", &cost(shared), &cost(penalty(3.0 / 60.0, 0.0, L2::Attached)), 1e-6);
 }
 
 #[test]
@@ -122,16 +127,17 @@ fn a_step_against_the_gradient_lowers_the_penalty() {
     let p = penalty(0.1, 0.3, L2::Attached);
     let of = |a: &Tensor| p.groups(&gate(a), 2, &[(&weight, 1)]).unwrap();
     let step = Tensor::new(gradient(&log_alpha, of), &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
-    assert!(scalar(&of(&(&log_alpha - step).unwrap())).unwrap() < scalar(&of(&log_alpha)).unwrap());
+    assert!(scalar(&of(&(&log_alpha - step).unwrap())) < scalar(&of(&log_alpha)));
 }
 
 #[test]
 fn bad_input_is_refused() {
-    let make = |lambda, wd, n, gated| Penalty::new(Lambda::PerWeight(lambda), wd, L2::Attached, n, gated);
-    assert_eq!(message(make(-1.0, 0.0, 1, 1)), "lambda must be finite and at least 0, found -1");
-    assert_eq!(message(make(0.1, f64::NAN, 1, 1)), "weight decay must be finite and at least 0, found NaN");
-    assert_eq!(message(make(0.1, 0.0, 0, 1)), "the number of training points must be at least 1, found 0");
-    assert_eq!(message(make(0.1, 0.0, 1, 0)), "the number of gated weights must be at least 1, found 0");
+    assert_eq!(message(Penalty::per_weight(-1.0, 1)), "lambda must be finite and at least 0, found -1");
+    assert_eq!(message(Penalty::density(f64::INFINITY)), "lambda must be finite and at least 0, found inf");
+    assert_eq!(message(Penalty::per_weight(0.1, 0)), "the number of training points must be at least 1, found 0");
+    let p = penalty(0.1, 0.0, L2::Attached);
+    assert_eq!(message(p.with_weight_decay(f64::NAN)), "weight decay must be finite and at least 0, found NaN");
+    assert_eq!(message(p.among(0)), "the number of gated weights must be at least 1, found 0");
     let error = message(penalty(0.1, 0.2, L2::Attached).groups(
         &gate(&normal(&[20], "a")),
         1,

@@ -2,7 +2,8 @@
 
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Tensor, Var};
-use l0::{Gate, GatedLayer, Geometry, HardConcrete, L0Conv2d, L0Linear, L2, Lambda, LayerConfig, Penalty};
+use candle_nn::Conv2dConfig;
+use l0::{Gate, GatedLayer, HardConcrete, L0Conv2d, L0Linear, LayerConfig, Penalty};
 use serde_json::Value;
 
 /// Largest difference, as a share of the largest expected value of a tensor.
@@ -53,8 +54,7 @@ fn check_layer(case: &Value, layer: &impl GatedLayer, xs: &Var, train: &Tensor, 
 
     let number = |name: &str| case[name].as_f64().expect("a number");
     // The file's lambda is a price: there is no number of training points to divide it by.
-    let lambda = Lambda::PerWeight(number("lambda_"));
-    let penalty = layer.penalty(&Penalty::new(lambda, number("l2"), L2::Attached, 1, 1)?)?;
+    let penalty = layer.penalty(&Penalty::per_weight(number("lambda_"), 1)?.with_weight_decay(number("l2"))?)?;
     check(case, "penalty", &penalty)?;
     let upstream = var(case, "upstream", train.dims())?;
     let loss = ((train * upstream.as_tensor())?.sum_all()? + penalty)?;
@@ -88,7 +88,7 @@ fn conv(case: &Value) -> Result<()> {
     let (weight, log_alpha) = (var(case, "weight", &dims)?, var(case, "log_alpha", &dims[..1])?);
     let xs = var(case, "input", &shape(case, "input_shape"))?;
     let gate = Gate::new(log_alpha.as_tensor().clone(), distribution(case))?;
-    let geometry = Geometry { stride: 1, padding: 1 };
+    let geometry = Conv2dConfig { padding: 1, ..Conv2dConfig::default() };
     let layer = L0Conv2d::new(weight.as_tensor().clone(), None, gate, geometry, LayerConfig::default())?;
     let train = layer.forward_with_noise(&xs, var(case, "uniform", &dims[..1])?.as_tensor())?;
     let grads = check_layer(case, &layer, &xs, &train, &log_alpha)?;

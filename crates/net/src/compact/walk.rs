@@ -175,7 +175,12 @@ impl<'a> Walk<'a> {
         }
         let any = self.pass.plan.kept(id).iter().next().unwrap_or(0) as u32;
         let source = |&unit: &u32| held.place(if computed[unit as usize] { unit } else { any });
-        let node = self.draft.pick(held.node, units.iter().map(source).collect(), |draft| draft.fresh(name, "spread"));
+        let places: Vec<u32> = units.iter().map(source).collect();
+        let node = if places.iter().copied().eq(0..held.units.len() as u32) {
+            held.node
+        } else {
+            self.draft.pick(held.node, places, |draft| draft.fresh(name, "spread"))
+        };
         let scale: Vec<f32> = units.iter().map(|&unit| f32::from(u8::from(computed[unit as usize]))).collect();
         let (shift, map) = match constants {
             Some(c) if c.rank() == 1 => (Some(c), None),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sha2::{Digest, Sha256};
+use l0_files::Sha256;
 
 use crate::Net;
 
@@ -31,7 +31,7 @@ pub(super) fn sort(tensors: &mut [Stored], net: &Net) {
 pub(super) fn digest(entries: &BTreeMap<String, String>, tensors: &[Stored]) -> String {
     let mut sum = Sha256::new();
     let mut add = |bytes: &[u8]| {
-        sum.update((bytes.len() as u64).to_le_bytes());
+        sum.update(&(bytes.len() as u64).to_le_bytes());
         sum.update(bytes);
     };
     for (key, value) in entries {
@@ -43,5 +43,5 @@ pub(super) fn digest(entries: &BTreeMap<String, String>, tensors: &[Stored]) -> 
         add(format!("{shape:?}").as_bytes());
         add(bytes);
     }
-    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    sum.hex()
 }

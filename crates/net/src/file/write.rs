@@ -1,16 +1,15 @@
 //! Writing: the bytes of a file, and how they reach the disk whole or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use candle_core::Tensor;
+use l0_files::Existing;
 use serde_json::{Map, Value, json};
 
 use super::checksum::{self, Stored};
 use super::header::{FORMAT, LIMIT, VERSION};
-use super::{Card, Existing, FileProblem, Kind};
+use super::{Card, FileProblem, Kind};
 use crate::params::expect_f32;
 use crate::{Error, Net, Result};
 
@@ -61,39 +60,11 @@ fn values(name: &str, value: &Tensor) -> Result<Vec<u8>> {
     Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
-/// Writes beside `path`, syncs, renames, and syncs the folder: `path` is the old file or the new one, never half of it.
+/// Writes beside `path`, syncs and renames: `path` is the old file or the new one, never half of it.
 pub(super) fn save(path: &Path, bytes: &[u8], existing: Existing) -> Result<()> {
     let name = path.display().to_string();
-    if existing == Existing::Keep && path.exists() {
-        return Err(Error::Exists(name));
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = temporary(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        match existing {
-            Existing::Keep => file.persist_noclobber(path)?,
-            Existing::Replace => file.persist(path)?,
-        };
-        sync_folder(folder)
-    };
-    write().map_err(|e| match e.kind() {
+    l0_files::write(path, bytes, existing).map_err(|error| match error.cause.kind() {
         std::io::ErrorKind::AlreadyExists => Error::Exists(name),
-        _ => Error::file(&name, FileProblem::Write(e)),
+        _ => Error::file(&name, FileProblem::Write(error.cause)),
     })
-}
-
-/// A temporary file that others may read once it is renamed, as far as the process's mask allows.
-fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".writing-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
-}
-
-/// A rename is on disk when its folder is; only Unix can sync one.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -20,7 +20,17 @@ impl Pass<'_> {
         let Some(constants) = constants.filter(|_| !constant.is_empty()) else { return Ok(None) };
         let mask: Vec<f32> = constant.mask().iter().map(|&m| f32::from(u8::from(m))).collect();
         let mask = Tensor::new(mask, constants.device())?.to_dtype(constants.dtype())?;
+        let constants = self.evened(id, &constant, &constants)?;
         Ok(Some(constants.broadcast_mul(&beside(&mask, &constants)?)?))
+    }
+
+    /// The values of `units` of node `id`, (n, ..), as (n,) if all of them are the same at every position.
+    fn evened(&self, id: NodeId, units: &Selection, values: &Tensor) -> Result<Tensor> {
+        let all = self.plan.units(id);
+        if values.rank() == 1 || units.iter().any(|unit| all[unit] == Unit::Pattern) {
+            return Ok(values.clone());
+        }
+        Ok(values.flatten_from(1)?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?)
     }
 }
 
@@ -134,10 +144,7 @@ impl At<'_> {
             _ => values.unsqueeze(0)?,
         };
         let ys = f(&xs.contiguous()?, &constant)?.squeeze(0)?;
-        let units = self.pass.plan.units(self.id);
-        let even = constant.iter().all(|unit| units[unit] == Unit::Constant);
-        let ys = if even { ys.reshape((n, ()))?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()? } else { ys };
-        Ok(Some(scatter(&ys, &constant)?))
+        Ok(Some(scatter(&self.pass.evened(self.id, &constant, &ys)?, &constant)?))
     }
 
     /// The units that enter a space by being copied from those `available`. In training, copying out most of them costs

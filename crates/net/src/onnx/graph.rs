@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use candle_core::{DType, Tensor};
+use l0_files::Message;
 
-use super::protobuf::Message;
 use crate::{Net, Node, NodeId, Result, Shape, Weights};
 
 /// Codes of `TensorProto.DataType`.

@@ -5,13 +5,13 @@
 //! batch is a dimension without a number.
 
 mod graph;
-mod protobuf;
 mod read;
 
 use std::collections::BTreeMap;
 
+use l0_files::Message;
+
 pub(crate) use self::graph::{Attribute, Graph};
-use self::protobuf::Message;
 pub use self::read::{OnnxProblem, OnnxReader, from_onnx};
 use crate::{Error, Net, Result, Weights};
 

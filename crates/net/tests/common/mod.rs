@@ -4,6 +4,7 @@
 mod graphs;
 
 use candle_core::{Device, Tensor, Var};
+#[allow(unused_imports)]
 pub use graphs::*;
 use l0_net::layers::{BatchNorm, Bias, Conv2d, GlobalPool, Pad, PoolKind, Upsample, UpsampleMode};
 use l0_net::{
@@ -207,7 +208,7 @@ pub fn reference_nodes(
                     l0_ops::upsample_bilinear(input(0), (factor.h, factor.w), *align_corners)?
                 }
             },
-            Layer::Softmax(_) => candle_nn::ops::softmax(input(0), 1)?,
+            Layer::Softmax(_) => softmax(input(0))?,
             Layer::Dropout(_) | Layer::Identity(_) => input(0).clone(),
             Layer::Take(take) => input(0).index_select(&Tensor::new(take.units.as_slice(), xs.device())?, 1)?,
             Layer::Bias(Bias { per_position: true }) => input(0).broadcast_add(of("bias").unwrap())?,
@@ -243,6 +244,15 @@ fn window(size: Pair, stride: Option<Pair>, padding: Sides, ceil: bool) -> Windo
     Window { size: tuple(size), stride: tuple(stride.unwrap_or(size)), padding: padding.array(), ceil }
 }
 
+fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
+    (x.neg()?.exp()? + 1.0)?.recip()
+}
+
+fn softmax(x: &Tensor) -> candle_core::Result<Tensor> {
+    let y = x.broadcast_sub(&x.max_keepdim(1)?)?.exp()?;
+    y.broadcast_div(&y.sum_keepdim(1)?)
+}
+
 /// Activations composed of Candle's operations.
 fn activated(activation: Activation, x: &Tensor) -> candle_core::Result<Tensor> {
     let hard = |x: &Tensor, alpha: f32, beta: f32| x.affine(alpha.into(), beta.into())?.clamp(0f32, 1f32);
@@ -250,10 +260,10 @@ fn activated(activation: Activation, x: &Tensor) -> candle_core::Result<Tensor> 
         Activation::Relu => portable::relu(x),
         Activation::LeakyRelu { slope } => x.relu()? - (x.neg()?.relu()? * f64::from(slope))?,
         Activation::Clip { min, max } => x.clamp(min, max),
-        Activation::Sigmoid => candle_nn::ops::sigmoid(x),
+        Activation::Sigmoid => sigmoid(x),
         Activation::HardSigmoid { alpha, beta } => hard(x, alpha, beta),
         Activation::HardSwish => x * hard(x, 1.0 / 6.0, 0.5)?,
-        Activation::Silu => x * candle_nn::ops::sigmoid(x)?,
+        Activation::Silu => x * sigmoid(x)?,
         Activation::Gelu { tanh: true } => {
             let inner = ((x + (x.powf(3.0)? * 0.044715)?)? * (2.0 / std::f64::consts::PI).sqrt())?;
             x * ((inner.tanh()? + 1.0)? * 0.5)?

@@ -19,6 +19,7 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let most = ((1 << 19) / dw_len.max(1)).clamp(4, 16);
     let pieces = split(groups.len(), most, 1);
     let images = |piece: &Range<usize>| groups[piece.start].start..groups[piece.end - 1].end;
+    // Each piece sums for itself, and the sums are added in their order: the bits do not depend on who was faster.
     let mut parts = vec![0.0; pieces.len() * (dw_len + db_len)];
     let dx_len = if of.images { g.image() } else { 0 };
     let weights: Vec<Weights> =
@@ -242,6 +243,8 @@ fn image_gradient(plan: &Plan, phases: &[Phase], da: &[Vector], to: &mut [Vector
     if (down, right) != (1, 1) {
         to.fill(Vector::ZERO);
     }
+    // Each input number belongs to one of the s x s planes, and only every s-th kernel offset meets that plane: per plane
+    // this is an ordinary convolution of g, with the offsets that meet it, and no zeros are multiplied.
     for phase in phases.iter().filter(|phase| !phase.shifts.is_empty()) {
         let terms = g.oc * phase.shifts.len();
         for (step, row) in phase.rows.clone().enumerate() {

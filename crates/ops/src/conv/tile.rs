@@ -55,6 +55,7 @@ pub(super) fn correlate(
     to: &mut [Vector],
     target: Target,
 ) {
+    // Sizes of tiles are constants for the compiler, which otherwise keeps no sum in a register.
     match outputs {
         1 => row::<1>(from, at, width, weights, to, target),
         2 => row::<2>(from, at, width, weights, to, target),
@@ -86,6 +87,8 @@ fn sums<const O: usize, const T: usize>(
     to: &mut [Vector],
     target: Target,
 ) {
+    // O x T sums need O + T loads for O T multiply-adds: with 6 x 4 the loads hide behind the arithmetic, and 24 sums,
+    // four inputs and a weight still fit the registers.
     let mut sums = [[Vector::ZERO; T]; O];
     let shifts = &from.shifts[from.first..from.end];
     for (plane, weights) in from.data.chunks_exact(from.plane).zip(weights.chunks_exact(from.shifts.len())) {
@@ -147,6 +150,7 @@ fn dots<const O: usize, const K: usize>(
     to: &mut [f32],
     depth: usize,
 ) {
+    // Lanes are images: summed up only at the end, so that each number of dW is eight running sums.
     let mut sums = [[Vector::ZERO; K]; O];
     for row in 0..meeting.rows {
         let xs: [&[Vector]; K] = std::array::from_fn(|k| &x[x_at[k] + row * meeting.x_stride..][..meeting.width]);

@@ -68,9 +68,13 @@ impl Kernels {
         let (v_step, m_step) = (step(inputs * most), step(outputs * most));
         let (mut v, mut m) = (scratch(POINTS * v_step * LANES), scratch(POINTS * m_step * LANES));
         let (v, m) = (v.eights(), m.eights());
+        // Block by block of tiles, so that what one step leaves is still in the cache when the next one reads it:
+        // transform, sixteen products, transform back.
         for tiles in blocks(h / 2 * (w / 2), most) {
             let n = tiles.len();
             transform_tiles((from, inputs), (&tiles, w / 2), transform_input, v, v_step);
+            // A product of matrices is a convolution of one plane whose "kernel offsets" are the inputs: the same tile
+            // of sums in registers serves both.
             let shifts: Vec<usize> = (0..inputs).map(|i| i * n).collect();
             let all = v.chunks_exact(v_step).zip(m.chunks_exact_mut(m_step));
             for ((v, m), weights) in all.zip(self.weights.chunks_exact(outputs * inputs)) {
@@ -102,6 +106,8 @@ pub(super) fn contract_tiles(
         let n = tiles.len();
         transform_tiles((x, inputs), (&tiles, w / 2), transform_input, v, x_step);
         transform_tiles((g, outputs), (&tiles, w / 2), transform_gradient, s, g_step);
+        // Transformed sums of many blocks and images are added as they are; only their total is transformed back, since
+        // that is linear.
         let meeting = Meeting { rows: 1, width: n, x_stride: 0, g_stride: 0 };
         let all = v.chunks_exact(x_step).zip(s.chunks_exact(g_step));
         for ((v, s), sums) in all.zip(sums.chunks_exact_mut(outputs * inputs)) {
@@ -149,6 +155,7 @@ fn step(vectors: usize) -> usize {
 /// `B' d B`: what the products want of a tile of inputs.
 #[inline(always)]
 fn transform_input(d: Tile<4>) -> Tile<4> {
+    // One dimension of B', applied to rows and, turned, to columns: four differences, no multiplication.
     let see = |[a, b, c, d]: [Vector; 4]| [a - c, b + c, c - b, b - d];
     transposed(transposed(d.map(see)).map(see))
 }
@@ -172,6 +179,7 @@ fn transform_tiles<const N: usize>(
     let mut points = points_mut(to, step);
     for i in 0..planes {
         let plane = &from.data[i * from.plane + from.first..];
+        // Point by point apart, tile beside tile: each point's numbers become one matrix (plane, tile).
         let mut places = points.each_mut().map(|point| &mut point[i * tiles.len()..][..tiles.len()]);
         for (n, tile) in tiles.clone().enumerate() {
             let corner = tile / across * 2 * from.width + tile % across * 2;

@@ -10,7 +10,8 @@ use super::norm::column_sums;
 use super::pointwise;
 use crate::chain;
 use crate::gradients::Backward;
-use crate::{Epilogue, portable};
+use crate::portable;
+use crate::settings::Epilogue;
 
 struct Conv {
     shape: Shape,

@@ -8,7 +8,7 @@ use super::launch::{
 use super::select;
 use crate::chain;
 use crate::gradients::Backward;
-use crate::{BatchNormed, Running};
+use crate::settings::{BatchNormed, Running};
 
 /// The numbers of each of `c` channels of an image tensor, (b, c, h, w) or (b, c).
 fn extent(xs: &Tensor) -> (usize, usize) {

@@ -5,34 +5,10 @@ use candle_core::{Device, Result, Tensor};
 use super::launch::{
     Arg, Grid, Kind, THREADS, at, at_or_nothing, cast, device, flag, fresh, int, last, launch, long, seen,
 };
-use crate::Selection;
+use super::lists::Lists;
 use crate::chain;
 use crate::gradients::Backward;
-
-/// What kernels read of a selection, on one device.
-#[derive(Debug, Clone)]
-pub(crate) struct Lists {
-    /// The kept units.
-    units: Tensor,
-    /// For each unit its place among the kept ones as an `i32`, -1 where it is not kept.
-    places: Tensor,
-}
-
-impl Lists {
-    /// Both lists, in one copy.
-    pub(crate) fn new(selection: &Selection, device: &Device) -> Result<Self> {
-        let (total, kept) = (selection.total(), selection.len());
-        let mut both = vec![u32::MAX; total];
-        selection.iter().enumerate().for_each(|(place, unit)| both[unit] = place as u32);
-        both.extend(selection.iter().map(|unit| unit as u32));
-        let both = Tensor::new(both, device)?;
-        Ok(Self { units: both.narrow(0, total, kept)?, places: both.narrow(0, 0, total)? })
-    }
-
-    pub(crate) fn are_on(&self, device: &Device) -> bool {
-        self.units.device().same_device(device)
-    }
-}
+use crate::selection::Selection;
 
 /// The lists of a selection, or nothing where it keeps all.
 pub(super) fn lists(selection: &Selection, device: &Device) -> Result<Option<Lists>> {

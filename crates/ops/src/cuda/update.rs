@@ -49,7 +49,7 @@ pub(crate) fn each(kernel: &'static str, rows: &[Row], decays: &[f32], settings:
 }
 
 /// Settings of the kernels, in their order.
-pub(crate) fn adam(rule: &crate::update::Adam) -> [Arg<'static>; 7] {
+pub(crate) fn adam(rule: &crate::update::rules::Adam) -> [Arg<'static>; 7] {
     let correction = |beta: f64| 1.0 - beta.powf(rule.step as f64);
     let (step_size, root) = (rule.learning_rate / correction(rule.beta1), correction(rule.beta2).sqrt());
     let rest = [rule.beta1, rule.beta2, 1.0 - rule.beta1, 1.0 - rule.beta2, 1.0 / root, rule.eps];
@@ -57,7 +57,7 @@ pub(crate) fn adam(rule: &crate::update::Adam) -> [Arg<'static>; 7] {
     [Arg::Float(step_size as f32), beta1, beta2, rest1, rest2, inverse_root, eps]
 }
 
-pub(crate) fn sgd(rule: &crate::update::Sgd) -> [Arg<'static>; 3] {
+pub(crate) fn sgd(rule: &crate::update::rules::Sgd) -> [Arg<'static>; 3] {
     let number = |value: f64| Arg::Float(value as f32);
     [number(rule.learning_rate), number(rule.momentum), Arg::Int(i32::from(rule.nesterov))]
 }

@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::images::every;
-use super::{max_pool2d, relu};
+use super::pointwise::relu;
+use super::pool::max_pool2d;
 use crate::conv::geometry::Geometry;
 use crate::settings::{ConvSettings, Epilogue, TransposedSettings};
 
@@ -84,8 +85,8 @@ fn squared(xs: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Resul
     xs.conv2d(&weight.contiguous()?, padding, stride, 1, 1)?.narrow(2, 0, oh)?.narrow(3, 0, ow)?.contiguous()
 }
 
-/// The sum over the numbers of the kernel of what each makes of the padded image: Candle has no gradients of groups, nor
-/// of strides that differ.
+/// The sum over the numbers of the kernel of what each makes of the padded image: Candle's convolution has one stride and
+/// one dilation for both sides, and computes groups one by one.
 fn by_offsets(
     xs: &Tensor,
     weight: &Tensor,

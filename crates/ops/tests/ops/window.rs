@@ -95,13 +95,13 @@ fn a_gradient_goes_to_the_first_of_equals_and_not_a_number_is_seen() {
     let ones = Array { dims: vec![1, 1, 3, 3], data: vec![1.0; 9] };
     let three = window((3, 3), (2, 2), [1; 4], false);
     let weights = Array::normal("weights", &[1, 1, 2, 2]).data;
-    let (_, grads) = run(&[ones.clone()], &[true], &|t| max_pool(&t[0], &three));
+    let (_, grads) = run(std::slice::from_ref(&ones), &[true], &|t| max_pool(&t[0], &three));
     let mut expected = [0.0; 9];
     for (at, weight) in [0, 1, 3, 4].into_iter().zip(weights) {
         expected[at] = weight;
     }
     assert_eq!(grads[0].as_deref().unwrap(), expected);
-    let (_, grads) = run(&[ones.clone()], &[true], &|t| global_max_pool(&t[0]));
+    let (_, grads) = run(std::slice::from_ref(&ones), &[true], &|t| global_max_pool(&t[0]));
     assert!(grads[0].as_deref().unwrap()[1..] == [0.0; 8]);
     let holed = Array { data: [vec![1.0; 8], vec![f32::NAN]].concat(), ..ones }.tensor();
     let nan = |t: candle_core::Result<candle_core::Tensor>| {
@@ -111,7 +111,7 @@ fn a_gradient_goes_to_the_first_of_equals_and_not_a_number_is_seen() {
     assert_eq!(nan(global_max_pool(&holed)), [true]);
 }
 
-/// What PyTorch 2.7's `max_pool2d` gives, by `(h, size, stride, padding, ceil)`.
+/// What PyTorch's `max_pool2d` gives (2.15), by `(h, size, stride, padding, ceil)`.
 #[test]
 fn how_many_windows_there_are() {
     let rows = |h: usize, size: usize, stride: usize, padding: usize, ceil: bool| {

@@ -9,15 +9,16 @@ mod record;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::error::At;
-use crate::{EpochRow, Result, RunHeader, files, time};
+use l0_files::{At, Existing};
+
+use crate::{EpochRow, Result, RunHeader, time};
 use message::{Event, Value};
 
 /// Writes the events of `rows` anew and opens the file for those that follow.
 pub(crate) fn rewrite(folder: &Path, header: &RunHeader, rows: &[EpochRow]) -> Result<File> {
     let path = path(folder, header);
-    files::write_atomically(&path, &file(header, rows))?;
-    File::options().append(true).open(&path).at("open", &path)
+    l0_files::write(&path, &file(header, rows), Existing::Replace)?;
+    Ok(File::options().append(true).open(&path).at("open", &path)?)
 }
 
 /// Where the events of a run are.
@@ -67,7 +68,7 @@ fn values(row: &EpochRow) -> Vec<Value> {
     scalars.chain(open).chain(multipliers).chain(violations).chain(gates).collect()
 }
 
-fn under<'a>(group: &'a str, values: impl Iterator<Item = (&'a str, f64)>) -> impl Iterator<Item = Value> {
+fn under<'a>(group: &'a str, values: impl Iterator<Item = (&'a String, f64)>) -> impl Iterator<Item = Value> {
     values.map(move |(name, x)| Value::scalar(format!("{group}/{name}"), x))
 }
 
@@ -81,8 +82,8 @@ mod tests {
             step: 600 * epoch,
             seconds: 2.5 * epoch as f64,
             train_loss: 1.0 / epoch as f64,
-            open: [("fc1", 219)].into_iter().collect(),
-            gates: [("fc1", vec![3, 0, 1])].into_iter().collect(),
+            open: [("fc1".into(), 219)].into(),
+            gates: [("fc1".into(), vec![3, 0, 1])].into(),
             ..EpochRow::default()
         };
         (1..4).map(row).collect()

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use clap::Parser;
 use l0_experiments::{cli, session};
-use l0_record::{PeerTiming, Spread, Timing, Timings};
+use l0_report::{PeerTiming, Spread, Timing, Timings};
 use serde_json::Value;
 
 use peer::Peer;

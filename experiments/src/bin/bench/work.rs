@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use candle_core::{Device, Tensor, Var};
-use l0::{L2, Lambda, Network};
+use l0::{GatedNet, Lambda, Objective};
 use l0_data::{Normalise, Split};
 use l0_experiments::recipes;
 use l0_rng::{Purpose, Stream};
@@ -26,12 +26,11 @@ pub(crate) fn stream(name: &str) -> Stream {
 
 pub(crate) fn all() -> Result<Vec<(&'static str, Prepare)>> {
     let (mlp, lenet5) = (l0_mlp::lenet_300_100(), l0_lenet5::lenet5_caffe());
-    let lambda = [Lambda::PerWeight(0.1)];
     let adam = recipes::quickstart().training;
     let sgd = Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true };
     let wrn = Training { optimiser: sgd, ..adam.clone() };
-    let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10), &[Lambda::PerWeight(0.001)], 0.0, L2::Attached)?;
-    let (mlp_l0, lenet5_l0) = (l0_mlp::l0(&mlp, &lambda)?, l0_lenet5::l0(&lenet5, &lambda)?);
+    let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10))?;
+    let (mlp_l0, lenet5_l0) = (l0_mlp::l0(&mlp)?, l0_lenet5::l0(&lenet5)?);
     let mlp = |open: Option<&'static [usize]>| step(&mlp_l0, open, "mlp", 100, 20, &adam);
     let lenet5_l0 = |open: Option<&'static [usize]>| step(&lenet5_l0, open, "lenet5", 100, 10, &adam);
     let lenet5_dense = step(&l0_lenet5::dense(&lenet5)?, None, "lenet5-dense", 100, 10, &adam);
@@ -52,7 +51,7 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Prepare)>> {
 /// A training step on random images. `open` puts so many gates of each set at the upper end of their range and all
 /// others at the lower, where a twentieth of them still opens in a step, as late in a real run.
 fn step(
-    network: &Network,
+    network: &GatedNet,
     open: Option<&'static [usize]>,
     model: &'static str,
     batch: usize,
@@ -64,7 +63,7 @@ fn step(
 }
 
 fn prepare_step(
-    network: Network,
+    network: GatedNet,
     open: Option<&[usize]>,
     model: &str,
     batch: usize,
@@ -79,9 +78,10 @@ fn prepare_step(
     let indices: Vec<u32> = (0..batch as u32).collect();
     let mut flop = 6.0 * network.net().cost().macs() as f64 * batch as f64;
     // The trainer borrows what it trains; a benchmark lives as long as its program.
-    let (network, training): (&'static Network, &'static Training) =
-        (Box::leak(Box::new(network)), Box::leak(Box::new(training)));
-    let mut trainer = Trainer::new(network, training, 60_000, 1, &Device::Cpu)?;
+    let objective = Objective::priced(&[Lambda::PerWeight(0.1)]);
+    let (network, objective, training): (&'static GatedNet, &'static Objective, &'static Training) =
+        (Box::leak(Box::new(network)), Box::leak(Box::new(objective)), Box::leak(Box::new(training)));
+    let mut trainer = Trainer::new(network, objective, training, 60_000, 1, &Device::Cpu)?;
     if let Some(open) = open {
         let gates: Vec<_> = trainer.params().iter().filter(|p| p.role == l0_net::Role::Mask).cloned().collect();
         for (gate, &open) in gates.iter().zip(open) {

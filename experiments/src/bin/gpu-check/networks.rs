@@ -46,7 +46,7 @@ fn drawn(recipe: &Recipe) -> Result<Split> {
 
 /// The loss of each step.
 fn losses(recipe: &Recipe, split: &Split, device: &Device) -> Result<Vec<f64>> {
-    let network = recipe.model.network()?;
+    let network = recipe.architecture.network()?;
     let mut trainer = Trainer::new(&network, &recipe.training, split.len(), 1, device)?;
     let normalise: Normalise = recipe.data.normalise();
     let augment: Option<Augment> = recipe.data.augment();

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use l0::{L2, Lambda, Network};
+use l0::{GatedNet, L2, Objective};
 use l0_data::Batch;
 use l0_experiments::recipes::{self, Profile};
 use l0_net::{ClosedMaps, Role};
@@ -42,18 +42,19 @@ pub(crate) fn rows(device: &Device) -> Vec<Value> {
     rows
 }
 
-fn network(density: Option<f64>) -> Result<Network> {
+fn network(density: Option<f64>) -> Result<GatedNet> {
     let sizes = l0_wide_resnet::Config { closed: ClosedMaps::Zero, ..wrn_28_10(10) };
     Ok(match density {
         None => l0_wide_resnet::dense(&sizes)?,
-        Some(_) => l0_wide_resnet::l0(&sizes, &[Lambda::PerWeight(0.0)], 5e-4, L2::Detached)?,
+        Some(_) => l0_wide_resnet::l0(&sizes)?,
     })
 }
 
 fn timed(precision: &str, density: Option<f64>, device: &Device) -> Result<Value> {
     let network = network(density)?;
     let training = Training { epochs: 1000, ..recipes::cifar(Profile::Paper)[0].training.clone() };
-    let mut trainer = Trainer::new(&network, &training, 50_000, 1, device)?;
+    let objective = Objective { weight_decay: 5e-4, l2: L2::Detached, ..Objective::default() };
+    let mut trainer = Trainer::new(&network, &objective, &training, 50_000, 1, device)?;
     if let Some(density) = density {
         for param in trainer.params().iter().filter(|param| param.role == Role::Mask) {
             let n = param.var.elem_count();

@@ -155,8 +155,8 @@ pub(super) fn whole<const N: usize>(bytes: &[u8]) -> Result<&[[u8; N]], Reason> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::protobuf::Message;
     use super::*;
+    use l0_files::Message;
 
     #[test]
     fn what_the_writer_writes_is_read() {

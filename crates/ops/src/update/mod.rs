@@ -1,0 +1,296 @@
+//! Updates of parameters in place, each in one pass over memory.
+//!
+//! On the CPU in `f32` a kernel runs; elsewhere the new values are composed of Candle's operations and copied over the
+//! old ones. Every number depends on its own operands alone, so threads cannot change a result.
+
+pub(crate) mod rules;
+
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
+use std::cell::RefCell;
+
+use crate::cpu::{data, expect_dims, serves};
+use crate::parallel::each;
+
+pub use self::rules::{Adam, Sgd};
+
+/// Numbers a piece holds: 64 KiB of each operand.
+const PIECE: usize = 16 * 1024;
+
+/// `param`, `first` and `second` moment in place; all of the parameter's shape.
+///
+/// # Errors
+/// If shapes differ, a tensor is not contiguous, two of them share memory, or the step is 0.
+pub fn adam(param: &Tensor, grad: &Tensor, first: &Tensor, second: &Tensor, adam: &Adam) -> Result<()> {
+    if adam.step == 0 {
+        bail!("adam: step is 0, expected 1 or more")
+    }
+    let correction = |beta: f64| 1.0 - beta.powf(adam.step as f64);
+    let (step_size, root) = (adam.learning_rate / correction(adam.beta1), correction(adam.beta2).sqrt());
+    check("adam", param, &[("grad", grad), ("first moment", first), ("second moment", second)])?;
+    if !serves(&[param, grad, first, second]) {
+        let g = decayed(param, grad, adam.weight_decay)?;
+        put(first, &((first.detach() * adam.beta1)? + (&g * (1.0 - adam.beta1))?)?)?;
+        put(second, &((second.detach() * adam.beta2)? + (g.sqr()? * (1.0 - adam.beta2))?)?)?;
+        let change = (first.detach() / ((second.detach().sqrt()? / root)? + adam.eps)?)?;
+        return put(param, &(param.detach() - (change * step_size)?)?);
+    }
+    let (b1, b2, decay) = (adam.beta1 as f32, adam.beta2 as f32, adam.weight_decay as f32);
+    let (c1, c2) = ((1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32);
+    let (step_size, inverse_root, eps) = (step_size as f32, (1.0 / root) as f32, adam.eps as f32);
+    let (grad, layout) = grad.storage_and_layout();
+    let grad = data(&grad, layout)?;
+    let step = |p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]| {
+        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            let g = decay.mul_add(*p, g);
+            *m = b1.mul_add(*m, c1 * g);
+            *v = b2.mul_add(*v, c2 * g * g);
+            *p -= step_size * *m / v.sqrt().mul_add(inverse_root, eps);
+        }
+    };
+    in_place(param, |p| {
+        in_place(first, |m| {
+            in_place(second, |v| {
+                let params = p.chunks_mut(PIECE).zip(m.chunks_mut(PIECE));
+                let items = params.zip(v.chunks_mut(PIECE)).zip(grad.chunks(PIECE)).collect();
+                each(items, |(((p, m), v), g)| step(p, m, v, g));
+            })
+        })?
+    })?
+}
+
+/// `param` and `velocity` in place; all of the parameter's shape. Without momentum too: the velocity is then the last
+/// gradient, and takes part in nothing.
+///
+/// # Errors
+/// If shapes differ, a tensor is not contiguous or two of them share memory.
+pub fn sgd(param: &Tensor, grad: &Tensor, velocity: &Tensor, sgd: &Sgd) -> Result<()> {
+    check("sgd", param, &[("grad", grad), ("velocity", velocity)])?;
+    if !serves(&[param, grad, velocity]) {
+        let g = decayed(param, grad, sgd.weight_decay)?;
+        put(velocity, &((velocity.detach() * sgd.momentum)? + &g)?)?;
+        let ahead = if sgd.nesterov { (g + (velocity.detach() * sgd.momentum)?)? } else { velocity.detach() };
+        return put(param, &(param.detach() - (ahead * sgd.learning_rate)?)?);
+    }
+    let (rate, momentum) = (sgd.learning_rate as f32, sgd.momentum as f32);
+    let (decay, nesterov) = (sgd.weight_decay as f32, sgd.nesterov);
+    let (grad, layout) = grad.storage_and_layout();
+    let grad = data(&grad, layout)?;
+    let step = |p: &mut [f32], u: &mut [f32], g: &[f32]| {
+        for ((p, u), &g) in p.iter_mut().zip(u).zip(g) {
+            let g = decay.mul_add(*p, g);
+            *u = momentum.mul_add(*u, g);
+            *p -= rate * if nesterov { momentum.mul_add(*u, g) } else { *u };
+        }
+    };
+    in_place(param, |p| {
+        in_place(velocity, |u| {
+            let items = p.chunks_mut(PIECE).zip(u.chunks_mut(PIECE)).zip(grad.chunks(PIECE)).collect();
+            each(items, |((p, u), g)| step(p, u, g));
+        })
+    })?
+}
+
+/// `average += weight * (param - average)` in place: a moving average with `weight = 1 - decay`.
+///
+/// # Errors
+/// If shapes differ, a tensor is not contiguous or both share memory.
+pub fn lerp(average: &Tensor, param: &Tensor, weight: f64) -> Result<()> {
+    check("lerp", average, &[("param", param)])?;
+    if !serves(&[average, param]) {
+        let new = (average.detach() + ((param.detach() - average.detach())? * weight)?)?;
+        return put(average, &new);
+    }
+    let (param, layout) = param.storage_and_layout();
+    let (param, weight) = (data(&param, layout)?, weight as f32);
+    in_place(average, |average| {
+        let items = average.chunks_mut(PIECE).zip(param.chunks(PIECE)).collect();
+        each(items, |(average, param): (&mut [f32], &[f32])| {
+            average.iter_mut().zip(param).for_each(|(a, p)| *a = weight.mul_add(p - *a, *a));
+        });
+    })
+}
+
+/// A parameter among many that one rule updates.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// What is updated.
+    pub param: &'a Tensor,
+    /// Its gradient; none is zeros.
+    pub grad: Option<&'a Tensor>,
+    /// What the rule keeps for it: two moments for Adam, a velocity for SGD.
+    pub moments: &'a [Tensor],
+    /// L2 coefficient, in place of the rule's.
+    pub weight_decay: f64,
+}
+
+/// [`adam`] of each; on a GPU all at once.
+///
+/// # Errors
+/// As [`adam`], or if an item has not two moments.
+pub fn adam_each(items: &[Item], rule: &Adam) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    let items = &on_gpu::adam(items, rule)?;
+    items.iter().try_for_each(|item| {
+        let [first, second] = item.moments else { bail!("adam: found {} moments, expected 2", item.moments.len()) };
+        let rule = Adam { weight_decay: item.weight_decay, ..*rule };
+        adam(item.param, &item.grad_or_zeros()?, first, second, &rule)
+    })
+}
+
+/// [`sgd`] of each; on a GPU all at once.
+///
+/// # Errors
+/// As [`sgd`], or if an item has not one velocity.
+pub fn sgd_each(items: &[Item], rule: &Sgd) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    let items = &on_gpu::sgd(items, rule)?;
+    items.iter().try_for_each(|item| {
+        let [velocity] = item.moments else { bail!("sgd: found {} velocities, expected 1", item.moments.len()) };
+        let rule = Sgd { weight_decay: item.weight_decay, ..*rule };
+        sgd(item.param, &item.grad_or_zeros()?, velocity, &rule)
+    })
+}
+
+/// [`lerp`] of each average towards its parameter; on a GPU all at once.
+///
+/// # Errors
+/// As [`lerp`].
+pub fn lerp_each(pairs: &[(&Tensor, &Tensor)], weight: f64) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    let pairs = &on_gpu::lerp(pairs, weight)?;
+    pairs.iter().try_for_each(|(average, param)| lerp(average, param, weight))
+}
+
+impl Item<'_> {
+    fn grad_or_zeros(&self) -> Result<Tensor> {
+        self.grad.map_or_else(|| self.param.zeros_like(), |grad| Ok(grad.clone()))
+    }
+}
+
+/// Whole tables of updates on a GPU; what is not there is handed back.
+#[cfg(feature = "cuda")]
+mod on_gpu {
+    use candle_core::{Result, Tensor};
+
+    use super::{Adam, Item, Sgd, check};
+    use crate::cuda::{self, update};
+
+    /// Items on the GPU, checked, and the others.
+    fn parted<'a>(op: &str, moments: usize, items: &[Item<'a>]) -> Result<(Vec<Item<'a>>, Vec<Item<'a>>)> {
+        let there = |item: &Item| {
+            let others: Vec<&Tensor> = item.grad.into_iter().chain(item.moments).collect();
+            cuda::serves(item.param, &[&[item.param], &others[..]].concat())
+        };
+        let (here, others): (Vec<Item>, Vec<Item>) =
+            items.iter().partition(|item| item.moments.len() == moments && there(item));
+        for item in &here {
+            let state = item.moments.iter().map(|moment| ("a moment", moment));
+            check(op, item.param, &item.grad.map(|grad| ("grad", grad)).into_iter().chain(state).collect::<Vec<_>>())?;
+        }
+        Ok((here, others))
+    }
+
+    fn table<'a>(items: &[Item<'a>]) -> (Vec<update::Row<'a>>, Vec<f32>) {
+        let row = |item: &Item<'a>| [Some(item.param), item.grad, item.moments.first(), item.moments.get(1)];
+        (items.iter().map(row).collect(), items.iter().map(|item| item.weight_decay as f32).collect())
+    }
+
+    pub(super) fn adam<'a>(items: &[Item<'a>], rule: &Adam) -> Result<Vec<Item<'a>>> {
+        let (here, others) = parted("adam", 2, items)?;
+        let (rows, decays) = table(&here);
+        update::each("adam", &rows, &decays, &update::adam(rule))?;
+        Ok(others)
+    }
+
+    pub(super) fn sgd<'a>(items: &[Item<'a>], rule: &Sgd) -> Result<Vec<Item<'a>>> {
+        let (here, others) = parted("sgd", 1, items)?;
+        let (rows, decays) = table(&here);
+        update::each("sgd", &rows, &decays, &update::sgd(rule))?;
+        Ok(others)
+    }
+
+    pub(super) fn lerp<'a>(pairs: &[(&'a Tensor, &'a Tensor)], weight: f64) -> Result<Vec<(&'a Tensor, &'a Tensor)>> {
+        type Pairs<'a> = Vec<(&'a Tensor, &'a Tensor)>;
+        let (here, others): (Pairs, Pairs) = pairs.iter().partition(|(a, p)| cuda::serves(a, &[a, p]));
+        here.iter().try_for_each(|(average, param)| check("lerp", average, &[("param", param)]))?;
+        let rows: Vec<update::Row> = here.iter().map(|&(a, p)| [Some(a), Some(p), None, None]).collect();
+        update::each("lerp", &rows, &vec![0.0; rows.len()], &update::lerp(weight))?;
+        Ok(others)
+    }
+}
+
+/// `param` held to [low, high] in place; not a number stays so.
+///
+/// # Errors
+/// If the bounds are not in order or the tensor is not contiguous.
+pub fn clamp(param: &Tensor, low: f64, high: f64) -> Result<()> {
+    if low.is_nan() || high.is_nan() || low > high {
+        bail!("clamp: bounds are {low} and {high}, expected low <= high")
+    }
+    check("clamp", param, &[])?;
+    #[cfg(feature = "cuda")]
+    if crate::cuda::serves(param, &[param]) {
+        return crate::cuda::update::clamp(param, low, high);
+    }
+    if !serves(&[param]) {
+        return put(param, &param.detach().clamp(low, high)?);
+    }
+    in_place(param, |p| p.iter_mut().for_each(|p| *p = p.clamp(low as f32, high as f32)))
+}
+
+/// New values for a tensor, in place; a scalar, which has no dimension to be set along, as a row of one.
+fn put(to: &Tensor, new: &Tensor) -> Result<()> {
+    to.flatten_all()?.slice_set(&new.flatten_all()?.contiguous()?, 0, 0)
+}
+
+fn decayed(param: &Tensor, grad: &Tensor, weight_decay: f64) -> Result<Tensor> {
+    if weight_decay == 0.0 { Ok(grad.clone()) } else { grad + (param.detach() * weight_decay)? }
+}
+
+/// Equal shapes, contiguous, and no two in the same memory: each is locked while the others are.
+fn check(op: &str, param: &Tensor, others: &[(&str, &Tensor)]) -> Result<()> {
+    let address = |t: &Tensor| std::ptr::from_ref(&*t.storage_and_layout().0).addr();
+    let mut seen = vec![address(param)];
+    if !param.is_contiguous() {
+        bail!("{op}: the tensor to update is not contiguous, found strides {:?}", param.stride())
+    }
+    for (what, t) in others {
+        expect_dims(op, what, t, param.dims())?;
+        if !t.is_contiguous() {
+            bail!("{op}: {what} is not contiguous, found strides {:?}", t.stride())
+        }
+        if seen.contains(&address(t)) {
+            bail!("{op}: {what} shares memory with another operand, expected memory of its own")
+        }
+        seen.push(address(t));
+    }
+    Ok(())
+}
+
+/// A closure as an op: candle hands out a tensor's memory for writing only inside of one.
+struct Once<F, R>(RefCell<(Option<F>, Option<R>)>);
+
+impl<R, F: FnOnce(&mut [f32]) -> R> InplaceOp1 for Once<F, R> {
+    fn name(&self) -> &'static str {
+        "update"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (CpuStorage::F32(all), Some((start, end))) = (storage, layout.contiguous_offsets()) else {
+            bail!("an update was given a tensor that is not contiguous f32")
+        };
+        let (f, result) = &mut *self.0.borrow_mut();
+        *result = f.take().map(|f| f(&mut all[start..end]));
+        Ok(())
+    }
+}
+
+/// Runs `f` on the numbers of a tensor, in place.
+fn in_place<R>(t: &Tensor, f: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
+    let op = Once(RefCell::new((Some(f), None)));
+    t.inplace_op1(&op)?;
+    match op.0.into_inner().1 {
+        Some(result) => Ok(result),
+        None => bail!("an update did not run"),
+    }
+}

@@ -1,0 +1,231 @@
+//! All runs below a folder, and those of them that belong together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use l0_record::compare::{Difference, differences, settled, shown};
+use l0_record::{Reference, Run, RunHeader, Status, find_runs, read_run};
+use serde_json::Value;
+
+use crate::{Result, Summary};
+
+/// All runs below a folder.
+#[derive(Debug, Clone, Default)]
+pub struct Collection {
+    /// The folder they lie below.
+    pub root: PathBuf,
+    /// The runs, in the order of their folders.
+    pub runs: Vec<Run>,
+    /// Folders of finished runs that were repeated, as someone does who reproduces a row beside ours, each with the folder of
+    /// the repetition. A seed counts once: the latest run does.
+    pub repeated: BTreeMap<PathBuf, PathBuf>,
+    /// What someone who knows the recipes has to say of single runs, by their folders; none on reading. It stands beside the
+    /// run in the list of runs, and under the table that it counts in.
+    pub remarks: BTreeMap<PathBuf, String>,
+}
+
+impl Collection {
+    /// Reads every run below `root`; a file of another format is refused.
+    pub fn read(root: impl AsRef<Path>) -> Result<Self> {
+        let root = root.as_ref().to_path_buf();
+        let runs = find_runs(&root)?.iter().map(read_run).collect::<std::result::Result<Vec<_>, _>>()?;
+        let repeated = repeated(&runs);
+        Ok(Self { root, runs, repeated, remarks: BTreeMap::new() })
+    }
+
+    /// Runs that differ in nothing but the seed, group by group, by recipe, without those that were repeated.
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: BTreeMap<(String, String), Vec<&Run>> = BTreeMap::new();
+        for run in self.runs.iter().filter(|run| !self.repeated.contains_key(&run.path)) {
+            let key = (run.header.recipe.clone(), identity(&run.header));
+            groups.entry(key).or_default().push(run);
+        }
+        let mut groups: Vec<Group> = groups.into_values().map(Group::new).collect();
+        let told_apart: Vec<_> = groups.iter().map(|group| group.told_apart(&groups)).collect();
+        for (group, settings) in groups.iter_mut().zip(told_apart) {
+            group.settings = settings;
+        }
+        give_letters(&mut groups);
+        groups
+    }
+
+    /// The remarks on the finished runs of these groups, a line for each group that has some.
+    pub(crate) fn remarks_on(&self, groups: &[Group]) -> Vec<String> {
+        let remark = |run: &&Run| Some(format!("seed {}: {}", run.header.seed, self.remarks.get(&run.path)?));
+        let remarks = groups.iter().map(|group| (group.label(), group.finished().collect::<Vec<&Run>>()));
+        let remarks = remarks.map(|(label, runs)| (label, runs.iter().filter_map(remark).collect::<Vec<_>>()));
+        remarks
+            .filter(|(_, said)| !said.is_empty())
+            .map(|(label, said)| format!("{label}, {}", said.join("; ")))
+            .collect()
+    }
+
+    /// What a person should know about the files.
+    pub fn warnings(&self) -> Vec<String> {
+        self.runs.iter().flat_map(|run| run.warnings.iter().cloned()).collect()
+    }
+}
+
+/// Most characters of settings that stand in a label; longer ones go into a note.
+const SETTINGS_IN_LABEL: usize = 40;
+
+/// Gives the groups with many settings a letter, a, b and so on for each network: a table is of one.
+fn give_letters(groups: &mut [Group]) {
+    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
+    for group in groups.iter_mut().filter(|group| group.settings.join(", ").len() > SETTINGS_IN_LABEL) {
+        let index = used.entry(&group.header().network).or_default();
+        group.letter = Some(letters(*index));
+        *index += 1;
+    }
+}
+
+/// a to z, then aa, ab and so on.
+fn letters(index: usize) -> String {
+    let last = char::from(b'a' + (index % 26) as u8);
+    if index < 26 { last.into() } else { letters(index / 26 - 1) + &last.to_string() }
+}
+
+/// The finished runs for which there is a later one of the same seed and identity, with that one.
+fn repeated(runs: &[Run]) -> BTreeMap<PathBuf, PathBuf> {
+    let mut finished: Vec<&Run> = runs.iter().filter(|run| run.header.status == Status::Finished).collect();
+    finished.sort_by_key(|run| (run.header.start.as_str(), run.path.as_path()));
+    let key = |run: &Run| (run.header.seed, identity(&run.header));
+    let latest: BTreeMap<_, _> = finished.iter().map(|run| (key(run), &run.path)).collect();
+    let counting = finished.iter().map(|run| (run.path.clone(), latest[&key(run)].clone()));
+    counting.filter(|(path, latest)| path != latest).collect()
+}
+
+/// Everything but the seed that makes two runs the same measurement, as text.
+fn identity(header: &RunHeader) -> String {
+    let RunHeader { recipe, network, data, scaled_down, synthetic, .. } = header;
+    let identity =
+        (recipe, network, data, scaled_down, synthetic, seedless(&header.config), header.machine.precision());
+    serde_json::to_string(&identity).unwrap_or_default()
+}
+
+fn seedless(config: &Value) -> Value {
+    let mut config = settled(config);
+    if let Value::Object(settings) = &mut config {
+        settings.remove("seed");
+    }
+    config
+}
+
+/// The settings by which a label tells groups apart.
+fn told(header: &RunHeader) -> Value {
+    let mut config = seedless(&header.config);
+    if let Value::Object(settings) = &mut config {
+        settings.insert("data".into(), header.data.name.clone().into());
+        settings.insert("precision".into(), header.machine.precision().into());
+    }
+    config
+}
+
+/// Runs that differ in nothing but the seed.
+#[derive(Debug, Clone)]
+pub struct Group<'a> {
+    /// All of them, in the order of their seeds.
+    pub runs: Vec<&'a Run>,
+    /// What tells this group from others in a table: the settings in which it differs from those of its recipe, as
+    /// `epochs = 30`; before them the recipe's name, if another one has its title.
+    pub settings: Vec<String>,
+    /// What stands for the settings where they are many, and is explained by one of the [`notes`].
+    pub letter: Option<String>,
+}
+
+impl<'a> Group<'a> {
+    fn new(mut runs: Vec<&'a Run>) -> Self {
+        runs.sort_by_key(|run| run.header.seed);
+        Self { runs, settings: Vec::new(), letter: None }
+    }
+
+    /// What the runs have in common.
+    pub fn header(&self) -> &'a RunHeader {
+        &self.runs[0].header
+    }
+
+    /// The recipe as a table calls it, with the settings that tell it from its like, or with their letter.
+    pub fn label(&self) -> String {
+        let (title, settings) = (self.header().title(), self.short_settings());
+        if settings.is_empty() { title.into() } else { format!("{title} ({settings})") }
+    }
+
+    /// The settings, or their letter; nothing if there are none.
+    pub(crate) fn short_settings(&self) -> String {
+        self.letter.clone().unwrap_or_else(|| self.settings.join(", "))
+    }
+
+    /// The label, with a star if there is a [caveat](RunHeader::caveat) to look for.
+    pub fn marked_label(&self) -> String {
+        let star = if self.header().caveat().is_some() { " *" } else { "" };
+        self.label() + star
+    }
+
+    /// The runs that reached their end: only these count.
+    pub fn finished(&self) -> impl Iterator<Item = &'a Run> {
+        self.runs.iter().copied().filter(|run| run.header.status == Status::Finished)
+    }
+
+    /// Whether the runs repeat this published row.
+    pub fn repeats(&self, row: &Reference) -> bool {
+        let names = |row: &Reference| (row.network.clone(), row.label.clone(), row.source.clone());
+        self.header().reference.as_ref().map(names) == Some(names(row))
+    }
+
+    /// A number of every finished run that has it.
+    pub fn summary(&self, value: impl Fn(&Run) -> Option<f64>) -> Summary {
+        Summary::of(self.finished().filter_map(value))
+    }
+
+    /// The gates open at test time, layer by layer: the mean over the finished runs, rounded.
+    /// Empty if they do not agree on the number of layers.
+    pub fn architecture(&self) -> Vec<usize> {
+        let all: Vec<&[usize]> = self.finished().map(|run| &run.header.outcome.architecture[..]).collect();
+        let layers = all.first().map_or(0, |first| first.len());
+        if all.iter().any(|one| one.len() != layers) {
+            return Vec::new();
+        }
+        let mean = |layer: usize| Summary::of(all.iter().map(|one| one[layer] as f64)).mean;
+        (0..layers).map(|layer| mean(layer).round() as usize).collect()
+    }
+
+    fn told_apart(&self, all: &[Group]) -> Vec<String> {
+        let own = told(self.header());
+        let (recipe, row) = (&self.header().recipe, |group: &Group| (group.header().network.clone(), group.label()));
+        let namesake = |other: &Group| other.header().recipe != *recipe && row(other) == row(self);
+        let name = all.iter().any(namesake).then(|| recipe.clone());
+        let mut settings = BTreeMap::new();
+        let like = |other: &&Group| other.header().recipe == self.header().recipe;
+        for other in all.iter().filter(like) {
+            for Difference { path, left, .. } in differences(&own, &told(other.header())) {
+                let setting = left.map_or(format!("no {path}"), |value| format!("{path} = {}", shown(Some(&value))));
+                settings.insert(path, setting);
+            }
+        }
+        name.into_iter().chain(settings.into_values()).collect()
+    }
+}
+
+/// What stands below a table or figure of these groups: what the letters in their labels mean, then all caveats.
+pub fn notes(groups: &[Group]) -> Vec<String> {
+    let settings =
+        groups.iter().filter_map(|group| Some(format!("({}) {}", group.letter.as_ref()?, group.settings.join(", "))));
+    settings.chain(caveats(groups)).collect()
+}
+
+/// What must be said about some of the groups, each thing once, with the groups it is true of.
+pub(crate) fn caveats(groups: &[Group]) -> Vec<String> {
+    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    for group in groups {
+        let Some(caveat) = group.header().caveat() else { continue };
+        match said.iter_mut().find(|(known, _)| *known == caveat) {
+            Some((_, labels)) => labels.push(group.label()),
+            None => said.push((caveat, vec![group.label()])),
+        }
+    }
+    let sentence = |(caveat, labels): (String, Vec<String>)| match labels.len() == groups.len() {
+        true => format!("* {caveat}"),
+        false => format!("* {}: {caveat}", labels.join("; ")),
+    };
+    said.into_iter().map(sentence).collect()
+}

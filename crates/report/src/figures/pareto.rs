@@ -1,0 +1,115 @@
+//! Error against what remains: ours, the paper's, and others'.
+
+use l0_record::{Reference, Run};
+
+use super::shared::{color, slug};
+use crate::plot::{Axis, Chart, Color, Figure, Mark, Point, Shape};
+use crate::{Group, notes};
+
+/// What remains of a network, in percent, for a run and for a published row.
+struct Size {
+    axis: &'static str,
+    own: fn(&Run) -> Option<f64>,
+    published: fn(&Reference) -> Option<f64>,
+}
+
+const SIZES: [Size; 2] = [
+    Size {
+        axis: "weights kept, %",
+        own: |run| run.header.outcome.weights_kept_percent(),
+        published: |reference| reference.weights_kept_percent,
+    },
+    Size {
+        axis: "multiply-accumulates kept, %",
+        own: |run| run.header.outcome.macs_kept_percent(),
+        published: |reference| reference.macs_kept_percent,
+    },
+];
+
+/// Error against weights kept and against multiply-accumulates kept; empty where no row leaves anything out.
+pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figure {
+    Figure {
+        name: slug(&["pareto", network]),
+        title: format!("{network}: error against what remains"),
+        caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each of them; \
+                  a grey line joins the rows of a recipe that differ in one number alone. Last epoch, no choosing of \
+                  seeds."
+            .into(),
+        charts: charts(network, groups, references),
+        columns: 1,
+        height: 380.0,
+        notes: notes(groups),
+        ..Figure::default()
+    }
+}
+
+fn charts(network: &str, groups: &[Group], references: &[Reference]) -> Vec<Chart> {
+    let sparse = |size: &Size| {
+        let own = groups.iter().filter_map(|group| mean(size, group)).map(|(kept, _)| kept);
+        let of_network = references.iter().filter(|row| row.network == network);
+        own.chain(of_network.filter_map(|row| (size.published)(row))).any(|kept| kept < 100.0)
+    };
+    let sizes = if SIZES.iter().any(sparse) { &SIZES[..] } else { &[] };
+    sizes.iter().map(|size| chart(size, network, groups, references)).collect()
+}
+
+fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference]) -> Chart {
+    let chart = Chart::new("", Axis::log(size.axis), Axis::linear("test error, %"));
+    let chart = joined(chart, size, groups);
+    let published: Vec<&Reference> = references.iter().filter(|row| row.network == network).collect();
+    let (repeated, others): (Vec<&Reference>, Vec<&Reference>) =
+        published.into_iter().partition(|row| groups.iter().any(|group| group.repeats(row)));
+    let points = |rows: Vec<&Reference>| rows.into_iter().filter_map(|row| published_point(size, row)).collect();
+    let chart = with_points(chart, "published by others", Color::Muted, Shape::Square, points(others));
+    let chart = with_points(chart, "the rows repeated here", Color::Published, Shape::Diamond, points(repeated));
+    groups.iter().enumerate().fold(chart, |chart, (index, group)| own(chart, size, group, index))
+}
+
+fn curve<'a>(group: &Group<'a>) -> &'a str {
+    let header = group.header();
+    header.curve.as_ref().unwrap_or(&header.recipe)
+}
+
+/// A line through the groups of each curve that has several; not through those that differ in other settings, too.
+fn joined(chart: Chart, size: &Size, groups: &[Group]) -> Chart {
+    let groups: Vec<&Group> = groups.iter().filter(|group| group.short_settings().is_empty()).collect();
+    let mut curves: Vec<&str> = groups.iter().map(|group| curve(group)).collect();
+    curves.sort_unstable();
+    curves.dedup();
+    curves.into_iter().fold(chart, |chart, one| {
+        let of_curve = groups.iter().filter(|group| curve(group) == one);
+        let mut line: Vec<(f64, f64)> = of_curve.filter_map(|group| mean(size, group)).collect();
+        line.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if line.len() < 2 { chart } else { chart.with("", Color::Muted, Mark::Dashed(line)) }
+    })
+}
+
+fn mean(size: &Size, group: &Group) -> Option<(f64, f64)> {
+    let kept = group.summary(size.own);
+    let error = group.summary(|run| run.header.outcome.test_error_percent);
+    (kept.n() > 0 && error.n() > 0).then_some((kept.mean, error.mean))
+}
+
+fn own(chart: Chart, size: &Size, group: &Group, index: usize) -> Chart {
+    let Some(at) = mean(size, group) else { return chart };
+    let one = |run: &Run| {
+        let at = ((size.own)(run)?, run.header.outcome.test_error_percent?);
+        Some(Point { at, ..Point::default() })
+    };
+    let seeds: Vec<Point> = group.finished().filter_map(one).collect();
+    let label = group.short_settings();
+    let point = Point { at, label, spread: None };
+    let chart = if seeds.len() > 1 { with_points(chart, "", color(index), Shape::Dot, seeds) } else { chart };
+    with_points(chart, &group.marked_label(), color(index), Shape::Disc, vec![point])
+}
+
+fn published_point(size: &Size, row: &Reference) -> Option<Point> {
+    let at = ((size.published)(row)?, row.error_percent?);
+    // Who is to be credited stands in the table; here it would take the room of other points.
+    let label = row.label.split(" (").next().unwrap_or_default().into();
+    Some(Point { at, label, spread: None })
+}
+
+fn with_points(chart: Chart, label: &str, color: Color, shape: Shape, points: Vec<Point>) -> Chart {
+    if points.is_empty() { chart } else { chart.with(label, color, Mark::Points(shape, points)) }
+}

@@ -1,0 +1,211 @@
+//! The tables of a report.
+
+use std::path::Path;
+
+use l0_record::{Machine, Outcome, Reference, Run, Status};
+
+use crate::{Align, Collection, Group, Spread, Summary, Table};
+
+const NONE: &str = "–";
+
+/// A network's recipes, under each the published row that it repeats, once for all its settings; then what others published.
+pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -> Table {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("", Left),
+        ("seeds", Right),
+        ("error %", Right),
+        ("architecture", Left),
+        ("weights kept %", Right),
+        ("MACs kept %", Right),
+    ]);
+    let sources = sources(network, groups, references);
+    let shown: Vec<&Group> = groups.iter().filter(|group| group.finished().count() > 0).collect();
+    for (index, group) in shown.iter().enumerate() {
+        table.push(own_row(group));
+        let is_last = |row: &&Reference| !shown.get(index + 1).is_some_and(|next| next.repeats(row));
+        if let Some(row) = group.header().reference.as_ref().filter(is_last) {
+            let label =
+                if row.network == network { "↳ published".into() } else { format!("↳ published, {}", row.network) };
+            table.push_muted(published_row(&label, row, &sources));
+        }
+    }
+    for row in others(network, groups, references) {
+        let label = if row.network == network { row.label.clone() } else { format!("{}, {}", row.network, row.label) };
+        table.push_muted(published_row(&label, row, &sources));
+    }
+    table
+}
+
+fn own_row(group: &Group) -> Vec<String> {
+    let outcome = |value: fn(&Outcome) -> Option<f64>| group.summary(|run| value(&run.header.outcome));
+    vec![
+        group.marked_label(),
+        group.finished().count().to_string(),
+        outcome(|o| o.test_error_percent).rounded(2),
+        architecture(&group.architecture()),
+        share(&outcome(Outcome::weights_kept_percent)),
+        share(&outcome(Outcome::macs_kept_percent)),
+    ]
+}
+
+fn published_row(label: &str, row: &Reference, sources: &[&str]) -> Vec<String> {
+    let percent = |x: Option<f64>| share(&Summary::of(x));
+    let source = sources.iter().position(|source| *source == row.source);
+    vec![
+        source.map_or(label.into(), |index| format!("{label} {}", note_sign(index))),
+        String::new(),
+        number(row.error_percent, 2),
+        architecture(&row.architecture),
+        percent(row.weights_kept_percent),
+        percent(row.macs_kept_percent),
+    ]
+}
+
+/// The published rows that no run repeats: of this network, and of the larger ones that it stands for.
+fn others<'a>(network: &str, groups: &[Group], references: &'a [Reference]) -> Vec<&'a Reference> {
+    let repeated = |row: &Reference| groups.iter().any(|group| group.repeats(row));
+    let stands_for = |group: &Group| group.header().reference.as_ref().map(|row| row.network.clone());
+    let larger: Vec<String> = groups.iter().filter_map(stands_for).collect();
+    let beside = |row: &&Reference| row.network == network || larger.contains(&row.network);
+    references.iter().filter(beside).filter(|row| !repeated(row)).collect()
+}
+
+/// Who published the rows of a table, each once, in the order of the signs that the rows bear.
+pub(super) fn sources<'a>(network: &str, groups: &[Group<'a>], references: &'a [Reference]) -> Vec<&'a str> {
+    let repeated = groups.iter().filter_map(|group| group.header().reference.as_ref());
+    let mut sources: Vec<&str> = Vec::new();
+    for row in repeated.chain(others(network, groups, references)) {
+        if !row.source.is_empty() && !sources.contains(&row.source.as_str()) {
+            sources.push(&row.source);
+        }
+    }
+    sources
+}
+
+/// The sign of a note, counted from 0: ¹, ², ³ and so on.
+pub(super) fn note_sign(index: usize) -> String {
+    const RAISED: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    (index + 1).to_string().bytes().map(|digit| RAISED[usize::from(digit - b'0')]).collect()
+}
+
+/// A share in percent; below one it takes a second digit to say something.
+pub(super) fn share(percent: &Summary) -> String {
+    percent.rounded(if percent.mean < 1.0 { 2 } else { 1 })
+}
+
+/// Every value that a group's means are made of.
+pub fn values_table(groups: &[Group]) -> Table {
+    use Align::{Left, Right};
+    let columns = [
+        ("", Left),
+        ("error % of every seed", Left),
+        ("expected L0 %", Right),
+        ("parameters expected %", Right),
+        ("parameters kept %", Right),
+        ("ms a step of every seed", Left),
+        ("peak memory, MB", Right),
+    ];
+    let mut table = Table::new(columns);
+    for group in groups.iter().filter(|group| group.finished().count() > 0) {
+        let outcome = |value: fn(&Outcome) -> Option<f64>| group.summary(|run| value(&run.header.outcome));
+        table.push([
+            group.marked_label(),
+            outcome(|o| o.test_error_percent).listed(2),
+            outcome(|o| o.expected_density.map(|share| 100.0 * share)).rounded(1),
+            group.summary(expected_params_percent).rounded(1),
+            outcome(|o| o.params_kept_percent()).rounded(1),
+            group.summary(step_ms).listed(1),
+            outcome(|o| o.peak_memory_bytes.map(|bytes| bytes as f64 / 1e6)).rounded(0),
+        ]);
+    }
+    table
+}
+
+/// Parameters that the gates are expected to leave at the end of a run: what a density of parameters is asked of.
+fn expected_params_percent(run: &Run) -> Option<f64> {
+    let expected = run.rows.last()?.expected_params?;
+    Some(100.0 * expected / run.header.outcome.params_total? as f64)
+}
+
+/// What a training step of a run took: the median of its epochs, which a busy machine moves less than a sum.
+fn step_ms(run: &Run) -> Option<f64> {
+    let times: Vec<f64> = run.rows.iter().filter_map(|row| row.step_ms).collect();
+    (!times.is_empty()).then(|| Spread::of(times).median)
+}
+
+/// Every run, finished or not, with its date and the number of its machine in the list below it.
+pub fn runs_table(collection: &Collection) -> Table {
+    use Align::{Left, Right};
+    let columns = [
+        ("run", Left),
+        ("seed", Right),
+        ("error %", Right),
+        ("architecture", Left),
+        ("epochs", Right),
+        ("date", Left),
+        ("revision", Left),
+        ("machine", Right),
+        ("status", Left),
+    ];
+    let mut table = Table::new(columns);
+    let machines = machines(collection);
+    for run in &collection.runs {
+        table.push(run_row(collection, run, &machines));
+    }
+    table
+}
+
+fn run_row(collection: &Collection, run: &Run, machines: &[Machine]) -> Vec<String> {
+    let header = &run.header;
+    let machine = machines.iter().position(|machine| *machine == header.machine);
+    vec![
+        below(collection, &run.path),
+        header.seed.to_string(),
+        number(header.outcome.test_error_percent, 2),
+        architecture(&header.outcome.architecture),
+        run.rows.last().map_or(0, |row| row.epoch).to_string(),
+        header.start.chars().take(10).collect(),
+        header.revision.chars().take(9).collect(),
+        machine.map_or(String::new(), |index| (index + 1).to_string()),
+        status(collection, run),
+    ]
+}
+
+/// A folder as it is called below that of the collection.
+fn below(collection: &Collection, path: &Path) -> String {
+    path.strip_prefix(&collection.root).unwrap_or(path).display().to_string()
+}
+
+fn status(collection: &Collection, run: &Run) -> String {
+    let header = &run.header;
+    let mut word = match (header.status, &header.message) {
+        (Status::Failed, Some(message)) => format!("failed: {message}"),
+        (status, _) => status.word().to_string(),
+    };
+    if let Some(later) = collection.repeated.get(&run.path) {
+        word += &format!(", repeated in {}", below(collection, later));
+    }
+    let remark = collection.remarks.get(&run.path).cloned();
+    std::iter::once(word).chain(remark).chain(header.caveat()).collect::<Vec<_>>().join("; ")
+}
+
+/// The machines of all runs, each once.
+pub(super) fn machines(collection: &Collection) -> Vec<Machine> {
+    let mut machines: Vec<Machine> = Vec::new();
+    for run in &collection.runs {
+        if !machines.contains(&run.header.machine) {
+            machines.push(run.header.machine.clone());
+        }
+    }
+    machines
+}
+
+pub(super) fn number(x: Option<f64>, digits: usize) -> String {
+    x.map_or(NONE.into(), |x| format!("{x:.digits$}"))
+}
+
+pub(super) fn architecture(layers: &[usize]) -> String {
+    let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
+    if layers.is_empty() { NONE.into() } else { layers.join("-") }
+}

@@ -1,0 +1,148 @@
+//! Runs that belong together, and runs that must not be put together.
+
+use std::fs;
+use std::path::Path;
+
+use l0_record::{Outcome, RunFolder, RunHeader};
+use l0_report::{Collection, notes, runs_table};
+use serde_json::{Value, json};
+
+fn header(recipe: &str, seed: u64, config: Value) -> RunHeader {
+    RunHeader { network: "LeNet-300-100".into(), ..RunHeader::new(recipe, seed, config) }
+}
+
+fn finished(root: &Path, name: &str, header: RunHeader, error: f64, architecture: &[usize]) {
+    let folder = RunFolder::create(root.join(name), &header).unwrap();
+    let architecture = architecture.to_vec();
+    folder.finish(Outcome { test_error_percent: Some(error), architecture, ..Outcome::default() }).unwrap();
+}
+
+#[test]
+fn seeds_are_summed_up_and_settings_told_apart() {
+    let root = tempfile::tempdir().unwrap();
+    let config = |seed: u64, epochs: u64| json!({ "seed": seed, "epochs": epochs });
+    finished(root.path(), "a", header("mlp-l0", 2, config(2, 200)), 1.4, &[210, 90]);
+    finished(root.path(), "b", header("mlp-l0", 1, config(1, 200)), 1.6, &[213, 91]);
+    finished(root.path(), "c", header("mlp-l0", 1, config(1, 30)), 2.0, &[300, 95]);
+    finished(root.path(), "d", header("mlp-dense", 1, config(1, 200)), 1.7, &[]);
+
+    let collection = Collection::read(root.path()).unwrap();
+    let groups = collection.groups();
+    let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
+    assert_eq!(labels, ["mlp-dense", "mlp-l0 (epochs = 200)", "mlp-l0 (epochs = 30)"]);
+    let namesake = RunHeader { title: "mlp-dense".into(), ..header("mine", 1, json!({})) };
+    finished(root.path(), "e", namesake, 1.7, &[]);
+    let labels: Vec<String> =
+        Collection::read(root.path()).unwrap().groups().iter().map(|group| group.label()).collect();
+    assert_eq!(labels[..2], ["mlp-dense (mine)", "mlp-dense (mlp-dense)"]);
+    let errors = groups[1].summary(|run| run.header.outcome.test_error_percent);
+    assert_eq!(errors.values, [1.6, 1.4]);
+    assert_eq!(errors.to_string(), "1.50 ± 0.14");
+    assert_eq!(groups[1].architecture(), [212, 91]);
+}
+
+/// Which device computed a run makes no difference to it, but for rounding; in which numbers it did, may.
+#[test]
+fn runs_in_other_numbers_are_a_group_of_their_own() {
+    let root = tempfile::tempdir().unwrap();
+    let on_a_gpu = |seed, precision: &str| {
+        let mut header = header("wrn", seed, json!({}));
+        header.machine.accelerator = Some("a GPU".into());
+        header.machine.precision = Some(precision.into());
+        header
+    };
+    finished(root.path(), "a", header("wrn", 1, json!({})), 4.0, &[]);
+    finished(root.path(), "b", on_a_gpu(2, "f32"), 4.1, &[]);
+    finished(root.path(), "c", on_a_gpu(1, "bf16"), 4.2, &[]);
+    let collection = Collection::read(root.path()).unwrap();
+    let groups = collection.groups();
+    let seeds = |index: usize| groups[index].runs.iter().map(|run| run.header.seed).collect::<Vec<u64>>();
+    let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
+    assert_eq!(labels, ["wrn (precision = bf16)", "wrn (precision = f32)"]);
+    assert_eq!((seeds(0), seeds(1)), (vec![1], vec![1, 2]));
+    assert!(collection.repeated.is_empty());
+}
+
+#[test]
+fn many_settings_are_a_letter_with_a_note() {
+    let root = tempfile::tempdir().unwrap();
+    let old = json!({ "constraint": { "learning_rate": 1e-4 }, "frozen_epochs": 2 });
+    let new = json!({ "constraint": { "learning_rate": 1e-3 }, "frozen_epochs": 14, "l2": "detached" });
+    finished(root.path(), "a", header("con-0.5", 1, old), 13.7, &[]);
+    finished(root.path(), "b", header("con-0.5", 1, new), 13.6, &[]);
+    let collection = Collection::read(root.path()).unwrap();
+    let groups = collection.groups();
+    let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
+    assert_eq!(labels, ["con-0.5 (a)", "con-0.5 (b)"]);
+    let expected = [
+        "(a) constraint.learning_rate = 0.0001, frozen_epochs = 2, no l2",
+        "(b) constraint.learning_rate = 0.001, frozen_epochs = 14, l2 = detached",
+    ];
+    assert_eq!(notes(&groups), expected);
+}
+
+#[test]
+fn a_run_that_did_not_finish_does_not_count() {
+    let root = tempfile::tempdir().unwrap();
+    finished(root.path(), "a", header("mlp-l0", 1, json!({})), 1.4, &[]);
+    let failed = RunFolder::create(root.path().join("b"), &header("mlp-l0", 2, json!({}))).unwrap();
+    failed.fail("loss is NaN at step 17").unwrap();
+    let collection = Collection::read(root.path()).unwrap();
+    let groups = collection.groups();
+    assert_eq!((groups[0].runs.len(), groups[0].finished().count()), (2, 1));
+}
+
+#[test]
+fn of_a_measurement_that_was_repeated_the_latest_counts() {
+    let root = tempfile::tempdir().unwrap();
+    let on = |day: &str| RunHeader { start: format!("{day}T12:00:00Z"), ..header("mlp-l0", 1, json!({ "lr": 0.1 })) };
+    finished(root.path(), "b", on("2026-01-05"), 1.4, &[]);
+    finished(root.path(), "a", on("2026-01-06"), 1.5, &[]);
+    RunFolder::create(root.path().join("c"), &on("2026-01-07")).unwrap();
+    let collection = Collection::read(root.path()).unwrap();
+    let repeated: Vec<_> = collection.repeated.iter().collect();
+    assert_eq!(repeated, [(&root.path().join("b"), &root.path().join("a"))]);
+    let groups = collection.groups();
+    assert_eq!(groups[0].summary(|run| run.header.outcome.test_error_percent).values, [1.5]);
+    let runs = runs_table(&collection).markdown();
+    assert!(runs.contains("finished, repeated in a"), "{runs}");
+}
+
+#[test]
+fn other_data_or_a_smaller_run_is_another_measurement() {
+    let root = tempfile::tempdir().unwrap();
+    let plain = header("mlp-l0", 1, json!({}));
+    let small = RunHeader { scaled_down: Some("10 epochs".into()), ..plain.clone() };
+    let mut drawn = RunHeader { synthetic: Some("drawn digits".into()), ..plain.clone() };
+    drawn.data.name = "digits".into();
+    for (name, header) in [("plain", plain), ("small", small), ("drawn", drawn)] {
+        finished(root.path(), name, header, 1.4, &[]);
+    }
+    assert_eq!(Collection::read(root.path()).unwrap().groups().len(), 3);
+}
+
+#[test]
+fn a_later_format_is_refused_by_name() {
+    let root = tempfile::tempdir().unwrap();
+    finished(root.path(), "a", header("mlp-l0", 1, json!({})), 1.4, &[]);
+    let path = root.path().join("a/run.json");
+    let text = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 7");
+    fs::write(&path, text).unwrap();
+    let error = Collection::read(root.path()).unwrap_err().to_string();
+    assert!(error.contains("run.json has format 7, this program reads format 1"), "{error}");
+}
+
+#[test]
+fn layers_that_do_not_agree_have_no_mean() {
+    let root = tempfile::tempdir().unwrap();
+    finished(root.path(), "a", header("mlp-l0", 1, json!({})), 1.4, &[3, 2, 1]);
+    finished(root.path(), "b", header("mlp-l0", 2, json!({})), 1.4, &[3, 2]);
+    let collection = Collection::read(root.path()).unwrap();
+    assert!(collection.groups()[0].architecture().is_empty());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let error = Collection::read("no/such/results").unwrap_err().to_string();
+    assert!(error.contains("no/such/results"), "{error}");
+}
