@@ -78,7 +78,9 @@ fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -
         _ => Activation::Clip { min: min.unwrap_or(f32::MIN), max: max.unwrap_or(f32::MAX) },
     };
     match function {
-        Activation::Clip { min, max } if !(min < max) => Err(format!("bounds {min} and {max}")),
+        Activation::Clip { min, max } if min >= max || min.is_nan() || max.is_nan() => {
+            Err(format!("bounds {min} and {max}"))
+        }
         function => by_number(op, id, function),
     }
 }

@@ -38,8 +38,8 @@ pub(crate) struct Constant {
     name: Rc<str>,
 }
 
-/// The number of values of a tensor of these dimensions, none of which is larger than can be counted with, not even where
-/// another is 0.
+/// The number of values of a tensor of these dimensions, none of which is larger than can be counted with, not even
+/// where another is 0.
 pub(crate) fn size(dims: &[usize]) -> Result<usize, Reason> {
     let most = dims.iter().try_fold(1i64, |size, &dim| size.checked_mul(i64::try_from(dim.max(1)).ok()?));
     match most {

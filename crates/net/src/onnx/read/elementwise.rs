@@ -43,7 +43,7 @@ fn spread_over(op: &Operator<'_>) -> Result<Vec<usize>, Reason> {
         let other = match arg {
             Arg::Value(id) => [&[1], &op.draft.step(*id).dims[..]].concat(),
             Arg::Constant(constant) => constant.dims().to_vec(),
-            Arg::Absent => continue,
+            Arg::Absent | Arg::Zeros(_) => continue,
         };
         dims = broadcast(&dims, &other)?;
     }

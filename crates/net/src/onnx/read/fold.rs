@@ -12,7 +12,7 @@ pub(super) fn fold(op: &Operator<'_>) -> Result<Option<Constant>, Reason> {
     if matches!(op.kind, "Shape" | "Size") {
         return shape(op).map(Some);
     }
-    if op.args.iter().any(|arg| matches!(arg, Arg::Value(_))) {
+    if op.args.iter().any(|arg| matches!(arg, Arg::Value(_) | Arg::Zeros(_))) {
         return Ok(None);
     }
     match op.kind {
@@ -134,6 +134,22 @@ fn filled(op: &Operator<'_>) -> Result<Constant, Reason> {
         None => Constant::floats(vec![1], vec![0.0], "")?,
     };
     value.reshaped(Vec::new())?.expanded(&dims, op.room)
+}
+
+/// The shape of one example of zeros that are made for each of them, as for channels put beside others.
+pub(super) fn zeros(op: &Operator<'_>) -> Result<Option<Vec<usize>>, Reason> {
+    let (shape, zero) = match (op.kind, &op.args[..]) {
+        ("ConstantOfShape", [Arg::Constant(shape)]) => (shape, op.tensor("value")?.map_or(Some(0.0), |v| v.scalar())),
+        ("Expand", [Arg::Constant(value), Arg::Constant(shape)]) => (shape, value.scalar()),
+        _ => return Ok(None),
+    };
+    if zero != Some(0.0) {
+        return Ok(None);
+    }
+    match shape.as_ints()?.split_first() {
+        Some((Int::Batch, rest)) => dims(&Constant::ints(vec![rest.len()], rest.to_vec())?).map(Some),
+        _ => Ok(None),
+    }
 }
 
 fn joined(op: &Operator<'_>) -> Result<Constant, Reason> {

@@ -1,6 +1,6 @@
 //! Reading networks from ONNX files: bytes, a graph of operators, layers.
 //!
-//! 1. `wire`, `proto`: the fields of the protocol buffer, borrowed from the bytes; `constant`, `external`: stored values.
+//! 1. `wire`, `proto`: the fields of the protocol buffer, borrowed from the bytes; `constant`, `external`: values.
 //! 2. `walk`: the nodes that the output needs, in order. What depends on stored values and shapes alone is computed
 //!    (`fold`, `moving`, `arithmetic`); the batch is a number that is moved, not computed with.
 //! 3. `convert`: each other operator becomes layers (one file for each family), or a part of something that one of
@@ -36,13 +36,12 @@ use std::io::Read;
 use std::path::Path;
 
 use self::constant::{is_float, kind_name};
-use self::draft::{Content, Step};
+use self::draft::Step;
 use self::external::Folder;
 use self::finish::{Found, finish, model};
 pub use self::problem::OnnxProblem;
 use self::proto::{Described, Graph, Model};
 use self::walk::Walk;
-use crate::layers::Input;
 
 /// The network of an ONNX file, as [`OnnxReader::read`] without settings.
 ///
@@ -108,16 +107,8 @@ impl OnnxReader {
         let input = input(&graph)?;
         let (batch, shape) = self.shape(input)?;
         let output = output(&graph)?;
-        let first = Step {
-            dims: shape.clone(),
-            content: Content::Layer { layer: Input { shape }.into(), inputs: Vec::new(), values: Vec::new() },
-            kind: String::new(),
-            args: Vec::new(),
-            node: input.name.into(),
-            stem: names::cleaned(input.name),
-            readers: 0,
-        };
-        let (draft, output) = Walk::new(&graph, opset, batch, (input.name, first)).run(output, folder)?;
+        let walk = Walk::new(&graph, (opset, batch), (input.name, Step::input(input.name, shape)));
+        let (draft, output) = walk.run(output, folder)?;
         Ok(finish(draft, output))
     }
 
@@ -146,22 +137,16 @@ impl OnnxReader {
 
     /// Height and width, as the file says, or else the caller.
     fn sides(&self, input: &Described<'_>, h: Option<usize>, w: Option<usize>) -> Result<(usize, usize)> {
-        let name = || input.name.to_string();
-        match (h, w, self.size) {
-            (Some(h), Some(w), None) => Ok((h, w)),
-            (h, w, Some((wanted_h, wanted_w))) => {
-                let fits = h.is_none_or(|h| h == wanted_h) && w.is_none_or(|w| w == wanted_w);
-                match fits && wanted_h > 0 && wanted_w > 0 {
-                    true => Ok((wanted_h, wanted_w)),
-                    false => Err(OnnxProblem::Graph(format!(
-                        "an input {:?} of {} pixels, and {wanted_h} x {wanted_w} were asked for",
-                        name(),
-                        shown(&[h, w]),
-                    ))),
-                }
-            }
-            (h, w, None) => Err(OnnxProblem::InputSize { input: name(), found: shown(&[h, w]) }),
+        let (name, found) = (input.name, shown(&[h, w]));
+        let Some((wanted_h, wanted_w)) = self.size else {
+            return h.zip(w).ok_or_else(|| OnnxProblem::InputSize { input: name.into(), found });
+        };
+        let fits = |side: Option<usize>, wanted: usize| wanted > 0 && side.is_none_or(|side| side == wanted);
+        if fits(h, wanted_h) && fits(w, wanted_w) {
+            return Ok((wanted_h, wanted_w));
         }
+        let asked = format!("{wanted_h} x {wanted_w} were asked for");
+        Err(OnnxProblem::Graph(format!("an input {name:?} of {found} pixels, and {asked}")))
     }
 }
 

@@ -146,6 +146,7 @@ impl<'a> Operator<'a> {
         match self.args.get(i) {
             None | Some(Arg::Absent) => Ok(None),
             Some(Arg::Constant(constant)) => Ok(Some(constant)),
+            Some(Arg::Zeros(_)) => Err(format!("zeros for each example as its {what}, expected stored values")),
             Some(Arg::Value(id)) => {
                 let node = &self.draft.step(*id).node;
                 Err(format!("its {what} computed by node {node:?}, expected stored values"))

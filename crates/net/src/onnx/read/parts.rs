@@ -1,7 +1,7 @@
 //! Parts of values and values beside each other: slices, splits, zeros around, concatenation.
 
 use super::constant::{Constant, Int};
-use super::draft::{Chain, Content, Outcome};
+use super::draft::{Arg, Chain, Content, Outcome};
 use super::fold::ranges;
 use super::moving::{Range, axis};
 use super::operator::Operator;
@@ -126,11 +126,11 @@ pub(super) fn pad(op: &Operator<'_>) -> Result<Outcome, Reason> {
 }
 
 fn padded(input: usize, before: &[usize], after: &[usize]) -> Result<Outcome, Reason> {
-    if before[0] + after[0] > 0 {
+    if before[0] > 0 || after[0] > 0 {
         return Err("examples added to the batch".into());
     }
     let mut chain = Chain::pass(input);
-    if before[1] + after[1] > 0 {
+    if before[1] > 0 || after[1] > 0 {
         chain = chain.then(PadUnits { before: before[1], after: after[1] });
     }
     if let (&[_, _, top, left], &[_, _, bottom, right]) = (before, after) {
@@ -141,12 +141,37 @@ fn padded(input: usize, before: &[usize], after: &[usize]) -> Result<Outcome, Re
 }
 
 pub(super) fn concat(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let values: Vec<usize> = (0..op.args.len()).filter(|&i| op.value(i).is_some()).collect();
+    let &first = values.first().ok_or("no inputs that are computed")?;
+    let (input, dims) = op.layered(first)?;
+    match axis(op.int("axis")?.ok_or("no axis")?, dims.len() + 1)? {
+        1 => {}
+        other => return Err(format!("inputs one after another along axis {other}, expected the channels")),
+    }
+    if values.len() == 1 {
+        let units = |mut at: std::ops::Range<usize>| {
+            at.try_fold(0usize, |sum, i| Ok::<_, Reason>(sum.saturating_add(empty(op, i, dims)?)))
+        };
+        let (before, after) = (units(0..first)?, units(first + 1..op.args.len())?);
+        return padded(input, &[0, before], &[0, after]);
+    }
     let inputs = (0..op.args.len()).map(|i| Ok(op.layered(i)?.0)).collect::<Result<Vec<_>, Reason>>()?;
-    let rank = op.draft.step(*inputs.first().ok_or("no inputs")?).dims.len() + 1;
-    match axis(op.int("axis")?.ok_or("no axis")?, rank)? {
-        1 if inputs.len() == 1 => Ok(Chain::pass(inputs[0]).into()),
-        1 => Ok(Chain::plain(inputs, Concat).into()),
-        other => Err(format!("inputs one after another along axis {other}, expected the channels")),
+    Ok(Chain::plain(inputs, Concat).into())
+}
+
+/// How many units of zeros input `i` puts beside a value of shape `dims`.
+fn empty(op: &Operator<'_>, i: usize, dims: &[usize]) -> Result<usize, Reason> {
+    let found = match &op.args[i] {
+        Arg::Zeros(found) => Some(found.clone()),
+        Arg::Constant(xs) if xs.as_floats()?.iter().all(|&x| x == 0.0) => match xs.dims().split_first() {
+            Some((&batch, rest)) if op.batch == Some(batch as i64) => Some(rest.to_vec()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match found.as_deref() {
+        Some([units, rest @ ..]) if *rest == dims[1..] => Ok(*units),
+        _ => Err(format!("constants beside {dims:?} that are not zeros of its shape")),
     }
 }
 

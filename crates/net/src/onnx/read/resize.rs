@@ -82,7 +82,7 @@ fn factors(op: &Operator<'_>, dims: [usize; 3]) -> Result<Pair, Reason> {
 impl Rule<'_> {
     /// Whether `n` positions grown by `factor` each repeat `factor` times.
     fn nearest(&self, n: usize, factor: usize) -> Result<(), Reason> {
-        if n.saturating_mul(factor) > 1 << 24 {
+        if n.saturating_mul(factor) > 1 << 16 {
             return Err(format!("{n} positions times {factor}"));
         }
         let (from, to, f) = (n as f64, (n * factor) as f64, factor as f64);

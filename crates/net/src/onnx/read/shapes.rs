@@ -1,7 +1,7 @@
 //! Operators that move numbers: flattenings, permutations of channels, slices, padding, concatenation.
 //!
-//! What a value's numbers become on the way is followed as an index: of its units where their positions stay together, of
-//! all its numbers else. Once the index has the shape of units again it is a layer.
+//! What a value's numbers become on the way is followed as an index: of its units where their positions stay together,
+//! of all its numbers else. Once the index has the shape of units again it is a layer.
 
 use super::constant::{Constant, Int, size};
 use super::draft::{Chain, Content, Moved, Outcome, ValueId};

@@ -7,7 +7,7 @@ use super::constant::Constant;
 use super::convert::convert;
 use super::draft::{Arg, Chain, Content, Draft, Moved, Outcome, Step, ValueId, Values};
 use super::external::Folder;
-use super::fold::fold;
+use super::fold::{fold, zeros};
 use super::moving::Room;
 use super::names;
 use super::operator::Operator;
@@ -20,6 +20,9 @@ type Result<T> = std::result::Result<T, OnnxProblem>;
 
 /// Values that constants may become beyond those stored.
 const ROOM: usize = 1 << 22;
+
+/// The most values that a file may hold, beside itself too: 8 GiB of them.
+const MOST: usize = 1 << 31;
 
 /// A graph, and what its names have turned out to be.
 pub(super) struct Walk<'a> {
@@ -44,7 +47,7 @@ fn wrong(node: &Node<'_>, problem: Reason) -> OnnxProblem {
 
 impl<'a> Walk<'a> {
     /// A walk that starts at an input of this shape.
-    pub(super) fn new(graph: &'a Graph<'a>, opset: i64, batch: Option<i64>, input: (&'a str, Step)) -> Self {
+    pub(super) fn new(graph: &'a Graph<'a>, (opset, batch): (i64, Option<i64>), input: (&'a str, Step)) -> Self {
         let mut draft = Draft::default();
         let known = [(input.0, Arg::Value(draft.push(input.1)))].into();
         Self { graph, opset, batch, known, readers: HashMap::new(), draft, room: Room::new(0) }
@@ -118,6 +121,9 @@ impl<'a> Walk<'a> {
             let tensor = |problem| OnnxProblem::Tensor { tensor: (*name).into(), problem };
             let constant = read(stored, folder).map_err(tensor)?;
             values = values.saturating_add(constant.len());
+            if values > MOST {
+                return Err(OnnxProblem::Graph(format!("more than {MOST} values")));
+            }
             self.known.insert(name, Arg::Constant(constant));
         }
         self.room = Room::new(values.saturating_mul(4).saturating_add(ROOM));
@@ -145,10 +151,12 @@ impl<'a> Walk<'a> {
         let args = node.inputs.iter().map(arg).collect::<std::result::Result<Vec<_>, _>>()?;
         let facts = (node.kind, self.opset, self.batch);
         let op = Operator::new(facts, (&node.attributes, args, node.outputs.len()), (&self.draft, &self.room));
-        if let Some(constant) = fold(&op)? {
+        let zeros = zeros(&op)?.map(Arg::Zeros);
+        if let Some(known) =
+            zeros.map_or_else(|| Ok(fold(&op)?.map(Arg::Constant)), |zeros| Ok::<_, Reason>(Some(zeros)))?
+        {
             op.all_asked()?;
-            let output = node.outputs.first().ok_or("no output")?;
-            self.known.insert(output, Arg::Constant(constant));
+            self.known.insert(node.outputs.first().ok_or("no output")?, known);
             return Ok(());
         }
         let outcomes = convert(&op)?;

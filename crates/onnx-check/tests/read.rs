@@ -1,0 +1,64 @@
+//! Files that others wrote: what is read computes what a second runtime makes of the same file, for inputs and batches
+//! that the file's writer never saw.
+#![allow(missing_docs)]
+
+use std::collections::HashMap;
+
+use candle_core::{Device, Tensor};
+use l0_net::OnnxReader;
+use l0_rng::{Purpose, Stream};
+use tract_onnx::prelude::*;
+
+const CASES: &[u8] = include_bytes!("../../net/tests/onnx-files/cases.safetensors");
+
+/// What this runtime does not run: the outputs that an export for training adds, Upsample, a batch by the name "n" in a
+/// Reshape, zeros of another type. Their outputs by onnxruntime are in the cases, and `l0-net` compares them.
+const NOT_RUN: [&str; 6] =
+    ["dropouts_training", "mlp-dynamo", "mobilenet-v1-train", "norm_training", "upsample_9", "zeros_beside"];
+
+fn files() -> Vec<(String, Vec<u8>, Vec<usize>)> {
+    let all: HashMap<String, Tensor> = candle_core::safetensors::load_buffer(CASES, &Device::Cpu).unwrap();
+    let case = |name: &String| {
+        let case = name.strip_suffix("/input")?;
+        let file = all[&format!("{case}/file")].to_vec1::<u8>().unwrap();
+        Some((case.to_string(), file, all[name].dims().to_vec()))
+    };
+    let mut files: Vec<_> = all.keys().filter_map(case).filter(|(name, ..)| name != "external").collect();
+    files.sort_unstable();
+    files
+}
+
+fn run(file: &[u8], dims: &[usize], values: &[f32]) -> TractResult<(Vec<usize>, Vec<f32>)> {
+    let input = tract_onnx::prelude::Tensor::from_shape(dims, values)?;
+    let model = onnx()
+        .model_for_read(&mut std::io::Cursor::new(file))?
+        .with_input_fact(0, f32::fact(dims).into())?
+        .into_optimized()?
+        .into_runnable()?;
+    let ys = model.run(tvec!(input.into()))?.remove(0).into_tensor();
+    Ok((ys.shape().to_vec(), ys.to_plain_array_view::<f32>()?.iter().copied().collect()))
+}
+
+/// The largest difference, and the largest value.
+fn difference(found: &[f32], expected: &[f32]) -> (f32, f32) {
+    let largest = expected.iter().fold(1e-6f32, |largest, x| largest.max(x.abs()));
+    (found.iter().zip(expected).fold(0f32, |worst, (a, b)| worst.max((a - b).abs())), largest)
+}
+
+#[test]
+fn a_second_runtime_reads_the_same_out_of_a_file() {
+    let mut compared = 0;
+    for (case, file, mut dims) in files().into_iter().filter(|file| !NOT_RUN.contains(&file.0.as_str())) {
+        dims[0] = if case.contains("batch") { dims[0] } else { 3 }; // some fix their batch
+        let values = Stream::new(7, Purpose::Init, 0, 0, &case).normals(dims.iter().product());
+        let model = OnnxReader::new().from_bytes(&file).unwrap();
+        let ys = model.forward(&Tensor::from_slice(&values, dims.as_slice(), &Device::Cpu).unwrap()).unwrap();
+        let found = ys.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (shape, expected) = run(&file, &dims, &values).unwrap_or_else(|error| panic!("{case}: {error:?}"));
+        assert_eq!(ys.dims(), shape, "{case}");
+        let (worst, largest) = difference(&found, &expected);
+        assert!(worst <= 1e-4 * largest, "{case} differs by {worst} where the largest value is {largest}");
+        compared += 1;
+    }
+    assert!(compared > 90);
+}
