@@ -10,6 +10,7 @@ use crate::fold::{Chain, flat, values};
 use crate::kernel::Kernel;
 use crate::layout::Layout;
 use crate::linear::Linear;
+use crate::minimal::{self, Minimal};
 use crate::moves::{Bilinear, Places, Units};
 use crate::pointwise::{Add, Map, Mul, Pointwise};
 use crate::pool::{Global, Pool};
@@ -64,6 +65,9 @@ fn pads(net: &Net, read: &[bool]) -> Vec<Sides> {
     for id in (0..pads.len()).rev() {
         for &reader in net.readers(id).iter().filter(|&&reader| read[reader]) {
             let wanted = match (&net.node(reader).layer, net.shape(id), net.shape(reader)) {
+                (Layer::Conv2d(conv), input, Shape::Image(_, h, w)) if filtered(conv, input, (h, w)) => {
+                    minimal::border(conv.padding, h, w)
+                }
                 (Layer::Conv2d(conv), ..) => conv.padding,
                 (Layer::ConvTranspose2d(conv), Shape::Image(_, h, w), Shape::Image(_, oh, ow)) => {
                     transposed::border(conv, (h, w), (oh, ow))
@@ -76,6 +80,12 @@ fn pads(net: &Net, read: &[bool]) -> Vec<Sides> {
         }
     }
     pads
+}
+
+/// Whether a convolution of images of `input` to (h, w) is one for minimal filtering.
+fn filtered(conv: &Conv2d, input: Shape, (h, w): (usize, usize)) -> bool {
+    let plain = conv.groups == 1 && conv.stride == Pair::ONE && conv.dilation == Pair::ONE;
+    plain && conv.kernel == Pair::from(3) && minimal::serves(input.units(), conv.out, h, w)
 }
 
 /// Whether the output depends on each node.
@@ -175,9 +185,15 @@ impl Compiler<'_> {
 
     fn conv(&mut self, id: NodeId, conv: &Conv2d, from: Value) -> Result<NodeId> {
         let mut weight = self.values(id, "weight")?;
-        let (chain, bias) = self.affine(id, &mut weight, conv.bias, true)?;
+        let Shape::Image(_, h, w) = self.net.shape(id) else { return Ok(id) };
+        let filtered = filtered(conv, self.net.shape(self.net.node(id).inputs[0]), (h, w));
+        let (chain, bias) = self.affine(id, &mut weight, conv.bias, !filtered)?;
         let (mut input, layout) = (from.layout, self.layout(chain.last)?);
         let (mut output, Chain { last, pool, after, .. }) = (layout, chain);
+        if filtered {
+            let conv = Minimal::new(conv.padding, input, output, &weight, bias, after);
+            return Ok(self.step(last, &[from], layout, conv));
+        }
         let plain = conv.groups == 1 && conv.padding.is_empty() && conv.dilation == Pair::ONE && !pool;
         let bare = plain && input.is_bare() && output.is_bare();
         if bare && (conv.kernel.h, conv.kernel.w) == (input.h, input.w) {

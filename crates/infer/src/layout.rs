@@ -70,6 +70,18 @@ impl Layout {
         c * self.plane() + (y + self.pad.top) * self.row() + self.pad.left
     }
 
+    /// Calls `f` with each channel and where each of its rows begins here and in `other`, which has the same sides: as
+    /// plain loops, since rows are short.
+    #[inline(always)]
+    pub(crate) fn beside(&self, other: &Self, mut f: impl FnMut(usize, usize, usize)) {
+        for c in 0..self.c {
+            let (from, to) = (self.at(c, 0), other.at(c, 0));
+            for y in 0..self.h {
+                f(c, from + y * self.row(), to + y * other.row());
+            }
+        }
+    }
+
     /// The beginnings of all rows, channel by channel.
     pub(crate) fn rows(self) -> impl Iterator<Item = usize> {
         (0..self.c).flat_map(move |c| (0..self.h).map(move |y| self.at(c, y)))

@@ -20,11 +20,11 @@ impl Kernel for Pointwise {
         let least = self.after.least();
         for image in 0..images {
             let (xs, ys) = (xs.image(0, &self.input, image), &mut ys[image * self.output.len()..]);
-            for (row, (from, to)) in self.input.rows().zip(self.output.rows()).enumerate() {
-                let (scale, shift) = (self.scale[row / self.input.h], self.shift[row / self.input.h]);
-                let row = xs[from..][..self.input.w].iter().zip(&mut ys[to..]);
+            self.input.beside(&self.output, |c, from, to| {
+                let (scale, shift, w) = (self.scale[c], self.shift[c], self.input.w);
+                let row = xs[from..][..w].iter().zip(&mut ys[to..][..w]);
                 row.for_each(|(x, y)| *y = at_least(least, scale * x + shift));
-            }
+            });
             self.after.finish(&self.output, ys);
         }
         Ok(())
@@ -67,10 +67,11 @@ impl Add {
     /// `ys` and one more input; of the last one the least value holds.
     fn more(&self, i: usize, xs: &[f32], ys: &mut [f32]) {
         let least = self.least_of(i);
-        for (from, to) in self.inputs[i].rows().zip(self.output.rows()) {
-            let row = xs[from..][..self.output.w].iter().zip(&mut ys[to..]);
+        let w = self.output.w;
+        self.inputs[i].beside(&self.output, |_, from, to| {
+            let row = xs[from..][..w].iter().zip(&mut ys[to..][..w]);
             row.for_each(|(x, y)| *y = at_least(least, *y + x));
-        }
+        });
     }
 
     fn least_of(&self, i: usize) -> f32 {
@@ -84,11 +85,15 @@ impl Kernel for Add {
         for image in 0..images {
             let [a, b] = [0, 1].map(|i| xs.image(i, &self.inputs[i], image));
             let ys = &mut ys[image * self.output.len()..];
-            let starts = self.inputs[0].rows().zip(self.inputs[1].rows()).zip(self.output.rows());
-            for ((from_a, from_b), to) in starts {
-                let row = a[from_a..][..self.output.w].iter().zip(&b[from_b..]).zip(&mut ys[to..]);
+            let (first, w) = (self.inputs[1].at(0, 0), self.output.w);
+            let (row, plane, h) = (self.inputs[1].row(), self.inputs[1].plane(), self.output.h);
+            let mut y = 0;
+            self.inputs[0].beside(&self.output, |c, from, to| {
+                let other = first + c * plane + y % h * row;
+                y += 1;
+                let row = a[from..][..w].iter().zip(&b[other..][..w]).zip(&mut ys[to..][..w]);
                 row.for_each(|((a, b), y)| *y = at_least(least, a + b));
-            }
+            });
             (2..self.inputs.len()).for_each(|i| self.more(i, xs.image(i, &self.inputs[i], image), ys));
             self.after.finish(&self.output, ys);
         }
