@@ -1,20 +1,29 @@
-//! Convolution with all that follows it at once: bias, ReLU, 2x2 max pooling.
+//! Convolution with all that follows it at once: bias, a function of each number, 2x2 max pooling.
 //!
-//! No patches are built: a kernel offset is a shift of a padded plane. For a stride of s the input is first laid out as
-//! planes of every s-th row and column, which turns the stride into 1.
+//! No patches are built: a kernel offset is a shift of a padded plane. For a stride the input is first laid out as
+//! planes of every so many rows and columns, which turns the stride into 1.
 
-use crate::kernel::Kernel;
+use l0_net::Pair;
+
+use crate::Result;
+use crate::after::After;
+use crate::kernel::{Inputs, Kernel};
 use crate::layout::{LANES, Layout, even};
+use crate::split::Split;
 use crate::tile::{OUTPUTS, Source, Target, VECTORS, most_outputs, plain, pooled};
 
-/// Sizes of a convolution.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Geometry {
-    pub(crate) kernel: usize,
-    pub(crate) stride: usize,
-    pub(crate) padding: usize,
+/// What a convolution is made of.
+pub(crate) struct Parts {
+    /// For each number of a kernel, which row and column it meets, counted from the position of the output.
+    pub(crate) taps: Vec<(isize, isize)>,
+    pub(crate) stride: Pair,
+    pub(crate) groups: usize,
+    /// (output, input of its group, tap)
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
     /// Whether the largest value of each 2x2 window is kept.
     pub(crate) pool: bool,
+    pub(crate) after: After,
 }
 
 /// A packed convolution.
@@ -22,53 +31,65 @@ pub(crate) struct Conv {
     input: Layout,
     output: Layout,
     split: Option<Split>,
-    /// Where the padded image begins, from one plane and one row to the next.
-    start: usize,
+    /// From one input plane and row to the next.
     plane: usize,
     row: usize,
     shifts: Vec<usize>,
-    /// For each tile of channels (input, kernel offset, channel).
+    groups: usize,
+    /// For each group and each tile of its channels (input, tap, channel).
     weights: Vec<f32>,
     bias: Vec<f32>,
+    /// Most channels of a tile.
     outputs: usize,
-    relu: bool,
     pool: bool,
+    after: After,
 }
 
 impl Conv {
-    /// `weight` is (output, input, kernel, kernel).
-    pub(crate) fn new(g: Geometry, input: Layout, output: Layout, weight: &[f32], bias: Vec<f32>, relu: bool) -> Self {
-        let offsets: Vec<(usize, usize)> = (0..g.kernel * g.kernel).map(|k| (k / g.kernel, k % g.kernel)).collect();
-        let split = (g.stride > 1).then(|| Split::new(&g, input, &offsets));
-        let (start, plane, row, shifts) = match &split {
-            Some(split) => (0, split.plane(), split.w, offsets.iter().map(|&offset| split.shift(offset)).collect()),
+    /// The border of `input` has to hold what the taps reach for.
+    pub(crate) fn new(parts: Parts, input: Layout, output: Layout) -> Self {
+        let Parts { taps, stride, groups, weight, bias, pool, after } = parts;
+        let place = |&(y, x): &(isize, isize)| {
+            ((y + input.pad.top as isize).max(0) as usize, (x + input.pad.left as isize).max(0) as usize)
+        };
+        let offsets: Vec<(usize, usize)> = taps.iter().map(place).collect();
+        let split = (stride != Pair::ONE).then(|| Split::new(stride, &input, &offsets));
+        let (plane, row, shifts) = match &split {
+            Some(split) => (split.plane(), split.w, offsets.iter().map(|&offset| split.shift(offset)).collect()),
             None => {
-                let start = (input.pad - g.padding) * (input.row() + 1);
-                let shifts = offsets.iter().map(|&(u, v)| u * input.row() + v).collect();
-                (start, input.plane(), input.row(), shifts)
+                let row = input.row();
+                (input.plane(), row, offsets.iter().map(|&(u, v)| u * row + v).collect())
             }
         };
-        let vectors = computed(output.w, g.pool).div_ceil(LANES);
-        let widest = even(vectors, VECTORS).map(|(_, len)| len).max().unwrap_or(1);
-        let outputs = most_outputs(widest);
-        let weights = pack(weight, output.c, input.c * offsets.len(), outputs);
-        Self { input, output, split, start, plane, row, shifts, weights, bias, outputs, relu, pool: g.pool }
+        let vectors = computed(output.w, pool).div_ceil(LANES);
+        let outputs = most_outputs(even(vectors, VECTORS).map(|(_, len)| len).max().unwrap_or(1));
+        let terms = input.c / groups * taps.len();
+        let groups_of = weight.chunks_exact(output.c / groups * terms);
+        let weights = groups_of.flat_map(|weight| pack(weight, output.c / groups, terms, outputs)).collect();
+        Self { input, output, split, plane, row, shifts, groups, weights, bias, outputs, pool, after }
     }
 
-    fn image(&self, data: &[f32], ys: &mut [f32]) {
-        let from = Source { data: &data[self.start..], plane: self.plane, row: self.row, shifts: &self.shifts };
-        let terms = self.input.c * self.shifts.len();
-        for (o, len) in even(self.output.c, self.outputs) {
-            let weights = &self.weights[o * terms..][..len * terms];
-            match len {
-                1 => self.channels::<1>(from, o, weights, ys),
-                2 => self.channels::<2>(from, o, weights, ys),
-                3 => self.channels::<3>(from, o, weights, ys),
-                4 => self.channels::<4>(from, o, weights, ys),
-                5 => self.channels::<5>(from, o, weights, ys),
-                _ => self.channels::<OUTPUTS>(from, o, weights, ys),
+    /// One image without a stride to take out, or of which it has been.
+    pub(crate) fn image(&self, data: &[f32], ys: &mut [f32]) {
+        let (inputs, outputs) = (self.input.c / self.groups, self.output.c / self.groups);
+        let terms = inputs * self.shifts.len();
+        for group in 0..self.groups {
+            let data = &data[group * inputs * self.plane..];
+            let from = Source { data, plane: self.plane, row: self.row, shifts: &self.shifts };
+            for (o, len) in even(outputs, self.outputs) {
+                let o = group * outputs + o;
+                let weights = &self.weights[o * terms..][..len * terms];
+                match len {
+                    1 => self.channels::<1>(from, o, weights, ys),
+                    2 => self.channels::<2>(from, o, weights, ys),
+                    3 => self.channels::<3>(from, o, weights, ys),
+                    4 => self.channels::<4>(from, o, weights, ys),
+                    5 => self.channels::<5>(from, o, weights, ys),
+                    _ => self.channels::<OUTPUTS>(from, o, weights, ys),
+                }
             }
         }
+        self.after.finish(&self.output, ys);
     }
 
     /// `O` channels from channel `o` on.
@@ -83,7 +104,7 @@ impl Conv {
                     plane: self.output.plane(),
                     row: self.output.row(),
                     bias: &self.bias[o..o + O],
-                    relu: self.relu,
+                    least: self.after.least(),
                     width: self.output.w - to_x,
                 };
                 let to = &mut ys[self.output.at(o, to_y) + to_x..];
@@ -109,10 +130,9 @@ impl Kernel for Conv {
         self.split.as_ref().map_or(0, |split| self.input.c * split.plane())
     }
 
-    fn run(&self, images: usize, xs: [&[f32]; 2], ys: &mut [f32], scratch: &mut [f32]) {
+    fn run(&self, images: usize, xs: Inputs, ys: &mut [f32], scratch: &mut [f32]) -> Result<()> {
         for image in 0..images {
-            let ys = &mut ys[image * self.output.len()..];
-            let xs = &xs[0][image * self.input.len()..];
+            let (xs, ys) = (xs.image(0, &self.input, image), &mut ys[image * self.output.len()..]);
             match &self.split {
                 Some(split) => {
                     split.run(&self.input, xs, scratch);
@@ -121,6 +141,7 @@ impl Kernel for Conv {
                 None => self.image(xs, ys),
             }
         }
+        Ok(())
     }
 }
 
@@ -143,50 +164,4 @@ fn pack(weight: &[f32], outputs: usize, terms: usize, most: usize) -> Vec<f32> {
         }
     }
     packed
-}
-
-/// A padded image as planes of every s-th row and column: one for each remainder that a kernel offset has.
-struct Split {
-    stride: usize,
-    padding: usize,
-    remainders: Vec<(usize, usize)>,
-    h: usize,
-    w: usize,
-}
-
-impl Split {
-    fn new(g: &Geometry, input: Layout, offsets: &[(usize, usize)]) -> Self {
-        let s = g.stride;
-        let mut remainders: Vec<(usize, usize)> = offsets.iter().map(|&(u, v)| (u % s, v % s)).collect();
-        remainders.sort_unstable();
-        remainders.dedup();
-        let side = |n: usize| (n + 2 * g.padding).div_ceil(s);
-        Self { stride: s, padding: g.padding, remainders, h: side(input.h), w: side(input.w) }
-    }
-
-    /// From one channel to the next.
-    fn plane(&self) -> usize {
-        self.remainders.len() * self.h * self.w
-    }
-
-    /// Where the positions begin that meet a kernel offset.
-    fn shift(&self, (u, v): (usize, usize)) -> usize {
-        let remainder = (u % self.stride, v % self.stride);
-        let place = self.remainders.iter().position(|&r| r == remainder).unwrap_or(0);
-        (place * self.h + u / self.stride) * self.w + v / self.stride
-    }
-
-    fn run(&self, input: &Layout, xs: &[f32], to: &mut [f32]) {
-        let border = input.pad - self.padding;
-        let (h, w) = (input.h + 2 * self.padding, input.w + 2 * self.padding);
-        let planes = to.chunks_exact_mut(self.h * self.w);
-        for (i, plane) in planes.take(input.c * self.remainders.len()).enumerate() {
-            let (c, (ry, rx)) = (i / self.remainders.len(), self.remainders[i % self.remainders.len()]);
-            for (y, row) in (ry..h).step_by(self.stride).zip(plane.chunks_exact_mut(self.w)) {
-                let from = c * input.plane() + (y + border) * input.row() + border;
-                let values = xs[from..from + w].iter().skip(rx).step_by(self.stride);
-                row.iter_mut().zip(values).for_each(|(to, x)| *to = *x);
-            }
-        }
-    }
 }

@@ -1,8 +1,13 @@
 //! Running a compiled network.
 
-use l0_net::{Net, Weights};
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+use l0_net::{Model, Net, Weights};
 use rayon::prelude::*;
 
+use crate::kernel::Inputs;
 use crate::layout::{LANES, Layout};
 use crate::program::Program;
 use crate::{Error, Result};
@@ -16,18 +21,22 @@ const WORTH_A_THREAD: usize = 2_000_000;
 
 /// A plain network, ready to run: weights packed, buffers there.
 ///
-/// Bias, ReLU, 2x2 max pooling and batch normalisation are part of the convolution or linear layer they follow. A run
-/// on one thread allocates nothing but the growth of the output for the largest batch so far. The result of an example
-/// depends neither on the rest of the batch nor on the number of threads.
+/// Bias, batch normalisation, 2x2 max pooling and functions of each number are part of the convolution or linear layer
+/// they follow. A run on one thread allocates nothing but the growth of the output for the largest batch so far, unless
+/// the network has a layer without a step of its own. The result of an example depends neither on the rest of the batch
+/// nor on the number of threads.
+///
+/// A clone shares the weights and the threads, and has buffers of its own.
+#[derive(Clone)]
 pub struct Engine {
-    program: Program,
+    program: Arc<Program>,
     input: usize,
     output: usize,
     macs: usize,
     /// Examples of a piece.
     piece: usize,
     workers: Vec<Worker>,
-    pool: Option<rayon::ThreadPool>,
+    pool: Option<Arc<rayon::ThreadPool>>,
     ys: Vec<f32>,
 }
 
@@ -50,7 +59,16 @@ impl Engine {
         let piece = (CACHED / program.buffers.iter().map(Layout::len).sum::<usize>().max(1)).clamp(1, PIECE);
         let workers = vec![Worker::new(&program, piece)];
         let macs = net.cost().macs();
-        Ok(Self { program, input, output, macs, piece, workers, pool: None, ys: Vec::new() })
+        Ok(Self { program: Arc::new(program), input, output, macs, piece, workers, pool: None, ys: Vec::new() })
+    }
+
+    /// Reads the file of a model ([`Model::save`]) and compiles it for one thread.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not that of a model; else as [`Engine::new`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let (model, _) = Model::load(path, &Device::Cpu)?;
+        Self::new(&model.net, &model.weights)
     }
 
     /// The same network on so many threads: they share out the batch.
@@ -63,7 +81,7 @@ impl Engine {
             return Err(error("expected one or more".into()));
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        self.pool = if threads > 1 { Some(pool.map_err(|e| error(e.to_string()))?) } else { None };
+        self.pool = if threads > 1 { Some(Arc::new(pool.map_err(|e| error(e.to_string()))?)) } else { None };
         self.workers = (0..threads).map(|_| Worker::new(&self.program, self.piece)).collect();
         Ok(self)
     }
@@ -71,6 +89,11 @@ impl Engine {
     /// Numbers of one example of the input.
     pub fn input_len(&self) -> usize {
         self.input
+    }
+
+    /// Bytes of all buffers, of every thread, without the weights and the output: what a run takes at most.
+    pub fn memory(&self) -> usize {
+        self.workers.iter().map(Worker::memory).sum()
     }
 
     /// The output (batch, classes) for `xs`, (batch, features) or (batch, c, h, w).
@@ -94,12 +117,11 @@ impl Engine {
                 let shares = xs.par_chunks(share * input).zip(self.ys.par_chunks_mut(share * output));
                 let workers = self.workers.par_iter_mut().with_max_len(1);
                 pool.install(|| {
-                    workers.zip(shares).for_each(|(worker, (xs, ys))| {
-                        worker.run(program, piece, xs, input, ys, output);
-                    });
-                });
+                    let each = |(worker, (xs, ys)): (&mut Worker, _)| worker.run(program, piece, xs, input, ys, output);
+                    workers.zip(shares).try_for_each(each)
+                })?;
             }
-            _ => self.workers[0].run(&self.program, self.piece, xs, self.input, &mut self.ys, self.output),
+            _ => self.workers[0].run(&self.program, self.piece, xs, self.input, &mut self.ys, self.output)?,
         }
         Ok(&self.ys)
     }
@@ -116,6 +138,7 @@ impl Engine {
 }
 
 /// The buffers of one thread.
+#[derive(Clone)]
 struct Worker {
     buffers: Vec<Vec<f32>>,
     scratch: Vec<f32>,
@@ -129,29 +152,45 @@ impl Worker {
         Self { buffers: program.buffers.iter().map(buffer).collect(), scratch: vec![0.0; scratch + LANES] }
     }
 
-    fn run(&mut self, program: &Program, piece: usize, xs: &[f32], input: usize, ys: &mut [f32], output: usize) {
-        for (xs, ys) in xs.chunks(piece * input).zip(ys.chunks_mut(piece * output)) {
-            let images = xs.len() / input;
-            fill(&mut self.buffers[0], program.buffers[0], xs, input);
-            self.steps(program, images);
-            ys.copy_from_slice(&self.buffers[program.output][..images * output]);
-        }
+    fn memory(&self) -> usize {
+        let numbers = self.buffers.iter().map(Vec::len).sum::<usize>() + self.scratch.len();
+        numbers * size_of::<f32>()
     }
 
-    fn steps(&mut self, program: &Program, images: usize) {
+    fn run(
+        &mut self,
+        program: &Program,
+        piece: usize,
+        xs: &[f32],
+        input: usize,
+        ys: &mut [f32],
+        output: usize,
+    ) -> Result<()> {
+        for (xs, ys) in xs.chunks(piece * input).zip(ys.chunks_mut(piece * output)) {
+            let images = xs.len() / input;
+            fill(&mut self.buffers[0], &program.buffers[0], xs, input);
+            self.steps(program, images)?;
+            ys.copy_from_slice(&self.buffers[program.output][..images * output]);
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self, program: &Program, images: usize) -> Result<()> {
         for step in &program.steps {
             // Taken out while it is written; a moved Vec is three words.
             let mut ys = std::mem::take(&mut self.buffers[step.output]);
-            let read = |i: usize| step.inputs.get(i).map_or(&[][..], |&buffer| self.buffers[buffer].as_slice());
-            step.kernel.run(images, [read(0), read(1)], &mut ys, &mut self.scratch);
+            let xs = Inputs { buffers: &self.buffers, places: &step.inputs };
+            let done = step.kernel.run(images, xs, &mut ys, &mut self.scratch);
             self.buffers[step.output] = ys;
+            done?;
         }
+        Ok(())
     }
 }
 
 /// Lays the images out in the first buffer.
-fn fill(buffer: &mut [f32], layout: Layout, xs: &[f32], input: usize) {
-    if layout.pad == 0 {
+fn fill(buffer: &mut [f32], layout: &Layout, xs: &[f32], input: usize) {
+    if layout.is_bare() {
         buffer[..xs.len()].copy_from_slice(xs);
         return;
     }

@@ -3,8 +3,10 @@
 /// An error of this crate; the message holds what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A layer that cannot be compiled.
-    #[error("node {node:?} is a {kind} of a kind that is not compiled; run the network with Model::forward")]
+    /// A layer that has no step of its own and reads inputs of different sides.
+    #[error(
+        "node {node:?} is a {kind}, which cannot be compiled for inputs of these shapes; run the network with Model::forward"
+    )]
     Layer {
         /// Its name.
         node: String,
@@ -25,7 +27,9 @@ pub enum Error {
         batch: usize,
     },
     /// A layer whose output would not fit into a reasonable amount of memory.
-    #[error("the output of {node:?} has {c} x {h} x {w} values with {padding} around, more than {limit}")]
+    #[error(
+        "the output of {node:?} has {c} x {h} x {w} values with zeros around them ({padding:?} above, to the left, below, to the right), more than {limit}"
+    )]
     TooLarge {
         /// The layer.
         node: String,
@@ -35,8 +39,8 @@ pub enum Error {
         h: usize,
         /// Columns.
         w: usize,
-        /// Zeros on each side.
-        padding: usize,
+        /// Rows of zeros above, columns to the left, rows below, columns to the right.
+        padding: [usize; 4],
         /// The most values of a buffer.
         limit: usize,
     },

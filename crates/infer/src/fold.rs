@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 use l0_net::{Layer, Net, NodeId, Weights};
 
 use crate::Result;
+use crate::after::After;
 
 /// The values of the parameter `leaf` of a node.
 pub(crate) fn values(net: &Net, weights: &Weights, id: NodeId, leaf: &str) -> Result<Vec<f32>> {
@@ -15,14 +16,14 @@ pub(crate) fn flat(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
 }
 
-/// What follows a value: `pool(relu(scale x + shift))` per unit.
+/// What follows a value: `after(pool(scale x + shift))` per unit.
 pub(crate) struct Chain {
     /// The last layer of the chain.
     pub(crate) last: NodeId,
     scale: Vec<f64>,
     shift: Vec<f64>,
-    pub(crate) relu: bool,
     pub(crate) pool: bool,
+    pub(crate) after: After,
 }
 
 impl Chain {
@@ -38,9 +39,20 @@ impl Chain {
         taken.then(|| chain.extended(net, weights, false)).transpose()
     }
 
+    /// The chain after `id` of functions of each number alone.
+    pub(crate) fn functions(net: &Net, weights: &Weights, id: NodeId) -> Result<Self> {
+        let mut chain = Self::empty(net, id);
+        if let [reader] = *net.readers(id)
+            && matches!(net.node(reader).layer, Layer::Activation(_) | Layer::PRelu(_))
+        {
+            chain.absorb(net, weights, reader, false)?;
+        }
+        Ok(chain)
+    }
+
     fn empty(net: &Net, id: NodeId) -> Self {
         let n = net.shape(id).units();
-        Self { last: id, scale: vec![1.0; n], shift: vec![0.0; n], relu: false, pool: false }
+        Self { last: id, scale: vec![1.0; n], shift: vec![0.0; n], pool: false, after: After::Nothing }
     }
 
     fn extended(mut self, net: &Net, weights: &Weights, pools: bool) -> Result<Self> {
@@ -54,12 +66,16 @@ impl Chain {
 
     /// Takes in one more layer; false if it has to be a step of its own.
     fn absorb(&mut self, net: &Net, weights: &Weights, id: NodeId, pools: bool) -> Result<bool> {
-        let linear = !self.relu && !self.pool; // after these, scaling would come too late
+        let none = self.after == After::Nothing;
+        let linear = none && !self.pool; // after these, scaling would come too late
+        let pools = pools && !self.pool && (none || self.after == After::Relu);
         let get = |leaf| values(net, weights, id, leaf);
         match &net.node(id).layer {
             Layer::Dropout(_) | Layer::Identity(_) => {}
-            &Layer::Relu => self.relu = true,
-            Layer::MaxPool2d(pool) if pools && !self.pool && pool.side_by_side() == Some(2) => self.pool = true,
+            &Layer::Relu if self.after == After::Relu => {}
+            &Layer::Activation(activation) if none => self.after = activation.into(),
+            Layer::PRelu(_) if none => self.after = After::Slopes(get("slope")?),
+            Layer::MaxPool2d(pool) if pools && pool.side_by_side() == Some(2) => self.pool = true,
             Layer::Bias(bias) if linear && (!bias.per_position || net.shape(id).positions() == 1) => {
                 self.shift.iter_mut().zip(get("bias")?).for_each(|(shift, bias)| *shift += f64::from(bias));
             }
@@ -91,8 +107,8 @@ impl Chain {
     }
 
     /// The scale and the shift of each unit.
-    pub(crate) fn into_pointwise(self) -> (Vec<f32>, Vec<f32>) {
-        let narrow = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
-        (narrow(self.scale), narrow(self.shift))
+    pub(crate) fn scales(&self) -> (Vec<f32>, Vec<f32>) {
+        let narrow = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
+        (narrow(&self.scale), narrow(&self.shift))
     }
 }

@@ -1,6 +1,6 @@
 //! How the values of one example lie in a buffer.
 
-use l0_net::Shape;
+use l0_net::{Shape, Sides};
 
 use crate::{Error, Result};
 
@@ -17,32 +17,42 @@ pub(crate) struct Layout {
     pub(crate) c: usize,
     pub(crate) h: usize,
     pub(crate) w: usize,
-    pub(crate) pad: usize,
+    pub(crate) pad: Sides,
 }
 
 impl Layout {
     /// The layout of an output of `node`.
-    pub(crate) fn new(node: &str, shape: Shape, pad: usize) -> Result<Self> {
+    pub(crate) fn new(node: &str, shape: Shape, pad: Sides) -> Result<Self> {
         let (c, h, w) = match shape {
             Shape::Features(n) => (n, 1, 1),
             Shape::Image(c, h, w) => (c, h, w),
         };
-        let side = |n: usize| pad.checked_mul(2)?.checked_add(n);
-        let size = || c.checked_mul(side(h)?)?.checked_mul(side(w)?);
+        let side = |n: usize, before: usize, after: usize| n.checked_add(before)?.checked_add(after);
+        let size = || c.checked_mul(side(h, pad.top, pad.bottom)?)?.checked_mul(side(w, pad.left, pad.right)?);
         match size() {
             Some(size) if size <= LIMIT => Ok(Self { c, h, w, pad }),
-            _ => Err(Error::TooLarge { node: node.into(), c, h, w, padding: pad, limit: LIMIT }),
+            _ => Err(Error::TooLarge { node: node.into(), c, h, w, padding: pad.array(), limit: LIMIT }),
         }
+    }
+
+    /// So many channels of an image without a border.
+    pub(crate) fn bare(c: usize, h: usize, w: usize) -> Self {
+        Self { c, h, w, pad: Sides::default() }
     }
 
     /// From one row to the next.
     pub(crate) fn row(&self) -> usize {
-        self.w + 2 * self.pad
+        self.pad.left + self.w + self.pad.right
+    }
+
+    /// Rows with those of the border.
+    pub(crate) fn height(&self) -> usize {
+        self.pad.top + self.h + self.pad.bottom
     }
 
     /// From one channel to the next.
     pub(crate) fn plane(&self) -> usize {
-        self.row() * (self.h + 2 * self.pad)
+        self.row() * self.height()
     }
 
     /// From one example to the next.
@@ -50,9 +60,26 @@ impl Layout {
         self.c * self.plane()
     }
 
+    /// Whether there is no border.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.pad.is_empty()
+    }
+
     /// Where row `y` of channel `c` begins.
     pub(crate) fn at(&self, c: usize, y: usize) -> usize {
-        c * self.plane() + (y + self.pad) * self.row() + self.pad
+        c * self.plane() + (y + self.pad.top) * self.row() + self.pad.left
+    }
+
+    /// Calls `f` with each channel and where each of its rows begins here and in `other`, which has the same sides: as
+    /// plain loops, since rows are short.
+    #[inline(always)]
+    pub(crate) fn beside(&self, other: &Self, mut f: impl FnMut(usize, usize, usize)) {
+        for c in 0..self.c {
+            let (from, to) = (self.at(c, 0), other.at(c, 0));
+            for y in 0..self.h {
+                f(c, from + y * self.row(), to + y * other.row());
+            }
+        }
     }
 
     /// The beginnings of all rows, channel by channel.
@@ -60,9 +87,14 @@ impl Layout {
         (0..self.c).flat_map(move |c| (0..self.h).map(move |y| self.at(c, y)))
     }
 
+    /// Channels without their positions' places: each a single row. Only what has no border can be seen so.
+    pub(crate) fn rows_of_channels(&self) -> Self {
+        Self::bare(self.c, 1, self.h * self.w)
+    }
+
     /// The values in one piece, as features.
     pub(crate) fn flat(&self) -> Self {
-        Self { c: self.c * self.h * self.w, h: 1, w: 1, pad: 0 }
+        Self::bare(self.c * self.h * self.w, 1, 1)
     }
 }
 

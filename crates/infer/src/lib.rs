@@ -23,15 +23,26 @@
 //! # }
 //! ```
 
+mod after;
+mod compile;
 mod conv;
 mod engine;
 mod error;
+mod fallback;
+mod filter;
 mod fold;
 mod kernel;
 mod layout;
 mod linear;
+mod minimal;
+mod moves;
+mod pointwise;
+mod pool;
 mod program;
+mod softmax;
+mod split;
 mod tile;
+mod transposed;
 
 pub use engine::Engine;
 pub use error::{Error, Result};

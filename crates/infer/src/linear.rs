@@ -1,9 +1,11 @@
-//! A linear layer with bias and ReLU: tiles of several examples by vectors of outputs.
+//! A linear layer with its bias and what follows: tiles of several examples by vectors of outputs.
 
 use wide::f32x16;
 
-use crate::kernel::Kernel;
-use crate::layout::even;
+use crate::Result;
+use crate::after::After;
+use crate::kernel::{Inputs, Kernel};
+use crate::layout::{Layout, even};
 use crate::tile::at_least;
 
 /// Outputs of a vector. Weights of outputs that do not exist are 0: at 10 or 25 outputs whole vectors win by far.
@@ -20,12 +22,12 @@ pub(crate) struct Linear {
     /// For each tile of outputs (input, vector).
     weights: Vec<f32x16>,
     bias: Vec<f32x16>,
-    relu: bool,
+    after: After,
 }
 
 impl Linear {
     /// `weight` is (output, input).
-    pub(crate) fn new(inputs: usize, weight: &[f32], bias: &[f32], relu: bool) -> Self {
+    pub(crate) fn new(inputs: usize, weight: &[f32], bias: &[f32], after: After) -> Self {
         let outputs = bias.len();
         let vectors = outputs.div_ceil(WIDE);
         let vector = |i: usize, v: usize| {
@@ -39,7 +41,7 @@ impl Linear {
             (0..inputs).for_each(|i| weights.extend((v..v + len).map(|v| vector(i, v))));
         }
         let bias = |v: usize| f32x16::new(std::array::from_fn(|l| bias.get(v * WIDE + l).copied().unwrap_or(0.0)));
-        Self { inputs, outputs, weights, bias: (0..vectors).map(bias).collect(), relu }
+        Self { inputs, outputs, weights, bias: (0..vectors).map(bias).collect(), after }
     }
 
     /// All examples through the outputs of vectors `v..v + V`, whose weights stay in the cache meanwhile.
@@ -72,7 +74,7 @@ impl Linear {
                 }
             }
         }
-        let least = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let least = self.after.least();
         let bias: &[f32x16; V] = self.bias[v..].first_chunk().expect("a tile has V vectors of outputs");
         for e in 0..E {
             let ys = &mut ys[e * self.outputs + v * WIDE..(e + 1) * self.outputs];
@@ -85,14 +87,18 @@ impl Linear {
 }
 
 impl Kernel for Linear {
-    fn run(&self, images: usize, xs: [&[f32]; 2], ys: &mut [f32], _: &mut [f32]) {
+    fn run(&self, images: usize, xs: Inputs, ys: &mut [f32], _: &mut [f32]) -> Result<()> {
+        let xs = xs.all(0);
         for (v, len) in even(self.bias.len(), VECTORS) {
             match len {
-                1 => self.outputs::<1>(images, xs[0], v, ys),
-                2 => self.outputs::<2>(images, xs[0], v, ys),
-                3 => self.outputs::<3>(images, xs[0], v, ys),
-                _ => self.outputs::<VECTORS>(images, xs[0], v, ys),
+                1 => self.outputs::<1>(images, xs, v, ys),
+                2 => self.outputs::<2>(images, xs, v, ys),
+                3 => self.outputs::<3>(images, xs, v, ys),
+                _ => self.outputs::<VECTORS>(images, xs, v, ys),
             }
         }
+        let layout = Layout::bare(self.outputs, 1, 1);
+        ys.chunks_exact_mut(self.outputs).take(images).for_each(|ys| self.after.finish(&layout, ys));
+        Ok(())
     }
 }

@@ -32,7 +32,8 @@ pub(crate) struct Target<'a> {
     pub(crate) row: usize,
     /// A number for each channel of the tile.
     pub(crate) bias: &'a [f32],
-    pub(crate) relu: bool,
+    /// The least value that is stored.
+    pub(crate) least: f32,
     /// Values of a row, counted from the tile's first.
     pub(crate) width: usize,
 }
@@ -85,10 +86,10 @@ fn sums<const O: usize, const R: usize, const V: usize>(
 }
 
 impl Target<'_> {
-    /// Bias and ReLU.
+    /// Bias and ReLU, if there is one.
     #[inline(always)]
     fn finish<const N: usize>(&self, o: usize, values: [f32; N]) -> [f32; N] {
-        let (bias, least) = (self.bias[o], if self.relu { 0.0 } else { f32::NEG_INFINITY });
+        let (bias, least) = (self.bias[o], self.least);
         values.map(|value| at_least(least, value + bias))
     }
 

@@ -5,7 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use l0_infer::Engine;
-use l0_net::{Builder, ClosedMaps, Params};
+use l0_net::layers::{AvgPool2d, Conv2d, ConvTranspose2d, PRelu, Pad, Softmax, Upsample, UpsampleMode};
+use l0_net::{Activation, Builder, ClosedMaps, Params};
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
@@ -35,7 +36,14 @@ fn no_allocation_per_call() {
     let mut b = Builder::image("image", 2, 12, 12);
     b.conv2d_same("conv1", 6, 3, 2).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu();
     let skip = b.tip();
-    b.conv2d_same("conv2", 6, 3, 1).add(skip).relu().max_pool2d(2).flatten("features").linear("fc", 10);
+    b.conv2d_same("conv2", 6, 3, 1).add(skip).relu().layer("depthwise", Conv2d::new(6, 3).padding(1).groups(6));
+    b.activation(Activation::Silu).layer("enlarged", ConvTranspose2d::new(8, 2, 2)).layer("prelu", PRelu);
+    b.layer("mean", AvgPool2d::new(2)).layer("pad", Pad { padding: 1.into() });
+    b.layer("larger", Upsample { factor: 2.into(), mode: UpsampleMode::Bilinear { align_corners: false } });
+    let image = b.tip();
+    b.conv2d_same("conv3", 9, 3, 1).concat(&[image]);
+    let all = b.tip();
+    b.avg_pool().activation(Activation::Sigmoid).mul(all).avg_pool().linear("fc", 10).layer("shares", Softmax);
     let net = b.build().unwrap();
     let params = Params::init(&net, 1, &candle_core::Device::Cpu).unwrap();
     let mut engine = Engine::new(&net, &params.detached()).unwrap();

@@ -9,7 +9,7 @@ use cases::Case;
 use cases::common::{difference, random_input, stream};
 use l0_infer::{Engine, Error};
 use l0_net::layers::{Bias, Conv2d, Take};
-use l0_net::{Builder, ClosedMaps, Net};
+use l0_net::{Builder, Card, ClosedMaps, Existing, Model, Net};
 
 fn flat(xs: &Tensor) -> Vec<f32> {
     xs.flatten_all().unwrap().to_vec1().unwrap()
@@ -185,4 +185,32 @@ fn bad_input_is_an_error() {
     let net = huge.build().unwrap();
     let weights = cases::common::random_params(&net, 1).detached();
     assert!(matches!(Engine::new(&net, &weights), Err(Error::TooLarge { .. })));
+}
+
+/// A clone has buffers of its own, so both run at once.
+#[test]
+fn clones_share_the_weights() {
+    let case = &cases::cases()[12];
+    let engine = Engine::new(&case.net, &case.weights).unwrap();
+    let xs = flat(&random_input(&case.net, 3, 40));
+    let expected = engine.clone().run(&xs, 40).unwrap().to_vec();
+    assert!(engine.memory() > 0 && engine.memory() == engine.clone().memory());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| assert_eq!(engine.clone().run(&xs, 40).unwrap(), expected));
+        }
+    });
+}
+
+#[test]
+fn a_file_is_read_and_run() {
+    let case = &cases::cases()[0];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let model = Model::new(case.net.clone(), case.weights.clone()).unwrap();
+    model.save(&path, &Card::default(), Existing::Keep).unwrap();
+    let xs = flat(&random_input(&case.net, 3, 2));
+    let expected = Engine::new(&case.net, &case.weights).unwrap().run(&xs, 2).unwrap().to_vec();
+    assert_eq!(Engine::load(&path).unwrap().run(&xs, 2).unwrap(), expected);
+    assert!(matches!(Engine::load(folder.path().join("none")), Err(Error::Net(_))));
 }
