@@ -22,6 +22,7 @@ mod pad;
 mod pad_units;
 mod prelu;
 mod rules;
+mod scale;
 mod softmax;
 mod stride;
 mod take;
@@ -124,6 +125,8 @@ layers! {
     identity::Identity = "identity",
     /// The listed units.
     take::Take = "take",
+    /// A factor and a constant for each unit.
+    scale::Scale = "scale",
     /// Constants added to each unit.
     bias::Bias = "bias",
     /// Constants that differ near the edges of an image.

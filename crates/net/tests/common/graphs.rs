@@ -45,7 +45,7 @@ fn conv(r: &mut Stream, c: usize) -> Layer {
 fn image_layer(r: &mut Stream, c: usize, closed: ClosedMaps) -> Layer {
     let stride = if r.below(2) == 0 { None } else { Some(pair(r, 2)) };
     let (ceil, padding) = (r.below(2) == 0, Sides::from([r.below(2), 0, 0, r.below(2)]));
-    match r.below(18) {
+    match r.below(19) {
         0 => ConvTranspose2d {
             padding: sides(r),
             dilation: pair(r, 2),
@@ -66,6 +66,7 @@ fn image_layer(r: &mut Stream, c: usize, closed: ClosedMaps) -> Layer {
         12 => Upsample { factor: pair(r, 2), mode: UpsampleMode::Bilinear { align_corners: r.below(2) == 0 } }.into(),
         13 => Identity.into(),
         14 | 15 => activation(r).into(),
+        16 => Scale.into(),
         _ => conv(r, c),
     }
 }

@@ -173,6 +173,10 @@ pub fn reference_nodes(
             }
             Layer::Activation(Activation::Relu) => portable::relu(input(0))?,
             Layer::Activation(other) => activated(*other, input(0))?,
+            Layer::Scale(_) => {
+                let wide = |leaf| per_unit(of(leaf).unwrap(), input(0).rank());
+                input(0).broadcast_mul(&wide("weight")?)?.broadcast_add(&wide("bias")?)?
+            }
             Layer::PRelu(_) => {
                 let slope = per_unit(of("slope").unwrap(), input(0).rank())?;
                 (input(0).relu()? - input(0).neg()?.relu()?.broadcast_mul(&slope)?)?

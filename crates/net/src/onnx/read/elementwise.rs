@@ -7,10 +7,7 @@ use super::operator::Operator;
 use super::patterns;
 use super::wire::Reason;
 use crate::Layer;
-use crate::layers::{Add, BatchNorm, Bias, Mul};
-
-/// A power of two, so that 1 - EPS + EPS is exactly 1.
-const EPS: f64 = 1.0 / 131_072.0;
+use crate::layers::{Add, BatchNorm, Bias, Mul, Scale};
 
 /// Add, Sub, Mul, Div, Neg and Sum.
 pub(super) fn elementwise(op: &Operator<'_>) -> Result<Outcome, Reason> {
@@ -191,7 +188,6 @@ fn less(op: &Operator<'_>, id: ValueId, from: &Constant) -> Result<Outcome, Reas
     scale_and_shift(op, id, &Constant::floats(Vec::new(), vec![-1.0], "")?, from)
 }
 
-/// A normalisation of mean 0 and variance 1.
 fn scale_and_shift(op: &Operator<'_>, id: ValueId, by: &Constant, shift: &Constant) -> Result<Outcome, Reason> {
     let (input, view) = below(op, id)?;
     let (Constants::PerUnit(weight), Constants::PerUnit(bias)) = (constants(op, id, by)?, constants(op, id, shift)?)
@@ -204,11 +200,7 @@ fn scale_and_shift(op: &Operator<'_>, id: ValueId, by: &Constant, shift: &Consta
     if let Some(chain) = merged(op, input, Some(&weight), &bias) {
         return Ok(viewed(chain, view));
     }
-    let mean = zeros(weight.len())?;
-    let var = mapped(&mean, |_| (1.0 - EPS) as f32)?;
-    let layer = BatchNorm { eps: EPS, momentum: 0.1, closed: crate::ClosedMaps::Constant };
-    let values = vec![("weight", weight), ("bias", bias), ("running_mean", mean), ("running_var", var)];
-    Ok(viewed(Chain::of(vec![input], layer, values), view))
+    Ok(viewed(Chain::of(vec![input], Scale, vec![("weight", weight), ("bias", bias)]), view))
 }
 
 /// Also as exported for training: what a network computes in evaluation is meant.
