@@ -249,7 +249,8 @@ fn window(size: Pair, stride: Option<Pair>, padding: Sides, ceil: bool) -> Windo
 }
 
 fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
-    (x.neg()?.exp()? + 1.0)?.recip()
+    // exp(-x) could overflow, and has no gradient then
+    ((x * 0.5)?.tanh()? + 1.0)? * 0.5
 }
 
 fn softmax(x: &Tensor) -> candle_core::Result<Tensor> {
