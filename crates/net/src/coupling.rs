@@ -1,0 +1,153 @@
+//! Which spaces of units can be pruned, and which layers share them.
+
+use crate::layers::Reads;
+use crate::{Net, NodeId, SpaceId};
+
+/// Why no unit of a space can be pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unprunable {
+    /// They are what the network is given.
+    Input,
+    /// They are what the network is asked for, or become that unit by unit.
+    Output,
+    /// A convolution in groups that is not depthwise makes or reads them: its groups must stay equal in size.
+    Grouped,
+    /// No layer has weights for them: they are units of other spaces, put together, picked or spread.
+    Derived,
+}
+
+impl std::fmt::Display for Unprunable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Input => "the network's input",
+            Self::Output => "the network's output",
+            Self::Grouped => "made or read by a convolution in groups",
+            Self::Derived => "units of other spaces",
+        })
+    }
+}
+
+impl Net {
+    /// The nodes whose outputs have a space, in order: coupled, for a unit that is closed is closed in all of them.
+    pub fn coupled(&self, space: SpaceId) -> Vec<NodeId> {
+        (0..self.nodes().len()).filter(|&id| self.space(id) == space).collect()
+    }
+
+    /// The spaces whose units can be pruned, in order: those that a linear layer or convolution makes, but the input's, the
+    /// output's, those that reach the output unit by unit, and those that a convolution in groups makes or reads. A depthwise
+    /// convolution is none of these: it has the space of what feeds it.
+    pub fn prunable(&self) -> Vec<SpaceId> {
+        let reasons = self.unprunable().into_iter().enumerate();
+        reasons.filter_map(|(space, reason)| reason.is_none().then_some(space)).collect()
+    }
+
+    /// For every space, what speaks against pruning its units; nothing for those of [`Net::prunable`].
+    pub fn unprunable(&self) -> Vec<Option<Unprunable>> {
+        let mut reasons = vec![Some(Unprunable::Derived); self.spaces().len()];
+        self.affine().filter(|&id| self.makes_space(id)).for_each(|id| reasons[self.space(id)] = None);
+        for id in (0..self.nodes().len()).filter(|&id| matches!(self.reads(id), Reads::Groups(_))) {
+            reasons[self.space(id)] = Some(Unprunable::Grouped);
+            self.node(id).inputs.iter().for_each(|&input| reasons[self.space(input)] = Some(Unprunable::Grouped));
+        }
+        for id in self.become_output() {
+            reasons[self.space(id)] = Some(Unprunable::Output);
+        }
+        reasons[self.space(0)] = Some(Unprunable::Input);
+        reasons
+    }
+
+    /// The nodes whose units become those of the output one by one, or as a softmax does, which has one for each of them.
+    fn become_output(&self) -> Vec<NodeId> {
+        let mut become_output = vec![false; self.nodes().len()];
+        become_output[self.output()] = true;
+        for id in (0..=self.output()).rev() {
+            if become_output[id] && (self.reads(id).is_unit_by_unit() || !self.node(id).layer.is_affine()) {
+                self.node(id).inputs.iter().for_each(|&input| become_output[input] = true);
+            }
+        }
+        (0..=self.output()).filter(|&id| become_output[id]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Conv2d, Softmax, Take};
+    use crate::{Builder, Result};
+
+    /// The first layers of the spaces that can be pruned.
+    fn prunable(net: &Net) -> Vec<&str> {
+        net.prunable().into_iter().map(|space| net.spaces()[space].name.as_str()).collect()
+    }
+
+    fn reason(net: &Net, layer: &str) -> Option<Unprunable> {
+        net.unprunable()[net.space(net.find(layer).unwrap())]
+    }
+
+    #[test]
+    fn hidden_layers_are_pruned_and_not_what_is_given_or_asked_for() -> Result<()> {
+        let mut b = Builder::image("image", 1, 8, 8);
+        b.conv2d("conv", 4, 3).relu().flatten("features").linear("fc1", 5).relu().linear("fc2", 3).layer("p", Softmax);
+        let net = b.build()?;
+        assert_eq!(prunable(&net), ["conv", "fc1"]);
+        assert_eq!(reason(&net, "image"), Some(Unprunable::Input));
+        assert_eq!(reason(&net, "features"), Some(Unprunable::Derived));
+        assert_eq!(reason(&net, "fc2"), Some(Unprunable::Output), "its units are the softmax's");
+        Ok(())
+    }
+
+    #[test]
+    fn a_sum_couples_and_a_depthwise_convolution_goes_with_what_feeds_it() -> Result<()> {
+        let mut b = Builder::image("image", 3, 8, 8);
+        let stem = b.conv2d_same("stem", 4, 3, 1).relu().tip();
+        b.conv2d_same("expand", 8, 1, 1).relu().layer("depthwise", Conv2d::new(8, 3).padding(1).groups(8)).relu();
+        b.conv2d_same("project", 4, 1, 1).add(stem).avg_pool().linear("fc", 2);
+        let net = b.build()?;
+        assert_eq!(prunable(&net), ["stem", "expand"]);
+        let names = |layer: &str| -> Vec<&str> {
+            let coupled = net.coupled(net.space(net.find(layer).unwrap()));
+            coupled.into_iter().map(|id| net.node(id).name.as_str()).collect()
+        };
+        assert_eq!(names("project"), ["stem", "relu2", "project", "add8", "pool9"]);
+        assert_eq!(names("depthwise"), ["expand", "relu4", "depthwise", "relu6"]);
+        Ok(())
+    }
+
+    #[test]
+    fn parts_of_a_concatenation_are_pruned_each_by_itself() -> Result<()> {
+        let mut b = Builder::image("image", 3, 8, 8);
+        let first = b.conv2d_same("first", 4, 3, 1).tip();
+        b.conv2d_same("second", 6, 3, 1).concat(&[first]).conv2d_same("third", 5, 3, 1).avg_pool().linear("fc", 2);
+        let net = b.build()?;
+        assert_eq!(prunable(&net), ["first", "second", "third"]);
+        assert_eq!(reason(&net, "concat3"), Some(Unprunable::Derived));
+        Ok(())
+    }
+
+    #[test]
+    fn what_becomes_the_output_unit_by_unit_stays() -> Result<()> {
+        let mut b = Builder::image("image", 3, 8, 8);
+        let first = b.conv2d_same("first", 4, 3, 1).tip();
+        b.conv2d_same("second", 6, 3, 1).concat(&[first]).layer("some", Take { units: vec![1, 8] }).flatten("values");
+        let net = b.build()?;
+        assert_eq!(prunable(&net), [""; 0]);
+        assert!(["first", "second", "some", "values"].iter().all(|l| reason(&net, l) == Some(Unprunable::Output)));
+        Ok(())
+    }
+
+    #[test]
+    fn groups_and_what_is_added_to_the_input_stay() -> Result<()> {
+        let mut b = Builder::image("image", 4, 8, 8);
+        let image = b.tip();
+        b.conv2d_same("same", 4, 3, 1).add(image).conv2d_same("read", 6, 3, 1).relu();
+        b.layer("grouped", Conv2d::new(4, 3).groups(2)).relu().conv2d("last", 5, 3).avg_pool().linear("fc", 2);
+        let net = b.build()?;
+        assert_eq!(prunable(&net), ["last"]);
+        assert_eq!(reason(&net, "same"), Some(Unprunable::Input));
+        assert_eq!(
+            (reason(&net, "read"), reason(&net, "grouped")),
+            (Some(Unprunable::Grouped), Some(Unprunable::Grouped))
+        );
+        Ok(())
+    }
+}
