@@ -33,6 +33,18 @@ impl Net {
         (0..self.nodes().len()).filter(|&id| self.space(id) == space).collect()
     }
 
+    /// Of the nodes of a space, those that make its units or hold weights for them, in order.
+    pub fn makers(&self, space: SpaceId) -> Vec<NodeId> {
+        let makes = |id: &NodeId| self.makes_space(*id) || self.node(*id).layer.is_affine();
+        self.coupled(space).into_iter().filter(makes).collect()
+    }
+
+    /// A letter for every space of more than one of [`Net::makers`], in order: a unit pruned there is taken from all of them.
+    pub fn couplings(&self) -> Vec<Option<String>> {
+        let mut next = (0..).map(letters);
+        (0..self.spaces().len()).map(|space| (self.makers(space).len() > 1).then(|| next.next())?).collect()
+    }
+
     /// The spaces whose units can be pruned, in order: those that a linear layer or convolution makes, but the input's, the
     /// output's, those that reach the output unit by unit, and those that a convolution in groups makes or reads. A depthwise
     /// convolution is none of these: it has the space of what feeds it.
@@ -67,6 +79,12 @@ impl Net {
         }
         (0..=self.output()).filter(|&id| become_output[id]).collect()
     }
+}
+
+/// A, B, ..., Z, AA, AB, ...
+fn letters(n: usize) -> String {
+    let before = if n < 26 { String::new() } else { letters(n / 26 - 1) };
+    format!("{before}{}", char::from(b'A' + (n % 26) as u8))
 }
 
 #[cfg(test)]
@@ -110,7 +128,16 @@ mod tests {
         };
         assert_eq!(names("project"), ["stem", "relu2", "project", "add8", "pool9"]);
         assert_eq!(names("depthwise"), ["expand", "relu4", "depthwise", "relu6"]);
+        let makers = net.makers(net.space(net.find("stem")?));
+        assert_eq!(makers, [net.find("stem")?, net.find("project")?]);
+        let named = ["image", "stem", "expand", "fc"].map(|l| net.couplings()[net.space(net.find(l).unwrap())].clone());
+        assert_eq!(named, [None, Some("A".into()), Some("B".into()), None]);
         Ok(())
+    }
+
+    #[test]
+    fn after_the_letters_come_pairs_of_them() {
+        assert_eq!([0, 25, 26, 27, 701, 702].map(letters), ["A", "Z", "AA", "AB", "ZZ", "AAA"]);
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod onnx;
 mod params;
 mod plan;
 mod shape;
+mod summary;
 
 pub use agreement::Agreement;
 pub use builder::Builder;
