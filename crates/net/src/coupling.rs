@@ -12,6 +12,8 @@ pub enum Unprunable {
     Output,
     /// A convolution in groups that is not depthwise makes or reads them: its groups must stay equal in size.
     Grouped,
+    /// They are factors of the channels of an image, as in squeeze-and-excitation, and go with these.
+    Factor,
     /// No layer has weights for them: they are units of other spaces, put together, picked or spread.
     Derived,
 }
@@ -22,21 +24,17 @@ impl std::fmt::Display for Unprunable {
             Self::Input => "the network's input",
             Self::Output => "the network's output",
             Self::Grouped => "made or read by a convolution in groups",
+            Self::Factor => "factors of channels, which go with these",
             Self::Derived => "units of other spaces",
         })
     }
 }
 
 impl Net {
-    /// The nodes whose outputs have a space, in order: coupled, for a unit that is closed is closed in all of them.
-    pub fn coupled(&self, space: SpaceId) -> Vec<NodeId> {
-        (0..self.nodes().len()).filter(|&id| self.space(id) == space).collect()
-    }
-
     /// Of the nodes of a space, those that make its units or hold weights for them, in order.
     pub fn makers(&self, space: SpaceId) -> Vec<NodeId> {
-        let makes = |id: &NodeId| self.makes_space(*id) || self.node(*id).layer.is_affine();
-        self.coupled(space).into_iter().filter(makes).collect()
+        let makes = |&id: &NodeId| self.makes_space(id) || self.node(id).layer.is_affine();
+        (0..self.nodes().len()).filter(|&id| self.space(id) == space).filter(makes).collect()
     }
 
     /// A letter for every space of more than one of [`Net::makers`], in order: a unit pruned there is taken from all of them.
@@ -45,21 +43,18 @@ impl Net {
         (0..self.spaces().len()).map(|space| (self.makers(space).len() > 1).then(|| next.next())?).collect()
     }
 
-    /// The spaces whose units can be pruned, in order: those that a linear layer or convolution makes, but the input's, the
-    /// output's, those that reach the output unit by unit, and those that a convolution in groups makes or reads. A depthwise
-    /// convolution is none of these: it has the space of what feeds it.
-    pub fn prunable(&self) -> Vec<SpaceId> {
-        let reasons = self.unprunable().into_iter().enumerate();
-        reasons.filter_map(|(space, reason)| reason.is_none().then_some(space)).collect()
-    }
-
-    /// For every space, what speaks against pruning its units; nothing for those of [`Net::prunable`].
+    /// For every space, what speaks against pruning its units; nothing for those that can be pruned. A depthwise convolution
+    /// does not speak against it: it has the space of what feeds it.
     pub fn unprunable(&self) -> Vec<Option<Unprunable>> {
         let mut reasons = vec![Some(Unprunable::Derived); self.spaces().len()];
         self.affine().filter(|&id| self.makes_space(id)).for_each(|id| reasons[self.space(id)] = None);
         for id in (0..self.nodes().len()).filter(|&id| matches!(self.reads(id), Reads::Groups(_))) {
             reasons[self.space(id)] = Some(Unprunable::Grouped);
             self.node(id).inputs.iter().for_each(|&input| reasons[self.space(input)] = Some(Unprunable::Grouped));
+        }
+        for id in (0..self.nodes().len()).filter(|&id| *self.reads(id) == Reads::Same && !self.makes_space(id)) {
+            let spaces = self.node(id).inputs.iter().map(|&input| self.space(input));
+            spaces.filter(|&space| space != self.space(id)).for_each(|space| reasons[space] = Some(Unprunable::Factor));
         }
         for id in self.become_output() {
             reasons[self.space(id)] = Some(Unprunable::Output);
@@ -95,7 +90,8 @@ mod tests {
 
     /// The first layers of the spaces that can be pruned.
     fn prunable(net: &Net) -> Vec<&str> {
-        net.prunable().into_iter().map(|space| net.spaces()[space].name.as_str()).collect()
+        let spaces = net.spaces().iter().zip(net.unprunable());
+        spaces.filter(|(_, reason)| reason.is_none()).map(|(space, _)| space.name.as_str()).collect()
     }
 
     fn reason(net: &Net, layer: &str) -> Option<Unprunable> {
@@ -122,14 +118,9 @@ mod tests {
         b.conv2d_same("project", 4, 1, 1).add(stem).avg_pool().linear("fc", 2);
         let net = b.build()?;
         assert_eq!(prunable(&net), ["stem", "expand"]);
-        let names = |layer: &str| -> Vec<&str> {
-            let coupled = net.coupled(net.space(net.find(layer).unwrap()));
-            coupled.into_iter().map(|id| net.node(id).name.as_str()).collect()
-        };
-        assert_eq!(names("project"), ["stem", "relu2", "project", "add8", "pool9"]);
-        assert_eq!(names("depthwise"), ["expand", "relu4", "depthwise", "relu6"]);
-        let makers = net.makers(net.space(net.find("stem")?));
-        assert_eq!(makers, [net.find("stem")?, net.find("project")?]);
+        let makers = |layer: &str| net.makers(net.space(net.find(layer).unwrap()));
+        assert_eq!(makers("stem"), [net.find("stem")?, net.find("project")?]);
+        assert_eq!(makers("depthwise"), [net.find("expand")?, net.find("depthwise")?]);
         let named = ["image", "stem", "expand", "fc"].map(|l| net.couplings()[net.space(net.find(l).unwrap())].clone());
         assert_eq!(named, [None, Some("A".into()), Some("B".into()), None]);
         Ok(())
@@ -159,6 +150,17 @@ mod tests {
         let net = b.build()?;
         assert_eq!(prunable(&net), [""; 0]);
         assert!(["first", "second", "some", "values"].iter().all(|l| reason(&net, l) == Some(Unprunable::Output)));
+        Ok(())
+    }
+
+    #[test]
+    fn factors_go_with_their_channels() -> Result<()> {
+        let mut b = Builder::image("image", 3, 8, 8);
+        let image = b.conv2d_same("conv", 6, 3, 1).tip();
+        b.avg_pool().linear("squeeze", 2).relu().linear("excite", 6).mul(image).avg_pool().linear("fc", 2);
+        let net = b.build()?;
+        assert_eq!(prunable(&net), ["conv", "squeeze"]);
+        assert_eq!(reason(&net, "excite"), Some(Unprunable::Factor));
         Ok(())
     }
 
