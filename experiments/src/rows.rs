@@ -250,7 +250,7 @@ impl RowArgs {
         let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
         let data = self.load(&recipe)?;
-        let (found, expected) = (data.digest(), &header.data.sha256);
+        let (found, expected) = (data.digest()?, &header.data.sha256);
         ensure!(
             found == *expected,
             "{}: its data has sha256 {expected}, this is {found}; name its folder",

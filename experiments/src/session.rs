@@ -31,7 +31,7 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> 
         curve: recipe.curve.clone(),
         network,
         revision: REVISION.into(),
-        data: data_id(data),
+        data: data_id(data)?,
         machine: compute.machine()?,
         command: std::env::args().map(|arg| portable(&arg)).collect(),
         reference,
@@ -42,8 +42,11 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> 
 }
 
 /// A data set as a record names it.
-pub fn data_id(data: &Dataset) -> DataId {
-    DataId { name: data.name.clone(), sha256: data.digest(), caveat: data.caveat() }
+///
+/// # Errors
+/// If its images cannot be read any longer.
+pub fn data_id(data: &Dataset) -> l0_data::Result<DataId> {
+    Ok(DataId { name: data.name.clone(), sha256: data.digest()?, caveat: data.caveat() })
 }
 
 /// A word of a command line, an absolute path by its last part alone: the rest means nothing on another machine.

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let Ok(data) = data else { std::process::exit(1) };
     let (train, test, seconds) = (data.train.len(), data.test.len(), start.elapsed().as_secs_f64());
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{name}: {train} + {test} images in {seconds:.1} s, sha256 {}", data.digest())?;
+    writeln!(out, "{name}: {train} + {test} images in {seconds:.1} s, sha256 {}", data.digest()?)?;
     for file in &data.files {
         writeln!(out, "{}  {}", file.sha256, file.path.display())?;
     }

@@ -30,37 +30,59 @@
 //!
 //! The crate never sees a model, and reads neither command line nor environment.
 
+pub mod arrays;
 mod augment;
 mod batch;
+mod benchmark;
 pub mod cifar;
+mod dataset;
 mod digest;
 mod digits;
 mod error;
 mod feed;
 mod folder;
 mod foreign;
+mod gather;
+mod held_out;
 #[cfg(not(feature = "hub"))]
 #[path = "no_hub.rs"]
 mod hub;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod idx;
+mod image_folder;
+mod normalise;
 mod order;
+mod picture;
 mod progress;
+mod record;
 #[cfg_attr(not(feature = "hub"), allow(dead_code))]
 mod repo;
 mod shards;
 mod source;
+mod spec;
 mod split;
 mod standing;
+mod stored;
+pub mod table;
 
 pub use augment::{Augment, Placement};
-pub use batch::{Batch, Normalise};
+pub use batch::Batch;
+pub use benchmark::Benchmark;
+pub use dataset::{Dataset, SourceFile};
 pub use digits::Digits;
 pub use error::{Error, Result};
 pub use feed::{Batches, Feed};
+pub use image_folder::ImageFolder;
+pub use normalise::Normalise;
 pub use order::order;
+pub use picture::Picture;
 pub use progress::{Progress, Silent};
-pub use source::{DatasetName, Source, download, load};
-pub use split::{Dataset, SourceFile, Split};
+pub use record::DataRecord;
+pub use source::{Source, download, load};
+pub use spec::{DataSpec, NormaliseBy, NormaliseName, Options, Origin};
+pub use split::{Scale, Split};
 pub use standing::Standing;
+pub use table::{Table, Task};
+
+pub use benchmark::Benchmark as DatasetName;

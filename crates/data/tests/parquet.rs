@@ -107,7 +107,7 @@ fn the_real_files_hold_the_same_images_in_every_format() {
     let [hub, idx] = ["hub", "mnist-idx"].map(|part| Path::new(&std::env::var("L0_DATA").unwrap()).join(part));
     let load = |name, dir: &Path| load(name, &Source::dir(dir), &l0_data::Silent).unwrap();
     let (a, b) = (load(DatasetName::Mnist, &hub), load(DatasetName::Mnist, &idx));
-    assert_eq!((a.train.len(), a.test.len(), a.digest()), (60_000, 10_000, b.digest()));
+    assert_eq!((a.train.len(), a.test.len(), a.digest().unwrap()), (60_000, 10_000, b.digest().unwrap()));
     assert_eq!((a.caveat(), b.caveat()), (None, None));
     // The first test picture, red: its first row and its first column.
     let cifar = load(DatasetName::Cifar10, &hub);

@@ -70,7 +70,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
             entries.push(whole_entry(net)?);
         }
         if let (Some((data, _)), Some(trained)) = (&data, &card.data)
-            && *trained != data.digest()
+            && *trained != data.digest()?
         {
             tracing::warn!(
                 "{} was trained on other data than {}: its error is on what it never saw",

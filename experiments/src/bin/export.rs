@@ -61,7 +61,7 @@ fn export(args: &Args) -> Result<()> {
     };
     let (network, weights, card) = artifact::load_checkpoint(&args.run)?;
     let data = args.data.load(name)?;
-    let (found, expected) = (data.digest(), &header.data.sha256);
+    let (found, expected) = (data.digest()?, &header.data.sha256);
     ensure!(
         found == *expected,
         "{}: it was made with {name} of sha256 {expected}, this is {found}: verification and error would not be about its \

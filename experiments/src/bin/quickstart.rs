@@ -65,7 +65,7 @@ fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: 
     say!("{}", network.net().summary(&done.pruned.plan))?;
     say!("gated against compact: {}", compact.agreement)?;
     ensure!(compact.agreement.passes(), "the compact network is not equal to the gated one");
-    let card = l0_train::card(&session::data_id(data), session::REVISION, &done.outcome)?;
+    let card = l0_train::card(&session::data_id(data)?, session::REVISION, &done.outcome)?;
     let card = artifact::compact_card(&card, &network, recipe.training.estimator, &compact)?;
     let (file, onnx) = (path.join("compact.safetensors"), path.join("compact.onnx"));
     compact.model.save(&file, &card, Existing::Replace)?;

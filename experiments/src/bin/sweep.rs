@@ -85,7 +85,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         say!("run {index} of {runs}, {run}, as {name} says; {}", sweep::way_out(name))?;
     }
     let data = args.data.load(points[0].recipe.data)?; // that of all: a sweep is of one recipe
-    sweep::check_begun(&points, &session::data_id(&data), args.compute.precision.unwrap_or_default())?;
+    sweep::check_begun(&points, &session::data_id(&data)?, args.compute.precision.unwrap_or_default())?;
     let compute = || args.run.inside(|threads| args.compute.open(threads));
     let failures = match chosen {
         None if args.jobs > 1 => {

@@ -43,7 +43,7 @@ fn verify(args: &Args) -> Result<()> {
     say!("digest, description and tensors agree")?;
     let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
     let data = args.data.load(dataset)?;
-    let digest = data.digest();
+    let digest = data.digest()?;
     match &card.data {
         Some(trained) if *trained == digest => say!("trained on this data ({})", &digest[..12])?,
         Some(trained) => {
