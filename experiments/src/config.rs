@@ -5,6 +5,7 @@ mod unread;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use l0_data::DataSpec;
 use l0_record::RunHeader;
 use l0_train::Training;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ struct File {
     published: Option<String>,
     /// In what its runs are smaller than the published one.
     scaled_down: Option<String>,
-    data: String,
+    data: DataSpec,
     model: Model,
     training: Training,
 }
@@ -49,7 +50,7 @@ fn written(recipe: &Recipe) -> Result<String> {
         curve: recipe.curve,
         published: None,
         scaled_down: None,
-        data: recipe.data.to_string(),
+        data: recipe.data,
         model: recipe.model,
         training: recipe.training,
     };
@@ -110,7 +111,7 @@ fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
         title: file.title.unwrap_or_else(|| name.clone()),
         name,
         curve: file.curve,
-        data: file.data.parse()?,
+        data: file.data,
         model: file.model,
         training: file.training,
         reference: file.published.map(published).transpose()?,
@@ -138,13 +139,11 @@ fn known(recipe: &Recipe) -> Result<Option<Recipe>> {
 /// If its header holds something else.
 pub fn of_run(header: &RunHeader) -> Result<Recipe> {
     let entry = |key: &str| header.config.get(key).cloned().with_context(|| format!("its config has no {key:?}"));
-    let data = entry("data")?;
-    let Some(data) = data.as_str() else { bail!("its data is {data}, expected a name") };
     let recipe = Recipe {
         name: header.recipe.clone(),
         title: header.title().into(),
         curve: header.curve.clone(),
-        data: data.parse()?,
+        data: serde_json::from_value(entry("data")?).context("its data")?,
         model: serde_json::from_value(entry("model")?).context("its model")?,
         training: serde_json::from_value(entry("training")?).context("its training")?,
         reference: header.reference.clone(),

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 use l0::{Estimator, L2, Lambda, Network, Quantity, Targets};
-use l0_data::DatasetName;
-use l0_net::{ClosedMaps, Shape};
+use l0_data::{DataSpec, Dataset};
+use l0_net::{ClosedMaps, Net};
 use l0_record::Reference;
 use l0_train::{Constraint, Optimiser, Schedule, Training};
 use serde::{Deserialize, Serialize};
@@ -219,7 +219,7 @@ pub struct Recipe {
     /// The rows that differ from this one in one number alone, as a curve: "lenet5-con".
     pub curve: Option<String>,
     /// The data.
-    pub data: DatasetName,
+    pub data: DataSpec,
     /// The network.
     pub model: Model,
     /// The training.
@@ -362,11 +362,10 @@ impl Recipe {
     pub fn check(&self) -> Result<()> {
         self.model.check_sizes()?;
         let network = self.model.network()?;
-        let (net, (c, h, w), classes) = (network.net(), self.data.shape(), self.data.classes());
-        let (found, expected) =
-            ([net.shape(0), net.shape(net.output())], [Shape::Image(c, h, w), Shape::Features(classes)]);
-        let said = |[image, classes]: [Shape; 2]| format!("images of {image}, classes {classes}");
-        ensure!(found == expected, "the network is for {}; {} has {}", said(found), self.data, said(expected));
+        if let Some(known) = self.data.known() {
+            let (c, h, w) = known.shape();
+            self.check_shapes(network.net(), vec![c, h, w], known.classes())?;
+        }
         let (params, gated) = (network.net().cost().params(), network.gated_units().len());
         ensure!(params <= MOST_PARAMETERS, "the network has {params} parameters, expected 1 to {MOST_PARAMETERS}");
         self.training.check()?;
@@ -377,6 +376,38 @@ impl Recipe {
         Ok(())
     }
 
+    /// Checks that the network is for the examples and classes of the data.
+    ///
+    /// # Errors
+    /// If it is for others, as the message says.
+    pub fn check_data(&self, data: &Dataset) -> Result<()> {
+        self.check_shapes(self.model.network()?.net(), data.train.dims(), data.train.classes().max(1))
+    }
+
+    fn check_shapes(&self, net: &Net, dims: Vec<usize>, classes: usize) -> Result<()> {
+        let (found, expected) = ((net.shape(0).dims(), net.shape(net.output()).dims()), (dims, vec![classes]));
+        let said = |(images, classes): &(Vec<usize>, Vec<usize>)| format!("images of {images:?}, classes {classes:?}");
+        ensure!(found == expected, "the network is for {}; {} has {}", said(&found), self.data, said(&expected));
+        Ok(())
+    }
+
+    /// The same on other data. It repeats no published row then, and has a name of its own.
+    #[must_use]
+    pub fn on(self, data: DataSpec) -> Self {
+        if data == self.data {
+            return self;
+        }
+        let (from, to) = (format!("-on-{}", self.data.short()), data.short());
+        let name = format!("{}-on-{to}", self.name.strip_suffix(&from).unwrap_or(&self.name));
+        let curve = self.curve.map(|curve| format!("{curve}-on-{to}"));
+        Self { name, curve, data, reference: None, scaled_down: None, ..self }
+    }
+
+    /// What a table calls the network where it was trained on data of somebody's own.
+    pub(crate) fn network_on(&self, data: &Dataset, digest: &str) -> String {
+        format!("{} on {} ({})", self.model.title_alone(), data.name, digest.get(..8).unwrap_or(digest))
+    }
+
     /// What a table calls the network where it was trained on other data than that of the recipe, told apart by a digest.
     pub(crate) fn network_on_other_data(&self, digest: &str) -> String {
         let short = digest.get(..8).unwrap_or(digest);
@@ -385,7 +416,7 @@ impl Recipe {
 
     /// Every setting, for the header of a run.
     pub fn config(&self) -> serde_json::Value {
-        serde_json::json!({ "data": self.data.as_str(), "model": self.model, "training": self.training })
+        serde_json::json!({ "data": self.data, "model": self.model, "training": self.training })
     }
 }
 

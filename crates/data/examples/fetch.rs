@@ -1,14 +1,14 @@
 //! Fetches a data set and says what came: `cargo run --release -p l0-data --features hub --example fetch -- mnist`.
 //! Uses HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and L0_DATA as the experiments do.
 
-use l0_data::{DatasetName, Source, load};
+use l0_data::{Benchmark, Source, load};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let name: DatasetName = std::env::args().nth(1).ok_or("usage: fetch NAME")?.parse()?;
+    let name: Benchmark = std::env::args().nth(1).ok_or("usage: fetch NAME")?.parse()?;
     let source = Source {
         dir: std::env::var_os("L0_DATA").map(PathBuf::from),
         offline: std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| value != "0" && !value.is_empty()),

@@ -28,6 +28,8 @@ pub(crate) struct Wish {
 pub(crate) struct Labelled {
     pub(crate) pictures: Vec<Encoded>,
     pub(crate) labels: Vec<u32>,
+    /// What tells each from others of the data set, where that matters.
+    pub(crate) names: Vec<String>,
 }
 
 /// What was left out, and why.
@@ -73,6 +75,8 @@ pub(crate) fn gather(
 pub(crate) struct Part {
     pub(crate) split: Split,
     pub(crate) sha256: String,
+    /// The names of what was not left out.
+    pub(crate) names: Vec<String>,
 }
 
 struct Meter<'a> {
@@ -104,6 +108,7 @@ fn look(part: &mut Labelled, meter: &Meter, skipped: &mut Skipped) -> Vec<Head> 
     }
     retain(&mut part.pictures, &is_kept);
     retain(&mut part.labels, &is_kept);
+    retain(&mut part.names, &is_kept);
     heads.into_iter().flatten().collect()
 }
 
@@ -155,9 +160,10 @@ fn hold(part: Labelled, classes: usize, frame: Frame, meter: &Meter, skipped: &m
         to += 1;
     }
     images.truncate(to * size);
-    let mut labels = part.labels;
+    let (mut labels, mut names) = (part.labels, part.names);
     retain(&mut labels, &is_kept);
-    Ok(Part { split: Split::new(images, labels, frame.shape, classes)?, sha256: all_of(digests) })
+    retain(&mut names, &is_kept);
+    Ok(Part { split: Split::new(images, labels, frame.shape, classes)?, sha256: all_of(digests), names })
 }
 
 /// Pictures that have been found to decode, and are decoded again when a batch needs them.
@@ -168,10 +174,11 @@ fn keep(part: Labelled, classes: usize, frame: Frame, meter: &Meter, skipped: &m
     let digests: Vec<_> = chunks.flat_map(|chunk| chunk.par_iter().map(look).collect::<Vec<_>>()).collect();
     let is_kept = kept(&part, &digests, skipped);
     let order = (0..is_kept.len() as u32).filter(|&i| is_kept[i as usize]).collect();
-    let mut labels = part.labels;
+    let (mut labels, mut names) = (part.labels, part.names);
     retain(&mut labels, &is_kept);
+    retain(&mut names, &is_kept);
     let split = Split::stored(Stored::new(part.pictures, order, frame), labels, classes)?;
-    Ok(Part { split, sha256: all_of(digests) })
+    Ok(Part { split, sha256: all_of(digests), names })
 }
 
 fn decode(picture: &Encoded, frame: Frame, planes: &mut [u8], meter: &Meter) -> Result<[u8; 32], String> {

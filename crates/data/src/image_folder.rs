@@ -36,6 +36,7 @@ pub struct ImageFolder {
     wish: Wish,
     notes: Vec<String>,
     strays: Skipped,
+    held_out: (f64, u64),
 }
 
 /// The pictures of one part.
@@ -76,7 +77,7 @@ impl ImageFolder {
             test = Some(listing);
         }
         let wish = Wish { size: None, channels: None, memory: crate::source::HELD };
-        Ok(Self { dir, train, test, classes, wish, notes, strays })
+        Ok(Self { dir, train, test, classes, wish, notes, strays, held_out: (HELD_OUT, 0) })
     }
 
     /// Images of `size` by `size` pixels: the shorter side of each picture is made `size`, and the centre cut out. Without
@@ -103,16 +104,23 @@ impl ImageFolder {
         &self.classes
     }
 
+    /// Whether a file in it is called as a picture is, `.png`, `.jpg`, `.jpeg` or `.webp`: so a folder of pictures is told from
+    /// one of other files before any is opened.
+    pub fn holds_pictures(&self) -> bool {
+        let is_picture = |file: &Listed| {
+            let ending = file.path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+            ending.is_some_and(|ending| ["png", "jpg", "jpeg", "webp"].contains(&ending.as_str()))
+        };
+        self.train.files.iter().any(is_picture)
+    }
+
     /// Decodes everything: the folder's own test pictures, or else a fifth of the pictures, held out as by
     /// `split(0.2, 0)`.
     ///
     /// # Errors
     /// If pictures differ in size and none was chosen, or a part or a training class has no picture that can be read.
     pub fn load(self, progress: &dyn Progress) -> Result<Dataset> {
-        match &self.test {
-            Some(_) => self.decode(progress),
-            None => self.held_out(HELD_OUT, 0)?.decode(progress),
-        }
+        self.decode(progress)
     }
 
     /// Decodes everything, and holds out this share of the pictures of each class to test on: those whose names, from the
@@ -134,36 +142,40 @@ impl ImageFolder {
         if !(share > 0.0 && share < 1.0) {
             return Err(Error::Argument(format!("cannot hold out a share of {share}: it lies between 0 and 1")));
         }
-        let files = std::mem::take(&mut self.train.files);
-        let labels: Vec<u32> = files.iter().map(|file| file.label).collect();
-        let groups = held_out::by_class(&labels, self.classes.len());
-        let (rest, test) = held_out::parts(&groups, share, seed, |i| files[i as usize].name.clone());
-        let chosen = |order: Vec<u32>| order.into_iter().map(|i| files[i as usize].clone()).collect();
-        self.train.files = chosen(rest);
-        self.test = Some(Listing { dir: self.train.dir.clone(), files: chosen(test) });
+        self.held_out = (share, seed);
         Ok(self)
     }
 
     fn decode(mut self, progress: &dyn Progress) -> Result<Dataset> {
         let name = self.dir.file_name().map_or(self.dir.display().to_string(), |name| name.to_string_lossy().into());
-        let test = self.test.take().unwrap_or_else(|| Listing { dir: self.dir.clone(), files: vec![] });
-        let dirs = [self.train.dir.clone(), test.dir.clone()];
-        let parts = [self.train, test].map(Labelled::from).into();
+        let dirs = [Some(&self.train), self.test.as_ref()].map(|part| part.unwrap_or(&self.train).dir.clone());
+        let parts = std::iter::once(self.train).chain(self.test.take()).map(Labelled::from).collect();
         let mut made = gather(&name, parts, self.classes.len(), self.wish, progress, &mut self.strays)?.into_iter();
-        let (Some(train), Some(test)) = (made.next(), made.next()) else { unreachable!("two parts were handed over") };
+        let Some(train) = made.next() else { unreachable!("a part was handed over") };
+        let mut files = vec![SourceFile { path: dirs[0].clone(), sha256: train.sha256 }];
+        let (train, test) = match made.next() {
+            Some(test) => {
+                files.push(SourceFile { path: dirs[1].clone(), sha256: test.sha256 });
+                (train.split, test.split)
+            }
+            None => {
+                let groups = held_out::by_class(train.split.labels(), self.classes.len());
+                let (share, seed) = self.held_out;
+                let (rest, test) = held_out::parts(&groups, share, seed, |i| train.names[i as usize].clone());
+                train.split.part(&rest, &test)?
+            }
+        };
         for (label, class) in self.classes.iter().enumerate() {
-            if !train.split.labels().contains(&(label as u32)) {
+            if !train.labels().contains(&(label as u32)) {
                 let problem = format!("no picture of the class {class} can be read");
                 return Err(Error::layout(&dirs[0], &problem, EMPTY));
             }
         }
-        if test.split.is_empty() {
+        if test.is_empty() {
             return Err(Error::layout(&dirs[1], "no picture to test on", "put some there, or more into each class"));
         }
-        let files = [(&dirs[0], train.sha256), (&dirs[1], test.sha256)];
-        let files = files.map(|(path, sha256)| SourceFile { path: path.clone(), sha256 }).into();
         let split = |split: crate::Split| split.with_class_names(self.classes.clone());
-        let mut data = Dataset::unknown(name, split(train.split)?, split(test.split)?, files)?;
+        let mut data = Dataset::unknown(name, split(train)?, split(test)?, files)?;
         data.notes = self.strays.note().into_iter().chain(self.notes).collect();
         Ok(data)
     }
@@ -174,7 +186,8 @@ const EMPTY: &str = "put some there, or move the folder away";
 impl From<Listing> for Labelled {
     fn from(listing: Listing) -> Self {
         let labels = listing.files.iter().map(|file| file.label).collect();
-        Self { pictures: listing.files.into_iter().map(|file| Encoded::File(file.path)).collect(), labels }
+        let names = listing.files.iter().map(|file| file.name.clone()).collect();
+        Self { pictures: listing.files.into_iter().map(|file| Encoded::File(file.path)).collect(), labels, names }
     }
 }
 

@@ -84,5 +84,3 @@ pub use spec::{DataSpec, NormaliseBy, NormaliseName, Options, Origin};
 pub use split::{Scale, Split};
 pub use standing::Standing;
 pub use table::{Table, Task};
-
-pub use benchmark::Benchmark as DatasetName;

@@ -165,6 +165,22 @@ impl DataSpec {
         self
     }
 
+    /// A short name for it: its own, or that of its file or folder.
+    pub fn short(&self) -> String {
+        match &self.origin {
+            Origin::Known(known) => known.as_str().into(),
+            Origin::Hub(name) => name.replace('/', "--"),
+            Origin::File(path) | Origin::Folder(path) => {
+                path.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+            }
+        }
+    }
+
+    /// The name as people write it.
+    pub fn title(&self) -> String {
+        self.known().map_or_else(|| self.short(), |known| known.title().into())
+    }
+
     /// The data set that is known by name, if it is one.
     pub fn known(&self) -> Option<Benchmark> {
         match self.origin {
@@ -173,7 +189,11 @@ impl DataSpec {
         }
     }
 
-    fn check(self) -> Result<Self> {
+    /// The same, if what it asks for makes sense.
+    ///
+    /// # Errors
+    /// If a number is out of its range, or something is chosen of a data set that is known by name.
+    pub fn check(self) -> Result<Self> {
         let Options { size, held_out, channels, .. } = self.options;
         let wrong = |said: String| Err(Error::Argument(format!("{self}: {said}")));
         if self.known().is_some() && self.options != Options::default() {

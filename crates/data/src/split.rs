@@ -272,6 +272,24 @@ impl Split {
         Ok((self.select(rest)?, self.select(held_out)?))
     }
 
+    /// These examples and the others, both in ascending order: held images move, and are not copied.
+    pub(crate) fn part(mut self, rest: &[u32], held_out: &[u32]) -> Result<(Self, Self)> {
+        let test = self.select(held_out)?;
+        self.check_indices(rest)?;
+        let size = self.image_size();
+        let (Examples::Bytes(images), Targets::Classes(labels)) = (&mut self.examples, &mut self.targets) else {
+            return Ok((self.select(rest)?, test));
+        };
+        for (to, &from) in rest.iter().enumerate() {
+            let from = from as usize;
+            images.copy_within(from * size..(from + 1) * size, to * size);
+            labels[to] = labels[from];
+        }
+        images.truncate(rest.len() * size);
+        labels.truncate(rest.len());
+        Ok((self, test))
+    }
+
     pub(crate) fn check_indices(&self, indices: &[u32]) -> Result<()> {
         match indices.iter().find(|&&i| i as usize >= self.len()) {
             None => Ok(()),

@@ -24,7 +24,7 @@ pub use checkpoint::Checkpoints;
 pub use config::{Constraint, Optimiser, Schedule, Training};
 pub use error::{Error, Number, Result};
 pub use evaluate::{Evaluation, evaluate};
-pub use gated::{DATA_CAVEAT, DATASET, GATED, card};
+pub use gated::{DATA, DATA_CAVEAT, DATASET, GATED, card};
 pub use precision::Precision;
 pub use progress::{Progress, Sums};
 pub use run::{Finished, Job, Watch, run};

@@ -119,8 +119,12 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Vec<String>)> {
         None => {
             let groups = held_out::by_class(train.labels(), classes);
             let (rest, held_out) = held_out::parts(&groups, HELD_OUT, 0, |i| i.to_string());
+            if held_out.is_empty() {
+                return Err(wrong((format!("{} examples", train.len()), "two of each class are needed at least")));
+            }
             let note = format!("{} of {} examples held out to test on", held_out.len(), train.len());
-            Ok((train.select(&rest)?, train.select(&held_out)?, vec![note]))
+            let (train, test) = train.part(&rest, &held_out)?;
+            Ok((train, test, vec![note]))
         }
     }
 }

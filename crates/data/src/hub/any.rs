@@ -45,7 +45,7 @@ pub(crate) fn load_any(name: &str, options: &Options, source: &Source, progress:
         Some(test) => (train, test),
         None => {
             notes.push("a share of its pictures held out to test on: it has no split for that".to_string());
-            hold_out(&train, options.held_out.unwrap_or(HELD_OUT))?
+            hold_out(train, options.held_out.unwrap_or(HELD_OUT))?
         }
     };
     let split = |split: Split| split.with_class_names(names.clone());
@@ -67,7 +67,7 @@ pub(crate) fn load_pictures(
     let (bytes, sha256) = digest::read(path)?;
     let mut skipped = Skipped::default();
     let all = read_bytes(bytes, options, memory, path, progress, &mut skipped)?;
-    let (train, test) = hold_out(&all, options.held_out.unwrap_or(HELD_OUT))?;
+    let (train, test) = hold_out(all, options.held_out.unwrap_or(HELD_OUT))?;
     let name = path.file_stem().map_or_else(|| "pictures".into(), |stem| stem.to_string_lossy().into_owned());
     let mut data = Dataset::unknown(name, train, test, vec![SourceFile { path: path.to_path_buf(), sha256 }])?;
     data.notes.extend(skipped.note());
@@ -101,10 +101,10 @@ fn read_bytes(
     split.ok_or_else(|| Error::format(path, "pictures", "none"))?.with_class_names(names)
 }
 
-fn hold_out(split: &Split, share: f64) -> Result<(Split, Split)> {
+fn hold_out(split: Split, share: f64) -> Result<(Split, Split)> {
     let groups = held_out::by_class(split.labels(), split.classes());
     let (rest, held_out) = held_out::parts(&groups, share, 0, |i| i.to_string());
-    Ok((split.select(&rest)?, split.select(&held_out)?))
+    split.part(&rest, &held_out)
 }
 
 pub(crate) fn download_any(

@@ -123,7 +123,7 @@ impl Rows {
             })
         };
         let labels = self.labels.iter().map(label).collect::<Result<_>>()?;
-        Ok(Labelled { pictures: self.pictures, labels })
+        Ok(Labelled { pictures: self.pictures, labels, names: vec![] })
     }
 }
 
