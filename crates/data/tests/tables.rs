@@ -206,7 +206,7 @@ fn arrays_that_make_no_data_set_are_refused() {
     };
     refused(&[("x.npy", npy("|u1", "(3, 1, 1)", &[0; 3])), labels()], "images of 3x1x1 and 2 labels; call the arrays");
     refused(&[("x.npy", npy("|u1", "(2, 5, 2, 2)", &[0; 40])), labels()], "images of 2x5x2x2; they are (n, h, w)");
-    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[7; 8])), labels()], "pixels that are no bytes; they are bytes");
+    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[0x41; 8])), labels()], "pixels that are no bytes; they are bytes");
     refused(&[("x.npy", npy("|u1", "(2, 1, 1)", &[0; 2]))], "Train images without labels");
     refused(&[("other.npy", npy("|u1", "(2,)", &[0; 2]))], "no training examples");
     refused(

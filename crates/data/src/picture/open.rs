@@ -126,7 +126,8 @@ fn has_end(jpeg: &[u8]) -> bool {
 }
 
 fn broken(error: &image::ImageError) -> String {
-    format!("a picture that does not decode ({error})")
+    let said = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("a picture that does not decode ({said})")
 }
 
 /// Decodes a picture of exactly this size into planes (c, h, w) of 8 bits, c being 1 (grey) or 3 (red, green, blue), as
