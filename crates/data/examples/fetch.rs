@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let name: DataSpec = std::env::args().nth(1).ok_or("usage: fetch NAME")?.parse()?;
+    let mut args = std::env::args().skip(1);
+    let mut name: DataSpec = args.next().ok_or("usage: fetch NAME [SIZE]")?.parse()?;
+    name.options.size = args.next().map(|size| size.parse()).transpose()?;
     let source = Source {
         dir: std::env::var_os("L0_DATA").map(PathBuf::from),
         offline: std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| value != "0" && !value.is_empty()),
