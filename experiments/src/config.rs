@@ -143,7 +143,7 @@ pub fn of_run(header: &RunHeader) -> Result<Recipe> {
         name: header.recipe.clone(),
         title: header.title().into(),
         curve: header.curve.clone(),
-        data: serde_json::from_value(entry("data")?).context("its data")?,
+        data: data_of(entry("data")?)?,
         model: serde_json::from_value(entry("model")?).context("its model")?,
         training: serde_json::from_value(entry("training")?).context("its training")?,
         reference: header.reference.clone(),
@@ -151,6 +151,11 @@ pub fn of_run(header: &RunHeader) -> Result<Recipe> {
     };
     recipe.check()?;
     Ok(recipe)
+}
+
+fn data_of(written: serde_json::Value) -> Result<DataSpec> {
+    let said = format!("its data is {written}, expected a name, or a table that says where it comes from");
+    serde_json::from_value(written).context(said)
 }
 
 /// How serde and toml say that a table has a key beside the one that is a choice.
@@ -253,7 +258,10 @@ mod tests {
             assert_eq!(of_run(&header).unwrap(), recipe);
         }
         refused_header(serde_json::json!({ "data": "mnist" }), "its config has no \"model\"");
-        refused_header(serde_json::json!({ "data": 3 }), "its data is 3, expected a name");
+        refused_header(
+            serde_json::json!({ "data": 3 }),
+            "its data is 3, expected a name, or a table that says where it comes from",
+        );
     }
 
     fn refused_header(config: serde_json::Value, message: &str) {

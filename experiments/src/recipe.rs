@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use l0::{Estimator, L2, Lambda, Network, Quantity, Targets};
 use l0_data::{DataSpec, Dataset};
-use l0_net::{ClosedMaps, Net};
+use l0_net::{ClosedMaps, Net, Shape};
 use l0_record::Reference;
 use l0_train::{Constraint, Optimiser, Schedule, Training};
 use serde::{Deserialize, Serialize};
@@ -364,7 +364,7 @@ impl Recipe {
         let network = self.model.network()?;
         if let Some(known) = self.data.known() {
             let (c, h, w) = known.shape();
-            self.check_shapes(network.net(), vec![c, h, w], known.classes())?;
+            self.check_shapes(network.net(), &[c, h, w], known.classes())?;
         }
         let (params, gated) = (network.net().cost().params(), network.gated_units().len());
         ensure!(params <= MOST_PARAMETERS, "the network has {params} parameters, expected 1 to {MOST_PARAMETERS}");
@@ -381,13 +381,17 @@ impl Recipe {
     /// # Errors
     /// If it is for others, as the message says.
     pub fn check_data(&self, data: &Dataset) -> Result<()> {
-        self.check_shapes(self.model.network()?.net(), data.train.dims(), data.train.classes().max(1))
+        self.check_shapes(self.model.network()?.net(), &data.train.dims(), data.train.classes().max(1))
     }
 
-    fn check_shapes(&self, net: &Net, dims: Vec<usize>, classes: usize) -> Result<()> {
-        let (found, expected) = ((net.shape(0).dims(), net.shape(net.output()).dims()), (dims, vec![classes]));
-        let said = |(images, classes): &(Vec<usize>, Vec<usize>)| format!("images of {images:?}, classes {classes:?}");
-        ensure!(found == expected, "the network is for {}; {} has {}", said(&found), self.data, said(&expected));
+    fn check_shapes(&self, net: &Net, dims: &[usize], classes: usize) -> Result<()> {
+        let example = match *dims {
+            [c, h, w] => Shape::Image(c, h, w),
+            _ => Shape::Features(dims.iter().product()),
+        };
+        let (found, expected) = ([net.shape(0), net.shape(net.output())], [example, Shape::Features(classes)]);
+        let said = |[image, classes]: [Shape; 2]| format!("images of {image}, classes {classes}");
+        ensure!(found == expected, "the network is for {}; {} has {}", said(found), self.data, said(expected));
         Ok(())
     }
 
