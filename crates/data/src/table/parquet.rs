@@ -58,8 +58,11 @@ fn columns(bytes: Bytes, path: &Path) -> Result<Vec<Column>> {
 
 fn push(column: &mut Column, field: &Field) -> Result<(), String> {
     let number = match field {
-        Field::Null => return Ok(column.push_missing()),
-        Field::Str(text) => return Ok(column.push_text(text, false)),
+        Field::Null => f64::NAN,
+        Field::Str(text) => {
+            column.push_text(text, false);
+            return Ok(());
+        }
         Field::Bool(is) => f64::from(u8::from(*is)),
         Field::Byte(number) => f64::from(*number),
         Field::Short(number) => f64::from(*number),
