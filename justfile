@@ -48,7 +48,7 @@ test-hub:
 torture:
     cargo test --release -p l0-experiments --test faults -- --ignored --nocapture
 
-# Feed random bytes to a reader (idx, cifar, parquet, png, network, onnx, config, metrics); needs nightly and cargo-fuzz.
+# Feed random bytes to a reader (idx, cifar, parquet, pictures, png, arrays, table, network, onnx, config, metrics); needs nightly and cargo-fuzz.
 [group('develop')]
 fuzz target seconds="60":
     cargo +nightly fuzz run --sanitizer none {{ if target == "parquet" { "--features hub" } else { "" } }} {{ target }} -- -max_total_time={{ seconds }} -malloc_limit_mb=512 -rss_limit_mb=2048

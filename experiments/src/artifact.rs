@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0::{Estimator, GatedNet, Gates};
-use l0_data::{DatasetName, Feed, Normalise, Split};
+use l0_data::{Benchmark, DataRecord, DataSpec, Feed, Normalise, Split};
 use l0_net::{Agreement, Card, Checkpoint, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
 use serde_json::json;
 
@@ -32,21 +32,33 @@ pub fn load_checkpoint(path: &Path) -> Result<(GatedNet, Weights, Card)> {
     Ok((GatedNet::with_gates(checkpoint.net, &gates)?, checkpoint.weights, card))
 }
 
-/// The data set that a network was made for: the one that its card names, or else the first in [`DatasetName::ALL`] whose
-/// images and classes it reads and tells apart.
+/// What was written down of the data set that a network was trained on; `None` where its name says it.
+///
+/// # Errors
+/// If what the card says is no record of a data set.
+pub fn record_of(card: &Card) -> Result<Option<DataRecord>> {
+    let record = card.extra.get(l0_train::DATA).cloned();
+    record.map(serde_json::from_value).transpose().context("what the card says of the data")
+}
+
+/// The data set that a network was made for: the one that its card records or names, or else the first in
+/// [`Benchmark::ALL`] whose images and classes it reads and tells apart.
 ///
 /// # Errors
 /// If there is none.
-pub fn dataset_of(net: &Net, card: &Card) -> Result<DatasetName> {
+pub fn dataset_of(net: &Net, card: &Card) -> Result<DataSpec> {
+    if let Some(record) = record_of(card)? {
+        return Ok(record.source);
+    }
     if let Some(name) = card.extra.get(l0_train::DATASET).and_then(serde_json::Value::as_str) {
         return Ok(name.parse()?);
     }
     let (input, classes) = (net.shape(0), net.shape(net.output()));
-    let fits = |name: &DatasetName| {
+    let fits = |name: &Benchmark| {
         let (c, h, w) = name.shape();
         input == Shape::Image(c, h, w) && classes == Shape::Features(name.classes())
     };
-    let found = DatasetName::ALL.into_iter().find(fits);
+    let found = Benchmark::ALL.into_iter().find(fits).map(DataSpec::from);
     found.with_context(|| format!("no data set has images of {input} and {classes} classes; name one with --dataset"))
 }
 

@@ -1,50 +1,108 @@
 //! What the programs' command lines share: where data comes from, threads, logs, and how an error ends a program.
 
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use l0_data::{Dataset, DatasetName, Source};
+use l0_data::{DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source};
 use l0_record::without_backtrace;
 use tracing_subscriber::EnvFilter;
 
 use crate::progress::Downloads;
 
-/// Where data comes from.
-#[derive(Debug, Clone, Args)]
+/// Which data, and where it comes from.
+#[derive(Debug, Clone, Default, Args)]
 pub struct DataArgs {
-    /// Folder with the data: MNIST's IDX files, CIFAR's binary files, or the Hub's parquet files. Otherwise the Hub's cache, then the Hub.
-    #[arg(long, env = "L0_DATA", value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    /// The data: a known name, a folder of pictures with one folder for each class, an .npz, .safetensors, .csv or .parquet file, or
+    /// hub:owner/name. A folder with the files of a known data set (MNIST's IDX files, CIFAR's binary files, or the Hub's parquet files)
+    /// is where that is read from. If not given, known data comes from the Hub's cache, then the Hub.
+    #[arg(long, env = "L0_DATA", value_name = "DATA")]
+    pub data: Option<String>,
+    /// Rows and columns of the images that are made of pictures: the shorter side is made as long, and the centre cut out.
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    pub image_size: Option<usize>,
+    /// How pixels become numbers: imagenet, cifar10, cifar100, mnist, unit, or computed, from the training images, as data of one's own
+    /// is if nothing is said.
+    #[arg(long, value_name = "NAME")]
+    pub normalise: Option<NormaliseName>,
+    /// Mean of each channel, of pixels from 0 to 1.
+    #[arg(long, value_name = "M", value_delimiter = ',', requires = "std", conflicts_with = "normalise")]
+    pub mean: Vec<f64>,
+    /// Deviation of each channel, of pixels from 0 to 1.
+    #[arg(long, value_name = "S", value_delimiter = ',', requires = "mean")]
+    pub std: Vec<f64>,
+    /// Column of labels, of a table or of a data set of the Hub.
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
 }
 
 impl DataArgs {
-    /// The source that the command line and the environment (HF_HUB_OFFLINE) name.
+    /// The data that the command line asks for, in the place of `own`.
+    ///
+    /// # Errors
+    /// If there is none of that name, or something is to be changed of a data set that is known by name.
+    pub fn spec(&self, own: &DataSpec) -> Result<DataSpec> {
+        let mut spec = match &self.data {
+            Some(text) => self.in_place_of(own, text)?,
+            None => own.clone(),
+        };
+        let options = &mut spec.options;
+        options.size = self.image_size.or(options.size);
+        options.label = self.label.clone().or(options.label.take());
+        if let Some(name) = self.normalise {
+            options.normalise = Some(NormaliseBy::Name(name));
+        }
+        if !self.mean.is_empty() {
+            options.normalise = Some(NormaliseBy::Constants { mean: self.mean.clone(), std: self.std.clone() });
+        }
+        Ok(spec.check()?)
+    }
+
+    /// A folder is another place of what is asked for, unless it holds pictures.
+    fn in_place_of(&self, own: &DataSpec, text: &str) -> Result<DataSpec> {
+        let is_dir = Path::new(text).is_dir();
+        if own.known().is_some_and(|known| text != known.as_str()) && is_dir && !holds_pictures(text) {
+            return Ok(own.clone());
+        }
+        let spec: DataSpec = text.parse()?;
+        let is_alike = std::mem::discriminant(&spec.origin) == std::mem::discriminant(&own.origin);
+        Ok(if is_alike && own.known().is_none() { DataSpec { options: own.options.clone(), ..spec } } else { spec })
+    }
+
+    /// The Hub's cache and the Hub, as the environment (HF_HUB_OFFLINE) has it.
     pub fn source(&self) -> Source {
         let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| is_on(&value));
-        Source { dir: self.data.clone(), offline, ..Source::default() }
+        Source { offline, ..Source::default() }
     }
 
     /// Loads a data set with a progress bar. What must be said of it is said at once.
     ///
     /// # Errors
     /// As [`l0_data::load`].
-    pub fn load(&self, name: DatasetName) -> Result<Dataset> {
-        let data = l0_data::load(name, &self.source(), &Downloads::default()).map_err(advised)?;
+    pub fn load(&self, spec: &DataSpec) -> Result<Dataset> {
+        let place = self.data.as_ref().filter(|text| spec.known().is_some_and(|known| **text != known.as_str()));
+        let source = Source { dir: place.map(PathBuf::from), ..self.source() };
+        let data = l0_data::load(spec.clone(), &source, &Downloads::default()).map_err(advised)?;
         if let Some(caveat) = data.caveat() {
-            tracing::warn!("{name} is {caveat}");
+            tracing::warn!("{spec} is {caveat}");
         }
+        data.notes.iter().for_each(|note| tracing::warn!("{spec}: {note}"));
         Ok(data)
     }
+}
+
+fn holds_pictures(dir: &str) -> bool {
+    ImageFolder::open(dir).is_ok_and(|folder| folder.holds_pictures())
 }
 
 /// An error of the data, with what helps in a program: the library knows of no command line.
 pub fn advised(error: l0_data::Error) -> anyhow::Error {
     let helps = match &error {
         l0_data::Error::NeedsHub { .. } => "build this program with --features hub, or use --data DIR or L0_DATA",
+        l0_data::Error::NeedsSize { .. } => "--image-size 64",
         l0_data::Error::Offline { .. } => "unset HF_HUB_OFFLINE, or use --data DIR or L0_DATA",
         _ if error.wants_folder() => "--data DIR or L0_DATA names a folder",
         _ => return error.into(),

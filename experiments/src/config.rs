@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use l0::Objective;
+use l0_data::DataSpec;
 use l0_record::RunHeader;
 use l0_train::Training;
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ struct File {
     published: Option<String>,
     /// In what its runs are smaller than the published one.
     scaled_down: Option<String>,
-    data: String,
+    data: DataSpec,
     architecture: Architecture,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     objective: Option<Objective>,
@@ -53,7 +54,7 @@ fn written(recipe: &Recipe) -> Result<String> {
         curve: recipe.curve,
         published: None,
         scaled_down: None,
-        data: recipe.data.to_string(),
+        data: recipe.data,
         architecture: recipe.architecture,
         objective: recipe.objective,
         training: recipe.training,
@@ -116,7 +117,7 @@ fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
         title: file.title.unwrap_or_else(|| name.clone()),
         name,
         curve: file.curve,
-        data: file.data.parse()?,
+        data: file.data,
         architecture: file.architecture,
         objective: file.objective,
         training: file.training,
@@ -151,7 +152,7 @@ pub fn of_run(header: &RunHeader) -> Result<Recipe> {
         name: header.recipe.clone(),
         title: header.title().into(),
         curve: header.curve.clone(),
-        data: data.parse()?,
+        data: data_of(data)?,
         architecture,
         objective,
         training,
@@ -160,6 +161,11 @@ pub fn of_run(header: &RunHeader) -> Result<Recipe> {
     };
     recipe.check()?;
     Ok(recipe)
+}
+
+fn data_of(written: serde_json::Value) -> Result<DataSpec> {
+    let said = format!("its data is {written}, expected a name, or a table that says where it comes from");
+    serde_json::from_value(written).context(said)
 }
 
 /// How serde and toml say that a table has a key beside the one that is a choice.

@@ -35,6 +35,8 @@ mod guide {
     mod readme {}
     #[doc = include_str!("../../docs/guide/gate-your-model.md")]
     mod gate_your_model {}
+    #[doc = include_str!("../../docs/guide/own-data.md")]
+    mod own_data {}
     #[doc = include_str!("../../docs/guide/price-or-target.md")]
     mod price_or_target {}
     #[doc = include_str!("../../docs/guide/report.md")]

@@ -1,18 +1,16 @@
-//! Pictures that a person hands to `predict`: PNG or IDX files, as bytes in the order a network reads.
+//! Pictures that a person hands to `predict`: files of pictures, or IDX files, as bytes in the order a network reads.
 
 mod reading;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use l0_data::idx::Idx;
 
 pub use reading::{Invert, Reading};
 
-/// Far more than a picture of a network's size needs, whatever else its file carries.
-const MEMORY: usize = 1 << 20;
+/// How the names of pictures end.
+const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 /// A picture as its file has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +29,13 @@ pub struct Picture {
 /// If the file does not hold such images.
 pub fn read(path: &Path, shape: (usize, usize, usize)) -> Result<Vec<(String, Picture)>> {
     let name = path.display().to_string();
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
-        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
-        let picture = decode(BufReader::new(file), shape).with_context(|| name.clone())?;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    if path.extension().is_some_and(|ending| PICTURES.iter().any(|known| ending.eq_ignore_ascii_case(known))) {
+        let picture = decode(&bytes, shape).with_context(|| name.clone())?;
         return Ok(vec![(name, picture)]);
     }
     let (c, h, w) = shape;
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    let idx = Idx::parse(&bytes, 3, path).context("pictures are PNG, by their name, or IDX")?;
+    let idx = Idx::parse(&bytes, 3, path).context("pictures are PNG, JPEG or WebP, by their name, or IDX")?;
     let [_, rows, columns] = idx.dims[..] else { unreachable!("an IDX file of rank 3 has 3 dimensions") };
     let fits = (c, rows, columns) == (1, h, w);
     ensure!(fits, "{name}: images of 1x{rows}x{columns}, the network reads {c}x{h}x{w}");
@@ -46,43 +43,23 @@ pub fn read(path: &Path, shape: (usize, usize, usize)) -> Result<Vec<(String, Pi
     Ok(idx.data.chunks_exact(h * w).enumerate().map(|(i, image)| (format!("{name}[{i}]"), picture(image))).collect())
 }
 
-/// The picture in a PNG of any kind: palettes are looked up, of 16 bits the upper 8 are taken, and colours become grey, or
-/// greys colours, as the network needs.
+/// A picture of any kind: palettes are looked up, of 16 bits the upper 8 are taken, and colours become grey, or greys
+/// colours, as the network needs.
 ///
 /// # Errors
-/// If the bytes are no PNG of this size; nothing is made room for before the size is known to be right.
-pub fn decode(from: impl BufRead + Seek, (c, h, w): (usize, usize, usize)) -> Result<Picture> {
-    let mut decoder = png::Decoder::new_with_limits(from, png::Limits { bytes: MEMORY });
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().context("is no PNG")?;
-    let info = reader.info();
-    let (width, height) = (info.width as usize, info.height as usize);
+/// If the bytes are no picture of this size.
+pub fn decode(bytes: &[u8], (c, h, w): (usize, usize, usize)) -> Result<Picture> {
+    let picture = l0_data::Picture::open(bytes).map_err(|said| anyhow::anyhow!("is {said}"))?;
+    let (height, width) = picture.size();
     ensure!((height, width) == (h, w), "has {width}x{height} pixels, the network reads {w}x{h}");
-    let mut bytes = vec![0; reader.output_buffer_size().context("is too large")?];
-    let samples = reader.next_frame(&mut bytes).context("does not decode")?.color_type.samples();
-    let colours = if samples < 3 { 1 } else { 3 };
-    let each: Vec<&[u8]> = bytes.chunks_exact(samples).take(h * w).collect();
-    let opacity: Vec<u8> = each.iter().filter_map(|p| p.get(colours)).copied().collect();
-    let pixels = match (c, colours) {
-        (1, 1) => each.iter().map(|p| p[0]).collect(),
-        (1, _) => each.iter().map(|p| grey(p)).collect(),
-        (3, _) => (0..3).flat_map(|k| each.iter().map(move |p| p[if colours == 3 { k } else { 0 }])).collect(),
-        _ => bail!("the network reads {c} channels, a picture has 1 or 3"),
-    };
-    let opacity = Some(opacity).filter(|opacity| opacity.iter().any(|&a| a < 255));
-    Ok(Picture { pixels, opacity, size: (h, w) })
-}
-
-fn grey(colour: &[u8]) -> u8 {
-    let [r, g, b] = [0, 1, 2].map(|k| u32::from(colour[k]));
-    ((299 * r + 587 * g + 114 * b) / 1000) as u8
+    ensure!(matches!(c, 1 | 3), "the network reads {c} channels, a picture has 1 or 3");
+    Ok(Picture { pixels: picture.planes(c), opacity: picture.opacity().map(<[u8]>::to_vec), size: (h, w) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::io::Cursor;
 
     fn encode(side: u32, colour: png::ColorType, pixels: &[u8]) -> Vec<u8> {
         encode_as(side, (colour, png::BitDepth::Eight), pixels, |_| ())
@@ -106,11 +83,11 @@ mod tests {
     #[test]
     fn colours_become_grey_and_grey_becomes_colours() {
         let rgb = encode(1, png::ColorType::Rgb, &[255, 0, 0]);
-        assert_eq!(decode(Cursor::new(&rgb), (1, 1, 1)).unwrap().pixels, [76]);
-        assert_eq!(decode(Cursor::new(&rgb), (3, 1, 1)).unwrap().pixels, [255, 0, 0]);
+        assert_eq!(decode(&rgb, (1, 1, 1)).unwrap().pixels, [76]);
+        assert_eq!(decode(&rgb, (3, 1, 1)).unwrap().pixels, [255, 0, 0]);
         let grey = encode(2, png::ColorType::Grayscale, &[1, 2, 3, 4]);
-        assert_eq!(decode(Cursor::new(&grey), (3, 2, 2)).unwrap().pixels, [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
-        let error = decode(Cursor::new(&grey), (1, 28, 28)).unwrap_err().to_string();
+        assert_eq!(decode(&grey, (3, 2, 2)).unwrap().pixels, [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
+        let error = decode(&grey, (1, 28, 28)).unwrap_err().to_string();
         assert_eq!(error, "has 2x2 pixels, the network reads 28x28");
     }
 
@@ -123,7 +100,7 @@ mod tests {
                 (!palette.is_empty()).then(|| encoder.set_palette(palette.to_vec()));
                 (!opaque.is_empty()).then(|| encoder.set_trns(opaque.to_vec()));
             });
-            let found = decode(Cursor::new(&png), (1, 2, 2)).unwrap();
+            let found = decode(&png, (1, 2, 2)).unwrap();
             assert_eq!((&found.pixels[..], found.opacity.as_deref()), expected, "{kind:?}");
         };
         let wide = [1, 99, 2, 99, 3, 99, 4, 99];
@@ -155,7 +132,7 @@ mod tests {
             let length = bytes.len();
             changes.iter().for_each(|(at, byte)| bytes[at.index(length)] = *byte);
             for bytes in [&bytes[..], &bytes[..cut.index(length)]] {
-                if let Ok(picture) = decode(Cursor::new(bytes), (1, 2, 2)) {
+                if let Ok(picture) = decode(bytes, (1, 2, 2)) {
                     prop_assert_eq!(picture.pixels.len(), 4);
                 }
             }

@@ -88,6 +88,26 @@ impl l0_data::Progress for Downloads {
     fn finish(&self) {
         self.replace(None);
     }
+
+    fn decoded(&self, name: &str, done: usize, total: usize) {
+        let is_new = self.bar.lock().is_ok_and(|bar| bar.is_none());
+        if is_new && done < total {
+            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{prefix}  {wide_bar:.cyan/dim}  {percent} %, {eta} left") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(format!("decoding {name}"));
+            self.replace(Some(bar));
+        }
+        if let Ok(bar) = self.bar.lock()
+            && let Some(bar) = bar.as_ref()
+        {
+            bar.set_position(done as u64);
+        }
+        if done == total {
+            self.replace(None);
+        }
+    }
 }
 
 impl Downloads {

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 use l0::{Constraint, Estimator, L2, Lambda, Multipliers, Objective, Pressure, Quantity, Targets};
-use l0_data::DatasetName;
-use l0_net::{ClosedMaps, Shape};
+use l0_data::{DataSpec, Dataset};
+use l0_net::{ClosedMaps, Net, Shape};
 use l0_record::Reference;
 use l0_train::{Optimiser, Schedule, Training};
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ pub struct Recipe {
     /// The rows that differ from this one in one number alone, as a curve: "lenet5-con".
     pub curve: Option<String>,
     /// The data.
-    pub data: DatasetName,
+    pub data: DataSpec,
     /// The network.
     pub architecture: Architecture,
     /// What is optimised beside the loss; of a network with gates alone.
@@ -180,11 +180,10 @@ impl Recipe {
     pub fn check(&self) -> Result<()> {
         self.architecture.check_sizes()?;
         let network = self.architecture.network()?;
-        let (net, (c, h, w), classes) = (network.net(), self.data.shape(), self.data.classes());
-        let (found, expected) =
-            ([net.shape(0), net.shape(net.output())], [Shape::Image(c, h, w), Shape::Features(classes)]);
-        let said = |[image, classes]: [Shape; 2]| format!("images of {image}, classes {classes}");
-        ensure!(found == expected, "the network is for {}; {} has {}", said(found), self.data, said(expected));
+        if let Some(known) = self.data.known() {
+            let (c, h, w) = known.shape();
+            self.check_shapes(network.net(), &[c, h, w], known.classes())?;
+        }
         let params = network.net().cost().params();
         ensure!(params <= MOST_PARAMETERS, "the network has {params} parameters, expected 1 to {MOST_PARAMETERS}");
         self.training.check()?;
@@ -199,6 +198,42 @@ impl Recipe {
         Ok(())
     }
 
+    /// Checks that the network is for the examples and classes of the data.
+    ///
+    /// # Errors
+    /// If it is for others, as the message says.
+    pub fn check_data(&self, data: &Dataset) -> Result<()> {
+        self.check_shapes(self.architecture.network()?.net(), &data.train.dims(), data.train.classes().max(1))
+    }
+
+    fn check_shapes(&self, net: &Net, dims: &[usize], classes: usize) -> Result<()> {
+        let example = match *dims {
+            [c, h, w] => Shape::Image(c, h, w),
+            _ => Shape::Features(dims.iter().product()),
+        };
+        let (found, expected) = ([net.shape(0), net.shape(net.output())], [example, Shape::Features(classes)]);
+        let said = |[image, classes]: [Shape; 2]| format!("images of {image}, classes {classes}");
+        ensure!(found == expected, "the network is for {}; {} has {}", said(found), self.data, said(expected));
+        Ok(())
+    }
+
+    /// The same on other data. It repeats no published row then, and has a name of its own.
+    #[must_use]
+    pub fn on(self, data: DataSpec) -> Self {
+        if data == self.data {
+            return self;
+        }
+        let (from, to) = (format!("-on-{}", self.data.short()), data.short());
+        let name = format!("{}-on-{to}", self.name.strip_suffix(&from).unwrap_or(&self.name));
+        let curve = self.curve.map(|curve| format!("{curve}-on-{to}"));
+        Self { name, curve, data, reference: None, scaled_down: None, ..self }
+    }
+
+    /// What a table calls the network where it was trained on data of somebody's own.
+    pub(crate) fn network_on(&self, data: &Dataset, digest: &str) -> String {
+        format!("{} on {} ({})", self.architecture.title_alone(), data.name, digest.get(..8).unwrap_or(digest))
+    }
+
     /// What a table calls the network where it was trained on other data than that of the recipe, told apart by a digest.
     pub(crate) fn network_on_other_data(&self, digest: &str) -> String {
         let short = digest.get(..8).unwrap_or(digest);
@@ -208,14 +243,15 @@ impl Recipe {
     /// Every setting, for the header of a run.
     pub fn config(&self) -> serde_json::Value {
         let Self { architecture, objective, training, .. } = self.clone();
-        serde_json::json!(Settings { data: self.data.to_string(), architecture, objective, training })
+        let data = serde_json::to_value(&self.data).unwrap_or_default();
+        serde_json::json!(Settings { data, architecture, objective, training })
     }
 }
 
 /// What the header of a run keeps of its recipe beside names.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Settings {
-    pub(crate) data: String,
+    pub(crate) data: serde_json::Value,
     pub(crate) architecture: Architecture,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) objective: Option<Objective>,

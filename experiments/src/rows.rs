@@ -193,7 +193,7 @@ impl RowArgs {
         let mut failures = Failures::of(rows.len() * seeds.len());
         for (row, folder) in rows.iter().zip(&folders) {
             let data = match loaded.take() {
-                Some(data) if data.name == row.data.as_str() => data,
+                Some(data) if data.source.as_ref() == Some(&row.data) => data,
                 _ => self.load(row)?,
             };
             for &seed in &seeds {
@@ -222,7 +222,7 @@ impl RowArgs {
         if let Some(out) = &self.out {
             return Ok(out.clone());
         }
-        let root = Path::new("results").join(row.data.as_str());
+        let root = Path::new("results").join(row.data.short());
         let rows: Vec<&Recipe> = rows.iter().filter(|other| other.data == row.data).collect();
         let precision = self.compute.precision.unwrap_or_default();
         Ok(unfinished(&root, &rows, seeds, precision)?.unwrap_or_else(|| root.join(l0_record::today())))
@@ -250,7 +250,7 @@ impl RowArgs {
         let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
         let data = self.load(&recipe)?;
-        let (found, expected) = (data.digest(), &header.data.sha256);
+        let (found, expected) = (data.digest()?, &header.data.sha256);
         ensure!(
             found == *expected,
             "{}: its data has sha256 {expected}, this is {found}; name its folder",
@@ -270,7 +270,7 @@ impl RowArgs {
     }
 
     fn load(&self, row: &Recipe) -> Result<Dataset> {
-        let mut data = self.data.load(row.data)?;
+        let mut data = self.data.load(&row.data)?;
         if let Some(n) = self.validation {
             (data.train, data.test) = data.train.split_off(n, 0)?;
         }
@@ -280,6 +280,8 @@ impl RowArgs {
     /// The row as the command line changes it; what then differs from the published one is said wherever a run is shown.
     fn adapted(&self, row: &Recipe) -> Result<Recipe> {
         let mut changed = self.changes.apply(row)?;
+        let data = self.data.spec(&changed.data)?;
+        changed = changed.on(data);
         if let Some(n) = self.validation {
             changed = changed.with_caveat(&format!("tested on {n} {HELD_OUT}"));
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use l0_data::{Dataset, Standing};
+use l0_data::{DataRecord, Dataset, Standing};
 use l0_record::{DataId, Error as RecordError, Run, RunFolder, RunHeader};
 use l0_train::{Finished, Job};
 
@@ -22,7 +22,9 @@ pub const REVISION: &str = env!("L0_REVISION");
 /// # Errors
 /// If the driver does not tell the name of its GPU.
 pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> Result<RunHeader> {
+    let data_id = data_id(data)?;
     let (network, reference) = match &data.standing {
+        _ if data_id.record.is_some() => (recipe.network_on(data, &data_id.sha256), None),
         Standing::Other { contents, .. } => (recipe.network_on_other_data(contents), None),
         Standing::Itself | Standing::Unchecked => (recipe.architecture.title(), recipe.reference.clone()),
     };
@@ -31,7 +33,7 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> 
         curve: recipe.curve.clone(),
         network,
         revision: REVISION.into(),
-        data: data_id(data),
+        data: data_id,
         machine: compute.machine()?,
         command: std::env::args().map(|arg| portable(&arg)).collect(),
         reference,
@@ -42,8 +44,15 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> 
 }
 
 /// A data set as a record names it.
-pub fn data_id(data: &Dataset) -> DataId {
-    DataId { name: data.name.clone(), sha256: data.digest(), caveat: data.caveat() }
+///
+/// # Errors
+/// If its images cannot be read any longer.
+pub fn data_id(data: &Dataset) -> l0_data::Result<DataId> {
+    let own = data.source.as_ref().filter(|source| source.known().is_none());
+    let record = own.map(|source| DataRecord::of(source, data)).transpose()?;
+    let sha256 = record.as_ref().map_or_else(|| data.digest(), |record| Ok(record.sha256.clone()))?;
+    let record = record.map(|record| serde_json::to_value(record).expect("a record has a form in JSON"));
+    Ok(DataId { name: data.name.clone(), sha256, caveat: data.caveat(), record })
 }
 
 /// A word of a command line, an absolute path by its last part alone: the rest means nothing on another machine.
@@ -83,6 +92,7 @@ pub fn train_on(
     compute: &Compute,
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
+    recipe.check_data(data)?;
     let (network, objective) = (recipe.architecture.network()?, recipe.objective.clone().unwrap_or_default());
     let started_from = start.map(|start| start.from.clone());
     let header = RunHeader { started_from, ..header(recipe, seed, data, compute)? };
@@ -100,8 +110,8 @@ pub fn train_on(
         objective: &objective,
         training: &recipe.training,
         data,
-        normalise: recipe.data.normalise(),
-        augment: recipe.data.augment(),
+        normalise: data.normalise.clone(),
+        augment: data.augment,
         seed: start.map_or(seed, |start| start.address(seed)),
         start: start.map(|start| &start.weights),
         device: compute.device.clone(),

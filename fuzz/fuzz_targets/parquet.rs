@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Once;
 
-use l0_data::{DatasetName, hub};
+use l0_data::{Benchmark, Options, hub};
 use libfuzzer_sys::fuzz_target;
 
 static QUIET: Once = Once::new();
@@ -12,7 +12,8 @@ static QUIET: Once = Once::new();
 fuzz_target!(|bytes: &[u8]| {
     // The crate `parquet` panics on some files, which ours catches; libFuzzer's hook would end the process before that.
     QUIET.call_once(|| std::panic::set_hook(Box::new(|_| {})));
-    for name in [DatasetName::Mnist, DatasetName::Cifar100] {
+    let _ = hub::parse_pictures(bytes.to_vec(), &Options::default(), Path::new("fuzz.parquet"));
+    for name in [Benchmark::Mnist, Benchmark::Cifar100] {
         let _ = hub::parquet::parse(bytes.to_vec(), name, Path::new("fuzz.parquet"));
     }
 });

@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seed = args.next().map_or(Ok(0), |seed| seed.parse())?;
     let start = std::time::Instant::now();
     let digits = Digits { seed, ..Digits::default() }.draw()?;
-    println!("drawn in {:.2} s, sha256 {}", start.elapsed().as_secs_f64(), digits.digest());
+    println!("drawn in {:.2} s, sha256 {}", start.elapsed().as_secs_f64(), digits.digest()?);
     std::fs::create_dir_all(&dir)?;
     write(&digits.train, Path::new(&dir), "train")?;
     write(&digits.test, Path::new(&dir), "t10k")

@@ -5,7 +5,8 @@ use l0_rng::{Purpose, Stream};
 /// What moves in from outside is raw black (0 before normalisation). That is what the authors of the L0 paper do
 /// (torchvision's `RandomCrop(32, padding=4)` ahead of the normalisation); the authors of Wide ResNets pad by
 /// reflection instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Augment {
     /// Pixels added on every side before cropping back to the image's size.
     pub pad: usize,

@@ -1,100 +1,34 @@
-use crate::{Error, Placement, Result, Split};
+use crate::normalise::Channel;
+use crate::{Error, Normalise, Placement, Result, Split};
 use candle_core::{Device, Tensor};
 
-/// How pixels become numbers: `(pixel - mean) / std` per channel, all in units of one byte step (0 to 255).
-///
-/// The arithmetic is one subtraction and one division, so that every pixel is the nearest `f32` to the formula's value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Normalise {
-    mean: Vec<f32>,
-    std: Vec<f32>,
-}
-
-impl Normalise {
-    /// `mean` and `std` of each channel, of 255.
-    ///
-    /// # Errors
-    /// If the counts differ, or a `std` is not a positive number.
-    pub fn new(mean: Vec<f32>, std: Vec<f32>) -> Result<Self> {
-        if mean.len() != std.len() {
-            let message = format!("{} channel means but {} deviations", mean.len(), std.len());
-            return Err(Error::Argument(message));
-        }
-        let usable = |std: &f32| std.is_finite() && *std > 0.0;
-        if !std.iter().all(usable) || !mean.iter().all(|mean| mean.is_finite()) {
-            return Err(Error::Argument(format!("cannot normalise by {mean:?} and {std:?}")));
-        }
-        Ok(Self { mean, std })
-    }
-
-    /// Pixels of one channel over 255: MNIST, and the drawn digits.
-    pub fn unit() -> Self {
-        Self { mean: vec![0.0], std: vec![255.0] }
-    }
-
-    /// The paper's constants for CIFAR-10.
-    pub fn cifar10() -> Self {
-        Self { mean: vec![125.3, 123.0, 113.9], std: vec![63.0, 62.1, 66.7] }
-    }
-
-    /// The paper's constants for CIFAR-100.
-    pub fn cifar100() -> Self {
-        Self { mean: vec![129.3, 124.1, 112.4], std: vec![68.2, 65.4, 70.4] }
-    }
-
-    /// Mean and deviation of each channel.
-    pub(crate) fn constants(&self) -> (&[f32], &[f32]) {
-        (&self.mean, &self.std)
-    }
-
-    fn channels(&self, c: usize) -> Result<impl Iterator<Item = Channel> + Clone + '_> {
-        if self.mean.len() != c {
-            let n = self.mean.len();
-            return Err(Error::Argument(format!("normalisation of {n} channels for images of {c}")));
-        }
-        Ok(self.mean.iter().zip(&self.std).map(|(&mean, &std)| Channel { mean, std }))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Channel {
-    mean: f32,
-    std: f32,
-}
-
-impl Channel {
-    fn value(self, pixel: u8) -> f32 {
-        (f32::from(pixel) - self.mean) / self.std
-    }
-}
-
-/// Images and labels on a device, ready for a network.
+/// Examples and labels on a device, ready for a network.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// f32 unless a [`Feed`](crate::Feed) says otherwise, (b, c, h, w).
+    /// f32 unless a [`Feed`](crate::Feed) says otherwise, (b, c, h, w), or (b, columns) of a table.
     pub images: Tensor,
-    /// u32, (b,).
+    /// Classes as u32, (b,), or numbers to be predicted as f32, (b, 1).
     pub labels: Tensor,
 }
 
 impl Batch {
-    /// Number of images.
+    /// Number of examples.
     pub fn len(&self) -> usize {
         self.labels.elem_count()
     }
 
-    /// Whether there is no image at all.
+    /// Whether there is no example at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 impl Split {
-    /// The images with these indices as numbers, in one pass from bytes, each placed as `placements` says.
+    /// The examples with these indices as numbers, in one pass from bytes, each image placed as `placements` says.
     ///
     /// # Errors
-    /// If an index is out of range, `normalise` is for another number of channels, or there are not as many
-    /// placements as indices.
+    /// If an index is out of range, `normalise` is for another number of channels or columns, or there are not as many
+    /// placements as indices, or any for rows of a table.
     pub fn batch(
         &self,
         indices: &[u32],
@@ -105,16 +39,18 @@ impl Split {
         self.check_indices(indices)?;
         let (c, h, w) = self.shape();
         let channels = normalise.channels(c)?;
+        let labels = self.labels_of(indices, device)?;
+        if self.is_table() {
+            let values = self.rows_of(indices, channels, placements)?;
+            return Ok(Batch { images: Tensor::from_vec(values, (indices.len(), c), device)?, labels });
+        }
         let mut values = Vec::with_capacity(indices.len() * self.image_size());
+        let images = self.pixels(indices)?;
         match placements {
-            None => {
-                for &i in indices {
-                    convert(self.image(i as usize), h * w, channels.clone(), &mut values);
-                }
-            }
+            None => images.iter().for_each(|image| convert(image, h * w, channels.clone(), &mut values)),
             Some(placements) if placements.len() == indices.len() => {
-                for (&i, placement) in indices.iter().zip(placements) {
-                    place(self.image(i as usize), (h, w), channels.clone(), placement, &mut values);
+                for (image, placement) in images.iter().zip(placements) {
+                    place(image, (h, w), channels.clone(), placement, &mut values);
                 }
             }
             Some(placements) => {
@@ -122,11 +58,35 @@ impl Split {
                 return Err(Error::Argument(format!("{n} placements for {m} images")));
             }
         }
-        let labels: Vec<u32> = indices.iter().map(|&i| self.labels()[i as usize]).collect();
-        Ok(Batch {
-            images: Tensor::from_vec(values, (indices.len(), c, h, w), device)?,
-            labels: Tensor::from_vec(labels, indices.len(), device)?,
+        Ok(Batch { images: Tensor::from_vec(values, (indices.len(), c, h, w), device)?, labels })
+    }
+
+    /// The labels of these examples: classes as u32, (b,), or numbers as f32, (b, 1).
+    pub(crate) fn labels_of(&self, indices: &[u32], device: &Device) -> Result<Tensor> {
+        Ok(match self.targets() {
+            Some((targets, _)) => {
+                let targets: Vec<f32> = indices.iter().map(|&i| targets[i as usize]).collect();
+                Tensor::from_vec(targets, (indices.len(), 1), device)?
+            }
+            None => {
+                let labels: Vec<u32> = indices.iter().map(|&i| self.labels()[i as usize]).collect();
+                Tensor::from_vec(labels, indices.len(), device)?
+            }
         })
+    }
+
+    fn rows_of(
+        &self,
+        indices: &[u32],
+        columns: impl Iterator<Item = Channel> + Clone,
+        placements: Option<&[Placement]>,
+    ) -> Result<Vec<f32>> {
+        if placements.is_some() {
+            return Err(Error::Argument("rows of a table cannot be moved or mirrored".into()));
+        }
+        let row =
+            |&i: &u32| self.row(i as usize).iter().zip(columns.clone()).map(|(&value, column)| column.scaled(value));
+        Ok(indices.iter().flat_map(row).collect())
     }
 }
 
@@ -218,7 +178,7 @@ mod tests {
             let (y, x) = (y as isize + p.down, x as isize + p.right);
             let on = (0..h as isize).contains(&y) && (0..w as isize).contains(&x);
             let pixel = if on { split.image(i)[(k * h + y as usize) * w + x as usize] } else { 0 };
-            out.push((f32::from(pixel) - normalise.mean[k]) / normalise.std[k]);
+            out.push((f32::from(pixel) - normalise.constants().0[k]) / normalise.constants().1[k]);
         }
         out
     }

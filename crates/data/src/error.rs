@@ -63,6 +63,26 @@ pub enum Error {
         otherwise: &'static str,
     },
 
+    /// A file of the user's is well formed, but nothing can be learnt from it as it is.
+    #[error("{}: {problem}; {advice}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What is in the way.
+        problem: String,
+        /// What to do next.
+        advice: String,
+    },
+
+    /// Pictures have different sizes, and nobody said which the images are to have.
+    #[error("{name} has pictures of different sizes, {} and {}: choose the size of the images, as 64", examples[0], examples[1])]
+    NeedsSize {
+        /// The data set.
+        name: String,
+        /// Two pictures, each with its rows and columns.
+        examples: [String; 2],
+    },
+
     /// A file's digest is not the one that is known to be right.
     #[error(
         "{}: expected sha256 {expected}, found {found}; {advice}", path.display()

@@ -36,7 +36,8 @@ impl<'a> Feed<'a> {
         }
         let (c, h, w) = split.shape();
         let bytes = || Tensor::from_slice(split.images(), (split.len(), c, h, w), device);
-        let bytes = device.is_cuda().then(bytes).transpose()?;
+        let is_bytes = !split.is_table() && split.is_held();
+        let bytes = (device.is_cuda() && is_bytes).then(bytes).transpose()?;
         Ok(Self { split, normalise, augment: None, size, device: device.clone(), dtype: DType::F32, bytes })
     }
 
@@ -64,7 +65,12 @@ impl<'a> Feed<'a> {
     /// `skip(k)`: batches skipped are not made.
     pub fn epoch(&self, seed: u64, epoch: u64) -> Batches<'_> {
         let order = order(seed, epoch, self.split.len());
-        Batches { feed: self, order, draw: self.augment.map(|a| (a, seed, epoch)), step: 0 }
+        Batches {
+            feed: self,
+            order,
+            draw: self.augment.filter(|_| !self.split.is_table()).map(|a| (a, seed, epoch)),
+            step: 0,
+        }
     }
 
     /// The images with these indices, placed, in the feed's type; made on the device if that holds them.
@@ -78,10 +84,9 @@ impl<'a> Feed<'a> {
             Placed { index, down: down as i32, right: right as i32, flip }
         };
         let placed: Vec<Placed> = indices.iter().enumerate().map(placed).collect();
-        let labels: Vec<u32> = indices.iter().map(|&i| self.split.labels()[i as usize]).collect();
         let (mean, std) = self.normalise.constants();
         let images = l0_ops::images(bytes, &placed, mean, std, self.dtype)?;
-        Ok(Batch { images, labels: Tensor::from_vec(labels, indices.len(), &self.device)? })
+        Ok(Batch { images, labels: self.split.labels_of(indices, &self.device)? })
     }
 
     /// All images in their order and unvaried, for evaluation.

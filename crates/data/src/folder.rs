@@ -89,7 +89,7 @@ fn original_files(repo: &Repo, dir: &Path, part: Part) -> Option<Vec<PathBuf>> {
 }
 
 /// The IDX file of this name, or as some copies have it: still compressed, or with a dot for the first hyphen of "idx".
-fn variant(dir: &Path, name: &str) -> PathBuf {
+pub(crate) fn variant(dir: &Path, name: &str) -> PathBuf {
     let dotted = name.replace("-idx", ".idx");
     let names = [name.to_string(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
     let path = names.iter().map(|name| dir.join(name)).find(|path| path.is_file());

@@ -4,7 +4,7 @@
 //! big-endian u32, then the elements. Nothing is allocated on the word of a header alone: what it promises must fit
 //! what the file can hold.
 
-use crate::{Error, Result, SourceFile, Split};
+use crate::{Dataset, Error, Result, SourceFile, Split, folder};
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
 use std::path::Path;
@@ -125,6 +125,22 @@ pub fn read_split(images: &Path, labels: &Path, classes: usize) -> Result<(Split
     let targets = targets.data.into_iter().map(u32::from).collect();
     let split = Split::new(pixels.data, targets, (1, h, w), classes)?;
     Ok((split, [images_file, labels_file]))
+}
+
+/// The data set in the four IDX files of a folder that is none known by name, as Fashion-MNIST comes; `None` if they are not
+/// there.
+pub(crate) fn load(dir: &Path) -> Result<Option<Dataset>> {
+    let [train, test] = ["train", "t10k"]
+        .map(|part| ["images-idx3", "labels-idx1"].map(|kind| folder::variant(dir, &format!("{part}-{kind}-ubyte"))));
+    if !train[0].is_file() {
+        return Ok(None);
+    }
+    let largest = |path: &Path| read(path, 1).map(|(labels, _)| labels.data.into_iter().max().map_or(0, usize::from));
+    let classes = 1 + largest(&train[1])?.max(largest(&test[1])?);
+    let (train, files) = read_split(&train[0], &train[1], classes)?;
+    let (test, more) = read_split(&test[0], &test[1], classes)?;
+    let name = dir.file_name().map_or_else(|| "idx".into(), |name| name.to_string_lossy().into_owned());
+    Dataset::unknown(name, train, test, files.into_iter().chain(more).collect()).map(Some)
 }
 
 fn read(path: &Path, rank: usize) -> Result<(Idx, SourceFile)> {

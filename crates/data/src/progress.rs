@@ -1,4 +1,4 @@
-/// What a download tells whoever waits for it. Called from another thread.
+/// What downloading and decoding tell whoever waits for it. Called from other threads.
 pub trait Progress: Sync {
     /// `file` of `bytes` bytes begins, `done` of which are here already.
     fn start(&self, file: &str, bytes: u64, done: u64);
@@ -6,6 +6,10 @@ pub trait Progress: Sync {
     fn advance(&self, bytes: u64);
     /// The file is complete, or the attempt has failed.
     fn finish(&self);
+    /// Of the data set `name`, `done` of `total` steps of decoding are made; when both are equal, all.
+    fn decoded(&self, name: &str, done: usize, total: usize) {
+        let _ = (name, done, total);
+    }
 }
 
 /// Tells nothing.

@@ -1,9 +1,9 @@
-use crate::{DatasetName, cifar};
+use crate::{Benchmark, cifar};
 
 /// What is known about a data set that comes in files.
 #[derive(Debug, Clone)]
 pub(crate) struct Repo {
-    pub(crate) name: DatasetName,
+    pub(crate) name: Benchmark,
     /// Owner and name on the Hub.
     pub(crate) id: &'static str,
     /// The folder of its parquet files there.
@@ -48,18 +48,18 @@ impl Part {
 }
 
 impl Repo {
-    pub(crate) fn of(name: DatasetName) -> Option<Self> {
+    pub(crate) fn of(name: Benchmark) -> Option<Self> {
         match name {
-            DatasetName::Mnist => Some(Self::mnist()),
-            DatasetName::Cifar10 => Some(Self::cifar10()),
-            DatasetName::Cifar100 => Some(Self::cifar100()),
-            DatasetName::Digits => None,
+            Benchmark::Mnist => Some(Self::mnist()),
+            Benchmark::Cifar10 => Some(Self::cifar10()),
+            Benchmark::Cifar100 => Some(Self::cifar100()),
+            Benchmark::Digits => None,
         }
     }
 
     fn mnist() -> Self {
         Self {
-            name: DatasetName::Mnist,
+            name: Benchmark::Mnist,
             id: "ylecun/mnist",
             config: "mnist",
             image: "image",
@@ -79,7 +79,7 @@ impl Repo {
 
     fn cifar10() -> Self {
         Self {
-            name: DatasetName::Cifar10,
+            name: Benchmark::Cifar10,
             id: "uoft-cs/cifar10",
             config: "plain_text",
             image: "img",
@@ -99,7 +99,7 @@ impl Repo {
 
     fn cifar100() -> Self {
         Self {
-            name: DatasetName::Cifar100,
+            name: Benchmark::Cifar100,
             id: "uoft-cs/cifar100",
             config: "cifar100",
             image: "img",

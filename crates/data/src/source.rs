@@ -1,98 +1,11 @@
+use crate::image_folder::HELD_OUT;
 use crate::repo::Repo;
-use crate::{Augment, Dataset, Digits, Error, Normalise, Progress, Result, SourceFile, folder, hub};
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
+use crate::{
+    Benchmark, DataSpec, Dataset, Digits, Error, ImageFolder, Options, Origin, Progress, Result, SourceFile, Table,
+    arrays, folder, hub, idx,
+};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// The data sets that can be asked for by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DatasetName {
-    /// Handwritten digits, 60,000 + 10,000 images of 1x28x28, 10 classes.
-    Mnist,
-    /// 50,000 + 10,000 colour images of 3x32x32, 10 classes.
-    Cifar10,
-    /// 50,000 + 10,000 colour images of 3x32x32, 100 classes.
-    Cifar100,
-    /// Digits drawn by the program ([`Digits::default`]), 1x28x28, 10 classes.
-    Digits,
-}
-
-impl DatasetName {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Mnist, Self::Cifar10, Self::Cifar100, Self::Digits];
-
-    /// The name as written on a command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mnist => "mnist",
-            Self::Cifar10 => "cifar10",
-            Self::Cifar100 => "cifar100",
-            Self::Digits => "digits",
-        }
-    }
-
-    /// The name as people write it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Mnist => "MNIST",
-            Self::Cifar10 => "CIFAR-10",
-            Self::Cifar100 => "CIFAR-100",
-            Self::Digits => "drawn digits",
-        }
-    }
-
-    /// Channels, height and width of an image.
-    pub fn shape(self) -> (usize, usize, usize) {
-        match self {
-            Self::Mnist | Self::Digits => (1, 28, 28),
-            Self::Cifar10 | Self::Cifar100 => (3, 32, 32),
-        }
-    }
-
-    /// Number of classes.
-    pub fn classes(self) -> usize {
-        match self {
-            Self::Mnist | Self::Digits | Self::Cifar10 => 10,
-            Self::Cifar100 => 100,
-        }
-    }
-
-    /// The normalisation that the paper's experiments use.
-    pub fn normalise(self) -> Normalise {
-        match self {
-            Self::Mnist | Self::Digits => Normalise::unit(),
-            Self::Cifar10 => Normalise::cifar10(),
-            Self::Cifar100 => Normalise::cifar100(),
-        }
-    }
-
-    /// The augmentation that the paper's experiments use in training.
-    pub fn augment(self) -> Option<Augment> {
-        match self {
-            Self::Mnist | Self::Digits => None,
-            Self::Cifar10 | Self::Cifar100 => Some(Augment::cifar()),
-        }
-    }
-}
-
-impl fmt::Display for DatasetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for DatasetName {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|name| name.as_str() == text);
-        found.ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            Error::Argument(format!("no data set is called {text:?}; known are {known}"))
-        })
-    }
-}
 
 /// Where to look for a data set. The program fills it from its command line and environment; this crate reads neither,
 /// but for what `hf-hub` reads itself (HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN).
@@ -108,12 +21,17 @@ pub struct Source {
     pub cache: Option<PathBuf>,
     /// How long a download may stand still before it ends in an error.
     pub patience: Duration,
+    /// Bytes of decoded images that may be held; pictures that come to more are decoded as batches need them.
+    pub memory: u64,
 }
+
+/// The bytes of decoded images that are held if nothing else is said: 4 GiB.
+pub(crate) const HELD: u64 = 4 << 30;
 
 impl Default for Source {
     /// The Hub's cache, then the Hub; 20 seconds of patience.
     fn default() -> Self {
-        Self { dir: None, offline: false, endpoint: None, cache: None, patience: Duration::from_secs(20) }
+        Self { dir: None, offline: false, endpoint: None, cache: None, patience: Duration::from_secs(20), memory: HELD }
     }
 }
 
@@ -124,8 +42,8 @@ impl Source {
     }
 }
 
-/// Loads a data set: from `source.dir` if there is one, else from the Hub's cache, else from the Hub. Every file that
-/// comes by way of the Hub is checked against its sha256 before it is read.
+/// Loads a data set. One that is known by name comes from `source.dir` if there is one, else from the Hub's cache, else from
+/// the Hub. Every file that comes by way of the Hub is checked against its sha256 before it is read.
 ///
 /// A folder may hold the IDX files of MNIST (in it or below MNIST/raw, with or without their gzip), the binary files of
 /// CIFAR (in it or in the folder of their archive), or the Hub's parquet files, all shards of them, as
@@ -133,14 +51,78 @@ impl Source {
 /// clone, as `mnist/train-00000-of-00001.parquet`. What they hold is compared with the known contents of the data set and
 /// [said](Dataset::caveat) if it is something else.
 ///
+/// Other data is what its [`DataSpec`] names: [`ImageFolder`], [`Table`], [`arrays`], IDX files or the Hub.
+///
 /// # Errors
 /// See [`Error`]; parquet files and the Hub need the feature `hub`.
-pub fn load(name: DatasetName, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
-    match (Repo::of(name), &source.dir) {
+pub fn load(spec: impl Into<DataSpec>, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    let spec = spec.into();
+    let data = match &spec.origin {
+        Origin::Known(known) => load_known(*known, source, progress)?,
+        Origin::Hub(name) => hub::load_any(name, &spec.options, source, progress)?,
+        Origin::File(path) => load_file(path, &spec.options, source, progress)?,
+        Origin::Folder(dir) => load_folder(dir, &spec.options, source, progress)?,
+    };
+    let data = adapted(data, &spec.options)?;
+    Ok(Dataset { source: Some(spec), ..data })
+}
+
+fn load_known(known: Benchmark, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    match (Repo::of(known), &source.dir) {
         (None, _) => Digits::default().draw(),
         (Some(repo), Some(dir)) => folder::load(&repo, dir),
         (Some(repo), None) => hub::load(&repo, source, progress),
     }
+}
+
+fn load_file(path: &Path, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if matches!(ending.as_str(), "npz" | "safetensors") {
+        return arrays::load(path);
+    }
+    if ending == "parquet"
+        && let Some(pictures) = hub::load_pictures(path, options, source.memory, progress)?
+    {
+        return Ok(pictures);
+    }
+    let mut table = Table::open(path)?;
+    if let Some(label) = &options.label {
+        table = table.label(label)?;
+    }
+    if let Some(task) = options.task {
+        table = table.task(task);
+    }
+    table.split(options.held_out.unwrap_or(HELD_OUT), 0)
+}
+
+/// IDX files, or class folders.
+fn load_folder(dir: &Path, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    if let Some(data) = idx::load(dir)? {
+        return Ok(data);
+    }
+    let mut folder = ImageFolder::open(dir)?.memory(source.memory);
+    if let Some(size) = options.size {
+        folder = folder.resize(size);
+    }
+    if let Some(channels) = options.channels {
+        folder = folder.channels(channels);
+    }
+    match options.held_out {
+        Some(share) => folder.held_out(share, 0)?.load(progress),
+        None => folder.load(progress),
+    }
+}
+
+/// With the normalisation and the augmentation that are asked for.
+fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
+    if let Some(normalise) = &options.normalise {
+        if data.train.is_table() {
+            return Err(Error::Argument(format!("{}: a table is normalised by its own mean and deviation", data.name)));
+        }
+        data.normalise = normalise.constants(data.train.shape().0)?.unwrap_or(data.normalise);
+    }
+    data.augment = options.augment.or(data.augment);
+    Ok(data)
 }
 
 /// Fetches the files of a data set into the Hub's cache, unless they are there, and says where they are. The folder of
@@ -149,10 +131,12 @@ pub fn load(name: DatasetName, source: &Source, progress: &dyn Progress) -> Resu
 /// # Errors
 /// If the Hub cannot be reached or does not deliver the right bytes, if its cache cannot be written, and always without the
 /// feature `hub`.
-pub fn download(name: DatasetName, source: &Source, progress: &dyn Progress) -> Result<Vec<SourceFile>> {
-    match Repo::of(name) {
-        Some(repo) => hub::download(&repo, source, progress),
-        None => Ok(vec![]),
+pub fn download(spec: impl Into<DataSpec>, source: &Source, progress: &dyn Progress) -> Result<Vec<SourceFile>> {
+    let spec = spec.into();
+    match (&spec.origin, spec.known().and_then(Repo::of)) {
+        (_, Some(repo)) => hub::download(&repo, source, progress),
+        (Origin::Hub(name), _) => hub::download_any(name, &spec.options, source, progress),
+        _ => Ok(vec![]),
     }
 }
 
@@ -162,17 +146,17 @@ mod tests {
 
     #[test]
     fn names_are_read_and_written() {
-        for name in DatasetName::ALL {
-            assert_eq!(name.to_string().parse::<DatasetName>().unwrap(), name);
+        for name in Benchmark::ALL {
+            assert_eq!(name.to_string().parse::<Benchmark>().unwrap(), name);
         }
         let message = "no data set is called \"mnits\"; known are mnist, cifar10, cifar100, digits";
-        assert_eq!("mnits".parse::<DatasetName>().unwrap_err().to_string(), message);
+        assert_eq!("mnits".parse::<Benchmark>().unwrap_err().to_string(), message);
     }
 
     #[cfg(not(feature = "hub"))]
     #[test]
     fn without_the_hub_an_error_says_what_to_do() {
-        let error = load(DatasetName::Mnist, &Source::default(), &crate::Silent).unwrap_err();
+        let error = load(Benchmark::Mnist, &Source::default(), &crate::Silent).unwrap_err();
         let message = "fetching ylecun/mnist from the Hub needs the feature `hub` of l0-data; or name a \
                        folder with its IDX or binary files";
         assert_eq!(error.to_string(), message);

@@ -1,17 +1,43 @@
-use crate::{DatasetName, Error, Result, Standing};
-use l0_files::Sha256;
+use crate::stored::Stored;
+use crate::{Error, Result};
 use l0_rng::{Purpose, Stream};
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::sync::Arc;
 
-/// Labelled images of one size on the host: pixels as bytes, (n, c, h, w), and a class for each.
+/// Labelled examples of one kind on the host: images as bytes, (n, c, h, w), or rows of numbers, (n, columns), and a class
+/// or a number for each.
 ///
-/// The constructor checks that everything fits together, so that no later step has to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Images are held, or decoded as batches need them where they would not fit in memory. The constructors check that
+/// everything fits together, so that no later step has to.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Split {
-    images: Vec<u8>,
-    labels: Vec<u32>,
+    examples: Examples,
+    targets: Targets,
     shape: (usize, usize, usize),
     classes: usize,
+    names: Arc<[String]>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Examples {
+    Bytes(Vec<u8>),
+    Stored(Stored),
+    Numbers(Vec<f32>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Targets {
+    Classes(Vec<u32>),
+    Numbers(Vec<f32>, Scale),
+}
+
+/// How numbers to be predicted were made ones of mean 0 and deviation 1: `(number - mean) / std`.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Scale {
+    /// Their mean over the training rows.
+    pub mean: f64,
+    /// Their deviation over the training rows.
+    pub std: f64,
 }
 
 impl Split {
@@ -30,53 +56,147 @@ impl Split {
             let message = format!("{n} labels need {n} images of {c}x{h}x{w}, found {bytes} bytes");
             return Err(Error::Argument(message));
         }
+        Self::of(Examples::Bytes(images), labels, shape, classes)
+    }
+
+    /// Rows of `columns` numbers each, one after the other, with a class for each row.
+    ///
+    /// # Errors
+    /// If the counts differ, there is no column or a label is not below `classes`.
+    pub fn rows(numbers: Vec<f32>, labels: Vec<u32>, columns: usize, classes: usize) -> Result<Self> {
+        check_rows(numbers.len(), labels.len(), columns)?;
+        Self::of(Examples::Numbers(numbers), labels, (columns, 1, 1), classes)
+    }
+
+    /// Rows of `columns` numbers each, with a number to predict for each row, made one of mean 0 and deviation 1 by `scale`.
+    ///
+    /// # Errors
+    /// If the counts differ or there is no column.
+    pub fn regression(numbers: Vec<f32>, targets: Vec<f32>, columns: usize, scale: Scale) -> Result<Self> {
+        check_rows(numbers.len(), targets.len(), columns)?;
+        let (examples, targets) = (Examples::Numbers(numbers), Targets::Numbers(targets, scale));
+        Ok(Self { examples, targets, shape: (columns, 1, 1), classes: 0, names: Arc::default() })
+    }
+
+    /// Images that are decoded as batches need them.
+    pub(crate) fn stored(images: Stored, labels: Vec<u32>, classes: usize) -> Result<Self> {
+        let shape = images.shape();
+        Self::of(Examples::Stored(images), labels, shape, classes)
+    }
+
+    fn of(examples: Examples, labels: Vec<u32>, shape: (usize, usize, usize), classes: usize) -> Result<Self> {
         if let Some(i) = labels.iter().position(|&label| label as usize >= classes) {
             let label = labels[i];
             let message = format!("label {label} of image {i} is not below {classes} classes");
             return Err(Error::Argument(message));
         }
-        Ok(Self { images, labels, shape, classes })
+        Ok(Self { examples, targets: Targets::Classes(labels), shape, classes, names: Arc::default() })
+    }
+
+    /// The same with a name for each class.
+    ///
+    /// # Errors
+    /// If there are not as many names as classes.
+    pub fn with_class_names(self, names: impl Into<Arc<[String]>>) -> Result<Self> {
+        let names = names.into();
+        if names.len() != self.classes {
+            return Err(Error::Argument(format!("{} names for {} classes", names.len(), self.classes)));
+        }
+        Ok(Self { names, ..self })
     }
 
     /// The images of all `splits`, which have this shape and so many classes, one split after the other.
     pub(crate) fn joined(splits: Vec<Self>, shape: (usize, usize, usize), classes: usize) -> Result<Self> {
-        let mut splits = splits.into_iter();
-        let (mut images, mut labels) = splits.next().map(|first| (first.images, first.labels)).unwrap_or_default();
-        for split in splits {
-            images.extend(split.images);
-            labels.extend(split.labels);
+        let mut splits = splits.into_iter().map(Self::into_parts);
+        let (mut images, mut labels) = splits.next().unwrap_or_default();
+        for (more, of_more) in splits {
+            images.extend(more);
+            labels.extend(of_more);
         }
         Self::new(images, labels, shape, classes)
     }
 
-    /// Number of images.
+    fn into_parts(self) -> (Vec<u8>, Vec<u32>) {
+        match (self.examples, self.targets) {
+            (Examples::Bytes(images), Targets::Classes(labels)) => (images, labels),
+            _ => Default::default(),
+        }
+    }
+
+    /// Number of examples.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        match &self.targets {
+            Targets::Classes(labels) => labels.len(),
+            Targets::Numbers(numbers, _) => numbers.len(),
+        }
     }
 
-    /// Whether there is no image at all.
+    /// Whether there is no example at all.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
-    /// (channels, height, width) of every image.
+    /// (channels, height, width) of every image; (columns, 1, 1) of rows.
     pub fn shape(&self) -> (usize, usize, usize) {
         self.shape
     }
 
-    /// Number of classes; every label is below it.
+    /// The dimensions of an example: `[channels, height, width]` of an image, `[columns]` of a row.
+    pub fn dims(&self) -> Vec<usize> {
+        let (c, h, w) = self.shape;
+        if self.is_table() { vec![c] } else { vec![c, h, w] }
+    }
+
+    /// Whether the examples are rows of numbers, and no images.
+    pub fn is_table(&self) -> bool {
+        matches!(self.examples, Examples::Numbers(_))
+    }
+
+    /// Whether [`images`](Self::images) holds the images; if not, they are decoded as batches need them.
+    pub fn is_held(&self) -> bool {
+        !matches!(self.examples, Examples::Stored(_))
+    }
+
+    /// Number of classes; every label is below it. 0 where numbers are to be predicted.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// All pixels, (n, c, h, w).
-    pub fn images(&self) -> &[u8] {
-        &self.images
+    /// What the classes are called; empty where nobody has said.
+    pub fn class_names(&self) -> &[String] {
+        &self.names
     }
 
-    /// The class of each image.
+    /// All pixels, (n, c, h, w); empty if the images are decoded as batches need them, and for rows of numbers.
+    pub fn images(&self) -> &[u8] {
+        match &self.examples {
+            Examples::Bytes(images) => images,
+            Examples::Stored(_) | Examples::Numbers(_) => &[],
+        }
+    }
+
+    /// All numbers of rows, (n, columns); empty for images.
+    pub fn numbers(&self) -> &[f32] {
+        match &self.examples {
+            Examples::Numbers(numbers) => numbers,
+            Examples::Stored(_) | Examples::Bytes(_) => &[],
+        }
+    }
+
+    /// The class of each example; empty where numbers are to be predicted.
     pub fn labels(&self) -> &[u32] {
-        &self.labels
+        match &self.targets {
+            Targets::Classes(labels) => labels,
+            Targets::Numbers(..) => &[],
+        }
+    }
+
+    /// The numbers to be predicted, one for each row, and how they were scaled; `None` for classes.
+    pub fn targets(&self) -> Option<(&[f32], Scale)> {
+        match &self.targets {
+            Targets::Classes(_) => None,
+            Targets::Numbers(numbers, scale) => Some((numbers, *scale)),
+        }
     }
 
     /// Bytes of one image.
@@ -88,33 +208,57 @@ impl Split {
     /// The pixels of image `i`, (c, h, w).
     ///
     /// # Panics
-    /// If there is no image `i`.
+    /// If [`images`](Self::images) does not hold an image `i`.
     pub fn image(&self, i: usize) -> &[u8] {
-        &self.images[i * self.image_size()..][..self.image_size()]
+        &self.images()[i * self.image_size()..][..self.image_size()]
     }
 
-    /// The images with these indices, in this order.
+    /// The numbers of row `i` of a table.
+    ///
+    /// # Panics
+    /// If [`numbers`](Self::numbers) does not hold a row `i`.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.numbers()[i * self.image_size()..][..self.image_size()]
+    }
+
+    /// The pixels of these images one after the other, decoded now if they are not held.
+    pub(crate) fn pixels(&self, indices: &[u32]) -> Result<Vec<Cow<'_, [u8]>>> {
+        match &self.examples {
+            Examples::Stored(stored) => Ok(stored.decode(indices)?.into_iter().map(Cow::Owned).collect()),
+            _ => Ok(indices.iter().map(|&i| Cow::Borrowed(self.image(i as usize))).collect()),
+        }
+    }
+
+    /// The examples with these indices, in this order.
     ///
     /// # Errors
     /// If an index is out of range.
     pub fn select(&self, indices: &[u32]) -> Result<Self> {
         self.check_indices(indices)?;
-        let images = indices.iter().flat_map(|&i| self.image(i as usize)).copied().collect();
-        let labels = indices.iter().map(|&i| self.labels[i as usize]).collect();
-        Ok(Self { images, labels, ..*self })
+        let size = self.image_size();
+        let examples = match &self.examples {
+            Examples::Bytes(images) => Examples::Bytes(chosen(images, size, indices)),
+            Examples::Numbers(numbers) => Examples::Numbers(chosen(numbers, size, indices)),
+            Examples::Stored(stored) => Examples::Stored(stored.select(indices)),
+        };
+        let targets = match &self.targets {
+            Targets::Classes(labels) => Targets::Classes(chosen(labels, 1, indices)),
+            Targets::Numbers(numbers, scale) => Targets::Numbers(chosen(numbers, 1, indices), *scale),
+        };
+        Ok(Self { examples, targets, names: Arc::clone(&self.names), ..*self })
     }
 
-    /// The first `n` images, or all of them if there are fewer.
+    /// The first `n` examples, or all of them if there are fewer.
     pub fn take(&self, n: usize) -> Self {
-        let n = n.min(self.len());
-        Self { images: self.images[..n * self.image_size()].to_vec(), labels: self.labels[..n].to_vec(), ..*self }
+        let first: Vec<u32> = (0..n.min(self.len()) as u32).collect();
+        self.select(&first).expect("the first are there")
     }
 
-    /// Parts the images into the rest and `n` held out for validation, drawn by the seed alone. Both keep the order
+    /// Parts the examples into the rest and `n` held out for validation, drawn by the seed alone. Both keep the order
     /// they had.
     ///
     /// # Errors
-    /// If there are fewer than `n` images.
+    /// If there are fewer than `n` examples.
     pub fn split_off(&self, n: usize, seed: u64) -> Result<(Self, Self)> {
         if n > self.len() {
             let message = format!("cannot hold out {n} of {} images", self.len());
@@ -128,6 +272,24 @@ impl Split {
         Ok((self.select(rest)?, self.select(held_out)?))
     }
 
+    /// These examples and the others, both in ascending order: held images move, and are not copied.
+    pub(crate) fn part(mut self, rest: &[u32], held_out: &[u32]) -> Result<(Self, Self)> {
+        let test = self.select(held_out)?;
+        self.check_indices(rest)?;
+        let size = self.image_size();
+        let (Examples::Bytes(images), Targets::Classes(labels)) = (&mut self.examples, &mut self.targets) else {
+            return Ok((self.select(rest)?, test));
+        };
+        for (to, &from) in rest.iter().enumerate() {
+            let from = from as usize;
+            images.copy_within(from * size..(from + 1) * size, to * size);
+            labels[to] = labels[from];
+        }
+        images.truncate(rest.len() * size);
+        labels.truncate(rest.len());
+        Ok((self, test))
+    }
+
     pub(crate) fn check_indices(&self, indices: &[u32]) -> Result<()> {
         match indices.iter().find(|&&i| i as usize >= self.len()) {
             None => Ok(()),
@@ -136,71 +298,15 @@ impl Split {
     }
 }
 
-/// A file that was read, and the digest of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// sha256 of the file, lower-case hex.
-    pub sha256: String,
+fn check_rows(numbers: usize, rows: usize, columns: usize) -> Result<()> {
+    if columns > 0 && rows.checked_mul(columns) == Some(numbers) {
+        return Ok(());
+    }
+    Err(Error::Argument(format!("{rows} rows of {columns} numbers, found {numbers} numbers")))
 }
 
-/// A data set: images to learn from, images to test on, and where they came from.
-#[derive(Debug, Clone)]
-pub struct Dataset {
-    /// "mnist", "cifar10", "cifar100" or "digits".
-    pub name: String,
-    /// To learn from.
-    pub train: Split,
-    /// To test on.
-    pub test: Split,
-    /// The files read; empty for images drawn by the program.
-    pub files: Vec<SourceFile>,
-    /// Whether they are the images that its name promises.
-    pub standing: Standing,
-}
-
-impl Dataset {
-    /// Checks that both splits hold the same kind of images, and whether they are those that the name promises.
-    ///
-    /// # Errors
-    /// If shape or classes differ.
-    pub fn new(name: impl Into<String>, train: Split, test: Split, files: Vec<SourceFile>) -> Result<Self> {
-        let kind = |split: &Split| (split.shape, split.classes);
-        if kind(&train) != kind(&test) {
-            let message = format!(
-                "training images are {:?} of {} classes, test images {:?} of {}",
-                train.shape, train.classes, test.shape, test.classes
-            );
-            return Err(Error::Argument(message));
-        }
-        let name = name.into();
-        let standing = Standing::of(&name, &train, &test);
-        Ok(Self { name, train, test, files, standing })
-    }
-
-    /// What must be said of the images wherever something that was measured on them is shown, as `not MNIST: 1000 training
-    /// images in place of 60000`; nothing if they are those that the name promises.
-    pub fn caveat(&self) -> Option<String> {
-        let name: DatasetName = self.name.parse().ok()?;
-        self.standing.caveat(name)
-    }
-
-    /// sha256 over pixels, labels and shapes, lower-case hex: equal for equal images in equal order, whatever the
-    /// files they came from. About a tenth of a second for CIFAR.
-    pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        for split in [&self.train, &self.test] {
-            let (c, h, w) = split.shape;
-            for number in [split.len(), c, h, w, split.classes] {
-                hash.update(&(number as u64).to_le_bytes());
-            }
-            hash.update(&split.images);
-            let labels: Vec<u8> = split.labels.iter().flat_map(|l| l.to_le_bytes()).collect();
-            hash.update(&labels);
-        }
-        hash.hex()
-    }
+fn chosen<T: Copy>(values: &[T], size: usize, indices: &[u32]) -> Vec<T> {
+    indices.iter().flat_map(|&i| &values[i as usize * size..][..size]).copied().collect()
 }
 
 #[cfg(test)]
@@ -248,17 +354,5 @@ mod tests {
         assert_eq!(split.take(3), split.select(&[0, 1, 2]).unwrap());
         assert_eq!(split.take(99), split);
         assert_eq!(split.select(&[10]).unwrap_err().to_string(), "no image 10 among 10");
-    }
-
-    #[test]
-    fn the_digest_sees_pixels_labels_and_order() {
-        let dataset = |train: Split| Dataset::new("x", train, numbered(5), vec![]).unwrap().digest();
-        let split = numbered(10);
-        assert_eq!(dataset(split.clone()), dataset(split.clone()));
-        assert_ne!(dataset(split.clone()), dataset(split.take(9)));
-        let reversed: Vec<u32> = (0..10).rev().collect();
-        assert_ne!(dataset(split.clone()), dataset(split.select(&reversed).unwrap()));
-        let other = Split::new(vec![0; 4], vec![0], (1, 2, 2), 4).unwrap();
-        assert!(Dataset::new("x", split, other, vec![]).is_err());
     }
 }

@@ -6,7 +6,7 @@
 //! forges.
 
 use crate::repo::{Part, Repo};
-use crate::{DatasetName, Split};
+use crate::{Benchmark, Split};
 use l0_files::{Sha256, sha256};
 use rayon::prelude::*;
 
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// They are what the name promises: the published ones, in whatever order, or those that the program draws. A name
-    /// that is none of [`DatasetName`] promises nothing.
+    /// that is none of [`Benchmark`] promises nothing.
     Itself,
     /// They are others.
     Other {
@@ -37,7 +37,7 @@ impl Standing {
     }
 
     /// What must be said of the images wherever something that was measured on them is shown.
-    pub(crate) fn caveat(&self, name: DatasetName) -> Option<String> {
+    pub(crate) fn caveat(&self, name: Benchmark) -> Option<String> {
         let title = name.title();
         match self {
             Self::Itself => None,
@@ -120,7 +120,7 @@ mod tests {
 
     /// A data set of three images, known under the name of MNIST.
     fn known(contents: Option<[&'static str; 2]>) -> Repo {
-        Repo { images: [2, 1], contents, ..Repo::of(DatasetName::Mnist).unwrap() }
+        Repo { images: [2, 1], contents, ..Repo::of(Benchmark::Mnist).unwrap() }
     }
 
     fn pictures(first: u8, n: usize) -> Split {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn said(repo: &Repo, train: &Split, test: &Split) -> String {
-        compare(repo, [train, test]).caveat(DatasetName::Mnist).unwrap_or_default()
+        compare(repo, [train, test]).caveat(Benchmark::Mnist).unwrap_or_default()
     }
 
     #[test]

@@ -1,22 +1,22 @@
 //! What the drawn digits promise: the same on any number of threads, and not to be told apart by single pixels.
 
-use l0_data::{DatasetName, Digits, Split, order};
+use l0_data::{Benchmark, Digits, Split, order};
 
 #[test]
 fn the_number_of_threads_does_not_matter() {
     let digits = Digits { train: 300, test: 60, seed: 5 };
     let drawn_by = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| digits.draw().unwrap().digest())
+        pool.install(|| digits.draw().unwrap().digest().unwrap())
     };
     assert_eq!(drawn_by(1), drawn_by(3));
-    assert_ne!(drawn_by(1), Digits { seed: 6, ..digits }.draw().unwrap().digest());
+    assert_ne!(drawn_by(1), Digits { seed: 6, ..digits }.draw().unwrap().digest().unwrap());
 }
 
 #[test]
 fn classes_are_balanced_and_the_splits_differ() {
     let digits = Digits { train: 100, test: 100, seed: 5 }.draw().unwrap();
-    assert_eq!((digits.name.as_str(), digits.train.classes()), (DatasetName::Digits.as_str(), 10));
+    assert_eq!((digits.name.as_str(), digits.train.classes()), (Benchmark::Digits.as_str(), 10));
     for class in 0..10 {
         assert_eq!(digits.train.labels().iter().filter(|&&label| label == class).count(), 10);
     }

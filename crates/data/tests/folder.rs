@@ -5,7 +5,7 @@ mod common;
 
 use flate2::{Compression, write::GzEncoder};
 use l0_data::idx::Idx;
-use l0_data::{Dataset, DatasetName, Silent, Source, Standing, load};
+use l0_data::{Benchmark, Dataset, Silent, Source, Standing, load};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn gzip(bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn mnist(dir: &Path) -> Result<Dataset, String> {
-    load(DatasetName::Mnist, &Source::dir(dir), &Silent).map_err(|error| error.to_string())
+    load(Benchmark::Mnist, &Source::dir(dir), &Silent).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn idx_files_are_found_where_other_tools_put_them() {
     for folder in ["MNIST/raw", "mnist-idx", ""] {
         let dir = tempfile::tempdir().unwrap();
         write_mnist(&dir.path().join(folder), ".gz", gzip);
-        assert_eq!(mnist(dir.path()).unwrap().digest(), expected.digest());
+        assert_eq!(mnist(dir.path()).unwrap().digest().unwrap(), expected.digest().unwrap());
     }
 }
 
@@ -58,12 +58,12 @@ fn cifar_binaries_are_found() {
     for i in 1..=5 {
         fs::write(inner.join(format!("data_batch_{i}.bin")), record(i)).unwrap();
     }
-    let read = |dir: &Path| load(DatasetName::Cifar10, &Source::dir(dir), &Silent);
+    let read = |dir: &Path| load(Benchmark::Cifar10, &Source::dir(dir), &Silent);
     fs::write(inner.join("test_batch.bin"), [record(8), record(9)].concat()).unwrap();
     let data = read(dir.path()).unwrap();
     assert_eq!((data.train.labels(), data.test.labels()), (&[1, 2, 3, 4, 5][..], &[8, 9][..]));
     assert_eq!(data.train.image(4)[0], 10);
-    assert_eq!(read(&inner).unwrap().digest(), data.digest());
+    assert_eq!(read(&inner).unwrap().digest().unwrap(), data.digest().unwrap());
     let compressed = tempfile::tempdir().unwrap();
     fs::write(compressed.path().join("data_batch_1.bin.gz"), gzip(record(1))).unwrap();
     let error = read(compressed.path()).unwrap_err().to_string();
@@ -74,7 +74,7 @@ fn cifar_binaries_are_found() {
 }
 
 /// What is said of a folder that holds nothing but this file.
-fn said_of(name: DatasetName, file: &str, bytes: &[u8]) -> String {
+fn said_of(name: Benchmark, file: &str, bytes: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -84,7 +84,7 @@ fn said_of(name: DatasetName, file: &str, bytes: &[u8]) -> String {
 
 #[test]
 fn forms_that_are_not_read_are_called_what_they_are() {
-    use DatasetName::{Cifar10, Cifar100, Mnist};
+    use Benchmark::{Cifar10, Cifar100, Mnist};
     let (pickle, matlab, zip, tar) = (b"\x80\x02}q\x01", b"MATLAB 5.0 MAT-file", b"PK\x03\x04", gzip(b"tar".to_vec()));
     let binary = "unpack the binary version there, cifar-10";
     let idx = "put the four IDX files there";
@@ -176,7 +176,7 @@ mod parquet {
     fn cifar100(files: &[(&str, &[i64])]) -> Result<Dataset, String> {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), files);
-        let data = load(DatasetName::Cifar100, &Source::dir(dir.path()), &Silent);
+        let data = load(Benchmark::Cifar100, &Source::dir(dir.path()), &Silent);
         data.map_err(|error| error.to_string().replace(&dir.path().display().to_string(), "DIR"))
     }
 
@@ -255,7 +255,7 @@ fn data_that_is_not_the_benchmark_says_so() {
     let data = mnist(dir.path()).unwrap();
     let expected = "not MNIST: 12 training images in place of 60000, 5 test images in place of 10000";
     assert_eq!(data.caveat().as_deref(), Some(expected));
-    assert_eq!(load(DatasetName::Digits, &Source::default(), &Silent).unwrap().caveat(), None);
+    assert_eq!(load(Benchmark::Digits, &Source::default(), &Silent).unwrap().caveat(), None);
 }
 
 #[test]

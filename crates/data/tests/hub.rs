@@ -5,7 +5,7 @@ mod common;
 
 use common::server::{Fault, Server};
 use l0_data::hub::{HubFile, fetch};
-use l0_data::{DatasetName, Error, Progress, Silent, Source, download, load};
+use l0_data::{Benchmark, Error, Progress, Silent, Source, download, load};
 use l0_files::sha256;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -312,7 +312,7 @@ fn a_data_set_comes_whole() {
         cache: Some(cache.path().to_path_buf()),
         ..Source::default()
     };
-    let data = load(DatasetName::Cifar100, &source, &Silent).unwrap();
+    let data = load(Benchmark::Cifar100, &source, &Silent).unwrap();
     assert_eq!((data.train.len(), data.test.len(), data.train.shape()), (23, 4, (3, 32, 32)));
     assert_eq!(data.train.labels()[22], 22 * 7 % 100);
     // Red is the row, green the column, blue the number of the picture.
@@ -320,5 +320,5 @@ fn a_data_set_comes_whole() {
     assert_eq!((picture[5 * 32 + 9], picture[1024 + 5 * 32 + 9], picture[2048]), (5, 9, 22));
     assert_eq!([&data.files[0].sha256, &data.files[1].sha256], [&digests[0], &digests[1]]);
     source.offline = true;
-    assert_eq!(download(DatasetName::Cifar100, &source, &Silent).unwrap(), data.files);
+    assert_eq!(download(Benchmark::Cifar100, &source, &Silent).unwrap(), data.files);
 }

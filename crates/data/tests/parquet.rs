@@ -5,7 +5,7 @@ mod common;
 
 use common::{cifar100, colour_picture, png, table};
 use l0_data::hub::parquet::parse;
-use l0_data::{DatasetName, Source, Split, load};
+use l0_data::{Benchmark, Source, Split, load};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn rows(n: i64) -> Vec<Row> {
 }
 
 fn read(bytes: Vec<u8>) -> Result<Split, String> {
-    parse(bytes, DatasetName::Cifar100, Path::new("p.parquet")).map_err(|error| error.to_string())
+    parse(bytes, Benchmark::Cifar100, Path::new("p.parquet")).map_err(|error| error.to_string())
 }
 
 fn refused(bytes: Vec<u8>, message: &str) {
@@ -41,12 +41,12 @@ fn what_is_wrong_is_said() {
     let label = "labels below 100, found 100 in row 8 of fine_label";
     refused(changed(8, (Some(colour_picture(1)), 100)), label);
     refused(changed(8, (Some(colour_picture(1)), -1)), "labels below 100, found -1 in row 8");
-    let wanted = "a colour PNG of 32x32 and 8 bits in row 11 of img.bytes, found";
-    refused(changed(11, (Some(b"JFIF".to_vec()), 1)), &format!("{wanted} bytes that do not decode"));
+    let wanted = "a colour picture of 32x32 and 8 bits in row 11 of img.bytes, found";
+    refused(changed(11, (Some(b"JFIF".to_vec()), 1)), &format!("{wanted} no PNG, JPEG or WebP"));
     let clear = png(png::ColorType::Rgba, 32, 32, &[0; 4096]);
     refused(changed(11, (Some(clear), 1)), &format!("{wanted} one that is transparent in places"));
     let small = png(png::ColorType::Rgb, 31, 32, &[0; 31 * 32 * 3]);
-    refused(changed(11, (Some(small), 1)), &format!("{wanted} a 8-bit Rgb one of 32x31"));
+    refused(changed(11, (Some(small), 1)), &format!("{wanted} a colour one of 32x31"));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_missing_column_is_named() {
 
 #[test]
 fn a_column_of_another_type_is_named_with_its_type() {
-    let read = |schema: &str| parse(table(schema, &[], 1), DatasetName::Mnist, Path::new("p")).unwrap_err();
+    let read = |schema: &str| parse(table(schema, &[], 1), Benchmark::Mnist, Path::new("p")).unwrap_err();
     let refused = |from: &str, to: &str, message: &str| {
         let error = read(&MNIST.replace(from, to)).to_string();
         assert!(error.starts_with(&format!("p: expected {message};")), "{error}");
@@ -95,9 +95,9 @@ fn labels_are_integers_of_any_width() {
 #[test]
 fn grey_pictures_are_read_however_they_are_stored_and_colours_refused() {
     let rows = |pixels: [u8; 3]| -> Vec<Row> { vec![(Some(png(png::ColorType::Rgb, 28, 28, &pixels.repeat(784))), 4)] };
-    let read = |pixels| parse(table(MNIST, &rows(pixels), 1), DatasetName::Mnist, Path::new("p"));
+    let read = |pixels| parse(table(MNIST, &rows(pixels), 1), Benchmark::Mnist, Path::new("p"));
     assert_eq!(read([7, 7, 7]).unwrap().images(), [7; 784]);
-    let expected = "p: expected a grey PNG of 28x28 and 8 bits in row 0 of image.bytes, found one in colour;";
+    let expected = "p: expected a grey picture of 28x28 and 8 bits in row 0 of image.bytes, found one in colour;";
     assert!(read([7, 7, 8]).unwrap_err().to_string().starts_with(expected));
 }
 
@@ -106,11 +106,11 @@ fn grey_pictures_are_read_however_they_are_stored_and_colours_refused() {
 fn the_real_files_hold_the_same_images_in_every_format() {
     let [hub, idx] = ["hub", "mnist-idx"].map(|part| Path::new(&std::env::var("L0_DATA").unwrap()).join(part));
     let load = |name, dir: &Path| load(name, &Source::dir(dir), &l0_data::Silent).unwrap();
-    let (a, b) = (load(DatasetName::Mnist, &hub), load(DatasetName::Mnist, &idx));
-    assert_eq!((a.train.len(), a.test.len(), a.digest()), (60_000, 10_000, b.digest()));
+    let (a, b) = (load(Benchmark::Mnist, &hub), load(Benchmark::Mnist, &idx));
+    assert_eq!((a.train.len(), a.test.len(), a.digest().unwrap()), (60_000, 10_000, b.digest().unwrap()));
     assert_eq!((a.caveat(), b.caveat()), (None, None));
     // The first test picture, red: its first row and its first column.
-    let cifar = load(DatasetName::Cifar10, &hub);
+    let cifar = load(Benchmark::Cifar10, &hub);
     let red = &cifar.test.image(0)[..1024];
     assert_eq!(red[..4], [43, 49, 68, 65]);
     assert_eq!([red[0], red[32], red[64], red[96]], [43, 44, 46, 65]);
@@ -119,7 +119,7 @@ fn the_real_files_hold_the_same_images_in_every_format() {
         assert_eq!(cifar.train.labels().iter().filter(|&&label| label == class).count(), 5000);
     }
     assert_eq!(cifar.caveat(), None);
-    let sample = load(DatasetName::Cifar100, &hub);
+    let sample = load(Benchmark::Cifar100, &hub);
     assert_eq!(sample.train.classes(), 100);
     assert!(sample.caveat().unwrap().starts_with("not CIFAR-100: 2000 training images in place of 50000"));
 }

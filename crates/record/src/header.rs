@@ -193,6 +193,10 @@ pub struct DataId {
     /// What must be said of it, as `not MNIST: 1000 training images in place of 60000`. Shown wherever the run is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caveat: Option<String>,
+    /// What the program wrote down of it where its name alone does not say it: where it came from, its classes, and how a
+    /// network is to read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<serde_json::Value>,
 }
 
 /// A run going on after a stop.

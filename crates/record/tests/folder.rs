@@ -8,7 +8,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 fn header() -> RunHeader {
-    let data = DataId { name: "mnist".into(), sha256: "ab".into(), caveat: None };
+    let data = DataId { name: "mnist".into(), sha256: "ab".into(), ..DataId::default() };
     let start = "2026-11-22T10:00:00Z".into();
     RunHeader { data, start, ..RunHeader::new("mlp-l0", 1, json!({ "epochs": 3, "adam": { "lr": 0.001 } })) }
 }

@@ -12,6 +12,9 @@ pub const GATED: &str = "gated.safetensors";
 /// Under which key a card has the name of the data set.
 pub const DATASET: &str = "dataset";
 
+/// Under which key a card has what was written down of the data set, where its name alone does not say it.
+pub const DATA: &str = "data_record";
+
 /// Under which key a card has what must be said of its data, if anything.
 pub const DATA_CAVEAT: &str = "data_caveat";
 
@@ -34,6 +37,8 @@ pub fn card(data: &DataId, revision: &str, outcome: &Outcome) -> serde_json::Res
     let outcome = serde_json::to_value(outcome)?;
     let outcome = outcome.as_object().cloned().unwrap_or_default().into_iter().collect();
     let caveat = data.caveat.clone().map(|caveat| (DATA_CAVEAT.to_string(), caveat.into()));
-    let extra = std::iter::once((DATASET.to_string(), data.name.clone().into())).chain(caveat).collect();
+    let record = data.record.clone().map(|record| (DATA.to_string(), record));
+    let name = (DATASET.to_string(), data.name.clone().into());
+    let extra = std::iter::once(name).chain(caveat).chain(record).collect();
     Ok(Card { data: Some(data.sha256.clone()), extra, revision: Some(revision.into()), outcome, ..Card::default() })
 }

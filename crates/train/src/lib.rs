@@ -25,7 +25,7 @@ pub use checkpoint::Checkpoints;
 pub use config::{Optimiser, Schedule, Training};
 pub use error::{Error, Number, Result};
 pub use evaluate::{Evaluation, evaluate};
-pub use gated::{DATA_CAVEAT, DATASET, GATED, card};
+pub use gated::{DATA, DATA_CAVEAT, DATASET, GATED, card};
 pub use precision::Precision;
 pub use progress::{Progress, StepResult, Sums};
 pub use run::{Finished, Job, Watch, run};

@@ -110,8 +110,7 @@ fn train(
 }
 
 fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
-    let (c, h, w) = job.data.train.shape();
-    let (found, expected) = (vec![c, h, w], job.network.net().shape(0).dims());
+    let (found, expected) = (job.data.train.dims(), job.network.net().shape(0).dims());
     if found != expected {
         return Err(Error::Images { data: job.data.name.clone(), found, expected });
     }

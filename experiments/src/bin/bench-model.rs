@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use candle_core::Device;
 use clap::Parser;
-use l0_data::{Dataset, DatasetName, Normalise};
+use l0_data::{DataSpec, Dataset, Normalise};
 use l0_experiments::artifact::{self, Proof};
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
@@ -28,7 +28,7 @@ struct Args {
     rounds: usize,
     /// The data set whose test images are used; if not given, the one that the network was made for.
     #[arg(long)]
-    dataset: Option<DatasetName>,
+    dataset: Option<DataSpec>,
     /// Leave the error out: needs no data.
     #[arg(long)]
     no_error: bool,
@@ -70,7 +70,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
             entries.push(whole_entry(net)?);
         }
         if let (Some((data, _)), Some(trained)) = (&data, &card.data)
-            && *trained != data.digest()
+            && *trained != data.digest()?
         {
             tracing::warn!(
                 "{} was trained on other data than {}: its error is on what it never saw",
@@ -104,14 +104,11 @@ fn whole_entry(net: Net) -> Result<Entry> {
 
 /// The data set that all files are tested on, and how its pixels become numbers.
 fn data(args: &Args) -> Result<(Dataset, Normalise)> {
-    let name = match args.dataset {
-        Some(name) => name,
-        None => {
-            let (model, card) = Model::load(&args.files[0], &Device::Cpu)?;
-            artifact::dataset_of(&model.net, &card)?
-        }
-    };
-    Ok((args.data.load(name)?, name.normalise()))
+    let (model, card) = Model::load(&args.files[0], &Device::Cpu)?;
+    let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
+    let data = args.data.load(&args.data.spec(&dataset)?)?;
+    let normalise = artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise);
+    Ok((data, normalise))
 }
 
 fn error(model: &Model, data: &Dataset, normalise: &Normalise) -> Result<f64> {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use l0_data::{DatasetName, Source};
+use l0_data::DataSpec;
 use l0_experiments::cli;
 use l0_experiments::progress::Downloads;
 use l0_experiments::say;
@@ -16,9 +16,9 @@ use l0_experiments::say;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// mnist, cifar10 or cifar100.
-    #[arg(default_value = "mnist", value_parser = |name: &str| name.parse::<DatasetName>())]
-    names: Vec<DatasetName>,
+    /// mnist, cifar10, cifar100 or hub:owner/name.
+    #[arg(default_value = "mnist", value_parser = |name: &str| name.parse::<DataSpec>())]
+    names: Vec<DataSpec>,
 }
 
 fn main() -> ExitCode {
@@ -27,9 +27,9 @@ fn main() -> ExitCode {
 }
 
 fn download(args: &Args) -> Result<()> {
-    let source = Source { dir: None, ..cli::DataArgs { data: None }.source() };
-    for &name in &args.names {
-        for file in l0_data::download(name, &source, &Downloads::default()).map_err(cli::advised)? {
+    let source = cli::DataArgs::default().source();
+    for name in &args.names {
+        for file in l0_data::download(name.clone(), &source, &Downloads::default()).map_err(cli::advised)? {
             say!("{}  {}", file.sha256, file.path.display())?;
         }
     }

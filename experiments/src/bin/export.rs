@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use l0::Estimator;
-use l0_data::DatasetName;
+use l0_data::{Benchmark, DataRecord};
 use l0_experiments::artifact::{self, Proof};
 use l0_experiments::asked::{self, Left};
 use l0_experiments::cli::{self, DataArgs};
@@ -53,22 +53,26 @@ fn export(args: &Args) -> Result<()> {
     let header = read_run(&args.run)?.header;
     let (out, onnx) = files(args)?;
     let device = args.proof.device.open()?;
-    let name: DatasetName = header.data.name.parse()?;
+    let source = match header.data.record.clone() {
+        Some(record) => serde_json::from_value::<DataRecord>(record).context("what the run says of its data")?.source,
+        None => header.data.name.parse::<Benchmark>()?.into(),
+    };
+    let source = args.data.spec(&source)?;
     let estimator = match args.estimator {
         Some(estimator) => estimator,
         None => serde_json::from_value(header.config["training"]["estimator"].clone())
             .with_context(|| format!("{}: its config names no estimator; name one", args.run.display()))?,
     };
     let (network, weights, card) = artifact::load_checkpoint(&args.run)?;
-    let data = args.data.load(name)?;
-    let (found, expected) = (data.digest(), &header.data.sha256);
+    let data = args.data.load(&source)?;
+    let (found, expected) = (data.digest()?, &header.data.sha256);
     ensure!(
         found == *expected,
-        "{}: it was made with {name} of sha256 {expected}, this is {found}: verification and error would not be about its \
+        "{}: it was made with {source} of sha256 {expected}, this is {found}: verification and error would not be about its \
          data; name its folder with --data (images held out by --validation make it another, too)",
         args.run.display()
     );
-    let proof = Proof { test: &data.test, normalise: name.normalise(), device };
+    let proof = Proof { test: &data.test, normalise: data.normalise.clone(), device };
     let compact = artifact::compact(&network, &weights, estimator, &proof)?;
     say!("{}", compact.agreement)?;
     if !compact.agreement.passes() && !args.force {

@@ -1,12 +1,12 @@
 //! What a compact network sees in a picture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use l0_data::DatasetName;
+use l0_data::{Benchmark, DataRecord};
 use l0_experiments::device::DeviceArgs;
 use l0_experiments::picture::Invert;
 use l0_experiments::{artifact, cli, picture, say};
@@ -20,7 +20,7 @@ use l0_net::{Model, Shape};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// PNG files, or IDX files of images.
+    /// Pictures (PNG, JPEG, WebP), or IDX files of images.
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// The network; a LeNet-5 trained on MNIST that comes with the program if not given.
@@ -29,7 +29,7 @@ struct Args {
     /// The data set whose way of making numbers of pixels the network was trained with; if not given, the one that it
     /// was made for.
     #[arg(long)]
-    dataset: Option<DatasetName>,
+    dataset: Option<Benchmark>,
     /// Exchange light and dark: where a picture of a digit is dark on light, always, or never.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Invert::Auto)]
     invert: Invert,
@@ -79,8 +79,15 @@ fn predict(args: &Args) -> Result<()> {
     let Shape::Image(c, h, w) = model.net.shape(0) else {
         anyhow::bail!("the network reads {}, not images", model.net.shape(0));
     };
-    let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
+    let record = artifact::record_of(&card)?.filter(|_| args.dataset.is_none());
     let mut reader = Reader::new(&model, device)?;
+    if let Some(record) = record {
+        return args.images.iter().try_for_each(|path| own(path, &record, &mut reader));
+    }
+    let known = artifact::dataset_of(&model.net, &card).map(|spec| spec.known());
+    let dataset = args
+        .dataset
+        .map_or_else(|| known.map(|known| known.context("the file does not say its data")), |known| Ok(Ok(known)))??;
     for path in &args.images {
         for (name, picture) in picture::read(path, (c, h, w))? {
             let reading = picture.reading(dataset, args.invert).with_context(|| name.clone())?;
@@ -89,14 +96,26 @@ fn predict(args: &Args) -> Result<()> {
             let logits = reader.logits(&batch.images)?;
             let notes = reading.notes.join("; ");
             let notes = if notes.is_empty() { notes } else { format!("  [{notes}]") };
-            say!("{}{notes}", line(&name, &logits)?)?;
+            say!("{}{notes}", line(&name, &logits, |class| class.to_string())?)?;
         }
     }
     Ok(())
 }
 
+/// What a network that was trained on data of somebody's own sees in a picture, made an image as that data's were.
+fn own(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    let pixels = record.image(&bytes).map_err(|said| anyhow::anyhow!("{name}: {said}"))?;
+    let [c, h, w] = record.dims[..] else { anyhow::bail!("the network reads rows of numbers, not images") };
+    let split = l0_data::Split::new(pixels, vec![0], (c, h, w), 1)?;
+    let batch = split.batch(&[0], &record.normalise, None, &Device::Cpu)?;
+    let logits = reader.logits(&batch.images)?;
+    Ok(say!("{}", line(&name, &logits, |class| record.class_name(class))?)?)
+}
+
 /// "7.png: 7 (99.9 %)  1 0.1 %": the class, then the others that are worth a thousandth.
-fn line(name: &str, logits: &[f32]) -> Result<String> {
+fn line(name: &str, logits: &[f32], called: impl Fn(usize) -> String) -> Result<String> {
     ensure!(logits.iter().all(|x| x.is_finite()), "{name}: the network's output is not finite");
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = logits.iter().map(|x| (x - top).exp()).sum();
@@ -104,6 +123,7 @@ fn line(name: &str, logits: &[f32]) -> Result<String> {
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
     let (class, percent) = classes.first().context("the network has no output")?;
     let others: Vec<String> =
-        classes[1..].iter().filter(|c| c.1 >= 0.1).map(|(c, p)| format!("{c} {p:.1} %")).collect();
+        classes[1..].iter().filter(|c| c.1 >= 0.1).map(|(c, p)| format!("{} {p:.1} %", called(*c))).collect();
+    let class = called(*class);
     Ok(format!("{name}: {class} ({percent:.1} %)  {}", others.join("  ")).trim_end().to_string())
 }

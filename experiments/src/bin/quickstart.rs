@@ -51,7 +51,7 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
         Some(epochs) => recipe.with_epochs(epochs),
         None => recipe,
     };
-    let data = l0_data::load(recipe.data, &l0_data::Source::default(), &l0_data::Silent)?;
+    let data = l0_data::load(recipe.data.clone(), &l0_data::Source::default(), &l0_data::Silent)?;
     let path = free_path(run_path(&args.out, &recipe.name, args.seed)?);
     let Some(done) = session::train(&recipe, args.seed, &data, &path, &compute, stop)? else { return Ok(()) };
     show(&recipe, &done, &data, &path, threads)
@@ -60,12 +60,12 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
 /// Compacts, verifies, writes, measures, and prints a table.
 fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: usize) -> Result<()> {
     let network = recipe.architecture.network()?;
-    let proof = Proof { test: &data.test, normalise: recipe.data.normalise(), device: Device::Cpu };
+    let proof = Proof { test: &data.test, normalise: data.normalise.clone(), device: Device::Cpu };
     let compact = artifact::compact(&network, &done.weights, recipe.training.estimator, &proof)?;
     say!("{}", network.net().summary(&done.pruned.plan))?;
     say!("gated against compact: {}", compact.agreement)?;
     ensure!(compact.agreement.passes(), "the compact network is not equal to the gated one");
-    let card = l0_train::card(&session::data_id(data), session::REVISION, &done.outcome)?;
+    let card = l0_train::card(&session::data_id(data)?, session::REVISION, &done.outcome)?;
     let card = artifact::compact_card(&card, &network, recipe.training.estimator, &compact)?;
     let (file, onnx) = (path.join("compact.safetensors"), path.join("compact.onnx"));
     compact.model.save(&file, &card, Existing::Replace)?;

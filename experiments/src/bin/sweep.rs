@@ -84,8 +84,8 @@ fn run(args: &Args) -> Result<ExitCode> {
         let (run, runs) = (points[index].name(), points.len());
         say!("run {index} of {runs}, {run}, as {name} says; {}", sweep::way_out(name))?;
     }
-    let data = args.data.load(points[0].recipe.data)?; // that of all: a sweep is of one recipe
-    sweep::check_begun(&points, &session::data_id(&data), args.compute.precision.unwrap_or_default())?;
+    let data = args.data.load(&points[0].recipe.data)?; // that of all: a sweep is of one recipe
+    sweep::check_begun(&points, &session::data_id(&data)?, args.compute.precision.unwrap_or_default())?;
     let compute = || args.run.inside(|threads| args.compute.open(threads));
     let failures = match chosen {
         None if args.jobs > 1 => {
@@ -111,6 +111,7 @@ fn settings(args: &Args) -> Result<Vec<Recipe>> {
     if each.is_empty() {
         each.push(changes.clone());
     }
+    let recipe = recipe.clone().on(args.data.spec(&recipe.data)?);
     sweep::settings(&recipe, &each)
 }
 

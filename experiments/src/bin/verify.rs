@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use candle_core::Device;
 use clap::Parser;
 use l0::Estimator;
-use l0_data::DatasetName;
+use l0_data::DataSpec;
 use l0_experiments::artifact::{self, Proof};
 use l0_experiments::cli::{self, DataArgs};
 use l0_experiments::device::ProofArgs;
@@ -25,7 +25,7 @@ struct Args {
     against: Option<PathBuf>,
     /// The data set whose test images are used; if not given, the one that the network was made for.
     #[arg(long)]
-    dataset: Option<DatasetName>,
+    dataset: Option<DataSpec>,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -41,9 +41,9 @@ fn verify(args: &Args) -> Result<()> {
     let device = args.proof.device.open()?;
     let (model, card) = Model::load(&args.file, &Device::Cpu)?;
     say!("digest, description and tensors agree")?;
-    let dataset = args.dataset.map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
-    let data = args.data.load(dataset)?;
-    let digest = data.digest();
+    let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
+    let data = args.data.load(&args.data.spec(&dataset)?)?;
+    let digest = data.digest()?;
     match &card.data {
         Some(trained) if *trained == digest => say!("trained on this data ({})", &digest[..12])?,
         Some(trained) => {
@@ -58,7 +58,11 @@ fn verify(args: &Args) -> Result<()> {
         Some(path) => Some(artifact::load_checkpoint(&path)?),
         None => None,
     };
-    let proof = Proof { test: &data.test, normalise: dataset.normalise(), device };
+    let proof = Proof {
+        test: &data.test,
+        normalise: artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise),
+        device,
+    };
     let (agreement, error) = match &gated {
         Some((network, weights, _)) => {
             let estimator: Estimator = card.estimator.as_deref().unwrap_or("mean").parse()?;

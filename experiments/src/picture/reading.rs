@@ -6,7 +6,7 @@
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use l0_data::DatasetName;
+use l0_data::Benchmark;
 
 use super::Picture;
 
@@ -43,7 +43,7 @@ impl Picture {
     ///
     /// # Errors
     /// If the picture has transparent parts, and the images of the data set no background.
-    pub fn reading(&self, dataset: DatasetName, invert: Invert) -> Result<Reading> {
+    pub fn reading(&self, dataset: Benchmark, invert: Invert) -> Result<Reading> {
         if !is_light_on_black(dataset) {
             if self.opacity.is_some() {
                 bail!("has transparent parts, and the images of {dataset} have no background; put it on one first");
@@ -97,7 +97,7 @@ impl Picture {
 
 impl Reading {
     /// Notes that the picture is not like those of a data set that is light on black.
-    fn doubt(&mut self, (h, w): (usize, usize), dataset: DatasetName) {
+    fn doubt(&mut self, (h, w): (usize, usize), dataset: Benchmark) {
         if contrast(&self.pixels) < FAINT {
             self.notes.push("it shows next to nothing, so the answer means nothing".into());
         }
@@ -111,10 +111,10 @@ impl Reading {
     }
 }
 
-fn is_light_on_black(dataset: DatasetName) -> bool {
+fn is_light_on_black(dataset: Benchmark) -> bool {
     match dataset {
-        DatasetName::Mnist | DatasetName::Digits => true,
-        DatasetName::Cifar10 | DatasetName::Cifar100 => false,
+        Benchmark::Mnist | Benchmark::Digits => true,
+        Benchmark::Cifar10 | Benchmark::Cifar100 => false,
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn auto(picture: &Picture) -> Reading {
-        picture.reading(DatasetName::Mnist, Invert::Auto).unwrap()
+        picture.reading(Benchmark::Mnist, Invert::Auto).unwrap()
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn what_one_asks_for_is_done_and_said() {
         let digit = digits().remove(7);
-        let read = |pixels: &[u8], invert| picture(pixels.to_vec(), None).reading(DatasetName::Digits, invert).unwrap();
+        let read = |pixels: &[u8], invert| picture(pixels.to_vec(), None).reading(Benchmark::Digits, invert).unwrap();
         assert_eq!(read(&digit, Invert::Yes).pixels, inverse(&digit));
         let left = read(&inverse(&digit), Invert::No);
         assert_eq!(left.pixels, inverse(&digit));
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn photographs_have_no_background() {
         let light = Picture { pixels: vec![250; 3 * 32 * 32], opacity: None, size: (32, 32) };
-        let read = |picture: &Picture, invert| picture.reading(DatasetName::Cifar10, invert);
+        let read = |picture: &Picture, invert| picture.reading(Benchmark::Cifar10, invert);
         assert_eq!(read(&light, Invert::Auto).unwrap(), Reading { pixels: light.pixels.clone(), notes: vec![] });
         assert_eq!(read(&light, Invert::Yes).unwrap().pixels, vec![5; 3 * 32 * 32]);
         let cut_out = Picture { opacity: Some(vec![0; 32 * 32]), ..light };

@@ -42,6 +42,15 @@ impl Folder {
         known.into_iter().flatten().find(|error| error.kind() != ErrorKind::NotFound).map_or(Ok(()), Err)
     }
 
+    /// The files of a revision that lie here, by their paths within it.
+    pub(super) fn listed(&self, revision: &str) -> Vec<String> {
+        let Ok(commit) = fs::read_to_string(self.refs.join(revision)) else { return vec![] };
+        let root = self.snapshots.join(commit.trim());
+        let mut paths = vec![];
+        list(&root, &root, &mut paths);
+        paths
+    }
+
     /// The incomplete file of this length, unless someone else is at work on it or there is more than one.
     pub(super) fn take_partial(&self, length: u64) -> Option<Partial> {
         let fits = |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.len() == length);
@@ -96,6 +105,16 @@ pub(super) fn discard(file: &Path) -> Result<()> {
     match fs::symlink_metadata(file) {
         Ok(_) => fs::remove_file(file).map_err(Error::io("remove", file)),
         Err(_) => Ok(()),
+    }
+}
+
+fn list(root: &Path, dir: &Path, paths: &mut Vec<String>) {
+    for path in fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            list(root, &path, paths);
+        } else if let Ok(path) = path.strip_prefix(root) {
+            paths.push(path.to_string_lossy().replace('\\', "/"));
+        }
     }
 }
 

@@ -30,22 +30,41 @@ pub struct HubFile {
 /// If the Hub cannot be reached or does not deliver, or not these bytes; if the cache cannot be read or written; or if
 /// the file is not in the cache and `source.offline` is set.
 pub fn fetch(file: &HubFile, source: &Source, progress: &dyn Progress) -> Result<SourceFile> {
+    on_a_thread(file, source, progress, async |session| session.fetch().await)
+}
+
+/// Runs the client on a thread of its own, because a runtime cannot be started inside another one.
+fn on_a_thread<T: Send>(
+    file: &HubFile,
+    source: &Source,
+    progress: &dyn Progress,
+    work: impl AsyncFnOnce(&Session<'_>) -> Result<T> + Send,
+) -> Result<T> {
     let run = || {
         let session = Session::new(file, source, progress)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::io("start the client for", Path::new(&file.path)))?;
-        let fetched = runtime.block_on(session.fetch());
+        let done = runtime.block_on(work(&session));
         progress.finish();
         // A look-up of a name may still hang: do not wait for it.
         runtime.shutdown_background();
-        fetched
+        done
     };
-    // On a thread of its own, because a runtime cannot be started inside another one.
     let thread = std::thread::scope(|scope| scope.spawn(run).join());
     thread.unwrap_or_else(|_| {
         let reason = "the client failed unexpectedly".to_string();
         Err(Error::Hub { file: file.path.clone(), endpoint: file.repo.clone(), reason })
     })
+}
+
+/// The paths of all files of a data set in the revision `refs/convert/parquet`: as the Hub lists them, or offline as far as
+/// they lie in its cache.
+///
+/// # Errors
+/// If the Hub cannot be reached, knows no such data set, or, offline, the cache holds nothing of it.
+pub(super) fn list(repo: &str, source: &Source, progress: &dyn Progress) -> Result<Vec<String>> {
+    let file = HubFile { repo: repo.to_string(), path: "its list of files".into(), sha256: None };
+    on_a_thread(&file, source, progress, async |session| session.list().await)
 }
 
 /// What a file of the cache turns out to be.
@@ -120,6 +139,22 @@ impl<'a> Session<'a> {
                 Err(error)
             }
         }
+    }
+
+    async fn list(&self) -> Result<Vec<String>> {
+        if self.source.offline {
+            let listed = self.folder.listed(REVISION);
+            let cache = self.client.cache_dir().to_path_buf();
+            return if listed.is_empty() { Err(Error::Offline { file: name(self.file), cache }) } else { Ok(listed) };
+        }
+        let info = self.watch(self.repo.info().revision(REVISION).send()).await?;
+        let info = info.map_err(|error| match error {
+            HFError::RepoNotFound { .. } | HFError::RevisionNotFound { .. } => {
+                self.failed(&"it knows no such data set, or has not converted it to parquet")
+            }
+            error => self.failed(&chain(&error)),
+        })?;
+        Ok(info.siblings.into_iter().flatten().map(|file| file.rfilename).collect())
     }
 
     /// The file in the cache, if there is one.

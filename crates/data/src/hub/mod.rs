@@ -4,18 +4,21 @@
 //! whatever its cache holds, skips rows that fail and panics on pictures that do not decode, and its CIFAR images come
 //! out transposed. Its `Dataset` is what ours converts to and from: [`Dataset::to_candle`], [`Dataset::from_candle`].
 
+mod any;
 mod bar;
 mod cache;
 mod columns;
 mod fetch;
 mod meter;
-mod pages;
+pub(crate) mod pages;
 pub mod parquet;
-mod picture;
+mod pictures;
 mod refusal;
 mod transfer;
 mod vision;
 
+pub use any::parse_pictures;
+pub(crate) use any::{download_any, load_any, load_pictures};
 pub use bar::Bar;
 pub use fetch::{HubFile, fetch};
 

@@ -3,6 +3,8 @@
 //! A header is a struct in Thrift's compact protocol; of interest are its fields 2 (bytes after decompression), 3
 //! (bytes in the file) and, in a dictionary's header (field 7), 1 (number of values).
 
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::ChunkReader;
 use std::io::{ErrorKind, Read};
 
 /// More than any codec makes of a byte of pictures or labels (deflate: 1032).
@@ -16,11 +18,38 @@ struct Header {
     dictionary_values: i64,
 }
 
+/// Checks the pages of these columns of a group of rows, in a file of `size` bytes.
+///
+/// # Errors
+/// What was expected, and what there is.
+pub(crate) fn check_columns(
+    from: &impl ChunkReader,
+    size: u64,
+    group: &RowGroupMetaData,
+    columns: &[usize],
+) -> Result<(), (&'static str, String)> {
+    let within = "columns within the file";
+    for &column in columns {
+        let chunk = group.column(column);
+        let numbers = [chunk.data_page_offset(), chunk.dictionary_page_offset().unwrap_or(0), chunk.compressed_size()];
+        if numbers.iter().any(|&number| number < 0) {
+            return Err((within, "a negative place or length".into()));
+        }
+        let (start, length) = chunk.byte_range();
+        if start.checked_add(length).is_none_or(|end| end > size) {
+            return Err((within, format!("{length} bytes at {start} of {size}")));
+        }
+        let pages = from.get_read(start).map_err(|error| ("a parquet file", error.to_string()))?;
+        check(pages, length).map_err(|found| ("sound pages", found))?;
+    }
+    Ok(())
+}
+
 /// Checks `length` bytes of pages.
 ///
 /// # Errors
 /// What is wrong with a header.
-pub(super) fn check(from: impl Read, length: u64) -> Result<(), String> {
+fn check(from: impl Read, length: u64) -> Result<(), String> {
     let mut from = Counted { from, count: 0 };
     while from.count < length {
         let mut header = Header::default();

@@ -1,9 +1,10 @@
 //! The Hub's parquet files of pictures: a column of PNG files and one of labels, decoded in parallel.
 
 use super::columns::{self, Column};
-use super::{pages, picture};
+use super::pages;
+use crate::picture;
 use crate::repo::Repo;
-use crate::{DatasetName, Error, Result, SourceFile, Split, digest};
+use crate::{Benchmark, Error, Result, SourceFile, Split, digest};
 use parquet::basic::Type;
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
@@ -41,7 +42,7 @@ pub(crate) fn read(path: &Path, repo: &Repo, expected: Option<&str>) -> Result<(
 /// # Errors
 /// If the bytes are not parquet, a column is missing, a picture is not a PNG of the right size and kind, or a label is
 /// out of range; and for a data set that has no such files.
-pub fn parse(bytes: Vec<u8>, name: DatasetName, path: &Path) -> Result<Split> {
+pub fn parse(bytes: Vec<u8>, name: Benchmark, path: &Path) -> Result<Split> {
     let Some(repo) = Repo::of(name) else {
         return Err(Error::Argument(format!("{name} does not come as parquet")));
     };
@@ -90,22 +91,8 @@ impl Table<'_> {
     }
 
     fn check_pages(&self, from: &impl ChunkReader, group: &RowGroupMetaData, columns: &[usize]) -> Result<()> {
-        for &column in columns {
-            let chunk = group.column(column);
-            let numbers =
-                [chunk.data_page_offset(), chunk.dictionary_page_offset().unwrap_or(0), chunk.compressed_size()];
-            if numbers.iter().any(|&number| number < 0) {
-                return Err(self.wrong("columns within the file", "a negative place or length"));
-            }
-            let (start, length) = chunk.byte_range();
-            if start.checked_add(length).is_none_or(|end| end > self.length) {
-                let found = format!("{length} bytes at {start} of {}", self.length);
-                return Err(self.wrong("columns within the file", &found));
-            }
-            let pages = from.get_read(start).map_err(|error| self.unreadable(error))?;
-            pages::check(pages, length).map_err(|found| self.wrong("sound pages", &found))?;
-        }
-        Ok(())
+        pages::check_columns(from, self.length, group, columns)
+            .map_err(|(expected, found)| self.wrong(expected, &found))
     }
 
     fn read_labels(&self, group: &dyn RowGroupReader, column: &Column, labels: &mut Vec<u32>) -> Result<()> {
@@ -168,7 +155,7 @@ impl Table<'_> {
         images.resize(start + pictures.len() * size, 0);
         let planes = images[start..].par_chunks_exact_mut(size).zip(pictures).enumerate();
         let wrong = planes.find_map_first(|(i, (planes, png))| {
-            let found = picture::decode(png.data(), self.repo.name.shape(), planes).err()?;
+            let found = picture::exact(png.data(), self.repo.name.shape(), planes).err()?;
             let (wanted, row) = (picture::wanted(self.repo.name.shape()), start / size + i);
             let expected = format!("{wanted} in row {row} of {}", column.name);
             Some(self.wrong(&expected, &found))

@@ -122,7 +122,7 @@ impl Session<'_> {
     }
 
     /// Waits for the work, but gives it up when nothing has moved for too long.
-    async fn watch<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+    pub(super) async fn watch<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let mut work = pin!(work);
         loop {
             let done = tokio::time::timeout(TICK, work.as_mut()).await;

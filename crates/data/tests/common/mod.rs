@@ -5,6 +5,7 @@ pub(crate) mod server;
 
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -35,9 +36,20 @@ pub(crate) fn cifar100(rows: &[(Option<Vec<u8>>, i64)]) -> Vec<u8> {
 /// A parquet file of this schema: two byte columns in a group, the first with the pictures, then label columns of integers.
 /// Without rows the columns may be of any type.
 pub(crate) fn table(schema: &str, rows: &[(Option<Vec<u8>>, i64)], labels: usize) -> Vec<u8> {
+    described(schema, rows, labels, None)
+}
+
+/// The same, with what the library `datasets` writes into it of its features.
+pub(crate) fn described(
+    schema: &str,
+    rows: &[(Option<Vec<u8>>, i64)],
+    labels: usize,
+    features: Option<&str>,
+) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let compression = parquet::basic::Compression::SNAPPY;
-    let properties = WriterProperties::builder().set_compression(compression).build();
+    let about = features.map(|text| vec![KeyValue::new("huggingface".into(), text.to_string())]);
+    let properties = WriterProperties::builder().set_compression(compression).set_key_value_metadata(about).build();
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
     for rows in rows.chunks(rows.len().div_ceil(3).max(1)) {

@@ -86,6 +86,9 @@ impl Server {
         let headers: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
         let head = request.starts_with("HEAD");
         let path = request.split(' ').nth(1)?.replace("%2F", "/");
+        if let Some(listed) = path.strip_prefix("/api/datasets/").and_then(|path| self.listed(path)) {
+            return reply(&mut stream, "200 OK", "Content-Type: application/json\r\n", listed.as_bytes(), head);
+        }
         let (fault, file) = self.look_up(&path);
         let Some((sha256, bytes)) = file.filter(|_| fault != Fault::Missing) else {
             return reply(&mut stream, "404 Not Found", "X-Error-Code: EntryNotFound\r\n", b"none", head);
@@ -115,6 +118,16 @@ impl Server {
             self.send(&mut stream, body, fault);
         }
         Some(())
+    }
+
+    /// What the Hub says of a data set, its files above all.
+    fn listed(&self, path: &str) -> Option<String> {
+        let repo = path.split("/revision/").next()?;
+        let mut state = self.state.lock().unwrap();
+        state.requests += 1;
+        let names = state.files.keys().filter_map(|name| name.strip_prefix(repo)?.strip_prefix('/'));
+        let files: Vec<String> = names.map(|name| format!("{{\"rfilename\":\"{name}\"}}")).collect();
+        (!files.is_empty()).then(|| format!("{{\"id\":\"{repo}\",\"siblings\":[{}]}}", files.join(",")))
     }
 
     fn look_up(&self, path: &str) -> (Fault, Option<(String, Vec<u8>)>) {

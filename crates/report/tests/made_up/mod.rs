@@ -104,7 +104,7 @@ impl Dish {
             title: self.title.into(),
             network: self.network.into(),
             revision: "0123456789abcdef".into(),
-            data: DataId { name: "mnist".into(), sha256: "00".repeat(32), caveat: None },
+            data: DataId { name: "mnist".into(), sha256: "00".repeat(32), ..DataId::default() },
             machine: Machine {
                 cpu: "A Processor 9000".into(),
                 cores: 2,

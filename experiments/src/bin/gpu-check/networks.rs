@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use l0_data::{Augment, Feed, Normalise, Split};
+use l0_data::{Augment, Benchmark, Feed, Normalise, Split};
 use l0_experiments::{Recipe, recipes};
 use l0_rng::{Purpose, Stream};
 use l0_train::Trainer;
@@ -29,9 +29,14 @@ fn compared(name: &str, device: &Device) -> Vec<Value> {
     both().unwrap_or_else(|error| vec![json!({ "network": name, "failed": format!("{error:#}") })])
 }
 
+/// The data of the rows that are checked is known by name.
+fn known(recipe: &Recipe) -> Result<Benchmark> {
+    recipe.data.known().context("a data set that is known by name")
+}
+
 /// Images of noise with a mark that tells their class.
 fn drawn(recipe: &Recipe) -> Result<Split> {
-    let (c, h, w) = recipe.data.shape();
+    let (c, h, w) = known(recipe)?.shape();
     let mut stream = Stream::new(1, Purpose::Other, 0, 0, "images");
     let n = IMAGES * 2;
     let labels: Vec<u32> = (0..n as u32).map(|i| i % 10).collect();
@@ -48,8 +53,8 @@ fn drawn(recipe: &Recipe) -> Result<Split> {
 fn losses(recipe: &Recipe, split: &Split, device: &Device) -> Result<Vec<f64>> {
     let network = recipe.architecture.network()?;
     let mut trainer = Trainer::new(&network, &recipe.training, split.len(), 1, device)?;
-    let normalise: Normalise = recipe.data.normalise();
-    let augment: Option<Augment> = recipe.data.augment();
+    let normalise: Normalise = known(recipe)?.normalise();
+    let augment: Option<Augment> = known(recipe)?.augment();
     let feed = Feed::new(split, normalise, IMAGES, device)?.augment(augment);
     let mut losses = Vec::new();
     for epoch in 0.. {

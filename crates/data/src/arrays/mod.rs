@@ -1,0 +1,162 @@
+//! Arrays of images, or of rows of numbers, and of labels: `.npz` files of NumPy, and safetensors.
+
+mod npy;
+mod roles;
+mod zip;
+
+use crate::{Dataset, Error, Result, SourceFile, Split, digest, held_out, image_folder::HELD_OUT};
+use roles::{Part, Role};
+use safetensors::{Dtype, SafeTensors};
+use std::path::Path;
+
+/// An array of a file.
+#[derive(Debug, Clone, PartialEq)]
+struct Array {
+    dims: Vec<usize>,
+    values: Values,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Values {
+    Bytes(Vec<u8>),
+    Whole(Vec<i64>),
+    Floats(Vec<f32>),
+}
+
+/// How the elements of an array are stored; numbers are little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    I64,
+    F32,
+    F64,
+}
+
+impl Kind {
+    fn size(self) -> usize {
+        match self {
+            Self::U8 | Self::I8 => 1,
+            Self::U16 | Self::I16 => 2,
+            Self::U32 | Self::I32 | Self::F32 => 4,
+            Self::I64 | Self::F64 => 8,
+        }
+    }
+}
+
+impl Array {
+    /// What is wrong, if the bytes are not as many as such elements need.
+    fn new(dims: Vec<usize>, kind: Kind, bytes: &[u8]) -> Result<Self, String> {
+        let size = dims.iter().try_fold(kind.size(), |size, &dim| size.checked_mul(dim));
+        if size != Some(bytes.len()) {
+            return Err(format!("{} bytes for an array of {}", bytes.len(), shape(&dims)));
+        }
+        fn each<const N: usize, T>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
+            bytes.as_chunks::<N>().0.iter().map(|chunk| read(*chunk)).collect()
+        }
+        let values = match kind {
+            Kind::U8 => Values::Bytes(bytes.to_vec()),
+            Kind::I8 => Values::Whole(each(bytes, |b| i8::from_le_bytes(b).into())),
+            Kind::U16 => Values::Whole(each(bytes, |b| u16::from_le_bytes(b).into())),
+            Kind::I16 => Values::Whole(each(bytes, |b| i16::from_le_bytes(b).into())),
+            Kind::U32 => Values::Whole(each(bytes, |b| u32::from_le_bytes(b).into())),
+            Kind::I32 => Values::Whole(each(bytes, |b| i32::from_le_bytes(b).into())),
+            Kind::I64 => Values::Whole(each(bytes, i64::from_le_bytes)),
+            Kind::F32 => Values::Floats(each(bytes, f32::from_le_bytes)),
+            Kind::F64 => Values::Floats(each(bytes, |b| f64::from_le_bytes(b) as f32)),
+        };
+        Ok(Self { dims, values })
+    }
+}
+
+fn shape(dims: &[usize]) -> String {
+    dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
+/// The data set in an `.npz` or safetensors file: arrays called, say, `x_train`, `y_train`, `x_test` and `y_test`, or `images`
+/// and `labels`, of which a fifth is held out to test on.
+///
+/// Images are bytes, or numbers from 0 to 1 that become the nearest bytes: (n, h, w), (n, c, h, w) or (n, h, w, c). Arrays of
+/// two dimensions are rows of numbers.
+///
+/// # Errors
+/// If the file is none of both, or holds no such arrays.
+pub fn load(path: &Path) -> Result<Dataset> {
+    let (bytes, sha256) = digest::read(path)?;
+    let (train, test, notes) = parse(&bytes, path)?;
+    let name = path.file_stem().map_or_else(|| "arrays".into(), |stem| stem.to_string_lossy().into_owned());
+    let mut data = Dataset::unknown(name, train, test, vec![SourceFile { path: path.to_path_buf(), sha256 }])?;
+    data.notes = notes;
+    Ok(data)
+}
+
+/// The training and the test examples in the bytes of such a file, and what is to be said of them; `path` is for messages.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Vec<String>)> {
+    let arrays = if bytes.starts_with(b"PK") { npz(bytes) } else { tensors(bytes) };
+    let arrays = arrays.map_err(|found| Error::format(path, "an .npz or safetensors file", found))?;
+    let wrong = |(problem, advice): (String, &str)| Error::Data { path: path.into(), problem, advice: advice.into() };
+    let examples = roles::examples(arrays).map_err(wrong)?;
+    let classes =
+        examples.iter().flat_map(|(_, examples)| examples.labels.iter()).max().map_or(0, |&label| label as usize + 1);
+    let mut parts = Vec::new();
+    for (part, examples) in examples {
+        parts.push((part, examples.split(classes)?));
+    }
+    let test = parts.iter().position(|(part, _)| *part == Part::Test);
+    let test = test.or_else(|| parts.iter().position(|(part, _)| *part == Part::Validation));
+    let test = test.map(|i| parts.remove(i).1);
+    let train = parts.into_iter().find(|(part, _)| *part == Part::Train).map(|(_, split)| split);
+    let train = train.ok_or_else(|| wrong(("no training examples".into(), roles::ADVICE)))?;
+    match test {
+        Some(test) => Ok((train, test, vec![])),
+        None => {
+            let groups = held_out::by_class(train.labels(), classes);
+            let (rest, held_out) = held_out::parts(&groups, HELD_OUT, 0, |i| i.to_string());
+            if held_out.is_empty() {
+                return Err(wrong((format!("{} examples", train.len()), "two of each class are needed at least")));
+            }
+            let note = format!("{} of {} examples held out to test on", held_out.len(), train.len());
+            let (train, test) = train.part(&rest, &held_out)?;
+            Ok((train, test, vec![note]))
+        }
+    }
+}
+
+fn npz(bytes: &[u8]) -> Result<Vec<(Role, Array)>, String> {
+    let mut arrays = Vec::new();
+    for entry in zip::entries(bytes)? {
+        let Some(role) = entry.name.strip_suffix(".npy").and_then(Role::of) else { continue };
+        let array = npy::parse(&entry.read()?).map_err(|found| format!("{} of {found}", entry.name))?;
+        arrays.push((role, array));
+    }
+    Ok(arrays)
+}
+
+fn tensors(bytes: &[u8]) -> Result<Vec<(Role, Array)>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    let mut arrays = Vec::new();
+    for (name, tensor) in file.iter() {
+        let Some(role) = Role::of(name) else { continue };
+        let kind = match tensor.dtype() {
+            Dtype::U8 | Dtype::BOOL => Kind::U8,
+            Dtype::I8 => Kind::I8,
+            Dtype::U16 => Kind::U16,
+            Dtype::I16 => Kind::I16,
+            Dtype::U32 => Kind::U32,
+            Dtype::I32 => Kind::I32,
+            Dtype::I64 => Kind::I64,
+            Dtype::F32 => Kind::F32,
+            Dtype::F64 => Kind::F64,
+            other => return Err(format!("{name} of {other:?}, where bytes, whole numbers, F32 and F64 are read")),
+        };
+        arrays.push((role, Array::new(tensor.shape().to_vec(), kind, tensor.data())?));
+    }
+    Ok(arrays)
+}

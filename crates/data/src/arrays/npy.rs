@@ -1,0 +1,53 @@
+//! An array of NumPy: a magic word, a version, and a header in Python's own words.
+
+use super::{Array, Kind};
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// What is wrong, if the bytes are not one array of numbers, row by row.
+pub(super) fn parse(bytes: &[u8]) -> Result<Array, String> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or("no NumPy array")?;
+    let (length, from) = match rest {
+        [1, _, a, b, ..] => (usize::from(u16::from_le_bytes([*a, *b])), 4),
+        [2 | 3, _, a, b, c, d, ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, 6),
+        _ => return Err("a version that is not read".into()),
+    };
+    let header = rest.get(from..).and_then(|rest| rest.get(..length)).ok_or("a header that is cut off")?;
+    let data = &rest[from + length..];
+    let header = std::str::from_utf8(header).map_err(|_| "a header that is no text")?;
+    if !value(header, "fortran_order")?.starts_with("False") {
+        return Err("column-major order; save numpy.ascontiguousarray of it".into());
+    }
+    let code = value(header, "descr")?;
+    let code = code.trim_start_matches(['\'', '"']).split(['\'', '"']).next().unwrap_or_default();
+    let kind = kind(code).ok_or_else(|| format!("elements of {code:?}, where whole numbers, f4 and f8 are read"))?;
+    let dims = value(header, "shape")?;
+    let dims = dims.strip_prefix('(').and_then(|dims| dims.split_once(')')).ok_or("a header without a shape")?.0;
+    let dims = dims.split(',').map(str::trim).filter(|dim| !dim.is_empty());
+    let dims: Vec<usize> =
+        dims.map(|dim| dim.parse().map_err(|_| format!("a length of {dim:?}"))).collect::<Result<_, _>>()?;
+    Array::new(dims, kind, data)
+}
+
+/// What comes behind a key.
+fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
+    let missing = || format!("a header without {key}");
+    let (_, rest) = header.split_once(key).ok_or_else(missing)?;
+    let (_, rest) = rest.split_once(':').ok_or_else(missing)?;
+    Ok(rest.trim_start())
+}
+
+fn kind(code: &str) -> Option<Kind> {
+    Some(match code {
+        "|u1" | "|b1" => Kind::U8,
+        "|i1" => Kind::I8,
+        "<u2" => Kind::U16,
+        "<i2" => Kind::I16,
+        "<u4" => Kind::U32,
+        "<i4" => Kind::I32,
+        "<i8" | "<u8" => Kind::I64, // labels beyond 2^63 are refused as negative ones are
+        "<f4" => Kind::F32,
+        "<f8" => Kind::F64,
+        _ => return None,
+    })
+}

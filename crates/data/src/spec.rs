@@ -1,0 +1,370 @@
+//! What data is asked for: a name, a place, and how its examples are to be made. It is read from a command line, from a
+//! recipe, and from what a run recorded.
+
+use crate::{Augment, Benchmark, Error, Normalise, Result, Task};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// How a data set of the Hub is marked in a text.
+const HUB: &str = "hub:";
+/// How the names of files end that are read as data sets.
+const ENDINGS: [&str; 5] = ["npz", "safetensors", "csv", "tsv", "parquet"];
+
+/// The keys of a table that say where data comes from.
+const ORIGINS: [&str; 4] = ["name", "hub", "file", "folder"];
+
+/// A data set that somebody asks for.
+///
+/// As text, it is a known name, `hub:owner/name`, the path of a file, or that of a folder; in a recipe also a table with one
+/// of `name`, `hub`, `file` and `folder`, and whatever else is to be chosen.
+///
+/// ```
+/// use l0_data::{Benchmark, DataSpec, Origin};
+/// let spec: DataSpec = "cifar10".parse()?;
+/// assert_eq!(spec.origin, Origin::Known(Benchmark::Cifar10));
+/// let spec: DataSpec = "hub:someone/ants-bees".parse()?;
+/// assert_eq!(spec.resize(64).to_string(), "hub:someone/ants-bees at 64x64");
+/// # Ok::<(), l0_data::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct DataSpec {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// How its examples are to be made.
+    pub options: Options,
+}
+
+/// Where data comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A data set that is known by name.
+    Known(Benchmark),
+    /// A data set of the Hub: owner and name.
+    Hub(String),
+    /// A file of arrays or a table: `.npz`, `.safetensors`, `.csv`, `.tsv` or `.parquet`.
+    File(PathBuf),
+    /// A folder of class folders, or of IDX files.
+    Folder(PathBuf),
+}
+
+/// What may be chosen of a data set; what is not is found from it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Rows and columns of an image: the shorter side of each picture is made as long, and the centre cut out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
+    /// 1 for grey images, 3 for colours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Share of the examples that is held out to test on, where the source has none for that; a fifth if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f64>,
+    /// How pixels become numbers; by the mean and deviation of the training images if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalise: Option<NormaliseBy>,
+    /// How training images are varied; not at all if not given, but for known names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// The configuration of a data set of the Hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// The split of a data set of the Hub to learn from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
+    /// The split of a data set of the Hub to test on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// The column of pictures of a data set of the Hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The column of labels of a table or of a data set of the Hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What the labels of a table are taken for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+}
+
+/// How pixels become numbers, by name or by constants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NormaliseBy {
+    /// Constants that many use.
+    Name(NormaliseName),
+    /// Mean and deviation of each channel, or of all, of pixels from 0 to 1.
+    Constants {
+        /// Means.
+        mean: Vec<f64>,
+        /// Deviations.
+        std: Vec<f64>,
+    },
+}
+
+/// Constants that many use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormaliseName {
+    /// Those of ImageNet.
+    ImageNet,
+    /// Those of CIFAR-10.
+    Cifar10,
+    /// Those of CIFAR-100.
+    Cifar100,
+    /// Those of MNIST.
+    Mnist,
+    /// Pixels from 0 to 1.
+    Unit,
+    /// Mean and deviation of the training images.
+    Computed,
+}
+
+impl NormaliseBy {
+    /// The constants for images of so many channels; `None` if they are to be computed.
+    ///
+    /// # Errors
+    /// If they are for another number of channels, or make no sense.
+    pub fn constants(&self, channels: usize) -> Result<Option<Normalise>> {
+        let constants = match self {
+            Self::Constants { mean, std } => Normalise::of_pixels_to_one(mean, std)?,
+            Self::Name(NormaliseName::ImageNet) => Normalise::imagenet(),
+            Self::Name(NormaliseName::Cifar10) => Normalise::cifar10(),
+            Self::Name(NormaliseName::Cifar100) => Normalise::cifar100(),
+            Self::Name(NormaliseName::Mnist) => Normalise::mnist(),
+            Self::Name(NormaliseName::Unit) => Normalise::unit(),
+            Self::Name(NormaliseName::Computed) => return Ok(None),
+        };
+        constants.for_channels(channels).map(Some)
+    }
+}
+
+impl FromStr for NormaliseName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        serde_json::from_value(text.into()).map_err(|_| {
+            let known = "imagenet, cifar10, cifar100, mnist, unit, computed";
+            Error::Argument(format!("no normalisation is called {text:?}; known are {known}"))
+        })
+    }
+}
+
+impl DataSpec {
+    /// All that its origin says.
+    pub fn new(origin: Origin) -> Self {
+        Self { origin, options: Options::default() }
+    }
+
+    /// With images of this size.
+    pub fn resize(mut self, size: usize) -> Self {
+        self.options.size = Some(size);
+        self
+    }
+
+    /// A short name for it: its own, or that of its file or folder.
+    pub fn short(&self) -> String {
+        match &self.origin {
+            Origin::Known(known) => known.as_str().into(),
+            Origin::Hub(name) => name.replace('/', "--"),
+            Origin::File(path) | Origin::Folder(path) => {
+                path.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+            }
+        }
+    }
+
+    /// The name as people write it.
+    pub fn title(&self) -> String {
+        self.known().map_or_else(|| self.short(), |known| known.title().into())
+    }
+
+    /// The data set that is known by name, if it is one.
+    pub fn known(&self) -> Option<Benchmark> {
+        match self.origin {
+            Origin::Known(known) => Some(known),
+            _ => None,
+        }
+    }
+
+    /// The same, if what it asks for makes sense.
+    ///
+    /// # Errors
+    /// If a number is out of its range, or something is chosen of a data set that is known by name.
+    pub fn check(self) -> Result<Self> {
+        let Options { size, held_out, channels, .. } = self.options;
+        let wrong = |said: String| Err(Error::Argument(format!("{self}: {said}")));
+        if self.known().is_some() && self.options != Options::default() {
+            return wrong("a known data set is what it is; choose nothing else of it".into());
+        }
+        if let Some(size) = size.filter(|size| !(1..=4096).contains(size)) {
+            return wrong(format!("a size of {size} pixels, where 1 to 4096 are possible"));
+        }
+        if let Some(share) = held_out.filter(|share| !(*share > 0.0 && *share < 1.0)) {
+            return wrong(format!("a share of {share} held out, which lies between 0 and 1"));
+        }
+        if let Some(channels) = channels.filter(|channels| !matches!(channels, 1 | 3)) {
+            return wrong(format!("{channels} channels, where 1 (grey) and 3 (colours) are possible"));
+        }
+        Ok(self)
+    }
+}
+
+impl From<Benchmark> for DataSpec {
+    fn from(known: Benchmark) -> Self {
+        Self::new(Origin::Known(known))
+    }
+}
+
+impl FromStr for DataSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(known) = text.parse::<Benchmark>() {
+            return Ok(known.into());
+        }
+        if let Some(name) = text.strip_prefix(HUB) {
+            return Ok(Self::new(Origin::Hub(hub_name(name)?)));
+        }
+        let path = PathBuf::from(text);
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        let is_file = ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) && !path.is_dir();
+        if is_file {
+            return Ok(Self::new(Origin::File(path)));
+        }
+        let is_path = text.contains(['/', '\\']) || path.is_dir();
+        if is_path {
+            return Ok(Self::new(Origin::Folder(path)));
+        }
+        let known = Benchmark::ALL.map(Benchmark::as_str).join(", ");
+        Err(Error::Argument(format!(
+            "no data set is called {text:?}; known are {known}, else name a folder of pictures that is there, an .npz, \
+             .safetensors, .csv or .parquet file, or hub:owner/name"
+        )))
+    }
+}
+
+fn hub_name(name: &str) -> Result<String> {
+    let is_word = |word: &str| {
+        let usual = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !word.is_empty() && word.chars().all(usual) && !word.starts_with('.')
+    };
+    let is_name = name.split_once('/').is_some_and(|(owner, name)| is_word(owner) && is_word(name));
+    is_name
+        .then(|| name.to_string())
+        .ok_or_else(|| Error::Argument(format!("{name:?} is no data set of the Hub: owner/name is one")))
+}
+
+impl fmt::Display for DataSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Origin::Known(known) => return f.pad(known.as_str()),
+            Origin::Hub(name) => write!(f, "{HUB}{name}")?,
+            Origin::File(path) | Origin::Folder(path) => write!(f, "{}", path.display())?,
+        }
+        self.options.size.map_or(Ok(()), |size| write!(f, " at {size}x{size}"))
+    }
+}
+
+/// A [`DataSpec`] as it is written: a text alone, or a table.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Table(Map<String, Value>),
+}
+
+impl From<DataSpec> for Written {
+    fn from(DataSpec { origin, options }: DataSpec) -> Self {
+        let (key, value) = match origin {
+            Origin::Known(known) => return Self::Text(known.as_str().into()),
+            Origin::Hub(name) => ("hub", name),
+            Origin::File(path) => ("file", path.display().to_string()),
+            Origin::Folder(path) => ("folder", path.display().to_string()),
+        };
+        let mut table = Map::from_iter([(key.to_string(), Value::from(value))]);
+        if let Ok(Value::Object(options)) = serde_json::to_value(options) {
+            table.extend(options);
+        }
+        Self::Table(table)
+    }
+}
+
+impl TryFrom<Written> for DataSpec {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        let mut table = match written {
+            Written::Text(text) => return text.parse(),
+            Written::Table(table) => table,
+        };
+        let found: Vec<(&str, Value)> = ORIGINS.iter().filter_map(|&key| Some((key, table.remove(key)?))).collect();
+        let [(key, Value::String(text))] = &found[..] else {
+            return Err(Error::Argument(format!("data has a text as one of {}", ORIGINS.join(", "))));
+        };
+        let origin = match *key {
+            "name" => Origin::Known(text.parse()?),
+            "hub" => Origin::Hub(hub_name(text.trim_start_matches(HUB))?),
+            "file" => Origin::File(text.into()),
+            _ => Origin::Folder(text.into()),
+        };
+        let options = serde_json::from_value(Value::Object(table));
+        let options = options.map_err(|error| Error::Argument(format!("data = {{ {key} = {text:?} }}: {error}")))?;
+        Self { origin, options }.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_read_from_text_and_written_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("my photos é");
+        std::fs::create_dir(&folder).unwrap();
+        for (text, origin) in [
+            ("mnist", Origin::Known(Benchmark::Mnist)),
+            ("hub:someone/ants-bees", Origin::Hub("someone/ants-bees".into())),
+            ("a/b.NPZ", Origin::File("a/b.NPZ".into())),
+            ("wine.csv", Origin::File("wine.csv".into())),
+            (folder.to_str().unwrap(), Origin::Folder(folder.clone())),
+            ("./not-yet-there", Origin::Folder("./not-yet-there".into())),
+        ] {
+            let spec: DataSpec = text.parse().unwrap();
+            assert_eq!(spec.origin, origin);
+            let written = serde_json::to_string(&spec).unwrap();
+            assert_eq!(serde_json::from_str::<DataSpec>(&written).unwrap(), spec, "{written}");
+        }
+        for wrong in ["mnits", "hub:alone", "hub:a/b/c", "hub:../x", "hub:a/", ""] {
+            assert!(wrong.parse::<DataSpec>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_table_says_what_is_chosen_and_what_makes_no_sense_is_refused() {
+        let read = |text: &str| serde_json::from_str::<DataSpec>(text).map_err(|error| error.to_string());
+        let spec =
+            read(r#"{"folder": "photos", "size": 64, "normalise": "imagenet", "augment": {"pad": 4, "flip": true}}"#);
+        let spec = spec.unwrap();
+        assert_eq!((spec.options.size, spec.options.augment), (Some(64), Some(Augment::cifar())));
+        let by = spec.options.normalise.as_ref().unwrap();
+        assert_eq!(by.constants(3).unwrap(), Some(Normalise::imagenet()));
+        assert!(by.constants(1).is_err());
+        assert_eq!(read(&serde_json::to_string(&spec).unwrap()), Ok(spec));
+        assert_eq!(read(r#""cifar10""#).unwrap(), Benchmark::Cifar10.into());
+        for wrong in [
+            r#"{"folder": "a", "hub": "b/c"}"#,
+            r#"{"size": 64}"#,
+            r#"{"folder": "a", "size": 0}"#,
+            r#"{"folder": "a", "sise": 64}"#,
+            r#"{"folder": "a", "held_out": 1}"#,
+            r#"{"folder": "a", "channels": 2}"#,
+            r#"{"name": "mnist", "size": 64}"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The cells of a column: numbers, what is missing, and text.
+
+/// What stands for a missing value.
+const MISSING: [&str; 8] = ["", "na", "n/a", "nan", "null", "none", "?", "-"];
+
+/// A column of a table.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// One for each row, NaN where there is none.
+    pub(crate) numbers: Vec<f64>,
+    /// The cells that are neither numbers nor missing, by row.
+    pub(crate) texts: Vec<(usize, String)>,
+}
+
+impl Column {
+    pub(crate) fn new(name: String) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(crate) fn push_number(&mut self, number: f64) {
+        self.numbers.push(number);
+    }
+
+    pub(crate) fn push_missing(&mut self) {
+        self.numbers.push(f64::NAN);
+    }
+
+    /// A cell as text has it.
+    pub(crate) fn push_text(&mut self, text: &str, has_decimal_commas: bool) {
+        let text = text.trim();
+        let number = if has_decimal_commas { text.replace(',', ".").parse() } else { text.parse::<f64>() };
+        match number.ok().filter(|number| !number.is_nan()) {
+            Some(number) => self.push_number(number),
+            None => {
+                if !MISSING.iter().any(|missing| text.eq_ignore_ascii_case(missing)) {
+                    self.texts.push((self.len(), text.to_string()));
+                }
+                self.push_missing();
+            }
+        }
+    }
+}

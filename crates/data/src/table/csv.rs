@@ -1,0 +1,94 @@
+//! Text files of tables, as spreadsheets and programs of many countries write them.
+
+use super::cells::Column;
+use crate::{Error, Result};
+use csv::{ByteRecord, ReaderBuilder};
+use std::path::Path;
+
+/// Between cells: the one that the first line has most of.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// Rows that decide whether commas are decimal.
+const LOOKED_AT: usize = 1000;
+
+/// The columns, and what is to be said of them.
+pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Option<String>)> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(wrong(path, "text in UTF-16".into(), "save it as UTF-8"));
+    }
+    if bytes.contains(&0) {
+        return Err(wrong(path, "bytes that are no text".into(), "tables are .csv, .tsv or .parquet files"));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let delimiter = delimiter(bytes);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes);
+    let mut records = Vec::new();
+    for record in reader.byte_records() {
+        let record = record.map_err(|error| wrong(path, error.to_string(), "mend the file"))?;
+        if !is_empty(&record) {
+            records.push(record);
+        }
+    }
+    let Some(first) = records.first() else { return Err(wrong(path, "no row".into(), "name another file")) };
+    let has_names = !first.iter().any(|cell| text(cell).trim().parse::<f64>().is_ok());
+    let names = names(first, has_names);
+    let rows = &records[usize::from(has_names)..];
+    let has_decimal_commas = delimiter != b',' && rows.iter().take(LOOKED_AT).flatten().any(is_decimal_comma);
+    let mut columns: Vec<Column> = names.into_iter().map(Column::new).collect();
+    for (i, record) in rows.iter().enumerate() {
+        if record.len() != columns.len() {
+            let problem = format!("{} cells in row {}, {} in the first line", record.len(), i + 1, columns.len());
+            return Err(wrong(path, problem, "put quotes around cells that hold the separator, or mend the row"));
+        }
+        for (column, cell) in columns.iter_mut().zip(record) {
+            column.push_text(&text(cell), has_decimal_commas);
+        }
+    }
+    let note = (!has_names).then(|| "its first line holds numbers, so columns are called 1, 2, 3".to_string());
+    Ok((columns, note))
+}
+
+fn is_empty(record: &ByteRecord) -> bool {
+    record.iter().all(<[u8]>::is_empty)
+}
+
+/// Text in UTF-8, or else in the older code of Western Europe.
+fn text(cell: &[u8]) -> String {
+    std::str::from_utf8(cell).map_or_else(|_| cell.iter().map(|&byte| char::from(byte)).collect(), str::to_string)
+}
+
+fn delimiter(bytes: &[u8]) -> u8 {
+    let mut counts = [0usize; DELIMITERS.len()];
+    let mut is_quoted = false;
+    for byte in bytes {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\n' if !is_quoted => break,
+            _ if !is_quoted => DELIMITERS.iter().position(|one| one == byte).into_iter().for_each(|i| counts[i] += 1),
+            _ => {}
+        }
+    }
+    let most = (1..counts.len()).fold(0, |best, i| if counts[i] > counts[best] { i } else { best });
+    DELIMITERS[most]
+}
+
+/// Names are unique: a second one of the same name gets a number.
+fn names(first: &ByteRecord, has_names: bool) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (i, cell) in first.iter().enumerate() {
+        let name = text(cell).trim().to_string();
+        let is_usable = has_names && !name.is_empty() && !names.contains(&name);
+        names.push(if is_usable { name } else { (i + 1).to_string() });
+    }
+    names
+}
+
+/// "1,5", and not "1,5,6" or "a,b".
+fn is_decimal_comma(cell: &[u8]) -> bool {
+    let Ok(cell) = std::str::from_utf8(cell) else { return false };
+    let cell = cell.trim();
+    cell.matches(',').count() == 1 && !cell.contains('.') && cell.replace(',', ".").parse::<f64>().is_ok()
+}
+
+fn wrong(path: &Path, problem: String, advice: &str) -> Error {
+    Error::Data { path: path.into(), problem, advice: advice.into() }
+}

@@ -1,0 +1,241 @@
+//! Tables of numbers with a column to be predicted: classes, or numbers.
+
+mod cells;
+mod csv;
+#[cfg(feature = "hub")]
+mod parquet;
+mod target;
+
+pub(crate) use cells::Column;
+pub use target::Task;
+
+use crate::{Dataset, Error, Result, Scale, SourceFile, Split, digest};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use target::Labels;
+
+/// What columns to be predicted are called, the first that is there; else it is the last column.
+const TARGETS: [&str; 4] = ["label", "target", "class", "y"];
+/// Columns that a note names.
+const NAMED: usize = 10;
+
+/// A table from a `.csv`, `.tsv` or `.parquet` file: rows of numbers, and a column to be predicted from the others.
+///
+/// Text files may have commas, semicolons or tabs between their cells, quotes around them, a byte-order mark, and decimal
+/// commas where cells are not parted by commas. Empty cells, `NA`, `NaN`, `null` and `?` are missing values: the mean of the
+/// training rows stands for them; rows without a label are left out. What was done is said in [`Dataset::notes`].
+///
+/// ```no_run
+/// use l0_data::Table;
+/// let data = Table::open("wine.csv")?.label("quality")?.split(0.2, 1)?;
+/// println!("{} rows of {:?}", data.train.len(), data.columns);
+/// # Ok::<(), l0_data::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Table {
+    path: PathBuf,
+    columns: Vec<Column>,
+    label: usize,
+    task: Option<Task>,
+    sha256: String,
+    notes: Vec<String>,
+}
+
+impl Table {
+    /// Reads the whole file.
+    ///
+    /// # Errors
+    /// If it cannot be read or is no table; parquet files need the feature `hub`.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let (bytes, sha256) = digest::read(&path)?;
+        let is_parquet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
+        let (columns, note) = if is_parquet { parquet_columns(bytes, &path)? } else { csv::read(&bytes, &path)? };
+        let table = Self::of(columns, &path)?;
+        Ok(Self { sha256, notes: note.into_iter().collect(), ..table })
+    }
+
+    fn of(columns: Vec<Column>, path: &Path) -> Result<Self> {
+        let rows = columns.first().map_or(0, Column::len);
+        if columns.len() < 2 || rows < 2 {
+            let found = format!("{rows} rows of {} columns", columns.len());
+            return Err(Error::Data {
+                path: path.into(),
+                problem: found,
+                advice: "a table has two rows and two columns at least".into(),
+            });
+        }
+        let named = |wanted: &&str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(wanted));
+        let label = TARGETS.iter().find_map(named).unwrap_or(columns.len() - 1);
+        Ok(Self { path: path.into(), columns, label, task: None, sha256: String::new(), notes: vec![] })
+    }
+
+    /// Predicts the column of this name, in the place of the first that is called label, target, class or y, or else the
+    /// last.
+    ///
+    /// # Errors
+    /// If there is no such column.
+    pub fn label(self, name: &str) -> Result<Self> {
+        let Some(label) = self.columns.iter().position(|column| column.name == name) else {
+            let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
+            let problem = format!("no column {name:?}");
+            return Err(Error::Data {
+                path: self.path,
+                problem,
+                advice: format!("its columns are {}", names.join(", ")),
+            });
+        };
+        Ok(Self { label, ..self })
+    }
+
+    /// Takes the labels for classes or for numbers. If not said, text is taken for classes, and so are whole numbers of
+    /// which there are at most 50 different ones, each five times on average.
+    pub fn task(self, task: Task) -> Self {
+        Self { task: Some(task), ..self }
+    }
+
+    /// The names of all columns.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// As `split(0.2, 0)`.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    pub fn load(self) -> Result<Dataset> {
+        self.split(crate::image_folder::HELD_OUT, 0)
+    }
+
+    /// Holds out this share of the rows of each class to test on, or of all rows where numbers are predicted: those whose
+    /// numbers have the smallest digests together with `seed`. Numbers are standardised by [`Dataset::normalise`], the mean and
+    /// deviation of each column over the training rows.
+    ///
+    /// # Errors
+    /// If a column to learn from holds text or nothing, there is one class only, or too few rows.
+    pub fn split(self, share: f64, seed: u64) -> Result<Dataset> {
+        if !(share > 0.0 && share < 1.0) {
+            return Err(Error::Argument(format!("cannot hold out a share of {share}: it lies between 0 and 1")));
+        }
+        let labels = Labels::of(&self.columns[self.label], self.task).map_err(|said| self.wrong(said))?;
+        let (train, test) = labels.parts(share, seed);
+        if train.len() < 2 || test.is_empty() {
+            return Err(
+                self.wrong((format!("{} rows with a label", train.len() + test.len()), "more are needed".into()))
+            );
+        }
+        let mut notes = self.notes.clone();
+        notes.extend(self.said(&labels));
+        let features: Vec<&Column> = self.features().collect();
+        let means = self.means(&features, &train, &mut notes)?;
+        let scale = labels.scale(&train);
+        let part = |rows: &[u32]| self.part(&features, &means, &labels, scale, rows);
+        let (train, test) = (part(&train)?, part(&test)?);
+        let name = self.path.file_stem().map_or_else(|| "table".into(), |stem| stem.to_string_lossy().into_owned());
+        let files = vec![SourceFile { path: self.path.clone(), sha256: self.sha256.clone() }];
+        let mut data = Dataset::unknown(name, train, test, files)?;
+        data.columns = features.iter().map(|column| column.name.clone()).collect();
+        data.notes = notes;
+        Ok(data)
+    }
+
+    fn features(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().enumerate().filter(|(i, _)| *i != self.label).map(|(_, column)| column)
+    }
+
+    fn said(&self, labels: &Labels) -> impl Iterator<Item = String> {
+        let name = &self.columns[self.label].name;
+        let task = match labels.classes() {
+            0 => "a number".to_string(),
+            n => format!("one of {n} classes"),
+        };
+        let left_out = labels.left_out();
+        let left_out = (left_out > 0).then(|| format!("{left_out} rows without a label left out"));
+        std::iter::once(format!("predicts {name}, {task}")).chain(left_out)
+    }
+
+    /// The mean of each column over the training rows, for what is missing.
+    fn means(&self, features: &[&Column], train: &[u32], notes: &mut Vec<String>) -> Result<Vec<f64>> {
+        let (mut means, mut missing, mut constant) = (Vec::new(), Vec::new(), Vec::new());
+        for column in features {
+            if let Some((row, text)) = column.texts.first() {
+                let problem =
+                    format!("{text:?} in column {} of row {}, where numbers are learnt from", column.name, row + 1);
+                let advice = "make numbers of it, one column of 0 and 1 for each value, or take the column away";
+                return Err(self.wrong((problem, advice.into())));
+            }
+            let values: Vec<f64> =
+                train.iter().map(|&row| column.numbers[row as usize]).filter(|value| !value.is_nan()).collect();
+            let Some(first) = values.first() else {
+                let problem = format!("no number in column {}", column.name);
+                return Err(self.wrong((problem, "take the column away".into())));
+            };
+            if values.iter().all(|value| value == first) {
+                constant.push(column.name.clone());
+            }
+            let count = column.numbers.iter().filter(|value| value.is_nan()).count();
+            if count > 0 {
+                missing.push(format!("{} ({count})", column.name));
+            }
+            means.push(values.iter().sum::<f64>() / values.len() as f64);
+        }
+        notes.extend(listed("missing values, the mean of the training rows in their place", &missing));
+        notes.extend(listed("columns of one value, which say nothing", &constant));
+        Ok(means)
+    }
+
+    fn part(
+        &self,
+        features: &[&Column],
+        means: &[f64],
+        labels: &Labels,
+        scale: Option<Scale>,
+        rows: &[u32],
+    ) -> Result<Split> {
+        let mut numbers = Vec::with_capacity(rows.len() * features.len());
+        for &row in rows {
+            for (column, mean) in features.iter().zip(means) {
+                let value = column.numbers[row as usize];
+                let number = if value.is_nan() { *mean as f32 } else { value as f32 };
+                if !number.is_finite() {
+                    let problem = format!("{value:e} in column {} of row {}", column.name, row + 1);
+                    return Err(self.wrong((problem, "numbers lie within those of 32 bits, below 3.4e38".into())));
+                }
+                numbers.push(number);
+            }
+        }
+        labels.split(numbers, features.len(), scale, rows)
+    }
+
+    fn wrong(&self, (problem, advice): (String, String)) -> Error {
+        Error::Data { path: self.path.clone(), problem, advice }
+    }
+}
+
+/// "missing values, ...: age (3), height (1)", the first ten.
+fn listed(what: &str, names: &[String]) -> Option<String> {
+    let mut said = format!("{what}: {}", names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "));
+    if names.len() > NAMED {
+        let _ = write!(said, " and {} more", names.len() - NAMED);
+    }
+    (!names.is_empty()).then_some(said)
+}
+
+#[cfg(feature = "hub")]
+fn parquet_columns(bytes: Vec<u8>, path: &Path) -> Result<(Vec<Column>, Option<String>)> {
+    parquet::read(bytes, path).map(|columns| (columns, None))
+}
+
+#[cfg(not(feature = "hub"))]
+fn parquet_columns(_: Vec<u8>, path: &Path) -> Result<(Vec<Column>, Option<String>)> {
+    Err(Error::NeedsHub { what: format!("reading {}", path.display()), otherwise: "; or save the table as .csv" })
+}
+
+/// The table in the bytes of a text file; for messages, `path`.
+///
+/// # Errors
+/// If they are none.
+pub fn parse_csv(bytes: &[u8], path: &Path) -> Result<Table> {
+    let (columns, _) = csv::read(bytes, path)?;
+    Table::of(columns, path)
+}

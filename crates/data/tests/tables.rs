@@ -1,0 +1,253 @@
+//! Tables as people have them, and arrays.
+
+use candle_core::{DType, Device};
+use l0_data::{DataSpec, Dataset, Feed, Scale, Silent, Source, Table, Task, load};
+use proptest::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+struct File {
+    _dir: TempDir,
+    path: PathBuf,
+}
+
+fn file(name: &str, bytes: &[u8]) -> File {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    File { _dir: dir, path }
+}
+
+fn csv(text: &str) -> Result<Dataset, String> {
+    let file = file("my table.csv", text.as_bytes());
+    Table::open(&file.path).and_then(Table::load).map_err(|error| error.to_string())
+}
+
+/// Rows of two columns and a label.
+fn rows(n: usize, between: &str, label: impl Fn(usize) -> String) -> String {
+    (0..n).map(|i| format!("{i}{between}{}{between}{}\n", i * i, label(i))).collect()
+}
+
+#[test]
+fn a_table_is_read_and_a_fifth_of_each_class_held_out() {
+    let text = format!("a,b,kind\n{}", rows(40, ",", |i| ["x", "y"][i % 2].into()));
+    let data = csv(&text).unwrap();
+    assert_eq!((data.train.len(), data.test.len(), data.train.dims()), (32, 8, vec![2]));
+    assert_eq!(
+        (data.train.class_names(), &data.columns[..]),
+        (&["x".to_string(), "y".into()][..], &["a".to_string(), "b".into()][..])
+    );
+    assert_eq!(data.test.labels().iter().filter(|&&label| label == 0).count(), 4);
+    assert_eq!(
+        (data.name.as_str(), &data.notes[..]),
+        ("my table", &["predicts kind, one of 2 classes".to_string()][..])
+    );
+    let feed = Feed::new(&data.train, data.normalise.clone(), 32, &Device::Cpu).unwrap();
+    let batch = feed.in_order().next().unwrap().unwrap();
+    assert_eq!((batch.images.dims(), batch.labels.dtype()), (&[32, 2][..], DType::U32));
+    let means = batch.images.mean(0).unwrap().to_vec1::<f32>().unwrap();
+    let squares = batch.images.sqr().unwrap().mean(0).unwrap().to_vec1::<f32>().unwrap();
+    assert!(means.iter().all(|mean| mean.abs() < 1e-5) && squares.iter().all(|square| (square - 1.0).abs() < 1e-4));
+    assert_eq!(csv(&text).unwrap().digest().unwrap(), data.digest().unwrap());
+}
+
+#[test]
+fn spreadsheets_of_many_countries_are_read_alike() {
+    let expected = csv(&format!("a,b,label\n{}", rows(30, ",", |i| (i % 3).to_string()))).unwrap();
+    let commas = |text: String| text.replace('.', ",");
+    for text in [
+        format!("\u{feff}a;b;label\r\n{}", rows(30, ";", |i| (i % 3).to_string()).replace('\n', "\r\n")),
+        format!("a\tb\tlabel\n{}\n\n", rows(30, "\t", |i| (i % 3).to_string())),
+        format!("\"a\",\"b\",\"label\"\n{}", rows(30, ",", |i| format!("\"{}\"", i % 3))),
+        commas(format!("a;b;label\n{}", rows(30, ";", |i| format!("{}.0", i % 3)).replacen("0;", "0.0;", 1))),
+        format!("label,a,b\n{}", (0..30).map(|i| format!("{},{i},{}\n", i % 3, i * i)).collect::<String>()),
+    ] {
+        let found = csv(&text).unwrap();
+        assert_eq!(found.digest().unwrap(), expected.digest().unwrap(), "{text}");
+        assert_eq!(
+            (found.columns, found.train.class_names()),
+            (expected.columns.clone(), expected.train.class_names())
+        );
+    }
+    let unnamed = csv(&rows(30, ",", |i| (i % 3).to_string())).unwrap();
+    assert_eq!((unnamed.columns, unnamed.train.len()), (vec!["1".to_string(), "2".into()], 24));
+    let quoted = csv("a,b,kind\n1,2,\"x, \"\"y\"\"\"\n1,3,\"x, \"\"y\"\"\"\n2,2,z\n2,5,z\n").unwrap();
+    assert_eq!(quoted.train.class_names(), ["x, \"y\"", "z"]);
+    let latin = file("l.csv", b"a,kind\n1,caf\xe9\n2,caf\xe9\n3,tea\n4,tea\n");
+    assert_eq!(Table::open(&latin.path).unwrap().load().unwrap().train.class_names(), ["café", "tea"]);
+}
+
+#[test]
+fn numbers_are_predicted_scaled_by_the_training_rows() {
+    let data = csv(&format!("a,b,target\n{}", rows(100, ",", |i| format!("{}.5", 3 * i)))).unwrap();
+    let (targets, Scale { mean, std }) = data.train.targets().unwrap();
+    assert_eq!((data.train.classes(), data.train.labels().len(), targets.len()), (0, 0, 80));
+    let back = f64::from(targets[10]) * std + mean;
+    assert!((back - (3.0 * f64::from(data.train.row(10)[0]) + 0.5)).abs() < 1e-3, "{back}");
+    assert!(targets.iter().sum::<f32>().abs() < 1e-3);
+    let batch = data.test.batch(&[3, 1], &data.normalise, None, &Device::Cpu).unwrap();
+    assert_eq!((batch.labels.dims(), batch.labels.dtype(), batch.len()), (&[2, 1][..], DType::F32, 2));
+    // Whole numbers: classes where they are few, unless one says otherwise.
+    let few = file("few.csv", format!("a,b,y\n{}", rows(100, ",", |i| (i % 4).to_string())).as_bytes());
+    let of = |task| Table::open(&few.path).unwrap().task(task).load().unwrap().train.classes();
+    assert_eq!((of(Task::Classes), of(Task::Regression)), (4, 0));
+    assert_eq!(Table::open(&few.path).unwrap().load().unwrap().train.classes(), 4);
+    let many = csv(&format!("a,b,y\n{}", rows(100, ",", |i| i.to_string()))).unwrap();
+    assert_eq!(many.train.classes(), 0);
+}
+
+#[test]
+fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
+    let holes = "a,b,c,label\n1,NA,7,x\n2,5,7,x\n,6,7,y\n4,?,7,y\n5,9,7,y\n6,9,7,\n";
+    let data = csv(holes).unwrap();
+    assert_eq!(data.train.len() + data.test.len(), 5);
+    let notes = data.notes.join("\n");
+    assert!(notes.contains("1 rows without a label left out"), "{notes}");
+    assert!(notes.contains("missing values, the mean of the training rows in their place: a (1), b (2)"), "{notes}");
+    assert!(notes.contains("columns of one value, which say nothing: c"), "{notes}");
+    let batch = data.train.batch(&[0, 1, 2], &data.normalise, None, &Device::Cpu).unwrap();
+    let values: Vec<f32> = batch.images.flatten_all().unwrap().to_vec1().unwrap();
+    assert!(values.iter().all(|value| value.is_finite()) && values[2] == 0.0, "{values:?}");
+    let refused = |text: &str, said: &str| {
+        let error = csv(text).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    };
+    refused(
+        "a,b,label\n1,red,x\n2,blue,y\n3,red,x\n4,blue,y\n",
+        "\"red\" in column b of row 1, where numbers are learnt from; make numbers",
+    );
+    refused("a,label\n1,x\n2,x\n3,x\n", "1 classes in column label (x); a classifier tells 2 to");
+    refused("a,b,label\n1,,x\n2,,y\n3,,x\n4,NA,y\n", "no number in column b; take the column away");
+    refused("a,b,label\n1,2,x\n2,y\n3,4,x\n", "2 cells in row 2, 3 in the first line");
+    refused("a,b,label\n1,1e39,x\n2,3,y\n3,4,x\n5,6,y\n", "1e39 in column b of row 1; numbers lie within");
+    refused("a,b,label\n", "0 rows of 3 columns");
+    refused("a\n1\n2\n", "of 1 columns");
+    refused("", "no row");
+    let utf16 = file("u.csv", b"\xff\xfea\0,\0b\0");
+    assert!(Table::open(&utf16.path).unwrap_err().to_string().ends_with("text in UTF-16; save it as UTF-8"));
+    let table = file("t.csv", b"a,b,c\n1,2,3\n4,5,6\n");
+    let error = Table::open(&table.path).unwrap().label("d").unwrap_err().to_string();
+    assert!(error.ends_with("no column \"d\"; its columns are a, b, c"), "{error}");
+}
+
+/// An array as `numpy.save` writes it.
+fn npy(kind: &str, dims: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {dims}, }}\n");
+    [&b"\x93NUMPY\x01\0"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), data].concat()
+}
+
+/// An archive as `numpy.savez` writes it, or `savez_compressed`.
+fn zip(entries: &[(&str, Vec<u8>)], is_deflated: bool) -> Vec<u8> {
+    use std::io::Write;
+    let (mut archive, mut directory) = (Vec::new(), Vec::new());
+    for (name, bytes) in entries {
+        let mut encoder = flate2::write::DeflateEncoder::new(vec![], flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        let packed = if is_deflated { encoder.finish().unwrap() } else { bytes.clone() };
+        let method = if is_deflated { 8u16 } else { 0 };
+        let sizes = [packed.len() as u32, bytes.len() as u32].map(u32::to_le_bytes).concat();
+        let common =
+            [&[20, 0, 0, 0][..], &method.to_le_bytes(), &[0; 8], &sizes, &(name.len() as u16).to_le_bytes(), &[0; 2]]
+                .concat();
+        let offset = (archive.len() as u32).to_le_bytes();
+        archive.extend([&b"PK\x03\x04"[..], &common, name.as_bytes(), &packed].concat());
+        directory.extend([&b"PK\x01\x02\x14\0"[..], &common, &[0; 10], &offset, name.as_bytes()].concat());
+    }
+    let count = (entries.len() as u16).to_le_bytes();
+    let (size, start) = ((directory.len() as u32).to_le_bytes(), (archive.len() as u32).to_le_bytes());
+    [&archive[..], &directory, b"PK\x05\x06\0\0\0\0", &count, &count, &size, &start, &[0; 2]].concat()
+}
+
+fn arrays(name: &str, bytes: &[u8]) -> Result<Dataset, String> {
+    let file = file(name, bytes);
+    let spec: DataSpec = file.path.to_str().unwrap().parse().unwrap();
+    load(spec, &Source::default(), &Silent).map_err(|error| error.to_string())
+}
+
+#[test]
+fn archives_of_numpy_hold_images_and_labels() {
+    let pixels: Vec<u8> = (0..2 * 12).collect();
+    let labels: Vec<u8> = [2i64, 0].iter().flat_map(|label| label.to_le_bytes()).collect();
+    for is_deflated in [false, true] {
+        let file = zip(
+            &[
+                ("x_train.npy", npy("|u1", "(2, 2, 2, 3)", &pixels)),
+                ("y_train.npy", npy("<i8", "(2,)", &labels)),
+                ("x_test.npy", npy("|u1", "(2, 3, 2, 2)", &pixels)),
+                ("y_test.npy", npy("|u1", "(2, 1)", &[1, 1])),
+                ("about.npy", npy("|O", "(1,)", &[])),
+            ],
+            is_deflated,
+        );
+        let data = arrays("four.npz", &file).unwrap();
+        assert_eq!((data.train.shape(), data.train.labels(), data.train.classes()), ((3, 2, 2), &[2, 0][..], 3));
+        assert_eq!(data.train.image(0), [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]); // channels were last
+        assert_eq!(data.test.image(1), &pixels[12..]);
+    }
+    let grey: Vec<u8> = (0..40).flat_map(|i| (i as f32 / 255.0).to_le_bytes()).collect();
+    let labels: Vec<u8> = (0..10).map(|i| i % 2).collect();
+    let file =
+        zip(&[("images.npy", npy("<f4", "(10, 2, 2)", &grey)), ("labels.npy", npy("|u1", "(10,)", &labels))], true);
+    let data = arrays("one.npz", &file).unwrap();
+    assert_eq!((data.train.len(), data.test.len(), data.train.shape()), (8, 2, (1, 2, 2)));
+    let all = [data.train.images(), data.test.images()].concat();
+    assert_eq!(all.iter().map(|&byte| usize::from(byte)).sum::<usize>(), 40 * 39 / 2);
+    let rows = zip(&[("x.npy", npy("<f4", "(10, 4)", &grey)), ("y.npy", npy("|u1", "(10,)", &labels))], false);
+    assert_eq!(arrays("rows.npz", &rows).unwrap().train.dims(), [4]);
+}
+
+#[test]
+fn arrays_that_make_no_data_set_are_refused() {
+    let labels = || ("y.npy", npy("|u1", "(2,)", &[0, 1]));
+    let refused = |entries: &[(&str, Vec<u8>)], said: &str| {
+        let error = arrays("a.npz", &zip(entries, false)).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    };
+    refused(&[("x.npy", npy("|u1", "(3, 1, 1)", &[0; 3])), labels()], "images of 3x1x1 and 2 labels; call the arrays");
+    refused(&[("x.npy", npy("|u1", "(2, 5, 2, 2)", &[0; 40])), labels()], "images of 2x5x2x2; they are (n, h, w)");
+    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[0x41; 8])), labels()], "pixels that are no bytes; they are bytes");
+    refused(&[("x.npy", npy("|u1", "(2, 1, 1)", &[0; 2]))], "Train images without labels");
+    refused(&[("other.npy", npy("|u1", "(2,)", &[0; 2]))], "no training examples");
+    refused(
+        &[("x.npy", npy("|u1", "(999999999, 999999999)", &[0; 2])), labels()],
+        "2 bytes for an array of 999999999x999999999",
+    );
+    let error = arrays("a.npz", b"no archive").unwrap_err();
+    assert!(error.contains("expected an .npz or safetensors file"), "{error}");
+}
+
+#[test]
+fn safetensors_hold_images_and_labels() {
+    use safetensors::{Dtype, tensor::TensorView};
+    let pixels: Vec<u8> = (0..40).collect();
+    let labels: Vec<u8> = (0..10i32).flat_map(|i| (i % 2).to_le_bytes()).collect();
+    let image = TensorView::new(Dtype::U8, vec![10, 1, 2, 2], &pixels).unwrap();
+    let label = TensorView::new(Dtype::I32, vec![10], &labels).unwrap();
+    let bytes = safetensors::serialize([("train.images", image), ("train.labels", label)], None).unwrap();
+    let data = arrays("x.safetensors", &bytes).unwrap();
+    assert_eq!((data.train.len(), data.test.len(), data.train.classes()), (8, 2, 2));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8), cut in any::<prop::sample::Index>(),
+        is_deflated: bool,
+    ) {
+        let path = Path::new("x");
+        let archive = zip(&[("x.npy", npy("|u1", "(2, 1, 2)", &[1, 2, 3, 4])), ("y.npy", npy("|u1", "(2,)", &[0, 1]))], is_deflated);
+        let table = b"a;b;label\n1,5;\"2\";x\n3;4;y\n2;?;x\n".to_vec();
+        for whole in [archive, table] {
+            let mut bytes = whole;
+            let length = bytes.len();
+            changes.iter().for_each(|(at, byte)| bytes[at.index(length)] = *byte);
+            for bytes in [&bytes[..], &bytes[..cut.index(length)]] {
+                let _ = l0_data::arrays::parse(bytes, path);
+                if let Ok(table) = l0_data::table::parse_csv(bytes, path) {
+                    let _ = table.load();
+                }
+            }
+        }
+    }
+}
