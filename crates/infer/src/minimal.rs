@@ -319,9 +319,8 @@ fn gather(m: &[f32], step: usize, (bias, least): (f32, f32), tiles: &[Tile], ys:
         for l in 0..tiles.len().min(LANES) {
             let (tile, values) = (tiles[l], values[l].to_array());
             let (values, _) = values.as_chunks::<OUT>();
-            for y in 0..2 {
-                tile.store(2 * pair + y, values[y], ys, row);
-            }
+            tile.store(2 * pair, values[0], ys, row);
+            tile.store(2 * pair + 1, values[1], ys, row);
         }
     }
 }
