@@ -7,7 +7,7 @@ use l0_net::Sides;
 use wide::f32x8;
 
 use crate::Result;
-use crate::after::After;
+use crate::after::{After, Bounds};
 use crate::filter::{IN, OUT, POINTS, transform_input, transform_kernel, transform_output};
 use crate::kernel::{Inputs, Kernel};
 use crate::layout::{LANES, Layout, even};
@@ -138,12 +138,12 @@ impl Minimal {
     }
 
     fn outputs(&self, m: &[f32], tiles: &[Tile], n: usize, ys: &mut [f32]) {
-        let (step, least) = (self.step(self.output.c), self.after.least());
+        let (step, bounds) = (self.step(self.output.c), self.after.bounds());
         for (o, bias) in self.bias.iter().enumerate() {
             let ys = &mut ys[o * self.output.plane()..];
             for (t, tiles) in tiles.chunks(LANES).enumerate() {
                 let m = &m[o * n + t * LANES..];
-                gather(m, step, (*bias, least), tiles, ys, self.output.row());
+                gather(m, step, (*bias, bounds), tiles, ys, self.output.row());
             }
         }
     }
@@ -291,9 +291,9 @@ fn put(v: &mut [f32], step: usize, column: [f32x8; IN]) {
     store(5, f);
 }
 
-/// Transforms the products of eight tiles, and stores what exists of their outputs, with bias and ReLU.
+/// Transforms the products of eight tiles, and stores what exists of their outputs, with bias and bounds.
 #[inline(never)]
-fn gather(m: &[f32], step: usize, (bias, least): (f32, f32), tiles: &[Tile], ys: &mut [f32], row: usize) {
+fn gather(m: &[f32], step: usize, (bias, bounds): (f32, Bounds), tiles: &[Tile], ys: &mut [f32], row: usize) {
     let made = transform_output([
         points(m, step, 0),
         points(m, step, 1),
@@ -302,18 +302,18 @@ fn gather(m: &[f32], step: usize, (bias, least): (f32, f32), tiles: &[Tile], ys:
         points(m, step, 4),
         points(m, step, 5),
     ]);
-    let (bias, least) = (f32x8::splat(bias), f32x8::splat(least));
+    let bias = f32x8::splat(bias);
     for pair in 0..OUT / 2 {
         let [upper, lower] = [made[2 * pair], made[2 * pair + 1]];
         let rows = [
-            least.fast_max(upper[0] + bias),
-            least.fast_max(upper[1] + bias),
-            least.fast_max(upper[2] + bias),
-            least.fast_max(upper[3] + bias),
-            least.fast_max(lower[0] + bias),
-            least.fast_max(lower[1] + bias),
-            least.fast_max(lower[2] + bias),
-            least.fast_max(lower[3] + bias),
+            bounds.hold_all(upper[0] + bias),
+            bounds.hold_all(upper[1] + bias),
+            bounds.hold_all(upper[2] + bias),
+            bounds.hold_all(upper[3] + bias),
+            bounds.hold_all(lower[0] + bias),
+            bounds.hold_all(lower[1] + bias),
+            bounds.hold_all(lower[2] + bias),
+            bounds.hold_all(lower[3] + bias),
         ];
         let values = f32x8::transpose(rows);
         for l in 0..tiles.len().min(LANES) {
