@@ -98,12 +98,24 @@ impl Target<'_> {
         values.map(|value| bounds.hold(value + bias))
     }
 
+    /// Stores the values up to the end of the row: half of them at once where there are as many, and never by a call.
+    #[inline(always)]
+    fn store_some(&self, row: &mut [f32], mut x: usize, mut values: &[f32]) {
+        if let (Some(to), Some(half)) = (row[x..self.width].first_chunk_mut::<4>(), values.first_chunk::<4>()) {
+            *to = *half;
+            (x, values) = (x + 4, &values[4..]);
+        }
+        for (to, value) in row[x..self.width].iter_mut().zip(values) {
+            *to = *value;
+        }
+    }
+
     /// Stores the values that belong to the row, from its column `x` on.
     #[inline(always)]
     fn store<const N: usize>(&self, row: &mut [f32], x: usize, values: [f32; N]) {
         match row[x..].first_chunk_mut() {
             Some(to) if x + N <= self.width => *to = values,
-            _ => row[x..self.width].copy_from_slice(&values[..self.width - x]),
+            _ => self.store_some(row, x, &values),
         }
     }
 }
