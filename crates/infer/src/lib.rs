@@ -36,6 +36,7 @@ mod fallback;
 mod filter;
 mod fold;
 mod kernel;
+mod lanes;
 mod layout;
 mod linear;
 mod minimal;
