@@ -1,15 +1,40 @@
 //! The function of each number that ends a step.
 
 use l0_net::Activation;
+use wide::f32x8;
 
 use crate::layout::Layout;
+
+/// The least and the largest value of a number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bounds {
+    pub(crate) least: f32,
+    pub(crate) most: f32,
+}
+
+impl Bounds {
+    pub(crate) const NONE: Self = Self { least: f32::NEG_INFINITY, most: f32::INFINITY };
+    const RELU: Self = Self { least: 0.0, ..Self::NONE };
+
+    /// `value`, held to the bounds; not a number stays so. Unlike `f32::max` and `f32::min` a single instruction each.
+    #[inline(always)]
+    pub(crate) fn hold(&self, value: f32) -> f32 {
+        let value = if self.least > value { self.least } else { value };
+        if self.most < value { self.most } else { value }
+    }
+
+    /// The same for eight numbers.
+    #[inline(always)]
+    pub(crate) fn hold_all(&self, values: f32x8) -> f32x8 {
+        f32x8::splat(self.most).fast_min(f32x8::splat(self.least).fast_max(values))
+    }
+}
 
 /// What is done to each number that a step makes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum After {
-    Nothing,
-    /// Done by the steps themselves, as a largest value of 0 and the number: see [`After::least`].
-    Relu,
+    /// Done by the steps themselves, as they store it.
+    Held(Bounds),
     Each(Activation),
     /// Below 0 times a slope for each channel.
     Slopes(Vec<f32>),
@@ -17,20 +42,27 @@ pub(crate) enum After {
 
 impl From<Activation> for After {
     fn from(activation: Activation) -> Self {
-        if activation == Activation::Relu { Self::Relu } else { Self::Each(activation) }
+        match activation {
+            Activation::Relu => Self::Held(Bounds::RELU),
+            Activation::Clip { min, max } => Self::Held(Bounds { least: min, most: max }),
+            other => Self::Each(other),
+        }
     }
 }
 
 impl After {
-    /// The least value that a number is stored with.
-    pub(crate) fn least(&self) -> f32 {
-        if *self == Self::Relu { 0.0 } else { f32::NEG_INFINITY }
+    pub(crate) const NOTHING: Self = Self::Held(Bounds::NONE);
+    pub(crate) const RELU: Self = Self::Held(Bounds::RELU);
+
+    /// What a number is stored within.
+    pub(crate) fn bounds(&self) -> Bounds {
+        if let Self::Held(bounds) = self { *bounds } else { Bounds::NONE }
     }
 
     /// What is left to be done to an image when all its numbers are stored.
     pub(crate) fn finish(&self, layout: &Layout, ys: &mut [f32]) {
         match self {
-            Self::Nothing | Self::Relu => {}
+            Self::Held(_) => {}
             Self::Each(activation) if layout.is_bare() => activation.apply(&mut ys[..layout.len()]),
             Self::Each(activation) => layout.rows().for_each(|at| activation.apply(&mut ys[at..at + layout.w])),
             Self::Slopes(slopes) => {

@@ -4,6 +4,7 @@
 //! planes of every so many rows and columns, which turns the stride into 1.
 
 use l0_net::Pair;
+use wide::f32x8;
 
 use crate::Result;
 use crate::after::After;
@@ -96,6 +97,7 @@ impl Conv {
     fn channels<const O: usize>(&self, from: Source, o: usize, weights: &[f32], ys: &mut [f32]) {
         let (weights, _) = weights.as_chunks::<O>();
         let (height, width) = (computed(self.output.h, self.pool), computed(self.output.w, self.pool));
+        let (bounds, mut sums) = (self.after.bounds(), [[[f32x8::ZERO; VECTORS]; 2]; O]);
         for (y, rows) in even_pairs(height) {
             for (v, vectors) in even(width.div_ceil(LANES), VECTORS) {
                 let x = v * LANES;
@@ -104,21 +106,21 @@ impl Conv {
                     plane: self.output.plane(),
                     row: self.output.row(),
                     bias: &self.bias[o..o + O],
-                    least: self.after.least(),
+                    bounds,
                     width: self.output.w - to_x,
                 };
                 let to = &mut ys[self.output.at(o, to_y) + to_x..];
                 let at = y * from.row + x;
                 match (self.pool, rows, vectors) {
-                    (true, _, 1) => pooled::<O, 1>(from, at, weights, to, target),
-                    (true, _, 2) => pooled::<O, 2>(from, at, weights, to, target),
-                    (true, ..) => pooled::<O, VECTORS>(from, at, weights, to, target),
-                    (_, 1, 1) => plain::<O, 1, 1>(from, at, weights, to, target),
-                    (_, 1, 2) => plain::<O, 1, 2>(from, at, weights, to, target),
-                    (_, 1, _) => plain::<O, 1, VECTORS>(from, at, weights, to, target),
-                    (_, _, 1) => plain::<O, 2, 1>(from, at, weights, to, target),
-                    (_, _, 2) => plain::<O, 2, 2>(from, at, weights, to, target),
-                    _ => plain::<O, 2, VECTORS>(from, at, weights, to, target),
+                    (true, _, 1) => pooled::<O, 1>(from, at, weights, &mut sums, to, target),
+                    (true, _, 2) => pooled::<O, 2>(from, at, weights, &mut sums, to, target),
+                    (true, ..) => pooled::<O, VECTORS>(from, at, weights, &mut sums, to, target),
+                    (_, 1, 1) => plain::<O, 1, 1>(from, at, weights, &mut sums, to, target),
+                    (_, 1, 2) => plain::<O, 1, 2>(from, at, weights, &mut sums, to, target),
+                    (_, 1, _) => plain::<O, 1, VECTORS>(from, at, weights, &mut sums, to, target),
+                    (_, _, 1) => plain::<O, 2, 1>(from, at, weights, &mut sums, to, target),
+                    (_, _, 2) => plain::<O, 2, 2>(from, at, weights, &mut sums, to, target),
+                    _ => plain::<O, 2, VECTORS>(from, at, weights, &mut sums, to, target),
                 }
             }
         }

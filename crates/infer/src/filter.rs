@@ -14,7 +14,7 @@ pub(crate) const IN: usize = 6;
 pub(crate) const POINTS: usize = IN * IN;
 
 /// Where polynomials are evaluated beside 0 and 1: of the values tried the one with the least error.
-const PLACE: f32 = 0.5;
+const PLACE: f32 = 0.65;
 const SQUARE: f32 = PLACE * PLACE;
 
 /// `B' d` for one column.

@@ -52,7 +52,7 @@ impl Chain {
 
     fn empty(net: &Net, id: NodeId) -> Self {
         let n = net.shape(id).units();
-        Self { last: id, scale: vec![1.0; n], shift: vec![0.0; n], pool: false, after: After::Nothing }
+        Self { last: id, scale: vec![1.0; n], shift: vec![0.0; n], pool: false, after: After::NOTHING }
     }
 
     fn extended(mut self, net: &Net, weights: &Weights, pools: bool) -> Result<Self> {
@@ -66,13 +66,13 @@ impl Chain {
 
     /// Takes in one more layer; false if it has to be a step of its own.
     fn absorb(&mut self, net: &Net, weights: &Weights, id: NodeId, pools: bool) -> Result<bool> {
-        let none = self.after == After::Nothing;
+        let none = self.after == After::NOTHING;
         let linear = none && !self.pool; // after these, scaling would come too late
-        let pools = pools && !self.pool && (none || self.after == After::Relu);
+        let pools = pools && !self.pool && matches!(self.after, After::Held(_));
         let get = |leaf| values(net, weights, id, leaf);
         match &net.node(id).layer {
             Layer::Dropout(_) | Layer::Identity(_) => {}
-            &Layer::Relu if self.after == After::Relu => {}
+            &Layer::Relu if self.after == After::RELU => {}
             &Layer::Activation(activation) if none => self.after = activation.into(),
             Layer::PRelu(_) if none => self.after = After::Slopes(get("slope")?),
             Layer::MaxPool2d(pool) if pools && pool.side_by_side() == Some(2) => self.pool = true,

@@ -1,13 +1,17 @@
 //! Plain networks run fast on a CPU.
 //!
-//! An [`Engine`] is compiled once from a network and its parameters: a list of steps on flat `f32` buffers. Weights are
-//! packed in the order in which the inner loops meet them, buffers are there from the start, and what follows a linear
-//! map (normalisation, bias, ReLU, 2x2 max pooling) is done to its results while they are in registers. There is no
-//! graph, no gradient, and no allocation per call.
+//! An [`Engine`] is compiled once from a network and its parameters, or read from a file ([`Engine::load`]): a list of
+//! steps on flat `f32` buffers. Weights are packed in the order in which the inner loops meet them, buffers are there from
+//! the start, and what follows a linear map (normalisation, bias, 2x2 max pooling, a function of each number) is done to
+//! its results while they are at hand. There is no graph, no gradient, and no allocation per call.
 //!
-//! A convolution is computed directly on vectors along the rows of an image, one image after the other, so it needs no
-//! batch to be fast; positions that pooling would drop are not computed. `docs/decisions/030-inference.md` has the
-//! measurements behind this.
+//! Every layer of `l0-net` runs. One that has no step here yet runs alone on Candle's tensors: slower, and with
+//! allocations, but with the same results.
+//!
+//! A convolution is computed directly on vectors along the rows of an image, or, with 3x3 kernels of stride 1 and enough
+//! channels, by minimal filtering; one image after the other, so it needs no batch to be fast. Positions that pooling would
+//! drop are not computed. `docs/decisions/030-inference.md` and `047-inference-of-every-layer.md` have the measurements
+//! behind this.
 //!
 //! ```
 //! use l0_net::{Builder, Params};
@@ -32,6 +36,7 @@ mod fallback;
 mod filter;
 mod fold;
 mod kernel;
+mod lanes;
 mod layout;
 mod linear;
 mod minimal;

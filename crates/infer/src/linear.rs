@@ -6,7 +6,6 @@ use crate::Result;
 use crate::after::After;
 use crate::kernel::{Inputs, Kernel};
 use crate::layout::{Layout, even};
-use crate::tile::at_least;
 
 /// Outputs of a vector. Weights of outputs that do not exist are 0: at 10 or 25 outputs whole vectors win by far.
 const WIDE: usize = 16;
@@ -74,13 +73,13 @@ impl Linear {
                 }
             }
         }
-        let least = self.after.least();
+        let bounds = self.after.bounds();
         let bias: &[f32x16; V] = self.bias[v..].first_chunk().expect("a tile has V vectors of outputs");
         for e in 0..E {
             let ys = &mut ys[e * self.outputs + v * WIDE..(e + 1) * self.outputs];
             let done: [[f32; WIDE]; V] = std::array::from_fn(|v| (sums[e][v] + bias[v]).to_array());
             for (ys, done) in ys.chunks_mut(WIDE).zip(&done) {
-                ys.iter_mut().zip(done).for_each(|(y, done)| *y = at_least(least, *done));
+                ys.iter_mut().zip(done).for_each(|(y, done)| *y = bounds.hold(*done));
             }
         }
     }

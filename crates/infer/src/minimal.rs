@@ -8,8 +8,9 @@ use wide::f32x8;
 
 use crate::Result;
 use crate::after::After;
-use crate::filter::{IN, OUT, POINTS, transform_input, transform_kernel, transform_output};
+use crate::filter::{OUT, POINTS, transform_kernel};
 use crate::kernel::{Inputs, Kernel};
+use crate::lanes::{Tile, gather, spread};
 use crate::layout::{LANES, Layout, even};
 
 /// Numbers of transformed inputs and products of a block of tiles, half a mebibyte, that a core's second cache holds.
@@ -35,32 +36,6 @@ pub(crate) fn serves(inputs: usize, outputs: usize, h: usize, w: usize) -> bool 
 pub(crate) fn border(padding: Sides, h: usize, w: usize) -> Sides {
     let more = |n: usize| n.next_multiple_of(OUT) - n;
     Sides { bottom: padding.bottom + more(h), right: padding.right + more(w), ..padding }
-}
-
-/// Where a tile lies.
-#[derive(Clone, Copy)]
-struct Tile {
-    /// Its first number in the input plane, and in the output plane.
-    from: usize,
-    to: usize,
-    /// Rows and columns that exist.
-    h: usize,
-    w: usize,
-}
-
-impl Tile {
-    /// Stores row `y` of its outputs, as far as it exists.
-    #[inline(always)]
-    fn store(&self, y: usize, values: [f32; OUT], ys: &mut [f32], row: usize) {
-        if y >= self.h {
-            return;
-        }
-        let to = &mut ys[self.to + y * row..];
-        match to.first_chunk_mut() {
-            Some(to) if self.w == OUT => *to = values,
-            _ => (0..self.w).for_each(|x| to[x] = values[x]),
-        }
-    }
 }
 
 /// A packed convolution.
@@ -138,12 +113,12 @@ impl Minimal {
     }
 
     fn outputs(&self, m: &[f32], tiles: &[Tile], n: usize, ys: &mut [f32]) {
-        let (step, least) = (self.step(self.output.c), self.after.least());
+        let (step, bounds) = (self.step(self.output.c), self.after.bounds());
         for (o, bias) in self.bias.iter().enumerate() {
             let ys = &mut ys[o * self.output.plane()..];
             for (t, tiles) in tiles.chunks(LANES).enumerate() {
                 let m = &m[o * n + t * LANES..];
-                gather(m, step, (*bias, least), tiles, ys, self.output.row());
+                gather(m, step, (*bias, bounds), tiles, ys, self.output.row());
             }
         }
     }
@@ -217,111 +192,6 @@ fn sums<const O: usize, const V: usize>(v: &[f32], n: usize, x: usize, weights: 
         let to: &mut [[f32; LANES]; V] = vectors.first_chunk_mut().expect("blocks are whole vectors");
         for v in 0..V {
             to[v] = sums[o][v].to_array();
-        }
-    }
-}
-
-/// Eight numbers; buffers end with a spare vector.
-#[inline(always)]
-fn load(from: &[f32]) -> f32x8 {
-    f32x8::new(*from.first_chunk().expect("buffers end with a spare vector"))
-}
-
-/// A row of eight tiles, by columns.
-#[inline(always)]
-fn lines(plane: &[f32], starts: &[usize; LANES], row: usize) -> [f32x8; IN] {
-    let plane = &plane[row..];
-    let [a, b, c, d, e, f, g, h] = *starts;
-    let lines = [
-        load(&plane[a..]),
-        load(&plane[b..]),
-        load(&plane[c..]),
-        load(&plane[d..]),
-        load(&plane[e..]),
-        load(&plane[f..]),
-        load(&plane[g..]),
-        load(&plane[h..]),
-    ];
-    let [a, b, c, d, e, f, ..] = f32x8::transpose(lines);
-    [a, b, c, d, e, f]
-}
-
-/// A row of points of eight tiles.
-#[inline(always)]
-fn points(m: &[f32], step: usize, y: usize) -> [f32x8; IN] {
-    let m = &m[y * IN * step..];
-    [load(m), load(&m[step..]), load(&m[2 * step..]), load(&m[3 * step..]), load(&m[4 * step..]), load(&m[5 * step..])]
-}
-
-/// Transforms the inputs of eight tiles; of fewer, the first one stands in for those that do not exist.
-#[inline(never)]
-fn spread(plane: &[f32], row: usize, tiles: &[Tile], v: &mut [f32], step: usize) {
-    let mut starts = [tiles[0].from; LANES];
-    starts.iter_mut().zip(tiles).for_each(|(start, tile)| *start = tile.from);
-    let rows = [
-        lines(plane, &starts, 0),
-        lines(plane, &starts, row),
-        lines(plane, &starts, 2 * row),
-        lines(plane, &starts, 3 * row),
-        lines(plane, &starts, 4 * row),
-        lines(plane, &starts, 5 * row),
-    ];
-    let [a, b, c, d, e, f] = transform_input(rows);
-    put(v, step, a);
-    put(&mut v[step..], step, b);
-    put(&mut v[2 * step..], step, c);
-    put(&mut v[3 * step..], step, d);
-    put(&mut v[4 * step..], step, e);
-    put(&mut v[5 * step..], step, f);
-}
-
-/// Stores a column of points of eight tiles.
-#[inline(always)]
-fn put(v: &mut [f32], step: usize, column: [f32x8; IN]) {
-    let [a, b, c, d, e, f] = column;
-    let mut store = |y: usize, value: f32x8| {
-        let to = v[y * IN * step..].first_chunk_mut().expect("blocks are whole vectors");
-        *to = value.to_array();
-    };
-    store(0, a);
-    store(1, b);
-    store(2, c);
-    store(3, d);
-    store(4, e);
-    store(5, f);
-}
-
-/// Transforms the products of eight tiles, and stores what exists of their outputs, with bias and ReLU.
-#[inline(never)]
-fn gather(m: &[f32], step: usize, (bias, least): (f32, f32), tiles: &[Tile], ys: &mut [f32], row: usize) {
-    let made = transform_output([
-        points(m, step, 0),
-        points(m, step, 1),
-        points(m, step, 2),
-        points(m, step, 3),
-        points(m, step, 4),
-        points(m, step, 5),
-    ]);
-    let (bias, least) = (f32x8::splat(bias), f32x8::splat(least));
-    for pair in 0..OUT / 2 {
-        let [upper, lower] = [made[2 * pair], made[2 * pair + 1]];
-        let rows = [
-            least.fast_max(upper[0] + bias),
-            least.fast_max(upper[1] + bias),
-            least.fast_max(upper[2] + bias),
-            least.fast_max(upper[3] + bias),
-            least.fast_max(lower[0] + bias),
-            least.fast_max(lower[1] + bias),
-            least.fast_max(lower[2] + bias),
-            least.fast_max(lower[3] + bias),
-        ];
-        let values = f32x8::transpose(rows);
-        for l in 0..tiles.len().min(LANES) {
-            let (tile, values) = (tiles[l], values[l].to_array());
-            let (values, _) = values.as_chunks::<OUT>();
-            for y in 0..2 {
-                tile.store(2 * pair + y, values[y], ys, row);
-            }
         }
     }
 }

@@ -20,11 +20,26 @@ impl Units {
     }
 }
 
+impl Units {
+    /// Features of one input: numbers one by one.
+    fn features(&self, xs: &[f32], ys: &mut [f32]) {
+        for (y, from) in ys.iter_mut().zip(&self.from) {
+            *y = from.map_or(0.0, |(_, unit)| xs[unit]);
+        }
+    }
+}
+
 impl Kernel for Units {
     fn run(&self, images: usize, xs: Inputs, ys: &mut [f32], _: &mut [f32]) -> Result<()> {
         let Layout { h, w, .. } = self.output;
         for image in 0..images {
             let ys = &mut ys[image * self.output.len()..];
+            if let ([input], 1) = (self.inputs.as_slice(), self.output.plane())
+                && input.plane() == 1
+            {
+                self.features(xs.image(0, input, image), ys);
+                continue;
+            }
             for (c, from) in self.from.iter().enumerate() {
                 for y in 0..h {
                     let to = &mut ys[self.output.at(c, y)..][..w];

@@ -2,6 +2,7 @@
 
 use wide::f32x8;
 
+use crate::after::Bounds;
 use crate::layout::LANES;
 
 /// Most channels of a tile, and most vectors along a row.
@@ -32,16 +33,9 @@ pub(crate) struct Target<'a> {
     pub(crate) row: usize,
     /// A number for each channel of the tile.
     pub(crate) bias: &'a [f32],
-    /// The least value that is stored.
-    pub(crate) least: f32,
+    pub(crate) bounds: Bounds,
     /// Values of a row, counted from the tile's first.
     pub(crate) width: usize,
-}
-
-/// `value`, but not below `least`; not a number stays so. Unlike `f32::max` a single instruction.
-#[inline(always)]
-pub(crate) fn at_least(least: f32, value: f32) -> f32 {
-    if least > value { least } else { value }
 }
 
 /// The larger one, or not a number where either is. A comparison with what is no number fails and gives the second of
@@ -49,8 +43,12 @@ pub(crate) fn at_least(least: f32, value: f32) -> f32 {
 /// cheaper than to ask.
 #[inline(always)]
 pub(crate) fn larger(a: f32, b: f32) -> f32 {
-    f32::from_bits(at_least(a, b).to_bits() | at_least(b, a).to_bits())
+    let of = |a: f32, b: f32| if a > b { a } else { b };
+    f32::from_bits(of(a, b).to_bits() | of(b, a).to_bits())
 }
+
+/// The sums of a tile of `O` channels, on their way from one function to another.
+pub(crate) type Sums<const O: usize> = [[[f32x8; VECTORS]; 2]; O];
 
 /// Sums over all terms for `O` channels, `R` rows and `V` vectors from position `at` on. They stay in registers as long
 /// as every index into them is known to the compiler, so what is done with them is left to another function.
@@ -59,7 +57,8 @@ fn sums<const O: usize, const R: usize, const V: usize>(
     from: Source,
     at: usize,
     weights: &[[f32; O]],
-) -> [[[f32x8; V]; R]; O] {
+    to: &mut Sums<O>,
+) {
     let mut sums = [[[f32x8::ZERO; V]; R]; O];
     for (i, weights) in weights.chunks_exact(from.shifts.len()).enumerate() {
         let plane = &from.data[i * from.plane + at..];
@@ -82,15 +81,33 @@ fn sums<const O: usize, const R: usize, const V: usize>(
             }
         }
     }
-    sums
+    for o in 0..O {
+        for r in 0..R {
+            for v in 0..V {
+                to[o][r][v] = sums[o][r][v]; // and not all at once, which is a call
+            }
+        }
+    }
 }
 
 impl Target<'_> {
-    /// Bias and ReLU, if there is one.
+    /// Bias and bounds.
     #[inline(always)]
     fn finish<const N: usize>(&self, o: usize, values: [f32; N]) -> [f32; N] {
-        let (bias, least) = (self.bias[o], self.least);
-        values.map(|value| at_least(least, value + bias))
+        let (bias, bounds) = (self.bias[o], self.bounds);
+        values.map(|value| bounds.hold(value + bias))
+    }
+
+    /// Stores the values up to the end of the row: half of them at once where there are as many, and never by a call.
+    #[inline(always)]
+    fn store_some(&self, row: &mut [f32], mut x: usize, mut values: &[f32]) {
+        if let (Some(to), Some(half)) = (row[x..self.width].first_chunk_mut::<4>(), values.first_chunk::<4>()) {
+            *to = *half;
+            (x, values) = (x + 4, &values[4..]);
+        }
+        for (to, value) in row[x..self.width].iter_mut().zip(values) {
+            *to = *value;
+        }
     }
 
     /// Stores the values that belong to the row, from its column `x` on.
@@ -98,7 +115,7 @@ impl Target<'_> {
     fn store<const N: usize>(&self, row: &mut [f32], x: usize, values: [f32; N]) {
         match row[x..].first_chunk_mut() {
             Some(to) if x + N <= self.width => *to = values,
-            _ => row[x..self.width].copy_from_slice(&values[..self.width - x]),
+            _ => self.store_some(row, x, &values),
         }
     }
 }
@@ -108,14 +125,15 @@ pub(crate) fn plain<const O: usize, const R: usize, const V: usize>(
     from: Source,
     at: usize,
     weights: &[[f32; O]],
+    all: &mut Sums<O>,
     to: &mut [f32],
     target: Target,
 ) {
-    let sums = sums::<O, R, V>(from, at, weights);
-    for (o, rows) in sums.iter().enumerate() {
-        for (r, row) in rows.iter().enumerate() {
+    sums::<O, R, V>(from, at, weights, all);
+    for (o, rows) in all.iter().enumerate() {
+        for (r, row) in rows[..R].iter().enumerate() {
             let to = &mut to[o * target.plane + r * target.row..];
-            for (v, vector) in row.iter().enumerate() {
+            for (v, vector) in row[..V].iter().enumerate() {
                 target.store(to, v * LANES, target.finish(o, vector.to_array()));
             }
         }
@@ -128,11 +146,12 @@ pub(crate) fn pooled<const O: usize, const V: usize>(
     from: Source,
     at: usize,
     weights: &[[f32; O]],
+    all: &mut Sums<O>,
     to: &mut [f32],
     target: Target,
 ) {
-    let sums = sums::<O, 2, V>(from, at, weights);
-    for (o, [upper, lower]) in sums.iter().enumerate() {
+    sums::<O, 2, V>(from, at, weights, all);
+    for (o, [upper, lower]) in all.iter().enumerate() {
         let to = &mut to[o * target.plane..];
         for v in 0..V {
             let rows = (upper[v].fast_max(lower[v]) | lower[v].fast_max(upper[v])).to_array(); // as `larger`

@@ -64,6 +64,39 @@ fn convolutions_of_any_size() {
     }
 }
 
+/// `sum over i, u, v of kernel[o, i, u, v] xs[i, y + u - 1, x + v - 1]` in `f64`, for 3x3 kernels on (c, h, w).
+fn sums(xs: &[f32], kernels: &[f32], (c, h, w): (usize, usize, usize)) -> Vec<f64> {
+    let x_at = |i: usize, y: usize, x: usize| match (1..=h).contains(&y) && (1..=w).contains(&x) {
+        true => f64::from(xs[(i * h + y - 1) * w + x - 1]),
+        false => 0.0,
+    };
+    let one = |o: usize, y: usize, x: usize| {
+        let terms = (0..9 * c).map(|at| (at / 9, at / 3 % 3, at % 3));
+        let kernel = |i, u, v| f64::from(kernels[((o * c + i) * 3 + u) * 3 + v]);
+        terms.map(|(i, u, v)| kernel(i, u, v) * x_at(i, y + u, x + v)).sum()
+    };
+    (0..kernels.len() / (9 * c) * h * w).map(|at| one(at / (h * w), at / w % h, at % w)).collect()
+}
+
+/// Enough channels for minimal filtering, images of whole tiles and of others.
+#[test]
+fn three_by_three_kernels_are_sums() {
+    for (seed, (h, w)) in [(16, 16), (8, 8), (7, 13), (33, 6), (30, 1), (5, 22)].into_iter().enumerate() {
+        let (c, out) = (8 + 9 * seed, 40 - 5 * seed);
+        let mut b = Builder::image("image", c, h, w);
+        b.conv2d_same("conv", out, 3, 1);
+        let case = Case::new("sums", b.build().unwrap(), seed as u64);
+        let xs = flat(&random_input(&case.net, 3, 2));
+        let kernels = flat(case.weights.get("conv.weight").unwrap());
+        let expected: Vec<f64> = xs.chunks(c * h * w).flat_map(|xs| sums(xs, &kernels, (c, h, w))).collect();
+        let most = expected.iter().fold(0f64, |most, y| most.max(y.abs()));
+        let mut engine = Engine::new(&case.net, &case.weights).unwrap();
+        for (expected, found) in expected.iter().zip(engine.run(&xs, 2).unwrap()) {
+            assert!((expected - f64::from(*found)).abs() < 1e-5 * most, "{c} x {h} x {w}: {expected} and {found}");
+        }
+    }
+}
+
 /// Single pixels picked for a convolution that pads them.
 #[test]
 fn units_are_picked_into_a_border() {

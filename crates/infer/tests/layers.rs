@@ -203,3 +203,38 @@ fn every_layer_alone() {
     seen.iter().for_each(|(kind, worst)| println!("{kind}: {worst:e}"));
     assert!(seen.len() > 30, "{seen:?}");
 }
+
+/// Descriptions come from files: no number in them makes an engine panic, hang or take room without end.
+#[test]
+fn extreme_settings() {
+    let far = 1usize << 40;
+    let wide = |padding: usize, stride: usize| Conv2d::new(2, 3).padding(padding).stride(stride);
+    let transposed = |stride, dilation| ConvTranspose2d { dilation, ..ConvTranspose2d::new(2, 2, stride) };
+    let sides = Sides { top: far - 1, left: 0, bottom: 0, right: far - 1 };
+    let pool = MaxPool2d { size: far.into(), stride: Some(far.into()), padding: sides, ceil: true };
+    let mean = AvgPool2d { stride: Some(1.into()), padding: sides, ..AvgPool2d::new(far) };
+    let layers: Vec<Layer> = vec![
+        wide(1, far).into(),
+        wide(far, far).into(),
+        wide(500, 2000).into(),
+        transposed((1, far).into(), Pair::ONE).into(),
+        ConvTranspose2d { padding: [far - 3, 0, 0, 0].into(), ..transposed((far, 1).into(), Pair::ONE) }.into(),
+        ConvTranspose2d { padding: far.into(), ..transposed(Pair::ONE, (2 * far).into()) }.into(),
+        ConvTranspose2d { padding: [0, 0, far, far].into(), ..transposed(Pair::ONE, far.into()) }.into(),
+        pool.into(),
+        AvgPool2d { count_include_pad: true, ..mean }.into(),
+        mean.into(),
+        Stride { start: 0.into(), step: usize::MAX.into() }.into(),
+    ];
+    for layer in layers {
+        for shape in [Shape::Image(2, 1, 1), Shape::Image(1, 3, 2)] {
+            let Some(net) = alone(layer.clone(), shape) else { continue };
+            let weights = random_params(&net, 1).detached();
+            let xs = vec![1.0; shape.units() * shape.positions()];
+            match Engine::new(&net, &weights) {
+                Ok(mut engine) => assert!(engine.run(&xs, 1).unwrap().iter().all(|y| y.is_finite()), "{layer:?}"),
+                Err(error) => assert!(error.to_string().contains("more than"), "{layer:?}: {error}"),
+            }
+        }
+    }
+}
