@@ -246,13 +246,7 @@ impl Activation {
 /// `x`, but no less than 0 and no more than 1.
 #[inline(always)]
 fn hard(x: f32) -> f32 {
-    if x < 0.0 {
-        0.0
-    } else if x > 1.0 {
-        1.0
-    } else {
-        x
-    }
+    x.clamp(0.0, 1.0)
 }
 
 /// `0.5 x (1 + f)`, with the error function or its approximation by a tanh: opset 17 has no name for it.
