@@ -65,8 +65,11 @@ fn a_run_knows_its_recipe() {
     refused_header(without("architecture"), &format!("{unknown}missing field `architecture`"));
     let gates = "this network has gates, and no [objective] says what closes them: give it lambdas or a constraint";
     refused_header(without("objective"), gates);
-    let number = serde_json::json!({ "data": 3 });
-    refused_header(number, &format!("{unknown}invalid type: integer `3`, expected a string"));
+    let mut number = quickstart.clone();
+    number["data"] = 3.into();
+    let error = format!("{:#}", of_run(&RunHeader::new("mine", 1, number)).unwrap_err());
+    let message = "its data is 3, expected a name, or a table that says where it comes from";
+    assert!(error.starts_with(message), "{error}");
 }
 
 fn refused_header(config: serde_json::Value, message: &str) {
