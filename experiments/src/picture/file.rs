@@ -1,6 +1,4 @@
-//! Pictures that a person hands to `predict`: PNG or IDX files, as bytes in the order a network reads.
-
-mod reading;
+//! A picture as its file has it: bytes in the order a network reads, from PNG or IDX.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek};
@@ -8,8 +6,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use l0_data::idx::Idx;
-
-pub use reading::{Invert, Reading};
 
 /// Far more than a picture of a network's size needs, whatever else its file carries.
 const MEMORY: usize = 1 << 20;
@@ -22,7 +18,7 @@ pub struct Picture {
     /// How opaque each pixel is, (h, w), from 0 to 255; `None` if all are wholly.
     pub opacity: Option<Vec<u8>>,
     /// Rows and columns.
-    size: (usize, usize),
+    pub(super) size: (usize, usize),
 }
 
 /// The images of a file, each of `shape` = (c, h, w), with a name for each.
