@@ -9,7 +9,7 @@
 //!
 //! - [`HardConcrete`] is the distribution of one gate. Its functions are pure: noise comes in as an argument.
 //! - [`Gate`] holds the learnable location `log_alpha` of a set of gates, draws them, and reads them at test time
-//!   through an [`Estimator`]. Eq. 13, the median and the k most probable give different networks from one checkpoint,
+//!   through an [`Estimator`]. Eq. 13, the median and the k most probable give different networks from one gated network,
 //!   so counts come as *expected* and as *hard*, and one should report both.
 //! - [`Penalty`] prices them; [`Lambda`] is its strength, in either of two units. Whoever would rather name a size than a
 //!   price uses a [`Constraint`]. [`Objective`] holds either one, with the weight decay of what is gated: all that is

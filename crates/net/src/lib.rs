@@ -3,7 +3,7 @@
 //! A [`Net`] is a small graph of layers, written as a chain with a [`Builder`]. Everything else is derived from that one
 //! description: its parameters and their initial values ([`Params`]), the forward pass with any space of units masked
 //! ([`Net::forward`]), its cost ([`Net::cost`]), a table ([`Net::summary`]), and what is left of it as a smaller plain
-//! network ([`Net::compact`]), proved equal ([`Agreement`]) and kept in files that describe themselves ([`Model::save`]).
+//! network ([`Net::compact`]), verified to be equal ([`Agreement`]) and kept in files that describe themselves ([`Model::save`]).
 //!
 //! Every edge of the graph carries a *space* of units: features, or channels of an image. A mask scales each unit of a
 //! space where the space is made (by the input, a linear layer, a convolution or a flattening); a unit scaled by 0 is
@@ -49,7 +49,7 @@ pub use builder::Builder;
 pub use compact::{Kept, Model};
 pub use cost::{Cost, ExpectedCost, LayerCost, Probabilities};
 pub use error::{Error, Result};
-pub use file::{Card, Checkpoint, Existing, FileProblem, Kind, read_card, write_file};
+pub use file::{Card, Existing, FileProblem, GatedModel, Kind, read_card, write_file};
 pub use forward::{Mode, Output, StatisticsUpdate};
 pub use geometry::{Pair, Sides};
 pub use import::Import;

@@ -24,7 +24,7 @@ pub(super) fn bytes(
     let entries = [
         ("format", FORMAT.to_string()),
         ("version", VERSION.to_string()),
-        ("kind", kind.to_string()),
+        ("kind", kind.tag().to_string()),
         ("net", serde_json::to_string(net)?),
         ("card", serde_json::to_string(card)?),
         own,
