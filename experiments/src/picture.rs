@@ -1,7 +1,155 @@
-//! Pictures that a person hands to `predict`.
+//! Pictures that a person hands to `predict`: PNG or IDX files, as bytes in the order a network reads.
 
-mod file;
+mod pixels;
 mod reading;
 
-pub use file::{Picture, decode, read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use l0_data::idx::Idx;
+
+pub use pixels::Picture;
 pub use reading::{Invert, Reading};
+
+/// Far more than a picture of a network's size needs, whatever else its file carries.
+const MEMORY: usize = 1 << 20;
+
+/// The images of a file, each of `shape` = (c, h, w), with a name for each.
+///
+/// # Errors
+/// If the file does not hold such images.
+pub fn read(path: &Path, shape: (usize, usize, usize)) -> Result<Vec<(String, Picture)>> {
+    let name = path.display().to_string();
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+        let picture = decode(BufReader::new(file), shape).with_context(|| name.clone())?;
+        return Ok(vec![(name, picture)]);
+    }
+    let (c, h, w) = shape;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    let idx = Idx::parse(&bytes, 3, path).context("pictures are PNG, by their name, or IDX")?;
+    let [_, rows, columns] = idx.dims[..] else { unreachable!("an IDX file of rank 3 has 3 dimensions") };
+    let fits = (c, rows, columns) == (1, h, w);
+    ensure!(fits, "{name}: images of 1x{rows}x{columns}, the network reads {c}x{h}x{w}");
+    let picture = |image: &[u8]| Picture { pixels: image.to_vec(), opacity: None, size: (h, w) };
+    Ok(idx.data.chunks_exact(h * w).enumerate().map(|(i, image)| (format!("{name}[{i}]"), picture(image))).collect())
+}
+
+/// The picture in a PNG of any kind: palettes are looked up, of 16 bits the upper 8 are taken, and colours become grey, or
+/// greys colours, as the network needs.
+///
+/// # Errors
+/// If the bytes are no PNG of this size; nothing is made room for before the size is known to be right.
+pub fn decode(from: impl BufRead + Seek, (c, h, w): (usize, usize, usize)) -> Result<Picture> {
+    let mut decoder = png::Decoder::new_with_limits(from, png::Limits { bytes: MEMORY });
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().context("is no PNG")?;
+    let info = reader.info();
+    let (width, height) = (info.width as usize, info.height as usize);
+    ensure!((height, width) == (h, w), "has {width}x{height} pixels, the network reads {w}x{h}");
+    let mut bytes = vec![0; reader.output_buffer_size().context("is too large")?];
+    let samples = reader.next_frame(&mut bytes).context("does not decode")?.color_type.samples();
+    let colours = if samples < 3 { 1 } else { 3 };
+    let each: Vec<&[u8]> = bytes.chunks_exact(samples).take(h * w).collect();
+    let opacity: Vec<u8> = each.iter().filter_map(|p| p.get(colours)).copied().collect();
+    let pixels = match (c, colours) {
+        (1, 1) => each.iter().map(|p| p[0]).collect(),
+        (1, _) => each.iter().map(|p| grey(p)).collect(),
+        (3, _) => (0..3).flat_map(|k| each.iter().map(move |p| p[if colours == 3 { k } else { 0 }])).collect(),
+        _ => bail!("the network reads {c} channels, a picture has 1 or 3"),
+    };
+    let opacity = Some(opacity).filter(|opacity| opacity.iter().any(|&a| a < 255));
+    Ok(Picture { pixels, opacity, size: (h, w) })
+}
+
+fn grey(colour: &[u8]) -> u8 {
+    let [r, g, b] = [0, 1, 2].map(|k| u32::from(colour[k]));
+    ((299 * r + 587 * g + 114 * b) / 1000) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Cursor;
+
+    fn encode(side: u32, colour: png::ColorType, pixels: &[u8]) -> Vec<u8> {
+        encode_as(side, (colour, png::BitDepth::Eight), pixels, |_| ())
+    }
+
+    fn encode_as(
+        side: u32,
+        (colour, depth): (png::ColorType, png::BitDepth),
+        pixels: &[u8],
+        more: impl Fn(&mut png::Encoder<&mut Vec<u8>>),
+    ) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, side, side);
+        encoder.set_color(colour);
+        encoder.set_depth(depth);
+        more(&mut encoder);
+        encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn colours_become_grey_and_grey_becomes_colours() {
+        let rgb = encode(1, png::ColorType::Rgb, &[255, 0, 0]);
+        assert_eq!(decode(Cursor::new(&rgb), (1, 1, 1)).unwrap().pixels, [76]);
+        assert_eq!(decode(Cursor::new(&rgb), (3, 1, 1)).unwrap().pixels, [255, 0, 0]);
+        let grey = encode(2, png::ColorType::Grayscale, &[1, 2, 3, 4]);
+        assert_eq!(decode(Cursor::new(&grey), (3, 2, 2)).unwrap().pixels, [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
+        let error = decode(Cursor::new(&grey), (1, 28, 28)).unwrap_err().to_string();
+        assert_eq!(error, "has 2x2 pixels, the network reads 28x28");
+    }
+
+    #[test]
+    fn every_kind_of_png_is_read_with_its_opacity() {
+        use png::BitDepth::{Eight, One, Sixteen};
+        use png::ColorType::{Grayscale, GrayscaleAlpha, Indexed, Rgba};
+        let check = |kind, bytes: &[u8], palette: &[u8], opaque: &[u8], expected: (&[u8], Option<&[u8]>)| {
+            let png = encode_as(2, kind, bytes, |encoder| {
+                (!palette.is_empty()).then(|| encoder.set_palette(palette.to_vec()));
+                (!opaque.is_empty()).then(|| encoder.set_trns(opaque.to_vec()));
+            });
+            let found = decode(Cursor::new(&png), (1, 2, 2)).unwrap();
+            assert_eq!((&found.pixels[..], found.opacity.as_deref()), expected, "{kind:?}");
+        };
+        let wide = [1, 99, 2, 99, 3, 99, 4, 99];
+        check((Grayscale, Sixteen), &wide, &[], &[], (&[1, 2, 3, 4], None));
+        check((Grayscale, One), &[0x40, 0x80], &[], &[], (&[0, 255, 255, 0], None));
+        check(
+            (GrayscaleAlpha, Eight),
+            &[9, 0, 9, 255, 8, 7, 8, 255],
+            &[],
+            &[],
+            (&[9, 9, 8, 8], Some(&[0, 255, 7, 255])),
+        );
+        check((GrayscaleAlpha, Eight), &[9, 255, 9, 255, 8, 255, 8, 255], &[], &[], (&[9, 9, 8, 8], None));
+        let seen = [255, 0, 0, 255].repeat(3);
+        check((Rgba, Eight), &[&seen[..], &[0; 4]].concat(), &[], &[], (&[76, 76, 76, 0], Some(&[255, 255, 255, 0])));
+        let of_palette = (&[0, 255, 255, 0][..], Some(&[0, 255, 255, 0][..]));
+        check((Indexed, Eight), &[0, 1, 1, 0], &[0, 0, 0, 255, 255, 255], &[0, 255], of_palette);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            cut in any::<prop::sample::Index>(),
+            colour in any::<bool>(),
+        ) {
+            let (kind, size) = if colour { (png::ColorType::Rgb, 12) } else { (png::ColorType::Grayscale, 4) };
+            let mut bytes = encode(2, kind, &vec![7; size]);
+            let length = bytes.len();
+            changes.iter().for_each(|(at, byte)| bytes[at.index(length)] = *byte);
+            for bytes in [&bytes[..], &bytes[..cut.index(length)]] {
+                if let Ok(picture) = decode(Cursor::new(bytes), (1, 2, 2)) {
+                    prop_assert_eq!(picture.pixels.len(), 4);
+                }
+            }
+        }
+    }
+}
