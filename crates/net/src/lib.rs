@@ -43,6 +43,8 @@ mod onnx;
 mod params;
 mod plan;
 mod shape;
+mod space;
+mod weights;
 
 pub use agreement::Agreement;
 pub use builder::Builder;
@@ -55,11 +57,13 @@ pub use geometry::{Pair, Sides};
 pub use import::Import;
 pub use layers::{Activation, ClosedMaps, Layer, Margins};
 pub use masks::{Mask, Masks};
-pub use net::{Net, Node, NodeId, Space, SpaceId};
+pub use net::{Net, Node};
 pub use onnx::{OnnxAbout, OnnxProblem, OnnxReader, from_onnx, to_onnx};
-pub use params::{Param, Params, Role, Weights};
+pub use params::{Param, Params};
 pub use plan::{Plan, Unit};
 pub use shape::Shape;
+pub use space::{NodeId, Space, SpaceId};
+pub use weights::{Role, Weights};
 
 // The examples of the README are tests.
 #[cfg(doctest)]
