@@ -1,7 +1,7 @@
 //! Learning sparse neural networks through L0 regularisation, on Candle.
 //!
 //! A network is trained with *gates*: random factors z in \[0, 1\] that multiply whole groups of weights, the inputs of a
-//! linear layer or the feature maps of a convolution, and that are exactly 0 with a probability that can be learned.
+//! linear layer or the output channels of a convolution, and that are exactly 0 with a probability that can be learned.
 //! Charging each group for the probability that it is open makes training trade accuracy for size, and at the end closed
 //! groups are cut out (Louizos, Welling and Kingma, *Learning Sparse Neural Networks through L0 Regularization*, 2018).
 //!
