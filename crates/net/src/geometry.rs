@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A number along the height and one along the width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "OneOrTwo", into = "OneOrTwo")]
 pub struct Pair {
     /// Along the height.
@@ -52,12 +52,6 @@ impl Pair {
     /// Both as ONNX writes them.
     pub(crate) fn ints(self) -> Vec<i64> {
         [self.h, self.w].map(|n| n as i64).to_vec()
-    }
-}
-
-impl Default for Pair {
-    fn default() -> Self {
-        Self { h: 0, w: 0 }
     }
 }
 
