@@ -1,4 +1,4 @@
-//! What training leaves: the gated checkpoint of a run, and the compact network made of it, verified to be equal.
+//! What training leaves: the gated network of a run, and the compact network made of it, verified to be equal.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,14 @@ use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0::{Estimator, GatedNet, Gates};
 use l0_data::{Benchmark, DataRecord, DataSpec, Feed, Normalise, Split};
-use l0_net::{Agreement, Card, Checkpoint, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
+use l0_net::{Agreement, Card, GatedModel, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
 use serde_json::json;
 
 /// Images in a batch of a verification.
 const BATCH: usize = 500;
 
-/// The gated checkpoint in the folder of a run.
-pub fn checkpoint_path(run: &Path) -> PathBuf {
+/// The gated network in the folder of a run.
+pub fn gated_path(run: &Path) -> PathBuf {
     run.join(l0_train::GATED)
 }
 
@@ -21,15 +21,15 @@ pub fn checkpoint_path(run: &Path) -> PathBuf {
 ///
 /// # Errors
 /// If there is none, or it does not hold what it describes.
-pub fn load_checkpoint(path: &Path) -> Result<(GatedNet, Weights, Card)> {
-    let file = if path.is_dir() { checkpoint_path(path) } else { path.to_path_buf() };
+pub fn load_gated(path: &Path) -> Result<(GatedNet, Weights, Card)> {
+    let file = if path.is_dir() { gated_path(path) } else { path.to_path_buf() };
     if !file.exists() {
         bail!("{}: there is no such file; a finished run has a gated.safetensors in its folder", file.display());
     }
-    let (checkpoint, card) = Checkpoint::load(&file, &Device::Cpu)?;
-    let gates: Gates = serde_json::from_value(checkpoint.gates)
+    let (gated, card) = GatedModel::load(&file, &Device::Cpu)?;
+    let gates: Gates = serde_json::from_value(gated.gates)
         .with_context(|| format!("{}: its metadata do not say where the gates are", file.display()))?;
-    Ok((GatedNet::with_gates(checkpoint.net, &gates)?, checkpoint.weights, card))
+    Ok((GatedNet::with_gates(gated.net, &gates)?, gated.weights, card))
 }
 
 /// What was written down of the data set that a network was trained on; `None` where its name says it.
@@ -75,7 +75,7 @@ pub struct Compact {
 
 /// The images that two networks are compared on.
 #[derive(Debug)]
-pub struct Proof<'a> {
+pub struct Verification<'a> {
     /// The images.
     pub test: &'a Split,
     /// How pixels become numbers.
@@ -88,10 +88,15 @@ pub struct Proof<'a> {
 ///
 /// # Errors
 /// If the images do not fit.
-pub fn compact(network: &GatedNet, weights: &Weights, estimator: Estimator, proof: &Proof) -> Result<Compact> {
+pub fn compact(
+    network: &GatedNet,
+    weights: &Weights,
+    estimator: Estimator,
+    verification: &Verification,
+) -> Result<Compact> {
     let masks = network.test_masks(weights, estimator)?;
     let model = network.net().compact(weights, &masks)?;
-    let (agreement, error_percent) = prove((network.net(), weights, &masks), &model, proof)?;
+    let (agreement, error_percent) = verify((network.net(), weights, &masks), &model, verification)?;
     Ok(Compact { model, agreement, error_percent })
 }
 
@@ -99,10 +104,10 @@ pub fn compact(network: &GatedNet, weights: &Weights, estimator: Estimator, proo
 ///
 /// # Errors
 /// If the images do not fit.
-pub fn prove(
+pub fn verify(
     (net, weights, masks): (&Net, &Weights, &Masks),
     model: &Model,
-    Proof { test, normalise, device }: &Proof,
+    Verification { test, normalise, device }: &Verification,
 ) -> Result<(Agreement, f64)> {
     l0_train::Precision::F32.apply(device)?;
     let feed = Feed::new(test, normalise.clone(), BATCH, device)?;

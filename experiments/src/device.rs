@@ -96,7 +96,7 @@ impl DeviceArgs {
 
 /// On which device two networks are compared.
 #[derive(Debug, Clone, Args)]
-pub struct ProofArgs {
+pub struct VerificationArgs {
     /// What computes both networks when they are compared: cpu, cuda, or cuda:N for the GPU number N, from 0.
     #[arg(long, env = "L0_DEVICE", value_name = "NAME", default_value_t = DeviceName::Cpu)]
     pub device: DeviceName,

@@ -9,11 +9,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use l0_files::sha256;
-use l0_net::{Checkpoint, Existing, Weights};
+use l0_net::{Existing, GatedModel, Weights};
 use l0_record::{RunHeader, StartedFrom, Status, read_run};
 use l0_rng::{Purpose, Stream};
 
-use crate::artifact::checkpoint_path;
+use crate::artifact::gated_path;
 use crate::{Recipe, config};
 
 /// The file with the first values, in the folder of the run that begins with them: it goes on without the other's folder.
@@ -40,7 +40,7 @@ impl Start {
             header.status == Status::Finished,
             "the run in {shown} is not finished: --resume {shown} goes on with it"
         );
-        let file = read(&checkpoint_path(run))?;
+        let file = read(&gated_path(run))?;
         let before = header.started_from.as_ref().map_or(0, |from| from.epochs);
         let from = StartedFrom {
             run: format!("{}/{}", header.recipe, last(run)?),
@@ -62,8 +62,8 @@ impl Start {
     }
 
     fn new(run: &Path, from: StartedFrom, file: Vec<u8>) -> Result<Self> {
-        let (checkpoint, _) = Checkpoint::from_bytes(&file, &Device::Cpu).with_context(|| run.display().to_string())?;
-        Ok(Self { from, weights: checkpoint.weights, file })
+        let (gated, _) = GatedModel::from_bytes(&file, &Device::Cpu).with_context(|| run.display().to_string())?;
+        Ok(Self { from, weights: gated.weights, file })
     }
 
     /// Puts the values into the folder of the run that begins with them.

@@ -1,5 +1,6 @@
 //! Pictures that a person hands to `predict`: files of pictures, or IDX files, as bytes in the order a network reads.
 
+mod pixels;
 mod reading;
 
 use std::path::Path;
@@ -7,21 +8,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use l0_data::idx::Idx;
 
+pub use pixels::Picture;
 pub use reading::{Invert, Reading};
 
 /// How the names of pictures end.
 const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
-
-/// A picture as its file has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    /// Greys or colours, (c, h, w).
-    pub pixels: Vec<u8>,
-    /// How opaque each pixel is, (h, w), from 0 to 255; `None` if all are wholly.
-    pub opacity: Option<Vec<u8>>,
-    /// Rows and columns.
-    size: (usize, usize),
-}
 
 /// The images of a file, each of `shape` = (c, h, w), with a name for each.
 ///

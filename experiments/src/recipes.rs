@@ -5,7 +5,8 @@
 
 use std::sync::LazyLock;
 
-use crate::{Gating, Recipe, config};
+use crate::config::file::recipe_of;
+use crate::{Gating, Recipe};
 
 /// Folder, name and text of every file, as the build script found them.
 const FILES: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
@@ -33,8 +34,8 @@ struct Embedded {
 /// All of them, in the order in which they are trained.
 static EMBEDDED: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
     let read = |&(folder, name, text): &(&'static str, &str, &'static str)| {
-        let recipe =
-            config::embedded(name, text).unwrap_or_else(|error| panic!("recipes/{folder}/{name}.toml: {error:#}"));
+        let recipe = recipe_of(text, Some(name.into()));
+        let recipe = recipe.unwrap_or_else(|error| panic!("recipes/{folder}/{name}.toml: {error:#}"));
         Embedded { folder, text, recipe }
     };
     let mut all: Vec<Embedded> = FILES.iter().map(read).collect();

@@ -1,11 +1,12 @@
 //! A sweep: one recipe at several settings and seeds, as a list of runs that any number of processes may work off.
 
 mod jobs;
+mod point;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use l0_record::{DataId, Error as RecordError, Run, Status, read_run, run_path};
+use l0_record::{DataId, Error as RecordError, run_path};
 use l0_report::Report;
 use l0_train::Precision;
 
@@ -13,66 +14,7 @@ use crate::rows::Changes;
 use crate::{Recipe, asked, published};
 
 pub use jobs::side_by_side;
-
-/// The exit code of a process that left a run to another one, which is still at it: EX_TEMPFAIL of sysexits.h. A scheduler
-/// is not to take the run for done.
-pub const ELSEWHERE: u8 = 75;
-
-/// One run of a sweep.
-#[derive(Debug, Clone)]
-pub struct Point {
-    /// What is trained.
-    pub recipe: Recipe,
-    /// With which seed.
-    pub seed: u64,
-    /// In which folder.
-    pub path: PathBuf,
-}
-
-impl Point {
-    /// As a line begins that is about it.
-    pub fn name(&self) -> String {
-        format!("{} seed {}", self.recipe.name, self.seed)
-    }
-
-    /// What its folder says; `None` if it was not begun.
-    ///
-    /// # Errors
-    /// If the folder holds a run with other settings, or files that are not those of a run.
-    pub fn run(&self) -> Result<Option<Run>> {
-        if !self.path.join("run.json").exists() {
-            return Ok(None);
-        }
-        let run = read_run(&self.path)?;
-        run.header.check_config(&self.path, &self.recipe.config())?;
-        Ok(Some(run))
-    }
-
-    /// How far it has come, in a few words.
-    ///
-    /// # Errors
-    /// As for [`Point::run`].
-    pub fn state(&self) -> Result<String> {
-        let Some(run) = self.run()? else { return Ok("not begun".into()) };
-        let error = run.rows.last().and_then(|row| row.test_error_percent);
-        let error = error.map_or(String::new(), |error| format!(", error {error:.2} %"));
-        let epochs = format!("epoch {} of {}{error}", run.rows.len(), self.recipe.training.epochs);
-        Ok(match run.header.status {
-            Status::Finished => format!("finished{error}"),
-            Status::Running => epochs,
-            Status::Interrupted => format!("interrupted, {epochs}"),
-            Status::Failed => format!("failed, {epochs}: {}", run.header.message.unwrap_or_default()),
-        })
-    }
-
-    /// How far it has come; `None` if it was not begun.
-    ///
-    /// # Errors
-    /// As for [`Point::run`].
-    pub fn status(&self) -> Result<Option<Status>> {
-        Ok(self.run()?.map(|run| run.header.status))
-    }
-}
+pub use point::{ELSEWHERE, Point};
 
 /// The settings of a sweep, in the order in which they were given.
 ///
@@ -186,7 +128,7 @@ pub fn report(title: &str, out: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use l0_record::{Outcome, RunFolder, RunHeader};
+    use l0_record::{Outcome, RunFolder, RunHeader, Status};
 
     use super::*;
     use crate::recipes;

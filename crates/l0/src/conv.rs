@@ -1,6 +1,6 @@
-//! A convolution whose output feature maps can be switched off.
+//! A convolution whose output channels can be switched off.
 //!
-//! `y_o = z_o (x * W_o + b_o)`, with `*` a cross-correlation and one hard concrete gate z_o in \[0, 1\] for each map o,
+//! `y_o = z_o (x * W_o + b_o)`, with `*` a cross-correlation and one hard concrete gate z_o in \[0, 1\] for each channel o,
 //! which switches its bias too; or one gate for each weight, which leaves the bias alone.
 //!
 //! The authors' code drops the bias in training but not in evaluation; here both compute the formula.
@@ -100,9 +100,9 @@ impl L0Conv2d {
         match (self.parts.cfg.granularity, self.parts.per_example(z, batch)?) {
             (Granularity::Unit, false) => self.open_maps(xs, z),
             (Granularity::Unit, true) => {
-                let (batch, maps) = z.dims2()?;
+                let (batch, channels) = z.dims2()?;
                 let ys = self.convolve(xs, &self.parts.weight, self.parts.bias.as_ref())?;
-                ys.broadcast_mul(&z.reshape((batch, maps, 1, 1))?)
+                ys.broadcast_mul(&z.reshape((batch, channels, 1, 1))?)
             }
             (Granularity::Weight, false) => self.convolve(xs, &(&self.parts.weight * z)?, self.parts.bias.as_ref()),
             (Granularity::Weight, true) if batch == 0 => {
@@ -121,7 +121,7 @@ impl L0Conv2d {
         l0_ops::conv2d(xs, weight, bias, self.config.stride, self.config.padding)
     }
 
-    /// Closed maps are not computed but filled with zeros: exact, forward and backward.
+    /// Closed channels are not computed but filled with zeros: exact, forward and backward.
     fn open_maps(&self, xs: &Tensor, z: &Tensor) -> Result<Tensor> {
         let (out_channels, in_channels, kh, kw) = self.parts.weight.dims4()?;
         let open = open_gates(z)?;

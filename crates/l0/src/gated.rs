@@ -115,7 +115,7 @@ pub trait GatedLayer: ModuleT + Made {
         &self.parts().noise
     }
 
-    /// How many numbers have a gate: the sum of |g|, a feature map's bias counted.
+    /// How many numbers have a gate: the sum of |g|, a channel's bias counted.
     fn gated_weights(&self) -> usize {
         self.weight().elem_count() + self.parts().gated_bias().map_or(0, Tensor::elem_count)
     }

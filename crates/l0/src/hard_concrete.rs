@@ -19,81 +19,17 @@
 //! assert!((d.sample_at(0.0, 0.5) - 0.5).abs() < 1e-12);
 //! ```
 
+mod constants;
 pub(crate) mod op;
 mod scalar;
 
-pub(crate) use scalar::sigmoid as scalar_sigmoid;
-
 use candle_core::{Result, Tensor, bail};
 use candle_nn::ops::sigmoid;
-use serde::{Deserialize, Serialize};
 
-use crate::Error;
-
-/// Noise is kept inside (`NOISE_MARGIN`, 1 - `NOISE_MARGIN`), so that its logit stays finite.
-pub const NOISE_MARGIN: f64 = 1e-6;
-
-/// The constants of the distribution; the location `log_alpha` is an argument of every function.
-///
-/// The default is the paper's: beta 2/3, gamma -0.1, zeta 1.1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Constants")]
-pub struct HardConcrete {
-    beta: f64,
-    gamma: f64,
-    zeta: f64,
-}
-
-#[derive(Deserialize)]
-struct Constants {
-    beta: f64,
-    gamma: f64,
-    zeta: f64,
-}
-
-impl TryFrom<Constants> for HardConcrete {
-    type Error = Error;
-
-    fn try_from(c: Constants) -> crate::Result<Self> {
-        Self::new(c.beta, c.gamma, c.zeta)
-    }
-}
-
-impl Default for HardConcrete {
-    fn default() -> Self {
-        Self { beta: 2.0 / 3.0, gamma: -0.1, zeta: 1.1 }
-    }
-}
+pub use constants::{HardConcrete, NOISE_MARGIN};
+pub(crate) use scalar::sigmoid as scalar_sigmoid;
 
 impl HardConcrete {
-    /// The distribution with temperature `beta`, stretched to (`gamma`, `zeta`).
-    ///
-    /// # Errors
-    /// Unless beta > 0 and gamma < 0 < 1 < zeta, all finite: without the margins a gate is never exactly 0 or 1.
-    pub fn new(beta: f64, gamma: f64, zeta: f64) -> crate::Result<Self> {
-        let finite = beta.is_finite() && gamma.is_finite() && zeta.is_finite();
-        if finite && beta > 0.0 && gamma < 0.0 && zeta > 1.0 {
-            Ok(Self { beta, gamma, zeta })
-        } else {
-            Err(Error::Distribution { beta, gamma, zeta })
-        }
-    }
-
-    /// Temperature: towards 0 the gate becomes a coin.
-    pub fn beta(&self) -> f64 {
-        self.beta
-    }
-
-    /// Lower end of the stretched sample, below 0.
-    pub fn gamma(&self) -> f64 {
-        self.gamma
-    }
-
-    /// Upper end of the stretched sample, above 1.
-    pub fn zeta(&self) -> f64 {
-        self.zeta
-    }
-
     /// A gate for each number of `noise` (eq. 10 and 11), in the shape of `noise`: that of `log_alpha`, or with one
     /// dimension more in front, (b, ..), for a draw per example.
     ///

@@ -13,7 +13,7 @@ use crate::{Estimator, GateConfig};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Granularity {
-    /// An input unit of a linear layer, an output feature map of a convolution: closed ones cost no time.
+    /// An input unit of a linear layer, an output channel of a convolution: closed ones cost no time.
     #[default]
     Unit,
     /// One weight. Sparser, but nothing gets faster.
@@ -28,8 +28,8 @@ pub enum Sampling {
     #[default]
     Minibatch,
     /// Once for each example: gradients vary less, and nothing is saved. With a gate per weight every example has a
-    /// weight of its own, in memory as well. A [`GatedNet`](crate::GatedNet) whose gated maps are to stay zero in a batch
-    /// norm ([`ClosedMaps::Zero`](l0_net::ClosedMaps::Zero)) refuses it: a map is then closed for some examples alone.
+    /// weight of its own, in memory as well. A [`GatedNet`](crate::GatedNet) whose gated channels are to stay zero in a batch
+    /// norm ([`ClosedMaps::Zero`](l0_net::ClosedMaps::Zero)) refuses it: a channel is then closed for some examples alone.
     Example,
 }
 

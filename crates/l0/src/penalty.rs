@@ -13,7 +13,7 @@
 //! L2 is *attached* to the gates: a group likely to be closed hardly decays. *Detached*, each ||w_g||^2 counts in full
 //! and the second factor keeps its first summand alone.
 //!
-//! lambda comes in two units, see [`Lambda`]. |g| counts every number that the gate can switch off, so a feature map
+//! lambda comes in two units, see [`Lambda`]. |g| counts every number that the gate can switch off, so a channel
 //! with a bias counts one more; the authors' code subtracts there (`docs/differences.md`).
 
 mod op;

@@ -2,7 +2,7 @@
 //!
 //! The forward pass is the specification. One pass over a single example of zeros leaves, for every node, the units that
 //! are computed ([`Plan`]) and the values of those that are the same for every input. The compact network is written
-//! from that, node by node, with the very sub-blocks, biases and border maps that the masked pass computes:
+//! from that, node by node, with the very sub-blocks, biases and values near borders that the masked pass computes:
 //!
 //! - values of masks are multiplied into weights; a space that something else than linear maps reads gets a scale of its
 //!   own (`NAME.scale`);
@@ -10,7 +10,7 @@
 //!   bias per position after it (`NAME.border`), of which only the distinct values are kept ([`Layer::Border`]);
 //! - of a flattening only some features may be left: a [`Layer::Take`] picks them (`NAME.kept`). Its indices take far
 //!   less room than the columns of zeros that would stand in for it: 65 of 288 features before 25 units are 65 indices
-//!   instead of 5,575 weights. Where the features of whole maps are left, nothing is needed;
+//!   instead of 5,575 weights. Where the features of whole channels are left, nothing is needed;
 //! - an addition of terms with different units left fills the gaps with constants (`NAME.filled`), as does the output;
 //! - dropout vanishes, and a normalisation or bias directly after a linear map is multiplied into it.
 //!

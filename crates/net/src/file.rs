@@ -5,11 +5,11 @@
 //! | key | content |
 //! | --- | --- |
 //! | `format`, `version` | `l0-net` and the version of this format |
-//! | `kind` | `model`: a plain network; `checkpoint`: a network with the parameters of its gates |
+//! | `kind` | `model`: a plain network; `checkpoint`: a network with its gates, before compaction |
 //! | `net` | the description, JSON |
 //! | `kept` | of a model: the units left of each layer, JSON |
-//! | `gates` | of a checkpoint: where the gates are, JSON that this crate does not read |
-//! | `card` | where it comes from and what was proved of it ([`Card`]), JSON |
+//! | `gates` | of a gated network: where the gates are, JSON that this crate does not read |
+//! | `card` | where it comes from and what was verified of it ([`Card`]), JSON |
 //! | `sha256` | of everything above and of all tensors, whatever their order in the file |
 //!
 //! The digest makes damage and changes noticed; it is no signature. Other programs may save a file again as long as they
@@ -20,6 +20,7 @@
 mod card;
 mod checksum;
 mod header;
+mod kind;
 mod problem;
 mod read;
 mod write;
@@ -32,13 +33,13 @@ use candle_core::Device;
 use crate::{Error, Model, Net, Result, Weights};
 
 pub use card::Card;
-pub use header::Kind;
+pub use kind::Kind;
 pub use l0_files::Existing;
 pub use problem::FileProblem;
 
-/// A network with everything that is needed to train on: its parameters, those of its gates and where these are.
+/// A network with its gates, before compaction: its values, those of its gates and where these are.
 #[derive(Debug, Clone)]
-pub struct Checkpoint {
+pub struct GatedModel {
     /// The description.
     pub net: Net,
     /// A value for every parameter of the description, and what the gates add.
@@ -94,8 +95,8 @@ impl Model {
     }
 }
 
-impl Checkpoint {
-    /// Writes the checkpoint as [`Model::save`] does.
+impl GatedModel {
+    /// Writes the network as [`Model::save`] does.
     ///
     /// # Errors
     /// If the file cannot be written, or exists and is to be kept.
@@ -110,10 +111,10 @@ impl Checkpoint {
     pub fn to_bytes(&self, card: &Card) -> Result<Vec<u8>> {
         self.weights.check(&self.net)?;
         let named = self.weights.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
-        write::bytes(Kind::Checkpoint, &self.net, named, ("gates", self.gates.to_string()), card)
+        write::bytes(Kind::Gated, &self.net, named, ("gates", self.gates.to_string()), card)
     }
 
-    /// Reads a checkpoint and its card. Tensors that the description does not ask for are the gates'.
+    /// Reads a gated network and its card. Tensors that the description does not ask for are the gates'.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -121,7 +122,7 @@ impl Checkpoint {
         read::open(path.as_ref(), |file, size, name| Self::read(file, size, name, device))
     }
 
-    /// Reads a checkpoint and its card from the bytes of a file.
+    /// Reads a gated network and its card from the bytes of a file.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -131,7 +132,7 @@ impl Checkpoint {
 
     fn read(file: &mut dyn Read, size: u64, name: &str, device: &Device) -> Result<(Self, Card)> {
         let mut read = || {
-            let contents = read::contents(file, size, Kind::Checkpoint, device)?;
+            let contents = read::contents(file, size, Kind::Gated, device)?;
             let gates = contents.header.gates()?;
             Ok((Self { net: contents.header.net, weights: contents.weights, gates }, contents.header.card))
         };

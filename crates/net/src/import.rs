@@ -32,7 +32,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarMap;
 
 use crate::error::listed;
-use crate::params::expect;
+use crate::weights::expect;
 use crate::{Agreement, Error, FileProblem, Model, Net, Result, Weights};
 
 /// Values for a network, and what came with them.

@@ -3,7 +3,7 @@
 //! A [`Net`] is a small graph of layers, written as a chain with a [`Builder`]. Everything else is derived from that one
 //! description: its parameters and their initial values ([`Params`]), the forward pass with any space of units masked
 //! ([`Net::forward`]), its cost ([`Net::cost`]), a table ([`Net::summary`]), and what is left of it as a smaller plain
-//! network ([`Net::compact`]), proved equal ([`Agreement`]) and kept in files that describe themselves ([`Model::save`]).
+//! network ([`Net::compact`]), verified to be equal ([`Agreement`]) and kept in files that describe themselves ([`Model::save`]).
 //!
 //! Every edge of the graph carries a *space* of units: features, or channels of an image. A mask scales each unit of a
 //! space where the space is made (by the input, a linear layer, a convolution or a flattening); a unit scaled by 0 is
@@ -44,7 +44,9 @@ mod onnx;
 mod params;
 mod plan;
 mod shape;
+mod space;
 mod summary;
+mod weights;
 
 pub use agreement::Agreement;
 pub use builder::Builder;
@@ -52,17 +54,19 @@ pub use compact::{Kept, Model};
 pub use cost::{Cost, ExpectedCost, LayerCost, Probabilities};
 pub use coupling::Unprunable;
 pub use error::{Error, Result};
-pub use file::{Card, Checkpoint, Existing, FileProblem, Kind, read_card, write_file};
+pub use file::{Card, Existing, FileProblem, GatedModel, Kind, read_card, write_file};
 pub use forward::{Mode, Output, StatisticsUpdate};
 pub use geometry::{Pair, Sides};
 pub use import::Import;
 pub use layers::{Activation, ClosedMaps, Layer, Margins};
 pub use masks::{Mask, Masks};
-pub use net::{LayerWeights, Net, Node, NodeId, Space, SpaceId};
+pub use net::{LayerWeights, Net, Node};
 pub use onnx::{OnnxAbout, OnnxProblem, OnnxReader, from_onnx, to_onnx};
-pub use params::{Param, Params, Role, Weights};
+pub use params::{Param, Params};
 pub use plan::{Plan, Unit};
 pub use shape::Shape;
+pub use space::{NodeId, Space, SpaceId};
+pub use weights::{Role, Weights};
 
 // The examples of the README are tests.
 #[cfg(doctest)]

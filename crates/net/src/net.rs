@@ -5,13 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Reads, SpaceOf};
-use crate::{Error, Layer, Result, Shape};
-
-/// The place of a node in its network.
-pub type NodeId = usize;
-
-/// The place of a space in its network.
-pub type SpaceId = usize;
+use crate::{Error, Layer, NodeId, Result, Shape, Space, SpaceId};
 
 /// One layer of a network and what it reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,15 +16,6 @@ pub struct Node {
     pub layer: Layer,
     /// The nodes it reads, all before it.
     pub inputs: Vec<NodeId>,
-}
-
-/// A set of units that layers share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Space {
-    /// The name of the first node that makes the space.
-    pub name: String,
-    /// How many units it has.
-    pub units: usize,
 }
 
 /// How the weights of a linear layer or a convolution lie in its parameters.

@@ -27,7 +27,7 @@ fn compacted(net: &Net, params: &Params, masks: &Masks, seed: u64) -> Model {
 
 /// What compaction writes beyond the plan's hard count: (parameters more, parameters less).
 ///
-/// More: maps of borders, constants of closed units, scales, fillings; less: folded normalisations. Weights and
+/// More: values near borders, constants of closed units, scales, fillings; less: folded normalisations. Weights and
 /// multiply-accumulates are those of the plan exactly, unless nothing at all is left.
 fn check_cost(net: &Net, masks: &Masks, model: &Model, seed: u64) {
     let plan = Plan::new(net, masks, false);
@@ -59,7 +59,7 @@ fn check_cost(net: &Net, masks: &Masks, model: &Model, seed: u64) {
             Ok((then, _)) if then.is_affine() && !biased(&now.layer) && biased(then) => expected -= layer.units.1,
             Ok((Layer::Bias(_) | Layer::Border(_), id)) => {
                 let had = hard.layers.iter().find(|had| had.node == id).unwrap();
-                expected = expected - had.params + layer.params; // a bias that became a map
+                expected = expected - had.params + layer.params; // a bias that became one for each position
             }
             _ => {}
         }
@@ -200,7 +200,7 @@ fn one_unit_open() {
     }
 }
 
-/// LeNet-5 in small: a feature before fc1 lives only if its own gate and its map's gate are open, and something reads it.
+/// LeNet-5 in small: a feature before fc1 lives only if its own gate and its channel's gate are open, and something reads it.
 #[test]
 fn features_live_if_their_map_does() {
     let mut b = Builder::image("input", 1, 12, 12);
@@ -208,8 +208,8 @@ fn features_live_if_their_map_does() {
     let net = b.build().unwrap();
     let params = random_params(&net, 1);
     let mut masks = Masks::none(&net);
-    open(&net, &mut masks, "conv1", |map| if map < 2 { 0.5 } else { 0.0 });
-    open(&net, &mut masks, "features", |feature| if feature >= 10 { 0.7 } else { 0.0 }); // 16 features of each map
+    open(&net, &mut masks, "conv1", |channel| if channel < 2 { 0.5 } else { 0.0 });
+    open(&net, &mut masks, "features", |feature| if feature >= 10 { 0.7 } else { 0.0 }); // 16 features of each channel
     open(&net, &mut masks, "fc1", |unit| if unit % 2 == 0 { 0.9 } else { 0.0 });
     let model = compacted(&net, &params, &masks, 1);
     check_cost(&net, &masks, &model, 1);
@@ -222,15 +222,15 @@ fn features_live_if_their_map_does() {
     assert_eq!(take.layer, Take { units: (10..32).collect() }.into());
     assert_eq!(model.net.cost().weights(), 2 * 25 + 22 * 3 + 3 * 3);
 
-    // Where the features of whole maps are left, nothing needs to be picked.
+    // Where the features of whole channels are left, nothing needs to be picked.
     let mut whole = Masks::none(&net);
     open(&net, &mut whole, "features", |feature| if (16..32).contains(&feature) { 1.0 } else { 0.0 });
     let model = compacted(&net, &params, &whole, 1);
-    assert_eq!(model.kept[1].units, Some(vec![1]), "a map whose every reader is closed dies");
+    assert_eq!(model.kept[1].units, Some(vec![1]), "a channel whose every reader is closed dies");
     assert!(model.net.find("features.kept").is_err());
 }
 
-/// A closed map before a normalisation leaves a constant, and a padded convolution after it a border.
+/// A closed channel before a normalisation leaves a constant, and a padded convolution after it a border.
 #[test]
 fn closed_maps_leave_a_border() {
     let mut b = Builder::image("input", 1, 4, 4);
@@ -253,7 +253,7 @@ fn closed_maps_leave_a_border() {
     let mut masks = Masks::none(&net);
     open(&net, &mut masks, "conv1", |map| if map == 0 { 1.0 } else { 0.0 });
     let model = net.compact(&weights, &masks).unwrap();
-    // The closed map is relu(5 - 2 * 2) = 1 everywhere: 4, 6 or 9 of the window's nine places lie on the image. Rows 1
+    // The closed channel is relu(5 - 2 * 2) = 1 everywhere: 4, 6 or 9 of the window's nine places lie on the image. Rows 1
     // and 2 are alike, and so are the columns.
     let margins = Margins { top: 1, bottom: 1, left: 1, right: 1 };
     assert_eq!(model.net.node(model.net.find("conv2.border").unwrap()).layer, Border { margins }.into());

@@ -91,13 +91,13 @@ fn terms_of_a_sum_with_gates_of_their_own() {
 fn terms_that_share_gates() {
     let mut b = Builder::image("image", 1, 2, 2);
     b.conv2d("conv", 3, 1).relu();
-    let maps = b.tip();
+    let channels = b.tip();
     b.flatten("f1");
     let first = b.tip();
-    b.at(maps).closed_maps(ClosedMaps::Constant).batch_norm("bn").flatten("f2").add(first).linear("out", 2);
+    b.at(channels).closed_maps(ClosedMaps::Constant).batch_norm("bn").flatten("f2").add(first).linear("out", 2);
     let net = b.build().unwrap();
-    check("the same maps twice", &net, &["conv"]);
-    check("the same maps twice, features gated", &net, &["conv", "f1"]);
+    check("the same channels twice", &net, &["conv"]);
+    check("the same channels twice, features gated", &net, &["conv", "f1"]);
 
     let mut b = Builder::features("xs", 4);
     b.linear("fc", 4).relu();

@@ -6,7 +6,7 @@ mod common;
 use candle_core::{DType, Device, Tensor};
 use common::*;
 use l0_files::{Sha256, sha256};
-use l0_net::{Card, Checkpoint, Error, Existing, FileProblem, Masks, Mode, Model, Params, Role, Weights};
+use l0_net::{Card, Error, Existing, FileProblem, GatedModel, Masks, Mode, Model, Params, Role, Weights};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -47,26 +47,26 @@ fn reloaded_networks_are_the_same() {
 }
 
 #[test]
-fn a_checkpoint_keeps_its_gates_and_can_be_compacted_again() -> Any {
+fn a_gated_network_keeps_its_gates_and_can_be_compacted_again() -> Any {
     let net = random_net(1);
     let mut params: Params = random_params(&net, 1);
     params.insert("conv0.log_alpha", Role::Mask, &Tensor::new(&[0.5f32, -1.0], &Device::Cpu)?)?;
     let gates = json!([{ "layer": "conv0", "side": "output", "lambda": 0.1 }]);
-    let checkpoint = Checkpoint { net: net.clone(), weights: params.detached(), gates };
+    let gated = GatedModel { net: net.clone(), weights: params.detached(), gates };
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join("checkpoint.safetensors");
-    checkpoint.save(&path, &card(), Existing::Keep)?;
-    let (loaded, _) = Checkpoint::load(&path, &Device::Cpu)?;
-    assert_eq!((loaded.gates, loaded.net), (checkpoint.gates, checkpoint.net));
-    same(&loaded.weights, &checkpoint.weights);
+    let path = folder.path().join("gated.safetensors");
+    gated.save(&path, &card(), Existing::Keep)?;
+    let (loaded, _) = GatedModel::load(&path, &Device::Cpu)?;
+    assert_eq!((loaded.gates, loaded.net), (gated.gates, gated.net));
+    same(&loaded.weights, &gated.weights);
     let (masks, _) = random_masks(&net, 1, 0.5, true);
     let xs = random_input(&net, 1, 2);
     let gated = net.forward(&params.detached(), &xs, &masks, Mode::Eval)?.ys;
     assert!(difference(&gated, &net.compact(&loaded.weights, &masks)?.forward(&xs)?) < 1e-5);
     // Each kind says what it is when it is taken for the other.
     let problem = Model::load(&path, &Device::Cpu).unwrap_err().to_string();
-    assert!(problem.contains("holds a checkpoint, expected a model"), "{problem}");
-    assert_eq!(l0_net::read_card(&path)?.0, l0_net::Kind::Checkpoint);
+    assert!(problem.contains("holds a gated network, expected a plain network"), "{problem}");
+    assert_eq!(l0_net::read_card(&path)?.0, l0_net::Kind::Gated);
     Ok(())
 }
 
@@ -151,26 +151,26 @@ fn a_file_that_was_saved_again_is_the_same_unless_a_bit_changed() -> Any {
         for (name, value) in [("conv0.log_alpha", 0.5f32), ("input.log_alpha", 1.0), ("extra", 2.0)] {
             params.insert(name, Role::Mask, &Tensor::new(&[value], &Device::Cpu)?)?;
         }
-        let bytes = Checkpoint { net, weights: params.detached(), gates: json!([]) }.to_bytes(&card())?;
-        let (loaded, read) = Checkpoint::from_bytes(&saved_again(&bytes, backwards), &Device::Cpu)?;
+        let bytes = GatedModel { net, weights: params.detached(), gates: json!([]) }.to_bytes(&card())?;
+        let (loaded, read) = GatedModel::from_bytes(&saved_again(&bytes, backwards), &Device::Cpu)?;
         assert_eq!(loaded.to_bytes(&read)?, bytes);
     }
     Ok(())
 }
 
-/// Until now the digest of a checkpoint followed the order of the file, with the gates as they were placed.
+/// Until now the digest of a gated network followed the order of the file, with the gates as they were placed.
 #[test]
-fn checkpoints_with_gates_in_another_order_are_still_read() -> Any {
+fn files_with_gates_in_another_order_are_still_read() -> Any {
     let net = small().net;
     let mut params = random_params(&net, 1);
     for name in ["out.log_alpha", "fc1.log_alpha"] {
         params.insert(name, Role::Mask, &Tensor::new(&[0.5f32], &Device::Cpu)?)?;
     }
-    let checkpoint = Checkpoint { net, weights: params.detached(), gates: json!([]) };
-    let (mut header, data) = parts(&saved_again(&checkpoint.to_bytes(&card())?, true));
+    let gated = GatedModel { net, weights: params.detached(), gates: json!([]) };
+    let (mut header, data) = parts(&saved_again(&gated.to_bytes(&card())?, true));
     header["__metadata__"]["sha256"] = json!(digest_as_it_lies(&header, &data));
-    let (loaded, _) = Checkpoint::from_bytes(&joined(&header, &data), &Device::Cpu)?;
-    assert_eq!(loaded.to_bytes(&card())?, checkpoint.to_bytes(&card())?);
+    let (loaded, _) = GatedModel::from_bytes(&joined(&header, &data), &Device::Cpu)?;
+    assert_eq!(loaded.to_bytes(&card())?, gated.to_bytes(&card())?);
     Ok(())
 }
 
@@ -358,7 +358,7 @@ proptest! {
             bytes[..8].copy_from_slice(&n.to_le_bytes());
         }
         prop_assert!(Model::from_bytes(&bytes, &Device::Cpu).is_err());
-        prop_assert!(Checkpoint::from_bytes(&bytes, &Device::Cpu).is_err());
+        prop_assert!(GatedModel::from_bytes(&bytes, &Device::Cpu).is_err());
     }
 
     #[test]

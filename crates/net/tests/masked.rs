@@ -159,7 +159,7 @@ fn a_map_that_nobody_reads_keeps_its_statistics() {
     assert_eq!(check_statistics(&net, 1, &masks("features", &|_| false)), (0, 3));
     assert_eq!(check_statistics(&net, 1, &masks("conv", &|map| map == 1)), (3, 0));
     assert_eq!(check_statistics(&net, 1, &masks("conv", &|_| false)), (3, 0));
-    // The input's maps are closed: what is left of each map of the convolution is its bias, the mean of a constant.
+    // The input's channels are closed: what is left of each channel of the convolution is its bias, the mean of a constant.
     assert_eq!(check_statistics(&net, 1, &masks("input", &|_| false)), (3, 0));
 }
 
@@ -205,7 +205,7 @@ fn a_mask_per_example_equals_a_shared_one_with_equal_rows() {
             each.set(&net, space, Mask::PerExample(rows)).unwrap();
         }
         if keeps_closed_maps_zero(&net) {
-            continue; // refused: whether a map is closed is then a question for each example
+            continue; // refused: whether a channel is closed is then a question for each example
         }
         let xs = random_input(&net, seed, 4);
         let run = |masks| net.forward(&params.detached(), &xs, masks, Mode::Eval).unwrap().ys;
@@ -269,11 +269,11 @@ fn hard_counts_take_off_pruned_inputs_and_outputs() {
     };
     open("conv1", &|i| i < 9);
     open("conv2", &|i| i < 18);
-    open("features", &|i| !(65..288).contains(&i)); // the features of closed maps are gone whatever their own gates say
+    open("features", &|i| !(65..288).contains(&i)); // the features of closed channels are gone whatever their own gates say
     open("fc1", &|i| i < 25);
     let plan = Plan::new(&net, &masks, false);
     let cost = net.cost_of(&plan);
-    // Map 17 and others have no open feature: only maps 0..5 are read.
+    // Channel 17 and others have no open feature: only channels 0..5 are read.
     assert_eq!(plan.kept(net.find("features").unwrap()).len(), 65);
     assert_eq!(plan.kept(net.find("conv2").unwrap()).len(), 5);
     assert_eq!(cost.layers[2].units, (65, 25));

@@ -1,7 +1,7 @@
 //! The gated network that a finished run leaves: all values averaged, nothing cut off yet.
 
 use l0::GatedNet;
-use l0_net::{Card, Checkpoint, Existing, Weights};
+use l0_net::{Card, Existing, GatedModel, Weights};
 use l0_record::{DataId, Outcome, RunFolder};
 
 use crate::{Error, Result};
@@ -25,8 +25,8 @@ pub(crate) fn save(folder: &RunFolder, network: &GatedNet, weights: &Weights, ou
     let gates = serde_json::to_value(network.gates()).map_err(wrong)?;
     let header = folder.header();
     let card = card(&header.data, &header.revision, outcome).map_err(wrong)?;
-    let checkpoint = Checkpoint { net: network.net().clone(), weights: weights.clone(), gates };
-    Ok(checkpoint.save(&path, &card, Existing::Replace)?)
+    let gated = GatedModel { net: network.net().clone(), weights: weights.clone(), gates };
+    Ok(gated.save(&path, &card, Existing::Replace)?)
 }
 
 /// What the files of a run say of it.

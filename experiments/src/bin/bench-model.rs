@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::Device;
 use clap::Parser;
 use l0_data::{DataSpec, Dataset, Normalise};
-use l0_experiments::artifact::{self, Proof};
+use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
 use l0_experiments::say;
@@ -113,8 +113,8 @@ fn data(args: &Args) -> Result<(Dataset, Normalise)> {
 
 fn error(model: &Model, data: &Dataset, normalise: &Normalise) -> Result<f64> {
     let itself = (&model.net, &model.weights, &Masks::none(&model.net));
-    let proof = Proof { test: &data.test, normalise: normalise.clone(), device: Device::Cpu };
-    Ok(artifact::prove(itself, model, &proof)?.1)
+    let verification = Verification { test: &data.test, normalise: normalise.clone(), device: Device::Cpu };
+    Ok(artifact::verify(itself, model, &verification)?.1)
 }
 
 /// Peak memory of a program of its own that runs the file at batch 256.

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use l0::Estimator;
 use l0_data::{Benchmark, DataRecord};
-use l0_experiments::artifact::{self, Proof};
+use l0_experiments::artifact::{self, Verification};
 use l0_experiments::asked::{self, Left};
 use l0_experiments::cli::{self, DataArgs};
-use l0_experiments::device::ProofArgs;
+use l0_experiments::device::VerificationArgs;
 use l0_experiments::say;
 use l0_net::Existing;
 use l0_record::read_run;
@@ -41,7 +41,7 @@ struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
-    proof: ProofArgs,
+    verification: VerificationArgs,
 }
 
 fn main() -> ExitCode {
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 fn export(args: &Args) -> Result<()> {
     let header = read_run(&args.run)?.header;
     let (out, onnx) = files(args)?;
-    let device = args.proof.device.open()?;
+    let device = args.verification.device.open()?;
     let source = match header.data.record.clone() {
         Some(record) => serde_json::from_value::<DataRecord>(record).context("what the run says of its data")?.source,
         None => header.data.name.parse::<Benchmark>()?.into(),
@@ -63,7 +63,7 @@ fn export(args: &Args) -> Result<()> {
         None => serde_json::from_value(header.config["training"]["estimator"].clone())
             .with_context(|| format!("{}: its config names no estimator; name one", args.run.display()))?,
     };
-    let (network, weights, card) = artifact::load_checkpoint(&args.run)?;
+    let (network, weights, card) = artifact::load_gated(&args.run)?;
     let data = args.data.load(&source)?;
     let (found, expected) = (data.digest()?, &header.data.sha256);
     ensure!(
@@ -72,8 +72,8 @@ fn export(args: &Args) -> Result<()> {
          data; name its folder with --data (images held out by --validation make it another, too)",
         args.run.display()
     );
-    let proof = Proof { test: &data.test, normalise: data.normalise.clone(), device };
-    let compact = artifact::compact(&network, &weights, estimator, &proof)?;
+    let verification = Verification { test: &data.test, normalise: data.normalise.clone(), device };
+    let compact = artifact::compact(&network, &weights, estimator, &verification)?;
     say!("{}", compact.agreement)?;
     if !compact.agreement.passes() && !args.force {
         bail!("the compact network is not equal to the gated one; nothing was written (--force writes it)");

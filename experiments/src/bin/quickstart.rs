@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use clap::Parser;
 use l0_data::Dataset;
-use l0_experiments::artifact::{self, Proof};
+use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, RunArgs};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
@@ -60,8 +60,8 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
 /// Compacts, verifies, writes, measures, and prints a table.
 fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: usize) -> Result<()> {
     let network = recipe.architecture.network()?;
-    let proof = Proof { test: &data.test, normalise: data.normalise.clone(), device: Device::Cpu };
-    let compact = artifact::compact(&network, &done.weights, recipe.training.estimator, &proof)?;
+    let verification = Verification { test: &data.test, normalise: data.normalise.clone(), device: Device::Cpu };
+    let compact = artifact::compact(&network, &done.weights, recipe.training.estimator, &verification)?;
     say!("{}", network.net().summary(&done.pruned.plan))?;
     say!("gated against compact: {}", compact.agreement)?;
     ensure!(compact.agreement.passes(), "the compact network is not equal to the gated one");

@@ -8,9 +8,9 @@ use candle_core::Device;
 use clap::Parser;
 use l0::Estimator;
 use l0_data::DataSpec;
-use l0_experiments::artifact::{self, Proof};
+use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, DataArgs};
-use l0_experiments::device::ProofArgs;
+use l0_experiments::device::VerificationArgs;
 use l0_experiments::say;
 use l0_net::{Masks, Model};
 
@@ -29,7 +29,7 @@ struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
-    proof: ProofArgs,
+    verification: VerificationArgs,
 }
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn verify(args: &Args) -> Result<()> {
-    let device = args.proof.device.open()?;
+    let device = args.verification.device.open()?;
     let (model, card) = Model::load(&args.file, &Device::Cpu)?;
     say!("digest, description and tensors agree")?;
     let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
@@ -53,12 +53,12 @@ fn verify(args: &Args) -> Result<()> {
         }
         None => tracing::warn!("the file does not say what it was trained on"),
     }
-    let beside = args.file.parent().map(artifact::checkpoint_path).filter(|path| path.exists());
+    let beside = args.file.parent().map(artifact::gated_path).filter(|path| path.exists());
     let gated = match args.against.clone().or(beside) {
-        Some(path) => Some(artifact::load_checkpoint(&path)?),
+        Some(path) => Some(artifact::load_gated(&path)?),
         None => None,
     };
-    let proof = Proof {
+    let verification = Verification {
         test: &data.test,
         normalise: artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise),
         device,
@@ -67,9 +67,9 @@ fn verify(args: &Args) -> Result<()> {
         Some((network, weights, _)) => {
             let estimator: Estimator = card.estimator.as_deref().unwrap_or("mean").parse()?;
             let masks = network.test_masks(weights, estimator)?;
-            artifact::prove((network.net(), weights, &masks), &model, &proof)?
+            artifact::verify((network.net(), weights, &masks), &model, &verification)?
         }
-        None => artifact::prove((&model.net, &model.weights, &Masks::none(&model.net)), &model, &proof)?,
+        None => artifact::verify((&model.net, &model.weights, &Masks::none(&model.net)), &model, &verification)?,
     };
     say!("test error {error:.2} %")?;
     if let Some(claimed) = card.extra.get("error_percent_of_this_file").and_then(serde_json::Value::as_f64)
@@ -77,18 +77,18 @@ fn verify(args: &Args) -> Result<()> {
         && (claimed - error).abs() > 1e-9
     {
         let name = args.file.display();
-        ensure!(!proof.device.is_cpu(), "{name}: it claims an error of {claimed} %, found {error} %");
-        let device = args.proof.device;
+        ensure!(!verification.device.is_cpu(), "{name}: it claims an error of {claimed} %, found {error} %");
+        let device = args.verification.device;
         tracing::warn!("{name}: it claims an error of {claimed} %, found {error} % on {device}; --device cpu decides");
     }
     match &gated {
         Some(_) if agreement.passes() => say!("equal to the gated network: {agreement}")?,
         Some(_) => bail!("not equal to the gated network: {agreement}"),
         None => match &card.agreement {
-            Some(proof) if proof.passes() => {
-                say!("the gated network is not here; when the file was written: {proof}")?;
+            Some(agreement) if agreement.passes() => {
+                say!("the gated network is not here; when the file was written: {agreement}")?;
             }
-            Some(proof) => bail!("written with --force, not equal to the gated network: {proof}"),
+            Some(agreement) => bail!("written with --force, not equal to the gated network: {agreement}"),
             None => tracing::warn!("the gated network is not here, and the file records no verification"),
         },
     }

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::{lines_before, nearest};
+use super::text::{lines_before, nearest};
 
 /// The key of a table that no setting is.
 const NONSENSE: &str = "neither a setting nor a choice";

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use l0_data::Benchmark;
 
-use super::Picture;
+use super::pixels::Picture;
 
 /// Mean brightness of MNIST's training images.
 const MEAN: f64 = 0.13 * 255.0;

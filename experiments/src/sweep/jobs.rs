@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use l0_record::Status;
 
-use super::{ELSEWHERE, Point};
+use super::point::{ELSEWHERE, Point};
 use crate::failures::Failures;
 use crate::progress::Jobs;
 use crate::session;

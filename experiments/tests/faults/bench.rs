@@ -157,7 +157,7 @@ impl Ending {
         let mut run = read_run(path).unwrap();
         assert!(run.warnings.is_empty(), "{:?}", run.warnings);
         let rows = run.rows.drain(..).map(|row| EpochRow { seconds: 0.0, step_ms: None, ..row }).collect();
-        let (_, weights, _) = artifact::load_checkpoint(path).unwrap();
+        let (_, weights, _) = artifact::load_gated(path).unwrap();
         let values = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let bits = weights.iter().map(|(name, t)| (name.to_string(), values(t).iter().map(|v| v.to_bits()).collect()));
         let bits = bits.collect();

@@ -36,7 +36,7 @@ fn geometries() -> [Conv2dConfig; 3] {
     [(1, 0), (1, 1), (2, 1)].map(|(stride, padding)| Conv2dConfig { stride, padding, ..Default::default() })
 }
 
-/// The formula with Candle's own convolution and every map computed.
+/// The formula with Candle's own convolution and every channel computed.
 fn by_formula(layer: &L0Conv2d, xs: &Tensor, z: &Tensor) -> Tensor {
     let Conv2dConfig { stride, padding, .. } = *layer.conv_config();
     let bias = layer.bias().unwrap().reshape((1, (), 1, 1)).unwrap();
@@ -146,7 +146,7 @@ fn evaluation_is_the_plain_layer() {
 
 #[test]
 fn a_map_is_charged_for_its_bias() {
-    // 4 maps of 2 * 9 weights and a bias at a price of 1: the sum of P(z != 0) times 19; per weight, of 72 gates alone.
+    // 4 channels of 2 * 9 weights and a bias at a price of 1: the sum of P(z != 0) times 19; per weight, of 72 gates alone.
     let charge = |granularity| {
         let layer = layer(granularity, Conv2dConfig::default());
         let price = Penalty::per_weight(1.0, 1).unwrap();

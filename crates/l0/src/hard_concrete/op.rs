@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
-use super::{HardConcrete, NOISE_MARGIN};
+use super::constants::{HardConcrete, NOISE_MARGIN};
 
 /// Whether this module's passes are made for `xs`.
 pub(crate) fn applies(xs: &Tensor) -> bool {

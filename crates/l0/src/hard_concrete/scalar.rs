@@ -1,6 +1,6 @@
 //! The distribution at one point, in `f64`, and the constants that both forms share.
 
-use super::{HardConcrete, NOISE_MARGIN};
+use super::constants::{HardConcrete, NOISE_MARGIN};
 
 /// `1 / (1 + exp(-x))`.
 pub(crate) fn sigmoid(x: f64) -> f64 {

@@ -2,7 +2,7 @@
 
 use super::Model;
 use crate::layers::Dependence;
-use crate::params::Values;
+use crate::weights::Values;
 use crate::{NodeId, Result};
 
 impl Model {

@@ -117,9 +117,9 @@ impl<'a> Walk<'a> {
     fn block(&mut self, id: NodeId, map: &dyn LinearMap, block: Block, reads: NodeId) -> Result<Held> {
         let name = self.name(id);
         let weight = block.weight.ok_or_else(|| Error::layer(name, "reads nothing but is computed"))?;
-        let uneven = nonzero(block.map.map(|map| map.squeeze(0)).transpose()?)?;
+        let uneven = nonzero(block.uneven.map(|values| values.squeeze(0)).transpose()?)?;
         let (bias, uneven) = match (block.bias, uneven) {
-            (Some(bias), Some(map)) => (None, Some(sum(&bias, &map)?)),
+            (Some(bias), Some(uneven)) => (None, Some(sum(&bias, &uneven)?)),
             parts => parts,
         };
         let layer = map.with_outputs(self.kept(id).len(), bias.is_some());
@@ -182,15 +182,15 @@ impl<'a> Walk<'a> {
             self.draft.pick(held.node, places, |draft| draft.fresh(name, "spread"))
         };
         let scale: Vec<f32> = units.iter().map(|&unit| f32::from(u8::from(computed[unit as usize]))).collect();
-        let (shift, map) = match constants {
+        let (shift, uneven) = match constants {
             Some(c) if c.rank() == 1 => (Some(c), None),
-            map => (None, map),
+            uneven => (None, uneven),
         };
         let scale = Tensor::new(scale, &self.pass.weights.device())?;
         let shift = shift.map_or_else(|| scale.zeros_like(), Ok)?;
         let fresh = self.draft.fresh(name, "filled");
         let node = self.draft.scale(&fresh, node, scale, shift)?;
-        self.draft.bias(name, "filled", node, map)
+        self.draft.bias(name, "filled", node, uneven)
     }
 
     /// The same, also where nothing of node `id` is computed.

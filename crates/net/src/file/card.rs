@@ -1,4 +1,4 @@
-//! Where a network comes from and what was proved of it.
+//! Where a network comes from and what was verified of it.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, Metadata};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Card, FileProblem};
+use super::{Card, FileProblem, Kind};
 use crate::{Kept, Net, Result};
 
 pub(super) const FORMAT: &str = "l0-net";
@@ -18,28 +18,6 @@ pub(super) const LIMIT: u64 = 16 << 20;
 const LARGEST: u64 = 8 << 30;
 /// The most layers a description may have.
 const NODES: usize = 10_000;
-
-/// What a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A plain network, ready for use.
-    Model,
-    /// A network with the parameters of its gates.
-    Checkpoint,
-}
-
-impl Kind {
-    const ALL: [Self; 2] = [Self::Model, Self::Checkpoint];
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Model => "model",
-            Self::Checkpoint => "checkpoint",
-        })
-    }
-}
 
 pub(super) struct Header {
     pub(super) kind: Kind,
@@ -96,7 +74,7 @@ impl Header {
             return Err(FileProblem::Version { found: version.into(), expected: VERSION.into() });
         }
         let kind = entry(&entries, "kind")?;
-        let kind = Kind::ALL.into_iter().find(|known| known.to_string() == kind);
+        let kind = Kind::ALL.into_iter().find(|known| known.tag() == kind);
         let kind = kind.ok_or_else(|| wrong("kind", "is neither model nor checkpoint"))?;
         let nodes: Vec<crate::Node> = json(&entries, "net")?;
         if nodes.len() > NODES {
@@ -125,7 +103,7 @@ impl Header {
         }
     }
 
-    /// Where the gates of a checkpoint are.
+    /// Where the gates of a gated network are.
     pub(super) fn gates(&self) -> Result<Value, FileProblem> {
         json(&self.entries, "gates")
     }

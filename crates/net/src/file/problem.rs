@@ -1,6 +1,6 @@
 //! What can be wrong with a file.
 
-use super::Kind;
+use super::kind::Kind;
 
 /// Why a file was refused, with what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum FileProblem {
         expected: String,
     },
     /// It holds something else.
-    #[error("holds a {found}, expected a {expected}; compaction makes a model of a checkpoint")]
+    #[error("holds a {found}, expected a {expected}; compaction makes a plain network of a gated one")]
     Kind {
         /// What it holds.
         found: Kind,

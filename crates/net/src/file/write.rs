@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::checksum::{self, Stored};
 use super::header::{FORMAT, LIMIT, VERSION};
 use super::{Card, FileProblem, Kind};
-use crate::params::expect_f32;
+use crate::weights::expect_f32;
 use crate::{Error, Net, Result};
 
 /// The bytes of a file with these tensors and one more entry that belongs to its kind.
@@ -24,7 +24,7 @@ pub(super) fn bytes(
     let entries = [
         ("format", FORMAT.to_string()),
         ("version", VERSION.to_string()),
-        ("kind", kind.to_string()),
+        ("kind", kind.tag().to_string()),
         ("net", serde_json::to_string(net)?),
         ("card", serde_json::to_string(card)?),
         own,

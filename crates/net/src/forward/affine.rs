@@ -2,12 +2,13 @@
 //!
 //! With masks z (on the layer's own units) and s (left over by its input), and c the constant units of its input:
 //! `weight' = z W s` on kept rows and columns, `bias' = z (b + W c)`. Where zero padding makes the part `W c` of a
-//! convolution uneven, it is a map, computed once for the whole batch.
+//! convolution uneven, it has a value for each position, computed once for the whole batch.
 
 use candle_core::Tensor;
 use l0_ops::{Epilogue, Selection};
 
-use super::{ALONE, At, Flow, Pass, scatter, sum};
+use super::flow::{Flow, scatter, sum};
+use super::pass::{ALONE, At, Pass};
 use crate::layers::LinearMap;
 use crate::{Error, Mask, NodeId, Result, Shape};
 
@@ -18,7 +19,7 @@ pub(crate) struct Block {
     /// (rows,)
     pub(crate) bias: Option<Tensor>,
     /// What constant channels add at each position, (1, rows, h', w').
-    pub(crate) map: Option<Tensor>,
+    pub(crate) uneven: Option<Tensor>,
 }
 
 impl Pass<'_> {
@@ -61,10 +62,10 @@ impl Pass<'_> {
             let block = map.select(weight, [rows, cols], [z, None])?;
             match spread(map, self.net.shape(node.inputs[0]), &block, &values)? {
                 Spread::Even(even) => bias = Some(bias.map_or(Ok(even.clone()), |bias| bias + even)?),
-                Spread::Uneven(map) => uneven = Some(map),
+                Spread::Uneven(values) => uneven = Some(values),
             }
         }
-        Ok(Block { weight: block, bias, map: uneven })
+        Ok(Block { weight: block, bias, uneven })
     }
 
     /// The values of the constant units that the linear map `id` makes, (n,) or (n, h', w'), or none.
@@ -100,27 +101,13 @@ enum Spread {
     Uneven(Tensor),
 }
 
-impl Flow {
-    /// Some of the units, side by side, alone.
-    pub(crate) fn part(&self, start: usize, size: usize) -> Result<Self> {
-        let kept = part(&self.kept, start, size);
-        let constants = self.constants.as_ref().map(|constants| constants.narrow(0, start, size)).transpose()?;
-        Ok(Self { computed: None, kept, constants, scale: None })
-    }
-}
-
-/// Those units of a selection that lie side by side from `start` on.
-pub(crate) fn part(all: &Selection, start: usize, size: usize) -> Selection {
-    Selection::of(&all.mask()[start..start + size])
-}
-
 impl Block {
     /// What is added to each unit, (rows,) or (rows, h', w'), or nothing.
     pub(crate) fn values(&self) -> Result<Option<Tensor>> {
-        let map = self.map.as_ref().map(|map| map.squeeze(0)).transpose()?;
-        Ok(match (&self.bias, map) {
-            (Some(bias), Some(map)) => Some(sum(bias, &map)?),
-            (bias, map) => bias.clone().or(map),
+        let uneven = self.uneven.as_ref().map(|values| values.squeeze(0)).transpose()?;
+        Ok(match (&self.bias, uneven) {
+            (Some(bias), Some(uneven)) => Some(sum(bias, &uneven)?),
+            (bias, uneven) => bias.clone().or(uneven),
         })
     }
 }
@@ -141,13 +128,13 @@ impl At<'_> {
         let block = self.pass.block(id, map, kept, input)?;
         let ys = match (&block.weight, &input.computed) {
             (Some(weight), Some(xs)) => map.apply(xs, weight, block.values()?.as_ref(), epilogue)?,
-            _ => finish(&self.constant_maps(&block)?, epilogue)?,
+            _ => finish(&self.constant_channels(&block)?, epilogue)?,
         };
         self.per_example(Flow { computed: Some(ys), ..made })
     }
 
     /// Units made of constants alone that are computed all the same: patterns in training, or scaled per example.
-    fn constant_maps(&self, block: &Block) -> Result<Tensor> {
+    fn constant_channels(&self, block: &Block) -> Result<Tensor> {
         let values = block.values()?.ok_or_else(|| Error::layer(self.name(), "has no computed input"))?;
         let rows = values.dim(0)?;
         let shape = self.pass.net.shape(self.id).with_units(rows);

@@ -50,6 +50,13 @@ impl Flow {
         };
         Ok(l0_ops::take(&all, 1, wanted)?)
     }
+
+    /// Some of the units, side by side, alone.
+    pub(crate) fn part(&self, start: usize, size: usize) -> Result<Self> {
+        let kept = part(&self.kept, start, size);
+        let constants = self.constants.as_ref().map(|constants| constants.narrow(0, start, size)).transpose()?;
+        Ok(Self { computed: None, kept, constants, scale: None })
+    }
 }
 
 /// `values`, (n,), shaped so that they meet the units of `like`, (n,) or (n, h, w).
@@ -75,4 +82,15 @@ pub(crate) fn scatter(values: &Tensor, selection: &Selection) -> Result<Tensor> 
             Ok(zeros.index_add(&Tensor::new(kept, values.device())?, values, 0)?)
         }
     }
+}
+
+/// Those units of a selection that lie side by side from `start` on.
+pub(crate) fn part(all: &Selection, start: usize, size: usize) -> Selection {
+    Selection::of(&all.mask()[start..start + size])
+}
+
+/// The places of the units `wanted` among those of `held`.
+pub(crate) fn within(held: &Selection, wanted: &Selection) -> Selection {
+    let wanted = wanted.mask();
+    Selection::of(&held.iter().map(|unit| wanted[unit]).collect::<Vec<_>>())
 }

@@ -3,7 +3,8 @@
 use candle_core::Tensor;
 use l0_ops::Selection;
 
-use super::{At, Flow, Pass, beside, scatter};
+use super::flow::{Flow, beside, scatter, within};
+use super::pass::{At, Pass};
 use crate::{Mask, Mode, NodeId, Result, Shape, Unit};
 
 impl Pass<'_> {
@@ -163,10 +164,4 @@ fn unit_dims(xs: &Tensor, n: usize) -> Vec<usize> {
     let mut dims = vec![1; xs.rank()];
     dims[1] = n;
     dims
-}
-
-/// The places of the units `wanted` among those of `held`.
-pub(crate) fn within(held: &Selection, wanted: &Selection) -> Selection {
-    let wanted = wanted.mask();
-    Selection::of(&held.iter().map(|unit| wanted[unit]).collect::<Vec<_>>())
 }

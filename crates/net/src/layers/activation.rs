@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::Rules;
 use crate::forward::{At, Flow};
 use crate::onnx::{Attribute, Graph};
-use crate::{Layer, Node, Result, Shape, Unit};
+use crate::{Node, Result, Shape, Unit};
 
 /// A function of each number by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -273,13 +273,11 @@ fn gelu(graph: &mut Graph, name: &str, x: &str, tanh: bool) -> String {
     then("Mul", "", &[x, &f])
 }
 
-/// What is computed at once if ReLU comes next.
-pub(super) fn then_relu(so_far: Epilogue, next: &Layer) -> Option<Epilogue> {
-    (*next == Layer::Relu && so_far == Epilogue { relu: false, max_pool: 1 })
-        .then_some(Epilogue { relu: true, ..so_far })
-}
-
 impl Rules for Activation {
+    fn epilogue(&self) -> Option<Epilogue> {
+        (*self == Self::Relu).then_some(Epilogue { relu: true, max_pool: 1 })
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Self::Relu => "relu",

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::rules::sum as sum_of_units;
+use super::facts::sum as sum_of_units;
 use super::{Rules, Sources};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, sum};

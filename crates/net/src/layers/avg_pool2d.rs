@@ -4,8 +4,8 @@ use l0_ops::Window;
 use serde::{Deserialize, Serialize};
 
 use super::Rules;
+use super::facts::uneven;
 use super::max_pool2d::{attributes, pooled, window};
-use super::rules::uneven;
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
 use crate::onnx::Graph;

@@ -8,12 +8,12 @@ use candle_core::{DType, Tensor};
 use l0_ops::{BatchNormed, Epilogue, Selection};
 use serde::{Deserialize, Serialize};
 
-use super::rules::Declared;
+use super::facts::{Declared, then_relu};
 use super::{Dependence, Rules, Work};
-use crate::forward::{At, Flow, StatisticsUpdate, beside, learning};
+use crate::forward::{At, Flow, beside};
 use crate::onnx::Graph;
-use crate::params::Values;
-use crate::{Layer, Mode, Node, Result, Role, Shape, Unit};
+use crate::weights::Values;
+use crate::{Mode, Node, Result, Role, Shape, Unit};
 
 /// What a BatchNorm makes of a channel that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,8 +93,8 @@ impl Rules for BatchNorm {
         Ok(scale.iter().zip(from.inputs[0]).map(|(&scale, &depends)| depends && scale != 0.0).collect())
     }
 
-    fn fuse(&self, so_far: Epilogue, next: &Layer) -> Option<Epilogue> {
-        super::activation::then_relu(so_far, next)
+    fn fuse(&self, so_far: Epilogue, next: Epilogue) -> Option<Epilogue> {
+        then_relu(so_far, next)
     }
 
     fn row_dim(&self) -> Option<usize> {
@@ -183,8 +183,8 @@ impl BatchNorm {
             Ok(l0_ops::batch_norm_train(xs, &p.scale, &p.shift, eps, relu)?)
         };
         let normed = input.computed.as_ref().map(normed).transpose()?;
-        let learns = learning(at, self.keeps_closed_zero());
-        let update = StatisticsUpdate::new(at, self.momentum, &learns, input, normed.as_ref())?;
+        let learns = at.learning(self.keeps_closed_zero());
+        let update = at.taught(self.momentum, &learns, input, normed.as_ref())?;
         let made = Flow { computed: normed.map(|normed| normed.ys), kept: kept.clone(), constants, scale: None };
         at.statistics.extend(update);
         Ok(made)

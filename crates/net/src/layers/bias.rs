@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::rules::Declared;
+use super::facts::Declared;
 use super::{Rules, Work};
 use crate::forward::{At, Flow, sum};
 use crate::onnx::Graph;

@@ -1,13 +1,13 @@
 //! Constants that differ only near the edges of an image.
 //!
-//! A zero-padded convolution of a constant map is constant inside and something else at each kind of edge: a 3x3 one has
+//! A zero-padded convolution of a constant channel is constant inside and something else at each kind of edge: a 3x3 one has
 //! at most nine distinct values whatever the size of the image, a chain of them a few more.
 
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::bias::added;
-use super::rules::Declared;
+use super::facts::Declared;
 use super::{Rules, Work};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
@@ -115,7 +115,7 @@ impl Margins {
         Ok(values.contiguous()?.index_select(&index(rows)?, 1)?.index_select(&index(columns)?, 2)?)
     }
 
-    /// The margins of a map of constants, (n, h, w), and its distinct values; none where that would save nothing.
+    /// The margins of constants (n, h, w), and the distinct values among them; none where that would save nothing.
     pub(crate) fn of(map: &Tensor) -> Result<Option<(Self, Tensor)>> {
         let (_, h, w) = map.dims3()?;
         let values = map.to_dtype(DType::F32)?.to_vec3::<f32>()?;

@@ -11,13 +11,13 @@ use candle_core::Tensor;
 use l0_ops::{ConvSettings, Epilogue, Selection};
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Declared, mixture, nonzero_rows};
+use super::facts::{Declared, mixture, nonzero_rows, then_relu};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, scatter, within};
 use crate::geometry::{Pair, Sides};
 use crate::onnx::Graph;
-use crate::params::Values;
+use crate::weights::Values;
 use crate::{Layer, Node, NodeId, Result, Shape, Unit};
 
 /// Cross-correlation.
@@ -177,12 +177,11 @@ impl Rules for Conv2d {
         if self.groups == 1 { nonzero_rows(values.of("weight")?, from.inputs[0], false) } else { Ok(from.each()) }
     }
 
-    fn fuse(&self, so_far: Epilogue, next: &Layer) -> Option<Epilogue> {
-        match next {
-            Layer::MaxPool2d(pool) if so_far.max_pool == 1 => {
-                pool.side_by_side().map(|max_pool| Epilogue { max_pool, ..so_far })
-            }
-            next => super::activation::then_relu(so_far, next),
+    fn fuse(&self, so_far: Epilogue, next: Epilogue) -> Option<Epilogue> {
+        match (so_far.max_pool, next.max_pool) {
+            (_, 1) => then_relu(so_far, next),
+            (1, max_pool) => Some(Epilogue { max_pool, ..so_far }),
+            _ => None,
         }
     }
 

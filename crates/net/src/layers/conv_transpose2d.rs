@@ -7,13 +7,13 @@ use candle_core::Tensor;
 use l0_ops::{Epilogue, TransposedSettings};
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Declared, nonzero_rows};
+use super::facts::{Declared, nonzero_rows};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
 use crate::onnx::Graph;
-use crate::params::Values;
+use crate::weights::Values;
 use crate::{Layer, Node, NodeId, Result, Shape, Unit};
 
 /// The gradient of a convolution, as a layer.

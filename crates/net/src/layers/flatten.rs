@@ -3,7 +3,7 @@
 use l0_ops::Selection;
 use serde::{Deserialize, Serialize};
 
-use super::rules::even;
+use super::facts::even;
 use super::{Reads, Rules, SpaceOf};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, within};

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::Rules;
-use super::rules::even;
+use super::facts::even;
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
 use crate::{Node, Result, Shape, Unit};

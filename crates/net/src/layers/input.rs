@@ -44,7 +44,7 @@ impl Rules for Input {
         vec![Unit::Computed; from.units]
     }
 
-    fn depends(&self, _: &crate::params::Values, from: &super::Dependence) -> Result<Vec<bool>> {
+    fn depends(&self, _: &crate::weights::Values, from: &super::Dependence) -> Result<Vec<bool>> {
         Ok(vec![true; from.units])
     }
 

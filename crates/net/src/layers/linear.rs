@@ -4,12 +4,12 @@ use candle_core::Tensor;
 use l0_ops::Epilogue;
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Declared, nonzero_rows};
+use super::facts::{Declared, nonzero_rows, then_relu};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::params::Values;
+use crate::weights::Values;
 use crate::{Layer, Node, NodeId, Result, Shape, Unit};
 
 /// `ys = xs W^T + b`.
@@ -60,8 +60,8 @@ impl Rules for Linear {
         nonzero_rows(values.of("weight")?, from.inputs[0], false)
     }
 
-    fn fuse(&self, so_far: Epilogue, next: &Layer) -> Option<Epilogue> {
-        super::activation::then_relu(so_far, next)
+    fn fuse(&self, so_far: Epilogue, next: Epilogue) -> Option<Epilogue> {
+        then_relu(so_far, next)
     }
 
     fn is_affine(&self) -> bool {

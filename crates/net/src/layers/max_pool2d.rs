@@ -1,6 +1,6 @@
 //! The largest value of each window: (b, c, h, w) -> (b, c, h', w'). Padding is minus infinity, that is, it is never chosen.
 
-use l0_ops::Window;
+use l0_ops::{Epilogue, Window};
 use serde::{Deserialize, Serialize};
 
 use super::Rules;
@@ -83,6 +83,10 @@ pub(super) fn attributes(window: &Window) -> Vec<(&'static str, Attribute)> {
 }
 
 impl Rules for MaxPool2d {
+    fn epilogue(&self) -> Option<Epilogue> {
+        self.side_by_side().map(|max_pool| Epilogue { relu: false, max_pool })
+    }
+
     fn kind(&self) -> &'static str {
         "max pool"
     }

@@ -11,6 +11,7 @@ mod concat;
 mod conv2d;
 mod conv_transpose2d;
 mod dropout;
+mod facts;
 mod flatten;
 mod global_pool;
 mod identity;
@@ -35,8 +36,9 @@ use serde_json::{Map, Value};
 pub use self::activation::Activation;
 pub use self::batch_norm::ClosedMaps;
 pub use self::border::Margins;
+pub(crate) use self::facts::{Declared, Dependence, Init, Per, Reads, Sources, SpaceOf, Work};
 pub use self::global_pool::PoolKind;
-pub(crate) use self::rules::{Declared, Dependence, Init, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
+pub(crate) use self::rules::{LinearMap, Rules, wrong};
 pub use self::upsample::UpsampleMode;
 use crate::{Error, Result, Shape};
 
@@ -211,9 +213,4 @@ fn settings_of<T: for<'de> Deserialize<'de>>(tag: &str, settings: Map<String, Va
     serde_json::from_value(Value::Null)
         .or_else(|_| serde_json::from_value(Value::Object(settings)))
         .map_err(|error| serde_json::Error::custom(format!("{error} of {tag}")))
-}
-
-/// "conv2d expects ..., found (3)".
-pub(crate) fn wrong(layer: &dyn Rules, expected: &str, found: Shape) -> String {
-    format!("{} expects {expected}, found {found}", layer.kind())
 }

@@ -7,7 +7,7 @@
 use l0_ops::Selection;
 use serde::{Deserialize, Serialize};
 
-use super::rules::sum;
+use super::facts::sum;
 use super::{Rules, Sources, SpaceOf};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, beside};

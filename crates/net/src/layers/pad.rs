@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rules;
-use super::rules::uneven;
+use super::facts::uneven;
 use crate::forward::{At, Flow};
 use crate::geometry::Sides;
 use crate::onnx::Graph;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::Declared;
+use super::facts::Declared;
 use super::{Rules, Work};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;

@@ -5,12 +5,12 @@ use candle_core::{DType, Tensor};
 use l0_ops::Epilogue;
 use serde::{Deserialize, Serialize};
 
-use super::rules::Declared;
+use super::facts::{Declared, then_relu};
 use super::{Dependence, Rules, Work};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::params::Values;
-use crate::{Layer, Node, Result, Role, Shape, Unit};
+use crate::weights::Values;
+use crate::{Node, Result, Role, Shape, Unit};
 
 /// A factor and a constant for each unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +43,8 @@ impl Rules for Scale {
         Ok(scale.iter().zip(from.inputs[0]).map(|(&scale, &depends)| depends && scale != 0.0).collect())
     }
 
-    fn fuse(&self, so_far: Epilogue, next: &Layer) -> Option<Epilogue> {
-        super::activation::then_relu(so_far, next)
+    fn fuse(&self, so_far: Epilogue, next: Epilogue) -> Option<Epilogue> {
+        then_relu(so_far, next)
     }
 
     fn row_dim(&self) -> Option<usize> {

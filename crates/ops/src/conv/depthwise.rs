@@ -63,7 +63,7 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     }
 }
 
-/// The gradient of map `at` of all images, behind the ReLU.
+/// The gradient of channel `at` of all images, behind the ReLU.
 fn gradient<'a>(g: &Geometry, of: &Backward<'a>, at: usize, masked: &'a mut Scratch) -> &'a [f32] {
     let map = at * g.oh * g.ow..(at + 1) * g.oh * g.ow;
     if !g.relu {

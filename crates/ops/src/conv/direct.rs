@@ -48,7 +48,7 @@ impl Weights {
         Self::Ordered(weights, plan.shifts())
     }
 
-    /// From the padded planes of a group of images, its maps (o, h', w').
+    /// From the padded planes of a group of images, its output channels (o, h', w').
     fn correlate(&self, plan: &Plan, x: &[Vector], a: &mut [Vector]) {
         let g = &plan.g;
         let (weights, shifts) = match self {
@@ -67,7 +67,7 @@ impl Weights {
     }
 }
 
-/// Bias, ReLU and pooling of the maps of a part of the channels, back to images.
+/// Bias, ReLU and pooling of the outputs of a part of the channels, back to images.
 fn finish(g: &Geometry, part: usize, a: &mut [Vector], bias: &[f32], ys: &mut [f32], places: &mut [[u8; LANES]]) {
     let (pooled, out, first) = (g.pooled(), g.out(), part * g.oc);
     for (o, a) in (first..).zip(a.chunks_exact_mut(g.oh * g.ow)) {

@@ -28,7 +28,7 @@ pub(crate) struct Geometry {
     pub(crate) ow: usize,
     pub(crate) relu: bool,
     pub(crate) pool: usize,
-    /// Whether the bias is a map, with a number for each position, and not one for each channel.
+    /// Whether the bias has a number for each position of each channel, and not one for each channel.
     pub(crate) bias_map: bool,
     pub(crate) path: Path,
 }
@@ -143,7 +143,7 @@ impl Geometry {
         }
         let Epilogue { relu, max_pool: pool } = epilogue;
         if pool == 0 || oh < pool || ow < pool {
-            bail!("conv2d: found maps of {oh}x{ow}, expected at least one pooling window of side {pool} (1 or more)")
+            bail!("conv2d: found outputs of {oh}x{ow}, expected at least one pooling window of side {pool} (1 or more)")
         }
         let oc = oc / groups;
         let (before, after) = ((top, left), (bottom, right));
@@ -171,7 +171,7 @@ impl Geometry {
     }
 
     /// The convolution whose gradient with respect to its images is the transposed convolution of these checked
-    /// arguments: its images are the results of that, its maps the images.
+    /// arguments: its images are the results of that, its outputs the images.
     pub(crate) fn transposed(
         xs: &Tensor,
         weight: &Tensor,

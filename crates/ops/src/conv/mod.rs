@@ -94,7 +94,7 @@ impl CustomOp3 for Conv {
 }
 
 /// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1. The
-/// bias can be a map, (o, h', w').
+/// bias can be (o, h', w'), with a number for each position.
 ///
 /// # Errors
 /// If the shapes do not fit together, the stride is 0 or the kernel is larger than the padded image.

@@ -1,7 +1,7 @@
 //! Transposed convolution: each number of the image adds its multiple of a kernel to the result.
 //!
 //! `ys[n, o, j, l] = b[o] + sum of W[i, o, u, v] xs[n, i, y, x]` over all terms with `s y + d u - p = j` and
-//! `s x + d v - p = l`: the gradient of a convolution with respect to its images, with xs for the gradient of its maps. So
+//! `s x + d v - p = l`: the gradient of a convolution with respect to its images, with xs for the gradient of its outputs. So
 //! its own gradients are that convolution of g, and the gradient of that convolution's kernels.
 
 use candle_core::{CpuStorage, Result, Shape, Tensor};
@@ -24,7 +24,7 @@ struct Transposed {
 }
 
 impl Transposed {
-    /// Gradients of the convolution for images and for the gradient of its maps: of its images, or of its kernels.
+    /// Gradients of the convolution for images and for the gradient of its outputs: of its images, or of its kernels.
     fn gradients(&self, images: &[f32], maps: &[f32], weight: &[f32], of_images: bool) -> Vec<f32> {
         let kernels = if of_images { vec![] } else { vec![0.0; self.of.groups * self.of.weights()] };
         let operands = Operands { xs: images, weight, ys: maps, grad: maps, places: &[], images: of_images };

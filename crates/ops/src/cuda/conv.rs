@@ -104,7 +104,7 @@ fn weight_of(filters: &Tensor, s: &Shape, contiguous: bool) -> Result<Tensor> {
     Ok(to)
 }
 
-/// Adds a bias (c,), or a map (c, h, w), to images (b, h, w, c) in place, then ReLU if asked.
+/// Adds a bias, (c,) or (c, h, w), to images (b, h, w, c) in place, then ReLU if asked.
 fn add_bias(ys: &Tensor, bias: &Tensor, then_relu: bool) -> Result<()> {
     let (b, h, w, c) = ys.dims4()?;
     let (bias, period) = match bias.rank() {
@@ -117,7 +117,7 @@ fn add_bias(ys: &Tensor, bias: &Tensor, then_relu: bool) -> Result<()> {
     launch(&device(ys)?, "add_bias", Grid::each(rows * c.div_ceil(8)), &[&data[..], &sizes].concat())
 }
 
-/// The sum of g, (b, h, w, c), over the batch, and over the positions unless the bias is a map.
+/// The sum of g, (b, h, w, c), over the batch, and over the positions unless the bias is (c, h, w).
 fn bias_gradient(g: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (b, h, w, c) = g.dims4()?;
     if bias.rank() == 3 {

@@ -202,7 +202,7 @@ KERNEL transpose(void* RESTRICT ys, int ky, const void* RESTRICT xs, int kx, i64
   }
 }
 
-// ys[r, ch] = xs[r, ch] + bias[r mod period, ch], then ReLU: a bias (period 1) or a map (period h w). ys may be xs.
+// ys[r, ch] = xs[r, ch] + bias[r mod period, ch], then ReLU: a bias (period 1) or one for each position (period h w). ys may be xs.
 KERNEL add_bias(void* ys, const void* xs, int kind, const float* RESTRICT bias, i64 rows, int c, int period,
                 int then_relu) {
   int groups = (c + WIDE - 1) / WIDE;

@@ -1,0 +1,111 @@
+//! Runs a masked network layer by layer.
+
+use candle_core::{DType, Tensor};
+use l0_ops::{Epilogue, Selection};
+
+use super::Flow;
+use super::pass::{ALONE, At, Mode, Output, Pass, StatisticsUpdate};
+use crate::weights::expect_f32;
+use crate::{Error, Mask, Masks, Net, NodeId, Plan, Result, Weights};
+
+impl Net {
+    /// Runs the network on `xs`, (b, features) or (b, c, h, w), with its spaces masked.
+    ///
+    /// A unit that a shared mask scales by 0 is not computed, forward or backward, nor is one that nobody reads; the
+    /// result and all gradients equal those of the full computation.
+    ///
+    /// # Errors
+    /// If `xs` is empty, not of f32 (or, on CUDA, bf16) or not of the network's input shape, a parameter is missing or not of f32, or masks
+    /// belong to another network or, per example, to another batch; also if channels that differ between examples would
+    /// have to stay zero where they are closed ([`ClosedMaps::Zero`](crate::ClosedMaps::Zero)).
+    pub fn forward(&self, weights: &Weights, xs: &Tensor, masks: &Masks, mode: Mode) -> Result<Output> {
+        self.check_batch(xs)?;
+        masks.check(self)?;
+        masks.check_batch(self, xs.dim(0)?)?;
+        let masks = masks.on(xs.device(), mode.is_training())?;
+        let plan = Plan::new(self, &masks, mode.is_training());
+        Pass { net: self, plan: &plan, masks: &masks, weights }.run(xs, mode)
+    }
+
+    /// Checks that `xs` holds examples of this network, one or more.
+    fn check_batch(&self, xs: &Tensor) -> Result<()> {
+        let expected = self.shape(0).dims();
+        if xs.dims().get(1..) != Some(expected.as_slice()) {
+            let name = "input (without the batch)".into();
+            return Err(Error::Shape { name, found: xs.dims().get(1..).unwrap_or(&[]).into(), expected });
+        }
+        if xs.dim(0)? == 0 {
+            return Err(Error::EmptyBatch(xs.dims().into()));
+        }
+        if xs.device().is_cuda() && xs.dtype() == DType::BF16 {
+            return Ok(());
+        }
+        expect_f32("input", xs)
+    }
+}
+
+impl Pass<'_> {
+    fn run(&self, xs: &Tensor, mode: Mode) -> Result<Output> {
+        let mut statistics = Vec::new();
+        let made = self.flows(xs, mode, true, &mut statistics)?;
+        let out = self.net.output();
+        let last = made[out].as_ref().ok_or_else(|| Error::layer("", "the output was not computed"))?;
+        let all = Selection::all(self.net.shape(out).units());
+        Ok(Output { ys: last.expand(&all, xs.dim(0)?, self.net.shape(out), xs)?, statistics })
+    }
+
+    /// What every node makes; if `fuse`, runs of layers are computed as one, and nothing is kept longer than it is read.
+    pub(crate) fn flows(
+        &self,
+        batch: &Tensor,
+        mode: Mode,
+        fuse: bool,
+        statistics: &mut Vec<StatisticsUpdate>,
+    ) -> Result<Vec<Option<Flow>>> {
+        let nodes = self.net.nodes().len();
+        let mut made: Vec<Option<Flow>> = vec![None; nodes];
+        let mut done = vec![false; nodes];
+        for id in 0..nodes {
+            if done[id] {
+                continue;
+            }
+            let node = self.net.node(id);
+            let inputs: Vec<&Flow> = node.inputs.iter().filter_map(|&i| made[i].as_ref()).collect();
+            if inputs.len() != node.inputs.len() {
+                return Err(Error::layer(&node.name, format!("{} lacks an input", node.layer.kind())));
+            }
+            let (last, epilogue) = if fuse { self.fused(id) } else { (id, ALONE) };
+            let mut at = At { pass: self, id, epilogue, batch, mode, statistics: &mut *statistics };
+            let flow = node.layer.rules().forward(&mut at, &inputs)?;
+            let mut at = id;
+            while at != last {
+                done[at] = true;
+                at = self.net.readers(at)[0];
+            }
+            done[last] = true;
+            made[last] = Some(flow);
+            for &input in node.inputs.iter().filter(|_| fuse) {
+                if self.net.readers(input).iter().all(|&reader| done[reader]) {
+                    made[input] = None;
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// The last of the layers from `id` on that are computed as one, and what they do after the first.
+    fn fused(&self, id: NodeId) -> (NodeId, Epilogue) {
+        let (mut last, mut epilogue) = (id, ALONE);
+        let per_example = matches!(self.masks.get(self.net.space(id)), Some(Mask::PerExample(_)));
+        if per_example && self.net.makes_space(id) {
+            return (last, epilogue);
+        }
+        let rules = self.net.node(id).layer.rules();
+        while let [reader] = *self.net.readers(last) {
+            let next = self.net.node(reader).layer.rules().epilogue();
+            let Some(more) = next.and_then(|next| rules.fuse(epilogue, next)) else { break };
+            (last, epilogue) = (reader, more);
+        }
+        (last, epilogue)
+    }
+}
