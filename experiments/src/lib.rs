@@ -9,6 +9,7 @@ pub mod artifact;
 pub mod asked;
 pub mod cli;
 pub mod config;
+pub mod convert;
 pub mod device;
 pub mod estimate;
 pub mod failures;

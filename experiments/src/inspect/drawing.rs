@@ -119,8 +119,8 @@ fn colors(net: &Net) -> Vec<Color> {
         .map(|(reason, coupled)| match (reason, coupled) {
             (Some(Derived | Factor), _) => Color::Pale,
             (Some(_), _) => Color::Published,
-            (None, Some(_)) => next.next().unwrap_or(Color::Muted),
-            (None, None) => Color::Muted,
+            (None, Some(_)) => next.next().unwrap_or(Color::Plain),
+            (None, None) => Color::Plain,
         })
         .collect()
 }
@@ -129,7 +129,7 @@ fn colors(net: &Net) -> Vec<Color> {
 fn legend(net: &Net) -> Vec<(Color, String)> {
     let all = [
         (Color::Own(0), "coupled: a colour and a letter for each space of units that layers share"),
-        (Color::Muted, "prunable by itself"),
+        (Color::Plain, "prunable by itself"),
         (Color::Published, "not prunable"),
         (Color::Pale, "units of other layers"),
     ];

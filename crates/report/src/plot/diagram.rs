@@ -18,6 +18,8 @@ const ROW: f64 = 25.0;
 const BAR: f64 = 15.0;
 /// The narrowest bar: one unit of thousands must be seen.
 const THIN: f64 = 2.0;
+/// The width of a bar in the legend.
+const SAMPLE: f64 = 14.0;
 const LINE: &str = "#9aa5b1";
 const TITLE: Type = Type { size: 16.0, bold: true, color: "#1f2933" };
 const NAME: Type = Type { size: 12.0, bold: false, color: "#1f2933" };
@@ -100,18 +102,21 @@ impl Diagram {
     /// Draws what colours mean from `top` and returns where that ends.
     fn legend(&self, canvas: &mut Canvas, layout: &Layout, top: f64) -> f64 {
         let pruned = self.blocks.iter().any(|block| block.kept < block.units);
-        let hollow = pruned.then(|| (Color::Muted, "hollow: pruned".to_string()));
+        let hollow = pruned.then(|| (Some(Color::Plain), 0.0, "hollow: pruned"));
+        let scale = layout.roots.then_some((None, 0.0, "widths grow as the roots of the units"));
+        let solid = self.legend.iter().map(|(color, words)| (Some(*color), SAMPLE, words.as_str()));
         let (mut x, mut y) = (PADDING, top + 8.0);
-        for (at, (color, words)) in self.legend.iter().chain(&hollow).enumerate() {
-            let width = 20.0 + text::width(words, FACT.size) + 18.0;
+        for (color, kept, words) in solid.chain(hollow).chain(scale) {
+            let sample = color.map_or(0.0, |_| SAMPLE + 6.0);
+            let width = sample + text::width(words, FACT.size) + 18.0;
             if x > PADDING && x + width > layout.width - PADDING {
                 (x, y) = (PADDING, y + 18.0);
             }
-            bar(canvas, (x, y, 14.0), *color, if at == self.legend.len() { 0.0 } else { 14.0 });
-            canvas.text((x + 20.0, y + 11.0), Anchor::Start, FACT, words);
+            color.into_iter().for_each(|color| bar(canvas, (x, y, SAMPLE), color, kept));
+            canvas.text((x + sample, y + 11.0), Anchor::Start, FACT, words);
             x += width;
         }
-        if self.legend.is_empty() && !pruned { top } else { y + 16.0 }
+        if x == PADDING { top } else { y + 16.0 }
     }
 
     /// Writes what the columns show.

@@ -9,6 +9,8 @@ pub enum Color {
     Published,
     /// What stands in the background: the rows of others.
     Muted,
+    /// What stands for itself, beside colours that mean something in common.
+    Plain,
     /// What is only there to complete a picture.
     Pale,
 }
@@ -27,7 +29,8 @@ impl Color {
             Self::Own(index) => OWN[index % OWN.len()],
             Self::Published => "#1f2933",
             Self::Muted => "#8a94a0",
-            Self::Pale => "#c9d0d8",
+            Self::Plain => "#8aa5bf",
+            Self::Pale => "#d3d9df",
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::plot::text;
 const BARS: f64 = 280.0;
 const GAP: f64 = 14.0;
 const LANE: f64 = 9.0;
+/// A bar of which so many make the widest is a hair.
+const HAIR: usize = 24;
 /// The most room for names and for what layers do.
 const MOST: f64 = 230.0;
 
@@ -27,6 +29,8 @@ pub(super) struct Layout {
     pub(super) center: f64,
     /// Right ends of the figures.
     pub(super) facts: Vec<f64>,
+    /// Whether bars are as wide as the roots of their units, and not as the units: some would be hairs.
+    pub(super) roots: bool,
     pub(super) most_units: usize,
 }
 
@@ -34,7 +38,7 @@ impl Layout {
     pub(super) fn of(diagram: &Diagram, lanes: &[Lane]) -> Self {
         let blocks = &diagram.blocks;
         let widest = |text: fn(&Block) -> &str, size: f64| {
-            blocks.iter().map(|block| text::width(text(block), size)).fold(0.0, f64::max).clamp(40.0, MOST)
+            blocks.iter().map(|block| text::width(text(block), size)).fold(0.0, f64::max).clamp(40.0, MOST) + 1.0
         };
         let (names, kinds) = (widest(|block| &block.name, NAME.size), widest(|block| &block.kind, FACT.size));
         let kind = PADDING + names + GAP;
@@ -48,9 +52,21 @@ impl Layout {
             right += GAP + cells.chain([head]).map(|cell| text::width(cell, FACT.size)).fold(0.0, f64::max);
             facts.push(right);
         }
-        let most_units = blocks.iter().map(|block| block.units).max().unwrap_or(1);
+        let few = |block: &&Block| block.units.saturating_mul(HAIR) < most_units(blocks);
+        let roots = 4 * blocks.iter().filter(few).count() > blocks.len();
         let width = right + PADDING;
-        Self { top: 0.0, width, names, kind, kinds, tag, center: left + BARS / 2.0, facts, most_units }
+        Self {
+            top: 0.0,
+            width,
+            names,
+            kind,
+            kinds,
+            tag,
+            center: left + BARS / 2.0,
+            facts,
+            roots,
+            most_units: most_units(blocks),
+        }
     }
 
     /// Between the margins.
@@ -65,7 +81,8 @@ impl Layout {
 
     /// The width of a bar.
     pub(super) fn wide(&self, units: usize) -> f64 {
-        (BARS * units as f64 / self.most_units.max(1) as f64).max(THIN)
+        let share = units as f64 / self.most_units.max(1) as f64;
+        (BARS * if self.roots { share.sqrt() } else { share }).max(THIN)
     }
 
     /// The right end of a bar.
@@ -77,4 +94,8 @@ impl Layout {
     pub(super) fn lane(&self, place: usize) -> f64 {
         self.center + BARS / 2.0 + 12.0 + LANE * place as f64
     }
+}
+
+fn most_units(blocks: &[Block]) -> usize {
+    blocks.iter().map(|block| block.units).max().unwrap_or(1)
 }
