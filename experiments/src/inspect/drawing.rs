@@ -61,11 +61,18 @@ impl Inspection {
             Shape::Features(_) => String::new(),
             Shape::Image(_, h, w) => format!("{h} × {w}"),
         };
-        let layers = self.layers.iter().filter(|layer| row.iter().any(|&id| net.node(id).name == layer.name));
+        let layers = self.layers.iter().filter(|layer| row.iter().any(|&id| is_of(net, id, &layer.name)));
         let (params, macs) = layers.fold((0, 0), |(params, macs), layer| (params + layer.params, macs + layer.macs));
         let number = |n: usize| if n == 0 { String::new() } else { short(n as f64) };
         vec![units, positions, number(params), number(macs)]
     }
+}
+
+/// Whether a layer is a node of the graph, or stands for a part of one before pruning: "conv.border" is of "conv".
+fn is_of(net: &Net, id: NodeId, layer: &str) -> bool {
+    let name = &net.node(id).name;
+    let part = layer.rsplit_once('.').is_some_and(|(stem, _)| stem == name);
+    layer == name || (part && net.find(layer).is_err())
 }
 
 /// The nodes of each row: one, and those after it that work unit by unit on the same image and are all that reads it.

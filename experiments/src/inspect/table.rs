@@ -15,16 +15,14 @@ impl Display for Inspection {
         let (params, macs) = (of(before.map(|cost| cost.params)), of(before.map(|cost| cost.macs)));
         writeln!(f, "reads {input}, gives {output}; {}{params} parameters, {}{macs} MACs\n", now.params, now.macs)?;
         writeln!(f, "{}", self.net.summary(&Plan::full(&self.net)))?;
-        let (prunable, others): (Vec<_>, Vec<_>) = self.spaces.iter().partition(|space| space.prunable);
-        listed(
-            f,
-            "Units that can be pruned, and the layers that share them:",
-            &prunable.into_iter().map(row).collect::<Vec<_>>(),
-        )?;
-        listed(f, "Units that stay:", &others.into_iter().map(row).collect::<Vec<_>>())?;
-        let kept =
-            self.kept.iter().map(|kept| [String::new(), format!("{} / {}", kept.len(), kept.of), kept.layer.clone()]);
-        listed(f, "Left of the network before pruning:", &kept.collect::<Vec<_>>())
+        let rows = |prunable: bool| -> Vec<[String; 3]> {
+            self.spaces.iter().filter(|space| space.prunable == prunable).map(row).collect()
+        };
+        listed(f, "Units that can be pruned, and the layers that share them:", &rows(true))?;
+        listed(f, "Units that stay:", &rows(false))?;
+        let pruned = self.kept.iter().filter(|kept| kept.len() < kept.of);
+        let kept = pruned.map(|kept| [String::new(), format!("{} / {}", kept.len(), kept.of), kept.layer.clone()]);
+        listed(f, "Left of the layers that were pruned:", &kept.collect::<Vec<_>>())
     }
 }
 

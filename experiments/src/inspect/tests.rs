@@ -1,3 +1,5 @@
+//! Inspections of small networks.
+
 use super::*;
 use candle_core::{Device, Tensor};
 use l0_net::{Builder, Card, Mask, Masks, Model, Params};
@@ -62,7 +64,7 @@ fn of_a_compact_network_what_was_kept_is_said_and_drawn() {
     let found = Inspection::of("net.safetensors", &compact(true)).unwrap();
     let (text, svg) = (found.to_string(), found.svg());
     assert!(text.contains(&format!("of {} parameters", found.cost_before.unwrap().params)), "{text}");
-    assert!(text.contains("    2 / 8  inner\n"), "{text}");
+    assert!(text.contains(" 2 / 8  inner\n"), "{text}");
     assert!(svg.contains(">2 / 8<") && svg.contains("hollow: pruned"), "{svg}");
     assert!(svg.contains("batch norm"), "the graph before pruning is drawn: compaction folded the normalisation");
 }
