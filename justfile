@@ -113,3 +113,13 @@ gpu-check *args:
 [group('use')]
 bench-model *args:
     cargo run {{ hub }} --bin bench-model -- "$@"
+
+# What a network is made of, which units can be pruned, and which layers share them: FILE [--json] [--svg OUT.svg] [--input-size HxW].
+[group('use')]
+inspect *args:
+    cargo run --release -p l0-experiments --bin inspect -- "$@"
+
+# Write an ONNX file as a network file of ours, or one of ours as ONNX, checked: IN OUT [--input-size HxW] [--replace].
+[group('use')]
+convert *args:
+    cargo run --release -p l0-experiments --bin convert -- "$@"

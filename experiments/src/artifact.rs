@@ -141,7 +141,7 @@ pub fn compact_card(of_run: &Card, network: &GatedNet, estimator: Estimator, com
     Ok(card)
 }
 
-/// The ONNX form of a compact network, with its card in the metadata.
+/// The ONNX form of a network, with its card in the metadata.
 ///
 /// # Errors
 /// If it would be too large.
@@ -149,7 +149,7 @@ pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
     let about = OnnxAbout {
         producer: env!("CARGO_PKG_NAME").into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        doc: "A network pruned by L0 regularisation".into(),
+        doc: if model.kept.is_empty() { String::new() } else { "A network pruned by L0 regularisation".into() },
         metadata: [("card".to_string(), serde_json::to_string(card)?)].into(),
     };
     Ok(l0_net::to_onnx(&model.net, &model.weights, &about)?)

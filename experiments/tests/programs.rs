@@ -433,3 +433,52 @@ fn a_run_that_fails_is_a_row_and_does_not_stop_the_others() {
     let rows = ["mlp-l0", "--lambdas", "1e44", "--seeds", "2", "--data", data, "--out", out.to_str().unwrap()];
     fails("reproduce-mnist", &rows, "error: 2 of 2 runs failed, as said above");
 }
+
+/// A file among the cases that the reader of ONNX is tested with.
+fn onnx_case(folder: &Path, case: &str) -> String {
+    let cases = include_bytes!("../../crates/net/tests/onnx-files/cases.safetensors");
+    let cases = candle_core::safetensors::load_buffer(cases, &Device::Cpu).unwrap();
+    let path = folder.join(format!("{case}.onnx"));
+    std::fs::write(&path, cases[&format!("{case}/file")].to_vec1::<u8>().unwrap()).unwrap();
+    path.to_str().unwrap().to_string()
+}
+
+#[test]
+fn a_network_that_others_exported_is_inspected_and_converted_and_back() {
+    let temp = tempfile::tempdir().unwrap();
+    let at = |name: &str| temp.path().join(name).to_str().unwrap().to_string();
+    let (onnx, ours, back) = (onnx_case(temp.path(), "mobilenet-v1-train"), at("ours.safetensors"), at("back.onnx"));
+    assert!(ok("inspect", &[&onnx]).contains("  A  "), "a depthwise convolution is coupled");
+    let said = ok("convert", &[&onnx, &ours]);
+    assert!(said.contains("reads (3, 32, 32), gives (10)") && said.contains("read back"), "{said}");
+    fails("convert", &[&onnx, &ours], "ours.safetensors exists already; --replace replaces it");
+    ok("convert", &[&onnx, &ours, "--replace"]);
+    ok("convert", &[&ours, &back]);
+    fails("convert", &[&ours, &at("other.safetensors")], "are of one kind; end the second in .onnx");
+    fails("convert", &[&ours, &at("other.pt")], "expected the name of a .onnx or a .safetensors file");
+    let json = |file: &str| serde_json::from_str::<serde_json::Value>(&ok("inspect", &[file, "--json"])).unwrap();
+    assert_eq!(json(&ours)["cost"], json(&onnx)["cost"]);
+    assert_eq!(json(&back)["cost"]["macs"], json(&onnx)["cost"]["macs"]);
+
+    let svg = at("net.svg");
+    ok("inspect", &[&ours, "--svg", &svg]);
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    fails("inspect", &[&ours, "--svg", &svg], "net.svg exists already; --replace replaces it");
+    ok("inspect", &[&ours, "--svg", &svg, "--replace"]);
+}
+
+#[test]
+fn a_file_without_a_size_asks_for_it_and_one_that_is_refused_leaves_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("out.safetensors");
+    let out = out.to_str().unwrap();
+    let open = onnx_case(temp.path(), "size_open");
+    fails("inspect", &[&open], "--input-size HxW");
+    assert!(ok("inspect", &[&open, "--input-size", "5x4"]).contains("reads (3, 5, 4)"));
+    fails("inspect", &[&open, "--input-size", "5"], "is no height and width");
+    ok("convert", &[&open, out, "--input-size", "5x4"]);
+    fails("inspect", &[out, "--input-size", "5x4"], "leave --input-size out");
+    std::fs::remove_file(out).unwrap();
+    fails("convert", &[&onnx_case(temp.path(), "conv_channels"), out], "conv_channels.onnx");
+    assert!(!Path::new(out).exists());
+}

@@ -9,6 +9,10 @@ pub enum Color {
     Published,
     /// What stands in the background: the rows of others.
     Muted,
+    /// What stands for itself, beside colours that mean something in common.
+    Plain,
+    /// What is only there to complete a picture.
+    Pale,
 }
 
 /// Eight after Okabe and Ito, with their yellow darkened to be seen on white, and four more, each much lighter or darker
@@ -25,6 +29,8 @@ impl Color {
             Self::Own(index) => OWN[index % OWN.len()],
             Self::Published => "#1f2933",
             Self::Muted => "#8a94a0",
+            Self::Plain => "#8aa5bf",
+            Self::Pale => "#d3d9df",
         }
     }
 }

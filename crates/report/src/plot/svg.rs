@@ -62,6 +62,12 @@ impl Canvas {
         );
     }
 
+    /// A line through points, rounded where it bends.
+    pub(super) fn bent(&mut self, points: &[(f64, f64)], stroke: &str, width: f64) {
+        let (d, width) = (rounded(points), trimmed(width));
+        let _ = writeln!(self.0, r#"<path d="{d}" fill="none" stroke="{stroke}" stroke-width="{width}"/>"#);
+    }
+
     /// A filled outline.
     pub(super) fn area(&mut self, points: &[(f64, f64)], fill: &str, opacity: f64) {
         let (d, opacity) = (outline(points), trimmed(opacity));
@@ -130,6 +136,26 @@ fn outline(points: &[(f64, f64)]) -> String {
     d
 }
 
+/// An outline with corners cut by curves.
+fn rounded(points: &[(f64, f64)]) -> String {
+    const RADIUS: f64 = 5.0;
+    let toward = |(x, y): (f64, f64), (to_x, to_y): (f64, f64)| {
+        let length = (to_x - x).hypot(to_y - y);
+        let share = (RADIUS / length.max(f64::MIN_POSITIVE)).min(0.5);
+        (x + (to_x - x) * share, y + (to_y - y) * share)
+    };
+    let mut d = outline(&points[..1]);
+    for corner in points.windows(3) {
+        let [before, after] =
+            [toward(corner[1], corner[0]), toward(corner[1], corner[2])].map(|(x, y)| (trimmed(x), trimmed(y)));
+        let (x, y) = (trimmed(corner[1].0), trimmed(corner[1].1));
+        let _ = write!(d, "L{} {}Q{x} {y} {} {}", before.0, before.1, after.0, after.1);
+    }
+    let (x, y) = points[points.len() - 1];
+    let _ = write!(d, "L{} {}", trimmed(x), trimmed(y));
+    d
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +163,11 @@ mod tests {
     #[test]
     fn text_cannot_leave_its_place() {
         assert_eq!(escape("<a href=\"x\">&\u{0}\u{1b}</a>"), "&lt;a href=&quot;x&quot;&gt;&amp;&lt;/a&gt;");
+    }
+
+    #[test]
+    fn corners_are_rounded() {
+        assert_eq!(rounded(&[(0.0, 0.0), (20.0, 0.0), (20.0, 20.0)]), "M0 0L15 0Q20 0 20 5L20 20");
     }
 
     #[test]

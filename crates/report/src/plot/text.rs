@@ -54,6 +54,12 @@ pub(super) fn fitted(text: &str, size: f64, room: f64) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
+/// The text, or as much of its end as fits.
+pub(super) fn fitted_end(text: &str, size: f64, room: f64) -> String {
+    let reversed = |text: &str| text.chars().rev().collect::<String>();
+    reversed(&fitted(&reversed(text), size, room))
+}
+
 /// The text in lines that fit, broken at its spaces.
 pub(super) fn wrapped(text: &str, size: f64, room: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -114,6 +120,7 @@ mod tests {
         assert_eq!(fitted("short", 10.0, 100.0), "short");
         let cut = fitted(&"long ".repeat(20), 10.0, 100.0);
         assert!(cut.ends_with('…') && width(&cut, 10.0) <= 100.0, "{cut}");
+        assert_eq!(fitted_end("layers.4.conv.1.weight", 10.0, 50.0), "…1.weight");
     }
 
     #[test]

@@ -1,0 +1,45 @@
+//! An ONNX file becomes a network file of ours, or one of ours an ONNX file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use l0_experiments::convert::convert;
+use l0_experiments::network_file::input_size;
+use l0_experiments::{cli, say};
+use l0_net::Existing;
+
+/// Write an ONNX file as a network file of ours (.safetensors), or one of ours as ONNX (.onnx).
+///
+/// What is written is read back before, and must give what the first file's network gives.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The file to read: .onnx or .safetensors.
+    from: PathBuf,
+    /// The file to write, of the other kind.
+    to: PathBuf,
+    /// Height and width of the input, where an ONNX file leaves them open.
+    #[arg(long, value_name = "HxW", value_parser = input_size)]
+    input_size: Option<(usize, usize)>,
+    /// Write it even where there is a file of that name.
+    #[arg(long, visible_alias = "force")]
+    replace: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| run(&args))
+}
+
+fn run(args: &Args) -> Result<()> {
+    let existing = if args.replace { Existing::Replace } else { Existing::Keep };
+    let done = convert(&args.from, &args.to, args.input_size, existing)?;
+    let net = &done.model.net;
+    let (layers, params) = (net.nodes().len() - 1, net.cost().params());
+    let (input, output) = (net.shape(0), net.shape(net.output()));
+    say!("{}: {layers} layers, {params} parameters, reads {input}, gives {output}", args.from.display())?;
+    say!("{}: {} bytes; read back, outputs differ by {:.1e} at most", args.to.display(), done.bytes, done.difference)
+        .map_err(Into::into)
+}

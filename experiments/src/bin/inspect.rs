@@ -1,0 +1,53 @@
+//! What a network is made of: layers, costs, which units can be pruned and with which layers they are coupled.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use l0_experiments::inspect::Inspection;
+use l0_experiments::network_file::{NetworkFile, input_size};
+use l0_experiments::{cli, say};
+use l0_files::{Existing, write};
+
+/// Show the layers of a network, what they cost, which units can be pruned and which layers share them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// An ONNX file, or a network file of ours.
+    file: PathBuf,
+    /// Height and width of the input, where an ONNX file leaves them open.
+    #[arg(long, value_name = "HxW", value_parser = input_size)]
+    input_size: Option<(usize, usize)>,
+    /// JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Draw the graph, too: layers as wide as they have units, coupled ones in one colour.
+    #[arg(long, value_name = "OUT.svg")]
+    svg: Option<PathBuf>,
+    /// Draw it even where there is a file of that name.
+    #[arg(long, requires = "svg")]
+    replace: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| inspect(&args))
+}
+
+fn inspect(args: &Args) -> Result<()> {
+    let read = NetworkFile::read(&args.file, args.input_size)?;
+    let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
+    let inspection = Inspection::of(&name, &read)?;
+    match args.json {
+        true => say!("{}", serde_json::to_string_pretty(&inspection)?)?,
+        false => say!("{}", inspection.to_string().trim_end())?,
+    }
+    if let Some(svg) = &args.svg {
+        let kept = svg.exists() && !args.replace;
+        ensure!(!kept, "{} exists already; --replace replaces it", svg.display());
+        let existing = if args.replace { Existing::Replace } else { Existing::Keep };
+        write(svg, inspection.svg().as_bytes(), existing)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! A network from one kind of file into another, and the check that it is still the same.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Device, Tensor};
+use l0_net::{Card, Existing, Model, OnnxReader, write_file};
+use l0_rng::{Purpose, Stream};
+use serde_json::json;
+
+use crate::artifact;
+use crate::network_file::{Format, NetworkFile, is_onnx};
+
+/// Examples that both networks are compared on.
+const BATCH: usize = 4;
+/// The largest difference of an output, as a share of the largest output, or of 1 where that is smaller.
+const TOLERANCE: f32 = 1e-5;
+
+/// A network that was written as another kind of file.
+#[derive(Debug, Clone)]
+pub struct Converted {
+    /// The network.
+    pub model: Model,
+    /// The size of the new file.
+    pub bytes: usize,
+    /// The largest difference of what the network gives, read from one file and from the other.
+    pub difference: f32,
+}
+
+/// Writes the network of the file `from` as a file `to` of the other kind: an ONNX file as one of ours, or one of ours as
+/// ONNX. What would be written is read back first and compared on random inputs, so that no other network gets that name.
+///
+/// # Errors
+/// If `from` cannot be read or has gates, both are of one kind, `to` is there and to be kept or cannot be written, or the
+/// new file holds a network that computes something else.
+pub fn convert(from: &Path, to: &Path, size: Option<(usize, usize)>, existing: Existing) -> Result<Converted> {
+    let (source, target) = (is_onnx(from)?, is_onnx(to)?);
+    if source == target {
+        let ending = if source { ".safetensors" } else { ".onnx" };
+        bail!("{} and {} are of one kind; end the second in {ending}", from.display(), to.display());
+    }
+    ensure!(existing == Existing::Replace || !to.exists(), "{} exists already; --replace replaces it", to.display());
+    let NetworkFile { format, model, card, .. } = NetworkFile::read(from, size)?;
+    let gated = format == Format::Gated;
+    ensure!(!gated, "{}: it has gates, which no ONNX file holds; `just export` compacts and writes it", from.display());
+    let (bytes, back) = match target {
+        true => {
+            let bytes = artifact::onnx(&model, &card)?;
+            let back = OnnxReader::new().from_bytes(&bytes)?;
+            (bytes, back)
+        }
+        false => {
+            let bytes = model.to_bytes(&card_of(from, card)?)?;
+            let back = Model::from_bytes(&bytes, &Device::Cpu)?.0;
+            (bytes, back)
+        }
+    };
+    let difference = difference(&model, &back).with_context(|| format!("{}: nothing was written", to.display()))?;
+    write_file(to, &bytes, existing)?;
+    Ok(Converted { model, bytes: bytes.len(), difference })
+}
+
+/// The card of a network that came from another file.
+fn card_of(from: &Path, mut card: Card) -> Result<Card> {
+    let name = from.file_name().unwrap_or_default().to_string_lossy();
+    let digest = l0_files::sha256(&std::fs::read(from).with_context(|| from.display().to_string())?);
+    card.extra.insert("converted_from".into(), json!({ "file": name, "sha256": digest }));
+    Ok(card)
+}
+
+/// The largest difference of what two networks give for random inputs.
+///
+/// # Errors
+/// If it is larger than rounding makes it, or one gives what is no number.
+fn difference(expected: &Model, found: &Model) -> Result<f32> {
+    let mut dims = expected.net.shape(0).dims();
+    dims.insert(0, BATCH);
+    let mut stream = Stream::new(0, Purpose::Other, 0, 0, "convert");
+    let xs = Tensor::from_vec(stream.normals(dims.iter().product()), dims, &Device::Cpu)?;
+    let (expected, found) = (expected.forward(&xs)?, found.forward(&xs)?);
+    ensure!(expected.dims() == found.dims(), "it gives {:?} when read back, not {:?}", found.dims(), expected.dims());
+    let [expected, found] = [&expected, &found].map(|ys| ys.flatten_all().and_then(|ys| ys.to_vec1::<f32>()));
+    let (expected, found) = (expected?, found?);
+    let largest = expected.iter().fold(1f32, |largest, y| largest.max(y.abs()));
+    let difference = expected
+        .iter()
+        .zip(&found)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0f32, |most, d| if d > most || d.is_nan() { d } else { most });
+    ensure!(
+        difference <= TOLERANCE * largest,
+        "read back, its outputs differ by {difference:e} where the largest is {largest:e}, expected {TOLERANCE:e} of that"
+    );
+    Ok(difference)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use l0_net::{Builder, Params};
+
+    #[test]
+    fn other_values_and_what_is_no_number_are_noticed() {
+        let mut b = Builder::features("input", 3);
+        b.linear("fc", 2);
+        let net = b.build().unwrap();
+        let model = |seed: u64| {
+            let params = Params::init(&net, seed, &Device::Cpu).unwrap();
+            Model::new(net.clone(), params.detached()).unwrap()
+        };
+        assert_eq!(difference(&model(1), &model(1)).unwrap(), 0.0);
+        assert!(difference(&model(1), &model(2)).unwrap_err().to_string().contains("read back, its outputs differ by"));
+        let mut none = model(1);
+        none.weights =
+            none.weights.with(none.weights.iter().map(|(_, value)| (value * f64::NAN).unwrap()).collect()).unwrap();
+        assert!(difference(&none, &none).is_err());
+    }
+}

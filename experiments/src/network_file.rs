@@ -1,0 +1,110 @@
+//! Networks in files, ONNX or our own, told apart by the endings of their names.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::Device;
+use l0_net::{Card, Checkpoint, Kind, Model, OnnxReader, read_card};
+use serde::Serialize;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// ONNX.
+    Onnx,
+    /// A plain network of ours.
+    Network,
+    /// A network of ours with its gates.
+    Gated,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Onnx => "ONNX",
+            Self::Network => "a network file",
+            Self::Gated => "a gated network, before compaction",
+        })
+    }
+}
+
+/// A network and the file it lies in.
+#[derive(Debug, Clone)]
+pub struct NetworkFile {
+    /// What the file is.
+    pub format: Format,
+    /// Its size.
+    pub bytes: u64,
+    /// The network, without gates.
+    pub model: Model,
+    /// What the file says of it; nothing where it is ONNX.
+    pub card: Card,
+}
+
+/// Whether a file is ONNX, by its name.
+///
+/// # Errors
+/// If it is neither that nor a network file.
+pub fn is_onnx(path: &Path) -> Result<bool> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("onnx") => Ok(true),
+        Some("safetensors") => Ok(false),
+        _ => bail!("{}: expected the name of a .onnx or a .safetensors file", path.display()),
+    }
+}
+
+/// Reads "HxW".
+///
+/// # Errors
+/// If it is no such text.
+pub fn input_size(text: &str) -> std::result::Result<(usize, usize), String> {
+    let side = |side: &str| side.trim().parse().ok().filter(|&side: &usize| side > 0);
+    let sides = text.split_once(['x', 'X']).and_then(|(h, w)| side(h).zip(side(w)));
+    sides.ok_or_else(|| format!("{text:?} is no height and width, as 224x224"))
+}
+
+impl NetworkFile {
+    /// Reads a file. `size` is the height and width of the input, where an ONNX file leaves them open.
+    ///
+    /// # Errors
+    /// If it cannot be read or does not hold a network that this workspace knows; if a size is given for what has one.
+    pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
+        let onnx = is_onnx(path)?;
+        let bytes = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
+        if onnx {
+            let reader = size.map_or(OnnxReader::new(), |(h, w)| OnnxReader::new().input_size(h, w));
+            return Ok(Self { format: Format::Onnx, bytes, model: reader.read(path)?, card: Card::default() });
+        }
+        ensure!(size.is_none(), "{}: it says the size of its input; leave --input-size out", path.display());
+        let (kind, ..) = read_card(path)?;
+        let (format, model, card) = match kind {
+            Kind::Model => {
+                let (model, card) = Model::load(path, &Device::Cpu)?;
+                (Format::Network, model, card)
+            }
+            Kind::Checkpoint => {
+                let (checkpoint, card) = Checkpoint::load(path, &Device::Cpu)?;
+                (Format::Gated, Model::new(checkpoint.net, checkpoint.weights)?, card)
+            }
+        };
+        Ok(Self { format, bytes, model, card })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_height_and_width() {
+        assert_eq!(input_size("224x160"), Ok((224, 160)));
+        assert!(["", "224", "0x4", "4x-4", "4x4x4", "axb"].iter().all(|text| input_size(text).is_err()));
+    }
+
+    #[test]
+    fn names_say_what_a_file_is() {
+        assert!(is_onnx(Path::new("a/b.onnx")).unwrap() && !is_onnx(Path::new("b.safetensors")).unwrap());
+        assert!(is_onnx(Path::new("b.pt")).unwrap_err().to_string().contains("b.pt: expected the name of a .onnx"));
+    }
+}
