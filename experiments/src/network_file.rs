@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
-use l0_net::{Card, Checkpoint, Kind, Model, OnnxReader, read_card};
+use l0_net::{Card, GatedModel, Kind, Model, OnnxReader, read_card};
 use serde::Serialize;
 
 /// What a file is.
@@ -83,9 +83,9 @@ impl NetworkFile {
                 let (model, card) = Model::load(path, &Device::Cpu)?;
                 (Format::Network, model, card)
             }
-            Kind::Checkpoint => {
-                let (checkpoint, card) = Checkpoint::load(path, &Device::Cpu)?;
-                (Format::Gated, Model::new(checkpoint.net, checkpoint.weights)?, card)
+            Kind::Gated => {
+                let (gated, card) = GatedModel::load(path, &Device::Cpu)?;
+                (Format::Gated, Model::new(gated.net, gated.weights)?, card)
             }
         };
         Ok(Self { format, bytes, model, card })
