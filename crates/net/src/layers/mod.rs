@@ -1,5 +1,5 @@
 //! The kinds of layer a network is made of. Each has a file of its own that says all there is to know of it, by
-//! implementing `Rules`; what walks over a network asks those, and knows no layer by name.
+//! implementing `Rules` (`rules.rs`); what walks over a network asks those, and knows no layer by name.
 
 mod activation;
 mod add;
