@@ -34,7 +34,7 @@ fn sides(r: &mut Stream) -> Sides {
 fn conv(r: &mut Stream, c: usize) -> Layer {
     let groups = match r.below(5) {
         0 => c, // depthwise, or in groups of one input
-        1 if c % 2 == 0 => 2,
+        1 if c.is_multiple_of(2) => 2,
         _ => 1,
     };
     let out = if r.below(3) == 0 { c } else { groups * (1 + r.below(3)) };
@@ -124,7 +124,7 @@ fn small(net: &Net) -> bool {
 fn ended(r: &mut Stream, mut nodes: Vec<Node>, net: &Net) -> Net {
     let image = matches!(net.shape(net.output()), Shape::Image(..));
     let end: &[Layer] = match r.below(6) {
-        0 | 1 | 2 if !image => &[],
+        0..=2 if !image => &[],
         3 if !image => &[Layer::Linear(LAST), Layer::Softmax(Softmax)],
         _ if !image => &[Layer::Linear(LAST)],
         0 => &[],
