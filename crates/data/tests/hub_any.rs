@@ -6,7 +6,7 @@ mod common;
 use common::server::Server;
 use common::{described, png, table};
 use l0_data::{DataRecord, DataSpec, Dataset, Options, Silent, Source, load};
-use sha2::{Digest, Sha256};
+use l0_files::sha256;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -20,10 +20,6 @@ type Row = (Option<Vec<u8>>, i64);
 fn rows(n: u8) -> Vec<Row> {
     let picture = |i: u8| png(png::ColorType::Rgb, 8, 6, &[i; 8 * 6 * 3]);
     (0..n).map(|i| (Some(picture(i)), i64::from(i % 2))).collect()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The server, the cache and where they are.
