@@ -13,7 +13,7 @@ pub enum Benchmark {
     Cifar10,
     /// 50,000 + 10,000 colour images of 3x32x32, 100 classes.
     Cifar100,
-    /// Digits drawn by the program ([`Digits::default`]), 1x28x28, 10 classes.
+    /// Digits drawn by the program ([`Digits::default`](crate::Digits::default)), 1x28x28, 10 classes.
     Digits,
 }
 
