@@ -1,15 +1,5 @@
-use crate::{Augment, Benchmark, DataSpec, Error, Normalise, Result, Split, Standing};
+use crate::{Augment, Benchmark, DataSpec, Error, Normalise, Result, SourceFile, Split, Standing};
 use l0_files::Sha256;
-use std::path::PathBuf;
-
-/// A file that was read, and the digest of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// sha256 of the file, lower-case hex.
-    pub sha256: String,
-}
 
 /// A data set: images to learn from, images to test on, and where they came from.
 #[derive(Debug, Clone)]

@@ -4,7 +4,16 @@ use crate::{Error, Result};
 use l0_files::sha256;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A file that was read, and the digest of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// sha256 of the file, lower-case hex.
+    pub sha256: String,
+}
 
 /// Far above any file this crate is meant for; a larger one is a mistake, not data.
 const LARGEST_FILE: u64 = 1 << 30;

@@ -83,15 +83,7 @@ fn original_names(repo: &Repo, part: Part) -> Vec<&'static str> {
 fn original_files(repo: &Repo, dir: &Path, part: Part) -> Option<Vec<PathBuf>> {
     let folders = if repo.binary.is_some() { &BINARY_FOLDERS[..] } else { &IDX_FOLDERS };
     let names = original_names(repo, part);
-    let path = |dir: &Path, name: &str| if repo.binary.is_some() { dir.join(name) } else { variant(dir, name) };
+    let path = |dir: &Path, name: &str| if repo.binary.is_some() { dir.join(name) } else { idx::variant(dir, name) };
     let paths = |folder: &&str| -> Vec<PathBuf> { names.iter().map(|name| path(&dir.join(folder), name)).collect() };
     folders.iter().map(paths).find(|paths| paths.iter().any(|path| path.is_file()))
-}
-
-/// The IDX file of this name, or as some copies have it: still compressed, or with a dot for the first hyphen of "idx".
-pub(crate) fn variant(dir: &Path, name: &str) -> PathBuf {
-    let dotted = name.replace("-idx", ".idx");
-    let names = [name.to_string(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
-    let path = names.iter().map(|name| dir.join(name)).find(|path| path.is_file());
-    path.unwrap_or_else(|| dir.join(name))
 }

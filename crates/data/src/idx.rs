@@ -4,10 +4,10 @@
 //! big-endian u32, then the elements. Nothing is allocated on the word of a header alone: what it promises must fit
 //! what the file can hold.
 
-use crate::{Dataset, Error, Result, SourceFile, Split, folder};
+use crate::{Dataset, Error, Result, SourceFile, Split};
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Deflate cannot expand a byte to more than this.
 const LARGEST_EXPANSION: usize = 1032;
@@ -127,11 +127,19 @@ pub fn read_split(images: &Path, labels: &Path, classes: usize) -> Result<(Split
     Ok((split, [images_file, labels_file]))
 }
 
+/// The IDX file of this name, or as some copies have it: still compressed, or with a dot for the first hyphen of "idx".
+pub(crate) fn variant(dir: &Path, name: &str) -> PathBuf {
+    let dotted = name.replace("-idx", ".idx");
+    let names = [name.to_string(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
+    let path = names.iter().map(|name| dir.join(name)).find(|path| path.is_file());
+    path.unwrap_or_else(|| dir.join(name))
+}
+
 /// The data set in the four IDX files of a folder that is none known by name, as Fashion-MNIST comes; `None` if they are not
 /// there.
 pub(crate) fn load(dir: &Path) -> Result<Option<Dataset>> {
     let [train, test] = ["train", "t10k"]
-        .map(|part| ["images-idx3", "labels-idx1"].map(|kind| folder::variant(dir, &format!("{part}-{kind}-ubyte"))));
+        .map(|part| ["images-idx3", "labels-idx1"].map(|kind| variant(dir, &format!("{part}-{kind}-ubyte"))));
     if !train[0].is_file() {
         return Ok(None);
     }

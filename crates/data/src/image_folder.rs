@@ -1,6 +1,7 @@
 //! Folders of pictures: one folder for each class, in `train` and `test` or in the folder itself.
 
 use crate::gather::{Labelled, Skipped, Wish, gather};
+use crate::held_out::HELD_OUT;
 use crate::stored::Encoded;
 use crate::{Dataset, Error, Progress, Result, Silent, SourceFile, held_out};
 use std::collections::BTreeSet;
@@ -12,8 +13,6 @@ const TRAIN: [&str; 2] = ["train", "training"];
 const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
 /// Folders within folders.
 const DEEPEST: usize = 12;
-/// Share of the pictures that is held out to test on where a folder has none for that.
-pub(crate) const HELD_OUT: f64 = 0.2;
 
 /// A folder with a folder of pictures for each class, or with such folders in `train` and in `test` (or `val`, `valid`).
 ///

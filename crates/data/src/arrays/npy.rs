@@ -1,6 +1,6 @@
 //! An array of NumPy: a magic word, a version, and a header in Python's own words.
 
-use super::{Array, Kind};
+use super::array::{Array, Kind};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 

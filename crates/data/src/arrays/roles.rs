@@ -1,6 +1,6 @@
 //! Which array is which, by its name, and what the dimensions of images mean.
 
-use super::{Array, Values, shape};
+use super::array::{Array, Values, shape};
 use crate::{Result, Split};
 
 /// What to do about arrays that are not recognised.

@@ -4,7 +4,7 @@
 use super::fetch::{self, HubFile, fetch};
 use super::pictures::{self, Rows};
 use crate::gather::{Labelled, Skipped, Wish, gather};
-use crate::image_folder::HELD_OUT;
+use crate::held_out::HELD_OUT;
 use crate::{Dataset, Error, Options, Progress, Result, Silent, Source, SourceFile, Split, digest, held_out};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -3,7 +3,7 @@
 //! Shrinking averages over all pixels that fall on one, each weighted by a triangle as wide as the reduction (Pillow calls
 //! that `BILINEAR`); enlarging interpolates. Values are rounded to bytes between the two directions, as Pillow does.
 
-use super::{Picture, grey};
+use super::pixels::{Picture, grey};
 
 /// The largest side of an image.
 pub(crate) const LARGEST: usize = 4096;

@@ -1,6 +1,6 @@
 //! From the bytes of a file to pixels.
 
-use super::{MEMORY, Picture};
+use super::pixels::{MEMORY, Picture};
 use image::codecs::{jpeg::JpegDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageResult, Limits};

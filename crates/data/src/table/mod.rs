@@ -104,7 +104,7 @@ impl Table {
     /// # Errors
     /// As [`split`](Self::split).
     pub fn load(self) -> Result<Dataset> {
-        self.split(crate::image_folder::HELD_OUT, 0)
+        self.split(crate::held_out::HELD_OUT, 0)
     }
 
     /// Holds out this share of the rows of each class to test on, or of all rows where numbers are predicted: those whose

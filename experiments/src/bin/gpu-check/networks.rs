@@ -52,7 +52,8 @@ fn drawn(recipe: &Recipe) -> Result<Split> {
 /// The loss of each step.
 fn losses(recipe: &Recipe, split: &Split, device: &Device) -> Result<Vec<f64>> {
     let network = recipe.architecture.network()?;
-    let mut trainer = Trainer::new(&network, &recipe.training, split.len(), 1, device)?;
+    let objective = recipe.objective.clone().unwrap_or_default();
+    let mut trainer = Trainer::new(&network, &objective, &recipe.training, split.len(), 1, device)?;
     let normalise: Normalise = known(recipe)?.normalise();
     let augment: Option<Augment> = known(recipe)?.augment();
     let feed = Feed::new(split, normalise, IMAGES, device)?.augment(augment);

@@ -1,7 +1,7 @@
 //! Convolutions and linear layers.
 
-use super::constant::Constant;
-use super::draft::{Chain, Content, Moved, Outcome, Values};
+use super::constant::{Constant, Values};
+use super::draft::{Chain, Content, Moved, Outcome};
 use super::operator::Operator;
 use super::wire::Reason;
 use crate::Pair;

@@ -48,6 +48,9 @@ pub(crate) fn size(dims: &[usize]) -> Result<usize, Reason> {
     }
 }
 
+/// Values of a layer's parameters, under their leaves.
+pub(crate) type Values = Vec<(&'static str, Constant)>;
+
 impl Constant {
     /// A tensor of these values.
     ///

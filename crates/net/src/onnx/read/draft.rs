@@ -1,6 +1,6 @@
 //! The network while it is read: what each value of the graph is, and the layers that make it.
 
-use super::constant::Constant;
+use super::constant::{Constant, Values};
 use super::names::cleaned;
 use super::wire::Reason;
 use crate::Layer;
@@ -8,9 +8,6 @@ use crate::layers::Input;
 
 /// The place of a value in the draft.
 pub(crate) type ValueId = usize;
-
-/// Values of a layer's parameters, under their leaves.
-pub(crate) type Values = Vec<(&'static str, Constant)>;
 
 /// What an operator reads.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::draft::Values;
+use super::constant::Values;
 use super::proto::Node;
 use crate::Layer;
 

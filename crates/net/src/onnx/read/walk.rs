@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use super::constant::Constant;
+use super::constant::{Constant, Values};
 use super::convert::convert;
-use super::draft::{Arg, Chain, Content, Draft, Moved, Outcome, Step, ValueId, Values};
+use super::draft::{Arg, Chain, Content, Draft, Moved, Outcome, Step, ValueId};
 use super::external::Folder;
 use super::fold::{fold, zeros};
 use super::moving::Room;

@@ -1,0 +1,131 @@
+//! From what is asked for to the data: every kind of source.
+
+use std::path::Path;
+
+use crate::held_out::HELD_OUT;
+use crate::repo::Repo;
+use crate::{
+    Benchmark, DataSpec, Dataset, Digits, Error, ImageFolder, Options, Origin, Progress, Result, Source, SourceFile,
+    Table, arrays, folder, hub, idx,
+};
+
+/// Loads a data set. One that is known by name comes from `source.dir` if there is one, else from the Hub's cache, else from
+/// the Hub. Every file that comes by way of the Hub is checked against its sha256 before it is read.
+///
+/// A folder may hold the IDX files of MNIST (in it or below MNIST/raw, with or without their gzip), the binary files of
+/// CIFAR (in it or in the folder of their archive), or the Hub's parquet files, all shards of them, as
+/// `ylecun/mnist/mnist/train/0000.parquet`, as `mnist/train/0000.parquet` or as `train/0000.parquet`, or by the names of a
+/// clone, as `mnist/train-00000-of-00001.parquet`. What they hold is compared with the known contents of the data set and
+/// [said](Dataset::caveat) if it is something else.
+///
+/// Other data is what its [`DataSpec`] names: [`ImageFolder`], [`Table`], [`arrays`], IDX files or the Hub.
+///
+/// # Errors
+/// See [`Error`]; parquet files and the Hub need the feature `hub`.
+pub fn load(spec: impl Into<DataSpec>, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    let spec = spec.into();
+    let data = match &spec.origin {
+        Origin::Known(known) => load_known(*known, source, progress)?,
+        Origin::Hub(name) => hub::load_any(name, &spec.options, source, progress)?,
+        Origin::File(path) => load_file(path, &spec.options, source, progress)?,
+        Origin::Folder(dir) => load_folder(dir, &spec.options, source, progress)?,
+    };
+    let data = adapted(data, &spec.options)?;
+    Ok(Dataset { source: Some(spec), ..data })
+}
+
+fn load_known(known: Benchmark, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    match (Repo::of(known), &source.dir) {
+        (None, _) => Digits::default().draw(),
+        (Some(repo), Some(dir)) => folder::load(&repo, dir),
+        (Some(repo), None) => hub::load(&repo, source, progress),
+    }
+}
+
+fn load_file(path: &Path, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if matches!(ending.as_str(), "npz" | "safetensors") {
+        return arrays::load(path);
+    }
+    if ending == "parquet"
+        && let Some(pictures) = hub::load_pictures(path, options, source.memory, progress)?
+    {
+        return Ok(pictures);
+    }
+    let mut table = Table::open(path)?;
+    if let Some(label) = &options.label {
+        table = table.label(label)?;
+    }
+    if let Some(task) = options.task {
+        table = table.task(task);
+    }
+    table.split(options.held_out.unwrap_or(HELD_OUT), 0)
+}
+
+/// IDX files, or class folders.
+fn load_folder(dir: &Path, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    if let Some(data) = idx::load(dir)? {
+        return Ok(data);
+    }
+    let mut folder = ImageFolder::open(dir)?.memory(source.memory);
+    if let Some(size) = options.size {
+        folder = folder.resize(size);
+    }
+    if let Some(channels) = options.channels {
+        folder = folder.channels(channels);
+    }
+    match options.held_out {
+        Some(share) => folder.held_out(share, 0)?.load(progress),
+        None => folder.load(progress),
+    }
+}
+
+/// With the normalisation and the augmentation that are asked for.
+fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
+    if let Some(normalise) = &options.normalise {
+        if data.train.is_table() {
+            return Err(Error::Argument(format!("{}: a table is normalised by its own mean and deviation", data.name)));
+        }
+        data.normalise = normalise.constants(data.train.shape().0)?.unwrap_or(data.normalise);
+    }
+    data.augment = options.augment.or(data.augment);
+    Ok(data)
+}
+
+/// Fetches the files of a data set into the Hub's cache, unless they are there, and says where they are. The folder of
+/// `source` plays no part.
+///
+/// # Errors
+/// If the Hub cannot be reached or does not deliver the right bytes, if its cache cannot be written, and always without the
+/// feature `hub`.
+pub fn download(spec: impl Into<DataSpec>, source: &Source, progress: &dyn Progress) -> Result<Vec<SourceFile>> {
+    let spec = spec.into();
+    match (&spec.origin, spec.known().and_then(Repo::of)) {
+        (_, Some(repo)) => hub::download(&repo, source, progress),
+        (Origin::Hub(name), _) => hub::download_any(name, &spec.options, source, progress),
+        _ => Ok(vec![]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written() {
+        for name in Benchmark::ALL {
+            assert_eq!(name.to_string().parse::<Benchmark>().unwrap(), name);
+        }
+        let message = "no data set is called \"mnits\"; known are mnist, cifar10, cifar100, digits";
+        assert_eq!("mnits".parse::<Benchmark>().unwrap_err().to_string(), message);
+    }
+
+    #[cfg(not(feature = "hub"))]
+    #[test]
+    fn without_the_hub_an_error_says_what_to_do() {
+        let error = load(Benchmark::Mnist, &Source::default(), &crate::Silent).unwrap_err();
+        let message = "fetching ylecun/mnist from the Hub needs the feature `hub` of l0-data; or name a \
+                       folder with its IDX or binary files";
+        assert_eq!(error.to_string(), message);
+    }
+}
