@@ -102,7 +102,7 @@ impl Diagram {
     /// Draws what colours mean from `top` and returns where that ends.
     fn legend(&self, canvas: &mut Canvas, layout: &Layout, top: f64) -> f64 {
         let pruned = self.blocks.iter().any(|block| block.kept < block.units);
-        let hollow = pruned.then(|| (Some(Color::Plain), 0.0, "hollow: pruned"));
+        let hollow = pruned.then_some((Some(Color::Plain), 0.0, "hollow: pruned"));
         let scale = layout.roots.then_some((None, 0.0, "widths grow as the roots of the units"));
         let solid = self.legend.iter().map(|(color, words)| (Some(*color), SAMPLE, words.as_str()));
         let (mut x, mut y) = (PADDING, top + 8.0);
