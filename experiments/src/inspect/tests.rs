@@ -43,10 +43,10 @@ fn coupled_layers_and_what_stays_are_listed() {
     assert!(text.starts_with("net.safetensors: a network file, 12 bytes\nreads (3, 6, 5), gives (2); "), "{text}");
     for line in [
         "stem      conv2d      (4, 6, 5)      4         108   3240  A",
-        "  A   4  stem, outer",
-        "      8  inner",
-        "    120  features: units of other spaces",
-        "      2  classes: the network's output",
+        "  A 4  stem, outer\n",
+        "    8  inner\n",
+        " 120  features: units of other spaces\n",
+        "   2  classes: the network's output\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
