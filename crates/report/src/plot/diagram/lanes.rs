@@ -1,6 +1,6 @@
 //! Lanes beside a column of rows, for lines that pass rows by.
 
-use super::Block;
+use super::parts::Block;
 
 /// A line from a row to others below the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]

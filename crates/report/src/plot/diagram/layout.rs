@@ -1,7 +1,7 @@
 //! Where the columns of a diagram stand.
 
 use super::lanes::Lane;
-use super::{Block, Diagram, FACT, NAME, PADDING, ROW, THIN};
+use super::parts::{Block, Diagram, FACT, NAME, PADDING, ROW, THIN};
 use crate::plot::text;
 
 /// Room for the widest bar.
