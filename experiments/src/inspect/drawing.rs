@@ -13,14 +13,18 @@ impl Inspection {
     /// before pruning is drawn, if the file has it, with what is left solid and what was pruned hollow.
     pub fn svg(&self) -> String {
         let net = self.left.before().unwrap_or(&self.net);
-        let rows = rows(net);
-        let blocks = rows.iter().map(|row| self.block(net, row, &rows)).collect();
+        let (rows, colors, letters) = (rows(net), colors(net), net.couplings());
+        let looks = |row: &[NodeId]| {
+            let space = net.space(row[0]);
+            (colors[space], letters[space].clone().unwrap_or_default())
+        };
+        let blocks = rows.iter().map(|row| self.block(net, row, &rows, looks(row))).collect();
         Diagram {
             title: self.file.clone(),
             notes: self.notes(),
             facts: FACTS.map(String::from).into(),
             blocks,
-            legend: legend(net),
+            legend: legend(&colors),
         }
         .svg()
     }
@@ -36,7 +40,7 @@ impl Inspection {
         vec![format!("reads {input}, gives {output}; {params} parameters, {macs} multiply-accumulates")]
     }
 
-    fn block(&self, net: &Net, row: &[NodeId], rows: &[Vec<NodeId>]) -> Block {
+    fn block(&self, net: &Net, row: &[NodeId], rows: &[Vec<NodeId>], (color, tag): (Color, String)) -> Block {
         let (head, last) = (row[0], row[row.len() - 1]);
         let units = self.left.units(head);
         let place = |node: NodeId| rows.iter().position(|row| row.contains(&node));
@@ -44,11 +48,11 @@ impl Inspection {
         Block {
             name: net.node(head).name.clone(),
             kind: kinds.join(" · "),
-            tag: net.couplings()[net.space(head)].clone().unwrap_or_default(),
+            tag,
             facts: self.facts(net, row, last),
             units: units.of,
             kept: units.left,
-            color: colors(net)[net.space(head)],
+            color,
             reads: net.node(head).inputs.iter().filter_map(|&input| place(input)).collect(),
         }
     }
@@ -133,14 +137,13 @@ fn colors(net: &Net) -> Vec<Color> {
 }
 
 /// What the colours mean that are there.
-fn legend(net: &Net) -> Vec<(Color, String)> {
+fn legend(colors: &[Color]) -> Vec<(Color, String)> {
     let all = [
         (Color::Own(0), "coupled: a colour and a letter for each space of units that layers share"),
         (Color::Plain, "prunable by itself"),
         (Color::Published, "not prunable"),
         (Color::Pale, "units of other layers"),
     ];
-    let colors = colors(net);
     let shown = all.into_iter().filter(|(color, _)| colors.contains(color));
     shown.map(|(color, words)| (color, words.into())).collect()
 }
