@@ -67,6 +67,20 @@ impl GatedNet {
     /// are coupled share a set, which belongs to the first of them. They start open with probability `1 - droprate_init` and
     /// more ([`Placement`]): nearly all of them, for a network that is trained already, with 0.01.
     ///
+    /// ```
+    /// use l0::GatedNet;
+    /// use l0_net::{Builder, layers::Conv2d};
+    /// let mut b = Builder::image("image", 3, 32, 32);
+    /// let stream = b.conv2d_same("stem", 16, 3, 1).relu().tip();
+    /// b.conv2d_same("conv1", 24, 3, 1).relu().conv2d_same("conv2", 16, 3, 1).add(stream).relu();
+    /// b.layer("depthwise", Conv2d::new(16, 3).groups(16)).avg_pool().linear("fc", 10);
+    /// let network = GatedNet::prunable(b.build()?, 0.01)?;
+    /// // One set for the channels that "stem", "conv2" and "depthwise" share, one for those of "conv1"; none for the classes.
+    /// let layers: Vec<&str> = network.placements().map(|placement| placement.layer.as_str()).collect();
+    /// assert_eq!(layers, ["stem", "conv1"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// None but those of [`GatedNet::new`].
     pub fn prunable(net: Net, droprate_init: f64) -> Result<Self> {

@@ -63,6 +63,17 @@ impl Net {
         reasons
     }
 
+    /// The spaces whose units can be pruned: those that nothing [speaks against](Net::unprunable).
+    pub fn prunable(&self) -> Vec<SpaceId> {
+        let reasons = self.unprunable().into_iter().enumerate();
+        reasons.filter_map(|(space, reason)| reason.is_none().then_some(space)).collect()
+    }
+
+    /// Whether the units of a space are outputs of the network, or become some one by one, under whatever space.
+    pub fn is_output(&self, space: SpaceId) -> bool {
+        self.become_output().into_iter().any(|id| self.space(id) == space)
+    }
+
     /// The nodes whose units become those of the output one by one, or as a softmax does, which has one for each of them.
     fn become_output(&self) -> Vec<NodeId> {
         let mut become_output = vec![false; self.nodes().len()];
@@ -90,8 +101,7 @@ mod tests {
 
     /// The first layers of the spaces that can be pruned.
     fn prunable(net: &Net) -> Vec<&str> {
-        let spaces = net.spaces().iter().zip(net.unprunable());
-        spaces.filter(|(_, reason)| reason.is_none()).map(|(space, _)| space.name.as_str()).collect()
+        net.prunable().into_iter().map(|space| net.spaces()[space].name.as_str()).collect()
     }
 
     fn reason(net: &Net, layer: &str) -> Option<Unprunable> {

@@ -163,45 +163,6 @@ impl Net {
         (0..self.nodes.len()).filter(|&id| self.space_of[id] == space).collect()
     }
 
-    /// The spaces that can shrink: made by a linear layer or a convolution, neither the network's input nor its output, and
-    /// neither made nor read by a convolution in groups, the groups of which could only go as a whole; nor a factor of the
-    /// channels of an image, which goes with them.
-    pub fn prunable(&self) -> Vec<SpaceId> {
-        let grouped = |&id: &NodeId| matches!(self.reads[id], Reads::Groups(_));
-        let all = || 0..self.nodes.len();
-        let made = |space| {
-            all().any(|id| self.space_of[id] == space && self.makes_space[id] && self.nodes[id].layer.is_affine())
-        };
-        let in_groups = |space| {
-            all().filter(grouped).any(|id| {
-                self.space_of[id] == space || self.nodes[id].inputs.iter().any(|&input| self.space_of[input] == space)
-            })
-        };
-        let factor = |space| {
-            let reads = |id: NodeId| self.nodes[id].inputs.iter().any(|&input| self.space_of[input] == space);
-            let elsewhere = |id: NodeId| self.space_of[id] != space && !self.makes_space[id];
-            all().any(|id| self.reads[id] == Reads::Same && reads(id) && elsewhere(id))
-        };
-        let ends = |space| space == self.space_of[0] || self.is_output(space);
-        let shrinks = |&space: &SpaceId| made(space) && !ends(space) && !in_groups(space) && !factor(space);
-        (0..self.spaces.len()).filter(shrinks).collect()
-    }
-
-    /// Whether the units of a space are outputs of the network, or become some one by one, under whatever space.
-    pub fn is_output(&self, space: SpaceId) -> bool {
-        let mut reached = vec![false; self.nodes.len()];
-        reached[self.output()] = true;
-        for id in (0..reached.len()).rev() {
-            let node = &self.nodes[id];
-            // A softmax mixes its units, and reads all of them.
-            let by_unit = self.reads[id].is_unit_by_unit() || !node.layer.is_affine();
-            if reached[id] && by_unit {
-                node.inputs.iter().for_each(|&input| reached[input] = true);
-            }
-        }
-        (0..reached.len()).any(|id| reached[id] && self.space_of[id] == space)
-    }
-
     /// The weights of a linear layer or a convolution; none of other layers.
     pub fn weights_of(&self, id: NodeId) -> Option<LayerWeights> {
         let rules = self.nodes[id].layer.rules();
