@@ -44,6 +44,9 @@ pub struct Conv2d {
     pub bias: bool,
 }
 
+/// Most positions of an image with the zeros around it: they are laid out in memory.
+const MOST_PADDED: usize = 4 * Shape::LIMIT;
+
 pub(super) fn one() -> usize {
     1
 }
@@ -109,7 +112,8 @@ impl Conv2d {
             let reach = kernel.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
             Some(n.checked_sub(reach)?.checked_div(stride)? + 1)
         };
-        let (h, w) = self.padding.around(h, w).filter(|&(h, w)| Shape::Image(1, h, w).is_sane())?;
+        let sane = |&(h, w): &(usize, usize)| h.checked_mul(w).is_some_and(|n| n <= MOST_PADDED);
+        let (h, w) = self.padding.around(h, w).filter(sane)?;
         Some((
             side(h, self.kernel.h, self.stride.h, self.dilation.h)?,
             side(w, self.kernel.w, self.stride.w, self.dilation.w)?,
