@@ -89,6 +89,12 @@ impl Chain {
                     self.scale[unit] *= scale;
                 }
             }
+            Layer::Scale(_) if linear => {
+                for (unit, (scale, shift)) in get("weight")?.into_iter().zip(get("bias")?).enumerate() {
+                    self.shift[unit] = self.shift[unit] * f64::from(scale) + f64::from(shift);
+                    self.scale[unit] *= f64::from(scale);
+                }
+            }
             _ => return Ok(false),
         }
         self.last = id;

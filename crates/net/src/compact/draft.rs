@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use candle_core::Tensor;
 
-use crate::layers::{BatchNorm, Bias, ClosedMaps, Identity, Layer, PadUnits, Take};
+use crate::layers::{Bias, Identity, Layer, PadUnits, Scale, Take};
 use crate::{Net, Node, NodeId, Result};
 
 /// Values of parameters by name.
@@ -29,9 +29,6 @@ impl Held {
         self.units.iter().position(|&held| held == unit).unwrap_or(0) as u32
     }
 }
-
-/// A power of two, so that 1 - EPS + EPS is exactly 1.
-const EPS: f64 = 1.0 / 131_072.0;
 
 #[derive(Default)]
 pub(crate) struct Draft {
@@ -111,12 +108,9 @@ impl Draft {
         padded
     }
 
-    /// Scales the units of `node` by `scale` and adds `shift`, both (n,): a normalisation of mean 0 and variance 1.
-    pub(crate) fn scale(&mut self, name: &str, node: NodeId, scale: Tensor, shift: Tensor) -> Result<NodeId> {
-        let layer = BatchNorm { eps: EPS, momentum: 0.1, closed: ClosedMaps::Constant }.into();
-        let (mean, var) = (shift.zeros_like()?, (shift.ones_like()? * (1.0 - EPS))?);
-        let values = vec![("weight", scale), ("bias", shift), ("running_mean", mean), ("running_var", var)];
-        Ok(self.push_with(name, layer, node, values))
+    /// Scales the units of `node` by `scale` and adds `shift`, both (n,).
+    pub(crate) fn scale(&mut self, name: &str, node: NodeId, scale: Tensor, shift: Tensor) -> NodeId {
+        self.push_with(name, Scale.into(), node, vec![("weight", scale), ("bias", shift)])
     }
 
     /// Adds constants, (n,) or (n, h, w), unless all are 0.

@@ -1,4 +1,4 @@
-//! Normalisations and biases that directly follow a linear map are multiplied into it: exact up to rounding.
+//! Normalisations, scales and biases that directly follow a linear map are multiplied into it: exact up to rounding.
 //!
 //! With `g = scale / sqrt(var + eps)`: `(W x + b - mean) g + shift = (g W) x + ((b - mean) g + shift)`, row by row.
 
@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::draft::Values;
 use crate::forward::{beside, sum};
-use crate::layers::{BatchNorm, Bias, Border, Layer, Margins};
+use crate::layers::{Bias, Border, Layer, Margins};
 use crate::{Error, Node, NodeId, Result};
 
 /// Folds until nothing more can be.
@@ -39,7 +39,7 @@ pub(super) fn borders(nodes: &mut [Node], values: &mut Values) -> Result<()> {
 fn fold_at(nodes: &mut [Node], values: &mut Values, id: NodeId) -> Result<bool> {
     let Some(from) = sole(nodes, id) else { return Ok(false) };
     match (&nodes[id].layer, &nodes[from].layer) {
-        (Layer::BatchNorm(norm), _) => fold_norm(nodes, values, id, *norm),
+        (Layer::BatchNorm(_) | Layer::Scale(_), _) => fold_scale(nodes, values, id),
         (Layer::Bias(Bias { per_position: true }) | Layer::Border(_), below) if below.is_affine() => {
             // The map stays, and what the linear map added goes into it.
             if has_bias(below) {
@@ -62,8 +62,8 @@ fn fold_at(nodes: &mut [Node], values: &mut Values, id: NodeId) -> Result<bool> 
     }
 }
 
-/// Folds a normalisation into the linear map or the normalisation below it.
-fn fold_norm(nodes: &mut [Node], values: &mut Values, id: NodeId, norm: BatchNorm) -> Result<bool> {
+/// Folds a normalisation or a scale into the linear map, normalisation or scale below it.
+fn fold_scale(nodes: &mut [Node], values: &mut Values, id: NodeId) -> Result<bool> {
     let Some(from) = sole(nodes, id) else { return Ok(false) };
     // Between the two there may be the constants of a padded border.
     let map = match nodes[from].layer {
@@ -72,7 +72,7 @@ fn fold_norm(nodes: &mut [Node], values: &mut Values, id: NodeId, norm: BatchNor
     };
     let rows = |map: NodeId| Some((map, nodes[map].layer.rules().row_dim()?));
     let Some((map, rows)) = map.and_then(rows) else { return Ok(false) };
-    let (factor, shift) = normalisation(values, &nodes[id].name, norm.eps)?;
+    let (factor, shift) = factor_and_shift(values, &nodes[id])?;
     scale(values, &nodes[map].name, "weight", rows, &factor)?;
     if from != map && has_bias(&nodes[map].layer) {
         scale(values, &nodes[map].name, "bias", 0, &factor)?;
@@ -100,11 +100,13 @@ fn remove_value(values: &mut Values, node: &str, leaf: &str) -> Result<Tensor> {
     values.remove(&format!("{node}.{leaf}")).ok_or_else(missing)
 }
 
-/// What a normalisation multiplies by and adds, both (n,).
-fn normalisation(values: &mut Values, node: &str, eps: f64) -> Result<(Tensor, Tensor)> {
-    let mut part = |leaf| remove_value(values, node, leaf);
-    let (scale, shift, mean, var) = (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
-    let factor = (scale / (var + eps)?.sqrt()?)?;
+/// What a normalisation or a scale multiplies by and adds, both (n,).
+fn factor_and_shift(values: &mut Values, node: &Node) -> Result<(Tensor, Tensor)> {
+    let mut part = |leaf| remove_value(values, &node.name, leaf);
+    let (scale, shift) = (part("weight")?, part("bias")?);
+    let Layer::BatchNorm(norm) = node.layer else { return Ok((scale, shift)) };
+    let (mean, var) = (part("running_mean")?, part("running_var")?);
+    let factor = (scale / (var + norm.eps)?.sqrt()?)?;
     let shift = (shift - (mean * &factor)?)?;
     Ok((factor, shift))
 }

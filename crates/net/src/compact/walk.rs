@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
         let name = self.draft.fresh(name, "scale");
         let scale = l0_ops::take(scale, 0, kept)?;
         let zeros = scale.zeros_like()?;
-        Ok(Held::new(self.draft.scale(&name, node, scale, zeros)?, units))
+        Ok(Held::new(self.draft.scale(&name, node, scale, zeros), units))
     }
 
     /// A node with all units `wanted` of node `id`: those that are not computed are filled with their constants.
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
         let scale = Tensor::new(scale, &self.pass.weights.device())?;
         let shift = shift.map_or_else(|| scale.zeros_like(), Ok)?;
         let fresh = self.draft.fresh(name, "filled");
-        let node = self.draft.scale(&fresh, node, scale, shift)?;
+        let node = self.draft.scale(&fresh, node, scale, shift);
         self.draft.bias(name, "filled", node, uneven)
     }
 

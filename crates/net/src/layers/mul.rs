@@ -82,7 +82,7 @@ impl Rules for Mul {
                     Some(factor) if factor.rank() == 1 && walk.same_shape(id, only) => {
                         let node = walk.whole(only, kept)?;
                         let zeros = factor.zeros_like()?;
-                        walk.draft.scale(walk.name(id), node, factor, zeros)?
+                        walk.draft.scale(walk.name(id), node, factor, zeros)
                     }
                     _ => self.both(walk, id, inputs, kept)?,
                 }
