@@ -1,7 +1,7 @@
 //! One row of a table: data, architecture, objective and training, with every setting.
 
 use anyhow::{Result, ensure};
-use l0::{Constraint, Estimator, L2, Lambda, Multipliers, Objective, Pressure, Quantity, Targets};
+use l0::{Constraint, Estimator, Fit, L2, Lambda, Multipliers, Objective, Pressure, Quantity, Targets};
 use l0_data::{DataSpec, Dataset};
 use l0_net::{ClosedMaps, Net, Shape};
 use l0_record::Reference;
@@ -154,7 +154,7 @@ impl Recipe {
             "MACs" => Some(format!("{base}-con-macs")),
             _ => Some(format!("{base}-con")),
         };
-        let gates = Pressure::Constraint(Constraint { targets, quantity, learning_rate, restart: true });
+        let gates = Pressure::Constraint(Constraint { targets, quantity, learning_rate, restart: true, fit: Fit::Lower });
         let objective = self.objective.map(|objective| Objective { gates, ..objective });
         let training = Training { estimator: Estimator::TopK, ..self.training };
         let name = format!("{base}-{typed}");

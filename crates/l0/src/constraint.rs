@@ -16,6 +16,30 @@ pub struct Constraint {
     pub learning_rate: f64,
     /// Whether a multiplier starts again from 0 once its density is at its target.
     pub restart: bool,
+    /// How gates are brought within the bounds when they are frozen.
+    #[serde(default, skip_serializing_if = "Fit::is_lower")]
+    pub fit: Fit,
+}
+
+/// How gates are brought within a [`Constraint`] when they are frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fit {
+    /// From above: every log α is lowered by as little as it takes, so that a network which is within the bounds stays as it
+    /// is, however far below them.
+    #[default]
+    Lower,
+    /// From both sides: as many gates as fit stay open, those with the largest log α.
+    Fill {
+        /// The gates of a set are opened so many at a time: 8, for channels in the numbers that runtimes like.
+        multiple: usize,
+    },
+}
+
+impl Fit {
+    fn is_lower(&self) -> bool {
+        *self == Self::Lower
+    }
 }
 
 /// What the density of a model is a share of: its linear layers and convolutions together, those without gates too.

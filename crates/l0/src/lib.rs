@@ -53,6 +53,7 @@ pub mod constraint;
 pub mod conv;
 pub mod error;
 pub mod estimator;
+mod fill;
 pub mod gate;
 mod gated;
 pub mod hard_concrete;
@@ -71,7 +72,7 @@ mod targets;
 mod testing;
 mod vars;
 
-pub use constraint::{Constraint, Quantity, Targets};
+pub use constraint::{Constraint, Fit, Quantity, Targets};
 pub use conv::{L0Conv2d, l0_conv2d};
 pub use error::{Error, Result};
 pub use estimator::Estimator;

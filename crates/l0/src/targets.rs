@@ -6,7 +6,7 @@ use l0_net::{Cost, Mask, Masks, Plan, Weights};
 
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::placement::Placed;
-use crate::{Constraint, Error, Estimator, GatedNet, Quantity, Result, Targets};
+use crate::{Constraint, Error, Estimator, Fit, GatedNet, Quantity, Result, Targets};
 
 /// Halvings of a range of log α of 9.2 until what is left is less than gates differ by.
 const HALVINGS: usize = 30;
@@ -78,7 +78,7 @@ impl GatedNet {
     }
 
     /// The share of a whole that a cost is.
-    fn share(&self, left: &Cost, quantity: Quantity) -> f64 {
+    pub(crate) fn share(&self, left: &Cost, quantity: Quantity) -> f64 {
         let full = self.net.cost();
         match quantity {
             Quantity::Weights => left.weights() as f64 / full.weights() as f64,
@@ -99,15 +99,25 @@ impl GatedNet {
         Ok(vec![self.share(&pruned.cost, constraint.quantity)])
     }
 
-    /// The same values with every log α lowered by as little as brings what is left at test time within the constraint:
-    /// by one amount for a bound on the model, by one for each layer for bounds on layers. The gates of a layer stay in
-    /// their order, so that those go which were least likely to stay (those that meet at the lowest value are alike).
-    /// Nothing is changed for a bound that does not hold with all gates at their lowest, or only with a network whose output
-    /// is constant.
+    /// The same values with what is left at test time brought within the constraint, as its [`Fit`] says.
+    ///
+    /// [`Fit::Lower`] lowers every log α by as little as it takes: by one amount for a bound on the model, by one for each
+    /// layer for bounds on layers. The gates of a layer stay in their order, so that those go which were least likely to stay
+    /// (those that meet at the lowest value are alike). [`Fit::Fill`] opens as many gates as fit, the likeliest of the network
+    /// first, and closes the others; an open one keeps its value, but is half open at least. Nothing is changed for a bound
+    /// that does not hold with all gates closed, or only with a network whose output is constant.
     ///
     /// # Errors
-    /// If a parameter is missing, or there are bounds on layers, and not as many as sets of gates.
+    /// If a parameter is missing, there are bounds on layers, and not as many as sets of gates, or gates are to be filled in
+    /// multiples of 0, or read by [`Estimator::TopK`], which would rank them again.
     pub fn brought_within(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Weights> {
+        match constraint.fit {
+            Fit::Lower => self.lowered_within(weights, constraint, estimator),
+            Fit::Fill { multiple } => self.filled(weights, constraint, estimator, multiple),
+        }
+    }
+
+    fn lowered_within(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Weights> {
         if constraint.targets.are_of_layers() {
             self.one_for_each("targets", constraint.targets.each().len())?;
         }

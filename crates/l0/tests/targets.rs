@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 use candle_core::{Device, Tensor};
-use l0::{Constraint, Estimator, GatedNet, Lambda, Objective, Placement, Quantity, Side, Targets};
+use l0::{Constraint, Estimator, Fit, GatedNet, Lambda, Objective, Placement, Quantity, Side, Targets};
 use l0_net::{Builder, Weights};
 
 /// Two gated linear layers, of 10 and 8 inputs: 10 x 8 + 8 x 4 weights.
@@ -29,7 +29,7 @@ fn gates(weights: &Weights, name: &str) -> Vec<f32> {
 }
 
 fn constraint(targets: &Targets, quantity: Quantity) -> Constraint {
-    Constraint { targets: targets.clone(), quantity, learning_rate: 0.1, restart: true }
+    Constraint { targets: targets.clone(), quantity, learning_rate: 0.1, restart: true, fit: Fit::Lower }
 }
 
 #[test]

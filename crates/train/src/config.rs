@@ -83,6 +83,14 @@ pub enum Schedule {
         /// The share of the training after which they are at their height.
         peak: f64,
     },
+    /// One rate while gates learn, then one cycle for the network that they leave: once they are frozen, rates climb to
+    /// their height and fall to 0 at the end.
+    Settle {
+        /// What rates are multiplied by until the gates are frozen.
+        before: f64,
+        /// The share of the frozen epochs after which they are at their height.
+        peak: f64,
+    },
 }
 
 impl Schedule {
@@ -91,20 +99,31 @@ impl Schedule {
             Self::Constant => Ok(()),
             Self::Steps { factor, .. } => positive("schedule.factor", *factor),
             Self::OneCycle { peak } => below_one("schedule.peak", *peak),
-        }
-    }
-
-    /// What learning rates are multiplied by at a point of a training of `epochs` epochs, in epochs from its start.
-    pub fn factor(&self, at: f64, epochs: u64) -> f64 {
-        match self {
-            Self::Constant => 1.0,
-            Self::Steps { after, factor } => factor.powi(after.iter().filter(|&&n| n as f64 <= at).count() as i32),
-            Self::OneCycle { peak } => {
-                let done = at / epochs as f64;
-                if done < *peak { done / peak } else { ((1.0 - done) / (1.0 - peak)).max(0.0) }
+            Self::Settle { before, peak } => {
+                positive("schedule.before", *before)?;
+                below_one("schedule.peak", *peak)
             }
         }
     }
+
+    /// What learning rates are multiplied by at a point of a training of `epochs` epochs, in epochs from its start; gates are
+    /// frozen for the last `frozen` of them.
+    pub fn factor(&self, at: f64, epochs: u64, frozen: u64) -> f64 {
+        match self {
+            Self::Constant => 1.0,
+            Self::Steps { after, factor } => factor.powi(after.iter().filter(|&&n| n as f64 <= at).count() as i32),
+            Self::OneCycle { peak } => cycle(at / epochs as f64, *peak),
+            Self::Settle { before, peak } => {
+                let learning = epochs.saturating_sub(frozen) as f64;
+                if at < learning { *before } else { cycle((at - learning) / frozen as f64, *peak) }
+            }
+        }
+    }
+}
+
+/// Up in a straight line from 0 to 1 at `peak`, and down in one to 0 at 1.
+fn cycle(done: f64, peak: f64) -> f64 {
+    if done < peak { done / peak } else { ((1.0 - done) / (1.0 - peak)).max(0.0) }
 }
 
 /// How a network is trained.
@@ -164,7 +183,7 @@ impl Training {
     pub fn rate_factor(&self, epoch: u64, step: u64, steps: u64) -> f64 {
         // In the middle of the step: a cycle's first and last step have a learning rate, too.
         let at = epoch as f64 + (step as f64 + 0.5) / steps as f64;
-        self.schedule.factor(at, self.epochs)
+        self.schedule.factor(at, self.epochs, self.frozen_epochs)
     }
 
     /// Whether the gates are frozen in the epoch after `done` epochs.
@@ -192,14 +211,22 @@ mod tests {
     #[test]
     fn one_cycle_climbs_to_its_peak_and_falls_to_zero() {
         let schedule = Schedule::OneCycle { peak: 0.25 };
-        let factors = [0.0, 2.5, 5.0, 12.5, 20.0, 21.0].map(|at| schedule.factor(at, 20));
+        let factors = [0.0, 2.5, 5.0, 12.5, 20.0, 21.0].map(|at| schedule.factor(at, 20, 0));
         assert_eq!(factors, [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]);
-        assert_eq!(Schedule::OneCycle { peak: 0.0 }.factor(0.0, 20), 1.0);
+        assert_eq!(Schedule::OneCycle { peak: 0.0 }.factor(0.0, 20, 0), 1.0);
+    }
+
+    #[test]
+    fn a_network_settles_in_a_cycle_of_its_own_once_gates_are_frozen() {
+        let schedule = Schedule::Settle { before: 0.25, peak: 0.5 };
+        let factors = [0.0, 3.9, 4.0, 5.0, 7.0, 9.0, 10.0].map(|at| schedule.factor(at, 10, 6));
+        assert_eq!(factors, [0.25, 0.25, 0.0, 1.0 / 3.0, 1.0, 1.0 / 3.0, 0.0]);
+        assert_eq!(schedule.factor(9.9, 10, 0), 0.25);
     }
 
     #[test]
     fn steps_count_from_the_end_of_the_epochs_they_name() {
         let schedule = Schedule::Steps { after: vec![1, 3], factor: 0.5 };
-        assert_eq!([0.0, 0.9, 1.0, 2.9, 3.0, 9.0].map(|at| schedule.factor(at, 9)), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
+        assert_eq!([0.0, 0.9, 1.0, 2.9, 3.0, 9.0].map(|at| schedule.factor(at, 9, 0)), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
     }
 }

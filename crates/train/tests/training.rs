@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
-use l0::{Constraint, Estimator, GatedNet, L2, Lambda, Objective, Quantity, Sampling, Targets};
+use l0::{Constraint, Estimator, Fit, GatedNet, L2, Lambda, Objective, Quantity, Sampling, Targets};
 use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
 use l0_net::{Builder, ClosedMaps, Weights};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
@@ -52,7 +52,7 @@ fn priced(network: l0::Result<GatedNet>, lambdas: &[f64]) -> Gated {
 
 /// The same gates, brought to targets by multipliers.
 fn held((network, _): Gated, targets: Targets, learning_rate: f64) -> Gated {
-    let constraint = Constraint { targets, quantity: Quantity::Weights, learning_rate, restart: true };
+    let constraint = Constraint { targets, quantity: Quantity::Weights, learning_rate, restart: true, fit: Fit::Lower };
     (network, Objective::constrained(constraint))
 }
 

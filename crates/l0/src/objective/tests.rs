@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::testing::message;
-use crate::{Placement, Quantity, Side, Targets};
+use crate::{Fit, Placement, Quantity, Side, Targets};
 
 /// Two gated linear layers, of 10 and 8 inputs: 80 and 32 gated weights.
 fn network() -> GatedNet {
@@ -15,7 +15,7 @@ fn network() -> GatedNet {
 
 fn held(targets: Targets) -> Objective {
     let quantity = Quantity::Weights;
-    Objective::constrained(Constraint { targets, quantity, learning_rate: 0.1, restart: true })
+    Objective::constrained(Constraint { targets, quantity, learning_rate: 0.1, restart: true, fit: Fit::Lower })
 }
 
 #[test]

@@ -27,6 +27,25 @@ impl Net {
         Pass { net: self, plan: &plan, masks: &masks, weights }.run(xs, mode)
     }
 
+    /// What the layers at `nodes` make of `xs` in evaluation, with nothing masked: (b, n) or (b, c, h, w) each. For whoever
+    /// needs to know how values are distributed inside a network.
+    ///
+    /// # Errors
+    /// As for [`Net::forward`].
+    pub fn outputs_of(&self, nodes: &[NodeId], weights: &Weights, xs: &Tensor) -> Result<Vec<Tensor>> {
+        self.check_batch(xs)?;
+        let (masks, plan) = (Masks::none(self), Plan::full(self));
+        let pass = Pass { net: self, plan: &plan, masks: &masks, weights };
+        let made = pass.flows(xs, Mode::Eval, false, &mut Vec::new())?;
+        let whole = |&id: &NodeId| {
+            let shape = self.shape(id);
+            let flow = made.get(id).and_then(Option::as_ref);
+            let flow = flow.ok_or_else(|| Error::layer("", format!("there is no layer {id}")))?;
+            Ok(flow.expand(&Selection::all(shape.units()), xs.dim(0)?, shape, xs)?)
+        };
+        nodes.iter().map(whole).collect()
+    }
+
     /// Checks that `xs` holds examples of this network, one or more.
     fn check_batch(&self, xs: &Tensor) -> Result<()> {
         let expected = self.shape(0).dims();

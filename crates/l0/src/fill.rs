@@ -1,0 +1,161 @@
+//! Gates chosen by rank: as many of the likeliest as fit a constraint, so that what is left meets it from below.
+
+use candle_core::{Device, Tensor};
+use l0_net::{Mask, Masks, Plan, Weights};
+
+use crate::error::in_range;
+use crate::gate::LOG_ALPHA_RANGE;
+use crate::{Constraint, Error, Estimator, GatedNet, Result};
+
+/// A share of the whole that is too little to go on looking for gates which still fit.
+const CLOSE: f64 = 0.002;
+
+/// How many chunks beyond the first that does not fit are tried in its place.
+const TRIED: usize = 200;
+
+/// What a gate is opened to that training had closed: a gate half open (eq. 13).
+const REOPENED: f32 = 0.0;
+
+/// Gates of one set that are opened together.
+struct Chunk {
+    set: usize,
+    units: Vec<usize>,
+    /// The mean of their log α.
+    score: f32,
+}
+
+impl GatedNet {
+    /// The same values with as many gates open as fit the constraint, those with the largest log α; the others closed. The
+    /// gates of a set are opened `multiple` at a time.
+    ///
+    /// Gates that are open keep their value, at least half open; where the likeliest alone would leave an output that is
+    /// constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
+    ///
+    /// # Errors
+    /// If a parameter is missing, there is not one target for each set of gates, `multiple` is 0, or `estimator` ranks gates
+    /// itself.
+    pub(crate) fn filled(
+        &self,
+        weights: &Weights,
+        constraint: &Constraint,
+        estimator: Estimator,
+        multiple: usize,
+    ) -> Result<Weights> {
+        in_range("the multiple of gates that stay open", multiple as f64, "1 or more", multiple > 0)?;
+        if estimator == Estimator::TopK {
+            let (what, expected) = ("estimator for gates that were chosen already", "mean, median");
+            return Err(Error::Unknown { what, found: estimator.to_string(), expected });
+        }
+        if constraint.targets.are_of_layers() {
+            self.one_for_each("targets", constraint.targets.each().len())?;
+        }
+        let log_alpha = self.log_alpha(weights)?;
+        let mut chunks = chunks(&log_alpha, multiple);
+        let fits = |open: &[Vec<bool>]| self.fits(open, constraint);
+        let mut open = fill(&chunks, &self.gated_units(), &fits)?;
+        if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
+            // The best of every set first.
+            let mut seen = vec![false; self.sets()];
+            chunks.sort_by_key(|chunk| std::mem::replace(&mut seen[chunk.set], true));
+            open = fill(&chunks, &self.gated_units(), &fits)?;
+            if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
+                return Ok(weights.clone());
+            }
+        }
+        self.opened(weights, &log_alpha, &open)
+    }
+
+    fn log_alpha(&self, weights: &Weights) -> Result<Vec<Vec<f32>>> {
+        let values = |name: String| Ok(weights.get(&name)?.detach().to_device(&Device::Cpu)?.to_vec1()?);
+        self.gates.iter().map(|placed| values(placed.parameter())).collect()
+    }
+
+    fn plan_of(&self, open: &[Vec<bool>]) -> Result<Plan> {
+        let mut masks = Masks::none(&self.net);
+        for (placed, open) in self.gates.iter().zip(open) {
+            let z: Vec<f32> = open.iter().map(|&open| f32::from(u8::from(open))).collect();
+            masks.set(&self.net, placed.space, Mask::Shared(Tensor::new(z, &Device::Cpu)?))?;
+        }
+        Ok(Plan::new(&self.net, &masks, false))
+    }
+
+    /// How much room is left below the bound that is nearest; none if one is broken.
+    fn fits(&self, open: &[Vec<bool>], constraint: &Constraint) -> Result<Option<f64>> {
+        let share = |open: &Vec<bool>| open.iter().filter(|&&open| open).count() as f64 / open.len() as f64;
+        let targets = constraint.targets.each();
+        let shares = match constraint.targets.are_of_layers() {
+            true => open.iter().map(share).collect(),
+            false => vec![self.share(&self.net.cost_of(&self.plan_of(open)?), constraint.quantity)],
+        };
+        let room = shares.iter().zip(targets).map(|(share, target)| target - share).fold(f64::INFINITY, f64::min);
+        Ok((room >= 0.0).then_some(match constraint.targets.are_of_layers() {
+            true => f64::INFINITY, // other layers have room of their own
+            false => room,
+        }))
+    }
+
+    /// The values with these gates open and no others.
+    fn opened(&self, weights: &Weights, log_alpha: &[Vec<f32>], open: &[Vec<bool>]) -> Result<Weights> {
+        let value = |(&value, &open): (&f32, &bool)| match open {
+            true => value.max(REOPENED),
+            false => LOG_ALPHA_RANGE.0 as f32,
+        };
+        let sets = self.gates.iter().zip(log_alpha.iter().zip(open));
+        let values: Vec<(String, Vec<f32>)> = sets
+            .map(|(placed, (values, open))| (placed.parameter(), values.iter().zip(open).map(value).collect()))
+            .collect();
+        let replaced = |(name, old): (&str, &Tensor)| match values.iter().find(|(gates, _)| gates == name) {
+            Some((_, new)) => Tensor::new(new.as_slice(), old.device()),
+            None => Ok(old.clone()),
+        };
+        Ok(weights.with(weights.iter().map(replaced).collect::<candle_core::Result<Vec<Tensor>>>()?)?)
+    }
+}
+
+/// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score.
+fn chunks(log_alpha: &[Vec<f32>], multiple: usize) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    for (set, values) in log_alpha.iter().enumerate() {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a])); // stable: equals stay in order
+        for units in order.chunks(multiple) {
+            let score = units.iter().map(|&unit| values[unit]).sum::<f32>() / units.len() as f32;
+            chunks.push(Chunk { set, units: units.to_vec(), score });
+        }
+    }
+    chunks.sort_by(|a, b| b.score.total_cmp(&a.score));
+    chunks
+}
+
+/// Opens chunks in their order for as long as they fit, then those of the next ones that still do.
+fn fill(
+    chunks: &[Chunk],
+    units: &[usize],
+    fits: &dyn Fn(&[Vec<bool>]) -> Result<Option<f64>>,
+) -> Result<Vec<Vec<bool>>> {
+    let first = |n: usize| {
+        let mut open: Vec<Vec<bool>> = units.iter().map(|&units| vec![false; units]).collect();
+        chunks[..n].iter().for_each(|chunk| chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true));
+        open
+    };
+    // What is left grows with every chunk, so the first that does not fit is found by halving.
+    let (mut fit, mut too_many) = (0, chunks.len() + 1);
+    while too_many - fit > 1 {
+        let middle = fit + (too_many - fit) / 2;
+        match fits(&first(middle))? {
+            Some(_) => fit = middle,
+            None => too_many = middle,
+        }
+    }
+    let mut open = first(fit);
+    for chunk in chunks[fit..].iter().skip(1).take(TRIED) {
+        if fits(&open)?.is_none_or(|room| room < CLOSE) {
+            break;
+        }
+        chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true);
+        if fits(&open)?.is_none() {
+            chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = false);
+        }
+    }
+    Ok(open)
+}

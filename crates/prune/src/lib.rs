@@ -1,0 +1,35 @@
+//! Pruning a network that is trained already: gates on all of its channels and features that can be left out, which start
+//! nearly open, learn which to keep, and are then frozen at what was asked for while the smaller network settles.
+//!
+//! ```no_run
+//! use l0_data::ImageFolder;
+//! use l0_prune::{Prune, Target};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let data = ImageFolder::open("photos")?.resize(64).split(0.2, 1)?;
+//! let pruned = Prune::model(l0_net::from_onnx("model.onnx")?).target(Target::Macs(0.5)).epochs(10).train(&data)?;
+//! println!("{pruned}"); // asked for 0.5 of the MACs, kept 0.498
+//! pruned.save("small.safetensors")?; // what was trained and the file give the same logits, or this is an error
+//! pruned.save_onnx("small.onnx")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Prune::plan`] says what a call of [`Prune::train`] will do, as a [`Plan`]: the gated network, its objective and its
+//! training, every number of which follows from the steps that there are. Whoever wants a run folder, a progress bar or a
+//! resumable run hands that to [`l0_train::run`].
+
+#![deny(missing_docs)]
+
+mod error;
+mod normalise;
+mod plan;
+mod prune;
+mod pruned;
+mod target;
+
+pub use error::{Error, Result};
+pub use normalise::normalised;
+pub use plan::Plan;
+pub use prune::Prune;
+pub use pruned::Pruned;
+pub use target::Target;

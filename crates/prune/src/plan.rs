@@ -1,0 +1,65 @@
+//! What a pruning comes to in the terms of a training: a gated network, its objective, and how it is trained. Every number
+//! that the user did not give follows from the steps there are.
+
+use l0::{Constraint, Estimator, Fit, GatedNet, L2, Objective, Sampling, Targets};
+use l0_net::Weights;
+use l0_train::{Optimiser, Schedule, Training};
+
+use crate::Prune;
+
+/// How far log α can be moved while gates learn: from nearly open, 4, to closed, -2.4, and back again.
+const REACH: f64 = 16.0;
+
+/// What the multiplier of a target would climb to, were it violated by 1 for as long as gates learn.
+const CLIMB: f64 = 20.0;
+
+/// What weights learn with until gates are frozen, as a share of their highest rate.
+const BEFORE: f64 = 0.2;
+
+/// The share of the settling after which its learning rate is highest.
+const PEAK: f64 = 0.2;
+
+/// The fastest that gates move.
+const FASTEST: f64 = 0.5;
+
+/// All that a training needs to know, and the values it starts from.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The network, with gates on what can be pruned.
+    pub network: GatedNet,
+    /// The target, as a constraint.
+    pub objective: Objective,
+    /// Epochs, rates and phases.
+    pub training: Training,
+    /// The values to start from.
+    pub start: Option<Weights>,
+}
+
+/// The target as a constraint on a training whose gates learn for so many steps.
+pub(crate) fn objective(prune: &Prune, steps: f64) -> Objective {
+    let constraint = Constraint {
+        targets: Targets::Model(prune.target.share()),
+        quantity: prune.target.quantity(),
+        learning_rate: CLIMB / steps,
+        restart: true,
+        fit: Fit::Fill { multiple: prune.multiple },
+    };
+    Objective { weight_decay: prune.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }
+}
+
+/// The training of a network on so many examples; gates learn for the first `learning` epochs.
+pub(crate) fn training(prune: &Prune, learning: u64, steps: f64, optimiser: Optimiser) -> Training {
+    let gates = (REACH / steps).min(FASTEST) / BEFORE; // the schedule takes it down again
+    Training {
+        epochs: prune.epochs,
+        batch_size: prune.batch_size,
+        optimiser,
+        gate_optimiser: Optimiser::adam(gates),
+        schedule: Schedule::Settle { before: BEFORE, peak: PEAK },
+        weight_decay: prune.weight_decay,
+        average: 0.0,
+        sampling: Sampling::Minibatch,
+        estimator: Estimator::Mean,
+        frozen_epochs: prune.epochs - learning,
+    }
+}

@@ -1,0 +1,251 @@
+//! The settings of a pruning, and the call that carries it out.
+
+use std::sync::atomic::AtomicBool;
+
+use candle_core::Device;
+use l0::GatedNet;
+use l0_data::{Dataset, Feed};
+use l0_net::{Layer, Masks, Model, Net, Weights};
+use l0_record::{RunFolder, RunHeader};
+use l0_train::{Evaluation, Job, Optimiser, Precision, Watch, evaluate};
+
+use crate::{Error, Plan, Pruned, Result, Target, normalise, plan};
+
+/// The share of the epochs in which gates learn.
+const LEARNING: f64 = 0.3;
+
+/// With so many layers that hold weights and no normalisation a network is given some to train with.
+const DEEP: usize = 8;
+
+/// Images in a batch of an evaluation: no result depends on it.
+const EVALUATION_BATCH: usize = 500;
+
+/// A network to be pruned, and how; [`train`](Self::train) does it.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    net: Net,
+    start: Option<Weights>,
+    pub(crate) target: Target,
+    pub(crate) epochs: u64,
+    pub(crate) batch_size: usize,
+    optimiser: Option<Optimiser>,
+    pub(crate) weight_decay: f64,
+    pub(crate) multiple: usize,
+    droprate_init: f64,
+    learning: Option<u64>,
+    seed: u64,
+}
+
+impl Prune {
+    /// A described network, to be brought to half of its multiply-accumulates in 10 epochs.
+    pub fn new(net: Net) -> Self {
+        Self {
+            net,
+            start: None,
+            target: Target::Macs(0.5),
+            epochs: 10,
+            batch_size: 128,
+            optimiser: None,
+            weight_decay: 5e-4,
+            multiple: 1,
+            droprate_init: 0.02,
+            learning: None,
+            seed: 1,
+        }
+    }
+
+    /// A trained network.
+    pub fn model(model: Model) -> Self {
+        Self::new(model.net).start_from(model.weights)
+    }
+
+    /// Trained values to start from; without them the network is trained from random ones.
+    #[must_use]
+    pub fn start_from(self, weights: Weights) -> Self {
+        Self { start: Some(weights), ..self }
+    }
+
+    /// What is to be left.
+    #[must_use]
+    pub fn target(self, target: Target) -> Self {
+        Self { target, ..self }
+    }
+
+    /// Passes over the training examples, 2 or more: in the first three tenths gates learn, in the others the network settles.
+    #[must_use]
+    pub fn epochs(self, epochs: u64) -> Self {
+        Self { epochs, ..self }
+    }
+
+    /// In how many of the epochs gates learn.
+    #[must_use]
+    pub fn learning_epochs(self, learning: u64) -> Self {
+        Self { learning: Some(learning), ..self }
+    }
+
+    /// Examples in a batch.
+    #[must_use]
+    pub fn batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size, ..self }
+    }
+
+    /// The optimiser of the weights, at its highest rate. Without this call it is SGD with momentum for a network with
+    /// normalisations, and Adam for others.
+    #[must_use]
+    pub fn optimiser(self, optimiser: Optimiser) -> Self {
+        Self { optimiser: Some(optimiser), ..self }
+    }
+
+    /// L2 coefficient of all weights.
+    #[must_use]
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        Self { weight_decay, ..self }
+    }
+
+    /// Keeps the channels and features of every space in multiples of so many.
+    #[must_use]
+    pub fn round(self, multiple: usize) -> Self {
+        Self { multiple, ..self }
+    }
+
+    /// Address of all random numbers.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// What [`Prune::train`] does with this data, in numbers.
+    ///
+    /// # Errors
+    /// If a setting is out of range, the network is not for this data, has nothing to prune, or cannot be brought to the target.
+    pub fn plan(&self, data: &Dataset) -> Result<Plan> {
+        self.check(data)?;
+        let (net, start) = self.prepared(data)?;
+        let network = GatedNet::prunable(net, self.droprate_init)?;
+        if network.is_plain() {
+            return Err(Error::Nothing { why: unprunable(network.net()) });
+        }
+        let learning = self.learning.unwrap_or_else(|| (LEARNING * self.epochs as f64).round() as u64);
+        let learning = learning.clamp(1, self.epochs - 1);
+        let steps = (learning * data.train.len().div_ceil(self.batch_size) as u64) as f64;
+        let optimiser = self.optimiser.unwrap_or_else(|| usual(network.net()));
+        let (objective, training) = (plan::objective(self, steps), plan::training(self, learning, steps, optimiser));
+        if let Some(constraint) = objective.constraint() {
+            network.check_targets(constraint)?;
+        }
+        Ok(Plan { network, objective, training, start })
+    }
+
+    /// The network as it is trained: with normalisations put back where a deep one lost them.
+    fn prepared(&self, data: &Dataset) -> Result<(Net, Option<Weights>)> {
+        let normalises = |net: &Net| net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(_)));
+        match &self.start {
+            Some(weights) if !normalises(&self.net) && self.net.affine().count() >= DEEP => {
+                let model = normalise::normalised(&Model::new(self.net.clone(), weights.clone())?, data)?;
+                Ok((normalise::closing(&model.net)?, Some(model.weights)))
+            }
+            start => Ok((normalise::closing(&self.net)?, start.clone())),
+        }
+    }
+
+    fn check(&self, data: &Dataset) -> Result<()> {
+        let setting = |name, found: String, expected: &str| Error::Setting { name, found, expected: expected.into() };
+        if self.epochs < 2 {
+            let expected = "2 or more: gates learn in the first, the smaller network in the last";
+            return Err(setting("epochs", self.epochs.to_string(), expected));
+        }
+        if self.batch_size == 0 {
+            return Err(setting("the batch size", "0".into(), "1 or more"));
+        }
+        let share = self.target.share();
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(setting("the target", share.to_string(), "a share above 0, 1 at most"));
+        }
+        let (found, expected) = (self.net.shape(0).dims(), data.train.dims());
+        if found != expected {
+            return Err(Error::Data {
+                what: "reads",
+                found: format!("{found:?}"),
+                expected: format!("has {expected:?} for an example"),
+                advice: "give images of the network's size, or read the network for theirs".into(),
+            });
+        }
+        let (found, classes) = (self.net.shape(self.net.output()).dims(), data.train.classes());
+        if classes > 0 && found.first() != Some(&classes) {
+            return Err(Error::Data {
+                what: "gives",
+                found: format!("{found:?}"),
+                expected: format!("has {classes} classes"),
+                advice: "train its last layer anew for these classes, or give the data it was trained on".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Prunes the network on `data`: learns which units to keep, brings them to the target, and lets what is left settle.
+    ///
+    /// # Errors
+    /// As for [`Prune::plan`], or if the training fails.
+    pub fn train(&self, data: &Dataset) -> Result<Pruned> {
+        self.train_with(data, &mut Unwatched, &AtomicBool::new(false))
+    }
+
+    /// As [`Prune::train`], with someone who looks on, and a flag that ends it.
+    ///
+    /// # Errors
+    /// As for [`Prune::train`], or if it was ended by the flag.
+    pub fn train_with(&self, data: &Dataset, watch: &mut dyn Watch, stop: &AtomicBool) -> Result<Pruned> {
+        let plan = self.plan(data)?;
+        let before = self.evaluation(data)?;
+        let folder = tempfile::tempdir()?;
+        let header = RunHeader::new("prune", self.seed, serde_json::Value::Null);
+        let folder = RunFolder::create(folder.path().join("run"), &header)?;
+        let job = Job {
+            network: &plan.network,
+            objective: &plan.objective,
+            training: &plan.training,
+            data,
+            normalise: data.normalise.clone(),
+            augment: data.augment,
+            seed: self.seed,
+            start: plan.start.as_ref(),
+            device: Device::Cpu,
+            precision: Precision::default(),
+        };
+        let finished = l0_train::run(&job, folder, watch, stop)?;
+        Pruned::new(&plan, self.target, data, before, &finished)
+    }
+
+    /// How the network that was brought does on the test examples; nothing for one without values.
+    ///
+    /// # Errors
+    /// If the data does not fit the network.
+    pub fn evaluation(&self, data: &Dataset) -> Result<Option<Evaluation>> {
+        let Some(weights) = &self.start else { return Ok(None) };
+        let feed = Feed::new(&data.test, data.normalise.clone(), EVALUATION_BATCH, &Device::Cpu)?;
+        Ok(Some(evaluate(&self.net, weights, &Masks::none(&self.net), &feed)?))
+    }
+}
+
+/// The optimiser that suits a network.
+fn usual(net: &Net) -> Optimiser {
+    match net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(_))) {
+        true => Optimiser::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true },
+        false => Optimiser::adam(1e-3),
+    }
+}
+
+fn unprunable(net: &Net) -> String {
+    let reason = |(space, why): (usize, Option<l0_net::Unprunable>)| {
+        Some(format!("{:?} ({})", net.spaces()[space].name, why?))
+    };
+    net.unprunable().into_iter().enumerate().filter_map(reason).collect::<Vec<_>>().join(", ")
+}
+
+/// Nobody looks on.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn step(&mut self, _epoch: u64, _step: u64, _steps: u64, _result: &l0_train::StepResult) {}
+    fn epoch(&mut self, _row: &l0_record::EpochRow, _evaluation: &Evaluation) {}
+}

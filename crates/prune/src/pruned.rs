@@ -1,0 +1,94 @@
+//! What a pruning gives.
+
+use std::fmt;
+use std::path::Path;
+
+use candle_core::Device;
+use l0_data::{Dataset, Feed};
+use l0_net::{Agreement, Card, Existing, Masks, Mode, Model, OnnxAbout};
+use l0_train::{Evaluation, Finished, evaluate};
+
+use crate::{Error, Plan, Result, Target};
+
+/// A smaller network, what was asked for, and how it does.
+#[derive(Debug)]
+pub struct Pruned {
+    /// The compact network: plain layers, normalisations multiplied in.
+    pub model: Model,
+    /// What was asked for.
+    pub target: Target,
+    /// The share that is left, in the same quantity.
+    pub left: f64,
+    /// How the network that was brought does on the test examples, if it came with values.
+    pub before: Option<Evaluation>,
+    /// How the compact network does.
+    pub after: Evaluation,
+    /// How far its outputs agree with those of the network that was trained, over the test examples.
+    pub agreement: Agreement,
+}
+
+impl Pruned {
+    /// Compacts what a training of `plan` left, and checks it over the test examples.
+    ///
+    /// # Errors
+    /// If the compact network computes anything else than what was trained.
+    pub fn new(
+        plan: &Plan,
+        target: Target,
+        data: &Dataset,
+        before: Option<Evaluation>,
+        finished: &Finished,
+    ) -> Result<Self> {
+        let (net, masks) = (plan.network.net(), &finished.pruned.masks);
+        let model = net.compact(&finished.weights, masks)?;
+        let feed = Feed::new(&data.test, data.normalise.clone(), 500, &Device::Cpu)?;
+        let mut agreement = Agreement::default();
+        for batch in feed.in_order() {
+            let images = batch?.images;
+            let expected = net.forward(&finished.weights, &images, masks, Mode::Eval)?.ys;
+            agreement.add(&expected, &model.forward(&images)?)?;
+        }
+        if !agreement.passes() {
+            return Err(Error::Differs(agreement));
+        }
+        let after = evaluate(&model.net, &model.weights, &Masks::none(&model.net), &feed)?;
+        let (kept, full) = (&finished.pruned.cost, net.cost());
+        let left = match target {
+            Target::Weights(_) => kept.weights() as f64 / full.weights() as f64,
+            Target::Macs(_) => kept.macs() as f64 / full.macs() as f64,
+        };
+        Ok(Self { model, target, left, before, after, agreement })
+    }
+
+    /// Whether what is left is what was asked for, or less.
+    pub fn meets_its_target(&self) -> bool {
+        self.left <= self.target.share()
+    }
+
+    /// Writes the network as a file of this workspace, which `infer` runs.
+    ///
+    /// # Errors
+    /// If a file is there already, or cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        Ok(self.model.save(path, &Card::default(), Existing::Keep)?)
+    }
+
+    /// Writes the network as ONNX.
+    ///
+    /// # Errors
+    /// If a file is there already, or cannot be written.
+    pub fn save_onnx(&self, path: impl AsRef<Path>) -> Result<()> {
+        let bytes = l0_net::to_onnx(&self.model.net, &self.model.weights, &OnnxAbout::default())?;
+        Ok(l0_net::write_file(path, &bytes, Existing::Keep)?)
+    }
+}
+
+impl fmt::Display for Pruned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "asked for {}, kept {:.3}; error", self.target, self.left)?;
+        if let Some(before) = &self.before {
+            write!(f, " {:.2} % before,", before.error_percent())?;
+        }
+        write!(f, " {:.2} % now", self.after.error_percent())
+    }
+}
