@@ -141,7 +141,10 @@ pub fn compact_card(of_run: &Card, network: &GatedNet, estimator: Estimator, com
     Ok(card)
 }
 
-/// The ONNX form of a network, with its card in the metadata.
+/// Under which key a card has what the input and the output of a network are called, if it came as ONNX.
+pub const ENDS: &str = "onnx_ends";
+
+/// The ONNX form of a network, with its card in the metadata, and with the names of the file that it came from.
 ///
 /// # Errors
 /// If it would be too large.
@@ -151,6 +154,7 @@ pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
         version: env!("CARGO_PKG_VERSION").into(),
         doc: if model.kept.is_empty() { String::new() } else { "A network pruned by L0 regularisation".into() },
         metadata: [("card".to_string(), serde_json::to_string(card)?)].into(),
+        ends: card.extra.get(ENDS).cloned().and_then(|ends| serde_json::from_value(ends).ok()),
     };
     Ok(l0_net::to_onnx(&model.net, &model.weights, &about)?)
 }

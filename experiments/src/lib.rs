@@ -20,6 +20,7 @@ pub mod old;
 pub mod onward;
 pub mod picture;
 pub mod progress;
+pub mod prune;
 pub mod published;
 pub mod reach;
 pub mod recipe;

@@ -7,6 +7,8 @@ use candle_core::Device;
 use l0_net::{Card, GatedModel, Kind, Model, OnnxReader, read_card};
 use serde::Serialize;
 
+use crate::artifact::ENDS;
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +40,7 @@ pub struct NetworkFile {
     pub bytes: u64,
     /// The network, without gates.
     pub model: Model,
-    /// What the file says of it; nothing where it is ONNX.
+    /// What the file says of it; of ONNX what its input and output are called.
     pub card: Card,
 }
 
@@ -74,7 +76,10 @@ impl NetworkFile {
         let bytes = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
         if onnx {
             let reader = size.map_or(OnnxReader::new(), |(h, w)| OnnxReader::new().input_size(h, w));
-            return Ok(Self { format: Format::Onnx, bytes, model: reader.read(path)?, card: Card::default() });
+            let model = reader.read(path)?;
+            let ends = serde_json::to_value(l0_net::onnx_ends(path)?)?;
+            let card = Card { extra: [(ENDS.to_string(), ends)].into(), ..Card::default() };
+            return Ok(Self { format: Format::Onnx, bytes, model, card });
         }
         ensure!(size.is_none(), "{}: it says the size of its input; leave --input-size out", path.display());
         let (kind, ..) = read_card(path)?;

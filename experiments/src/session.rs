@@ -56,7 +56,7 @@ pub fn data_id(data: &Dataset) -> l0_data::Result<DataId> {
 }
 
 /// A word of a command line, an absolute path by its last part alone: the rest means nothing on another machine.
-fn portable(arg: &str) -> String {
+pub(crate) fn portable(arg: &str) -> String {
     match (Path::new(arg).is_absolute(), Path::new(arg).file_name()) {
         (true, Some(name)) => name.to_string_lossy().into_owned(),
         _ => arg.to_string(),

@@ -171,3 +171,63 @@ fn no_price_slopes_more_than_the_steepest() {
         assert!(most < bound && most > 0.5 * bound, "{most}, bound {bound}");
     }
 }
+
+/// The share left by gates that were filled up to a target, and the values.
+fn filled(network: &GatedNet, weights: &Weights, target: f64, multiple: usize) -> (f64, Weights) {
+    let constraint =
+        Constraint { fit: Fit::Fill { multiple }, ..constraint(&Targets::Model(target), Quantity::Weights) };
+    let after = network.brought_within(weights, &constraint, Estimator::Mean).unwrap();
+    (network.shares_left(&after, &constraint, Estimator::Mean).unwrap()[0], after)
+}
+
+#[test]
+fn as_many_gates_as_fit_stay_open_whichever_way_that_is() {
+    let network = network();
+    let before = weights(&network);
+    // Nothing closed yet, and everything closed: both come to the same network, just below the target.
+    let all = |value: f32| {
+        let shifted = before.iter().map(|(name, t)| match name.ends_with("log_alpha") {
+            true => (t + f64::from(value)).unwrap().clamp(-4.6f32, 4.6f32).unwrap(),
+            false => t.clone(),
+        });
+        before.with(shifted.collect()).unwrap()
+    };
+    for target in [0.2, 0.5, 0.8, 1.0] {
+        for start in [&before, &all(1.0), &all(-1.0)] {
+            let (share, after) = filled(&network, start, target, 1);
+            assert!(share <= target && share > target - 0.07, "{share} for {target}");
+            // Of each set those with the largest log alpha.
+            for (_, z) in network.pruned(&after, Estimator::Mean).unwrap().values {
+                let closed = z.iter().filter(|&&z| z == 0.0).count();
+                assert!(z[..closed].iter().all(|&z| z == 0.0), "{z:?}");
+            }
+        }
+    }
+    let gone = all(-9.0); // all alike: the first of each set
+    assert!(filled(&network, &gone, 0.5, 1).0 > 0.4);
+}
+
+#[test]
+fn gates_stay_open_in_multiples() {
+    let network = network();
+    let (share, after) = filled(&network, &weights(&network), 0.6, 4);
+    assert!(share <= 0.6, "{share}");
+    let open = network.pruned(&after, Estimator::Mean).unwrap().open;
+    assert!(open.iter().all(|(_, open)| open % 4 == 0), "{open:?}");
+}
+
+#[test]
+fn what_cannot_be_filled_is_refused() {
+    let network = network();
+    let constraint =
+        |multiple| Constraint { fit: Fit::Fill { multiple }, ..constraint(&Targets::Model(0.5), Quantity::Weights) };
+    let message = |multiple, estimator| {
+        network.brought_within(&weights(&network), &constraint(multiple), estimator).unwrap_err().to_string()
+    };
+    assert_eq!(message(0, Estimator::Mean), "the multiple of gates that stay open must be 1 or more, found 0");
+    let expected = "unknown estimator for gates that were chosen already \"top-k\", expected one of mean, median";
+    assert_eq!(message(1, Estimator::TopK), expected);
+    // A target that nothing with an output meets leaves the values as they are.
+    let (_, after) = filled(&network, &weights(&network), 0.001, 1);
+    assert_eq!(gates(&after, "fc1.log_alpha"), gates(&weights(&network), "fc1.log_alpha"));
+}

@@ -61,7 +61,7 @@ pub use import::Import;
 pub use layers::{Activation, ClosedMaps, Layer, Margins};
 pub use masks::{Mask, Masks};
 pub use net::{LayerWeights, Net, Node};
-pub use onnx::{OnnxAbout, OnnxProblem, OnnxReader, from_onnx, to_onnx};
+pub use onnx::{OnnxAbout, OnnxEnds, OnnxProblem, OnnxReader, from_onnx, onnx_ends, to_onnx};
 pub use params::{Param, Params};
 pub use plan::{Plan, Unit};
 pub use shape::Shape;

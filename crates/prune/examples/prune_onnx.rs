@@ -17,7 +17,10 @@ impl Watch for Epochs {
         let macs = row.expected_macs.unwrap_or(0.0) / 1e6;
         let hard = row.hard_macs.unwrap_or(0) as f64 / 1e6;
         let error = evaluation.error_percent();
-        println!("epoch {} {:.0} s: train loss {:.3}, error {error:.2} %, {macs:.1} M MACs expected, {hard:.1} M open {:?} {:?}", row.epoch, row.seconds, row.train_loss, row.multipliers, row.violations);
+        println!(
+            "epoch {} {:.0} s: train loss {:.3}, error {error:.2} %, {macs:.1} M MACs expected, {hard:.1} M open {:?} {:?}",
+            row.epoch, row.seconds, row.train_loss, row.multipliers, row.violations
+        );
     }
 }
 
@@ -27,9 +30,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("expected MODEL.onnx DATA FOLDER SHARE EPOCHS OUT.onnx".into());
     };
     let data = l0_data::load(data.parse::<Benchmark>()?, &Source::dir(folder), &Silent)?;
-    let var = |name: &str, default: f64| std::env::var(name).ok().and_then(|v| v.parse::<f64>().ok()).unwrap_or(default);
-    let mut prune = Prune::model(l0_net::from_onnx(model)?).target(Target::Macs(share.parse()?)).epochs(epochs.parse()?).seed(var("SEED", 1.0) as u64);
-    if var("LEARNING", 0.0) > 0.0 { prune = prune.learning_epochs(var("LEARNING", 0.0) as u64); }
+    let var =
+        |name: &str, default: f64| std::env::var(name).ok().and_then(|v| v.parse::<f64>().ok()).unwrap_or(default);
+    let mut prune = Prune::model(l0_net::from_onnx(model)?)
+        .target(Target::Macs(share.parse()?))
+        .epochs(epochs.parse()?)
+        .seed(var("SEED", 1.0) as u64);
+    if var("LEARNING", 0.0) > 0.0 {
+        prune = prune.learning_epochs(var("LEARNING", 0.0) as u64);
+    }
+    prune = prune.batch_size(var("BATCH", 128.0) as usize).weight_decay(var("WD", 5e-4));
+    if var("LR", 0.0) > 0.0 {
+        prune =
+            prune.optimiser(l0_train::Optimiser::Sgd { learning_rate: var("LR", 0.0), momentum: 0.9, nesterov: true });
+    }
     let pruned = prune.train_with(&data, &mut Epochs, &AtomicBool::new(false))?;
     println!("{pruned}\n{}\n{}", pruned.agreement, pruned.model.summary());
     pruned.save_onnx(out)?;

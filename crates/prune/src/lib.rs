@@ -21,6 +21,8 @@
 #![deny(missing_docs)]
 
 mod error;
+mod gates;
+mod latency;
 mod normalise;
 mod plan;
 mod prune;

@@ -3,13 +3,12 @@
 use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
-use l0::GatedNet;
 use l0_data::{Dataset, Feed};
 use l0_net::{Layer, Masks, Model, Net, Weights};
 use l0_record::{RunFolder, RunHeader};
 use l0_train::{Evaluation, Job, Optimiser, Precision, Watch, evaluate};
 
-use crate::{Error, Plan, Pruned, Result, Target, normalise, plan};
+use crate::{Error, Plan, Pruned, Result, Target, gates, normalise, plan};
 
 /// The share of the epochs in which gates learn.
 const LEARNING: f64 = 0.3;
@@ -29,9 +28,11 @@ pub struct Prune {
     pub(crate) epochs: u64,
     pub(crate) batch_size: usize,
     optimiser: Option<Optimiser>,
+    learning_rate: Option<f64>,
     pub(crate) weight_decay: f64,
     pub(crate) multiple: usize,
     droprate_init: f64,
+    inputs: bool,
     learning: Option<u64>,
     seed: u64,
 }
@@ -46,9 +47,11 @@ impl Prune {
             epochs: 10,
             batch_size: 128,
             optimiser: None,
+            learning_rate: None,
             weight_decay: 5e-4,
             multiple: 1,
             droprate_init: 0.02,
+            inputs: false,
             learning: None,
             seed: 1,
         }
@@ -96,6 +99,12 @@ impl Prune {
         Self { optimiser: Some(optimiser), ..self }
     }
 
+    /// The highest learning rate of the weights, of whichever optimiser.
+    #[must_use]
+    pub fn learning_rate(self, learning_rate: f64) -> Self {
+        Self { learning_rate: Some(learning_rate), ..self }
+    }
+
     /// L2 coefficient of all weights.
     #[must_use]
     pub fn weight_decay(self, weight_decay: f64) -> Self {
@@ -106,6 +115,12 @@ impl Prune {
     #[must_use]
     pub fn round(self, multiple: usize) -> Self {
         Self { multiple, ..self }
+    }
+
+    /// Places gates on the numbers that the network reads, too: which columns of a table it needs.
+    #[must_use]
+    pub fn gate_inputs(self) -> Self {
+        Self { inputs: true, ..self }
     }
 
     /// Address of all random numbers.
@@ -121,7 +136,7 @@ impl Prune {
     pub fn plan(&self, data: &Dataset) -> Result<Plan> {
         self.check(data)?;
         let (net, start) = self.prepared(data)?;
-        let network = GatedNet::prunable(net, self.droprate_init)?;
+        let network = gates::placed(net, self.droprate_init, self.inputs)?;
         if network.is_plain() {
             return Err(Error::Nothing { why: unprunable(network.net()) });
         }
@@ -129,6 +144,7 @@ impl Prune {
         let learning = learning.clamp(1, self.epochs - 1);
         let steps = (learning * data.train.len().div_ceil(self.batch_size) as u64) as f64;
         let optimiser = self.optimiser.unwrap_or_else(|| usual(network.net()));
+        let optimiser = self.learning_rate.map_or(optimiser, |rate| with_rate(optimiser, rate));
         let (objective, training) = (plan::objective(self, steps), plan::training(self, learning, steps, optimiser));
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
@@ -235,10 +251,16 @@ fn usual(net: &Net) -> Optimiser {
     }
 }
 
+fn with_rate(optimiser: Optimiser, learning_rate: f64) -> Optimiser {
+    match optimiser {
+        Optimiser::Adam { beta1, beta2, eps, .. } => Optimiser::Adam { learning_rate, beta1, beta2, eps },
+        Optimiser::Sgd { momentum, nesterov, .. } => Optimiser::Sgd { learning_rate, momentum, nesterov },
+    }
+}
+
 fn unprunable(net: &Net) -> String {
-    let reason = |(space, why): (usize, Option<l0_net::Unprunable>)| {
-        Some(format!("{:?} ({})", net.spaces()[space].name, why?))
-    };
+    let reason =
+        |(space, why): (usize, Option<l0_net::Unprunable>)| Some(format!("{:?} ({})", net.spaces()[space].name, why?));
     net.unprunable().into_iter().enumerate().filter_map(reason).collect::<Vec<_>>().join(", ")
 }
 

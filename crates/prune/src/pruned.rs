@@ -65,6 +65,13 @@ impl Pruned {
         self.left <= self.target.share()
     }
 
+    /// Which of the numbers of an example the network reads, ascending: all of them, unless
+    /// [gates were on inputs](crate::Prune::gate_inputs).
+    pub fn inputs(&self) -> Vec<u32> {
+        let all = || (0..self.model.net.shape(0).units() as u32).collect();
+        self.model.kept.first().and_then(|kept| kept.units.clone()).unwrap_or_else(all)
+    }
+
     /// Writes the network as a file of this workspace, which `infer` runs.
     ///
     /// # Errors

@@ -227,6 +227,9 @@ mod tests {
     #[test]
     fn steps_count_from_the_end_of_the_epochs_they_name() {
         let schedule = Schedule::Steps { after: vec![1, 3], factor: 0.5 };
-        assert_eq!([0.0, 0.9, 1.0, 2.9, 3.0, 9.0].map(|at| schedule.factor(at, 9, 0)), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
+        assert_eq!(
+            [0.0, 0.9, 1.0, 2.9, 3.0, 9.0].map(|at| schedule.factor(at, 9, 0)),
+            [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+        );
     }
 }

@@ -6,7 +6,10 @@ use crate::{Fit, Gate, HardConcrete, Quantity, Targets};
 
 /// Multipliers that learn at the rate `learning_rate` and restart.
 fn of(targets: Targets, layers: usize, learning_rate: f64) -> crate::Result<Multipliers> {
-    Multipliers::new(&Constraint { targets, quantity: Quantity::Weights, learning_rate, restart: true, fit: Fit::Lower }, layers)
+    Multipliers::new(
+        &Constraint { targets, quantity: Quantity::Weights, learning_rate, restart: true, fit: Fit::Lower },
+        layers,
+    )
 }
 
 fn density(gate: &Gate) -> Tensor {

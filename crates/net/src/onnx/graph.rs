@@ -1,10 +1,11 @@
 //! The graph of an ONNX file: operators, the values between them, and the parameters they read.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use candle_core::{DType, Tensor};
 use l0_files::Message;
 
+use super::OnnxEnds;
 use crate::{Net, Node, NodeId, Result, Shape, Weights};
 
 /// Codes of `TensorProto.DataType`.
@@ -46,13 +47,18 @@ pub(crate) struct Graph<'a> {
     values: Vec<String>,
     operators: Vec<Message>,
     parameters: Vec<Message>,
+    /// What the input and the output are to be called, by the names of their layers.
+    ends: HashMap<String, String>,
 }
 
 impl<'a> Graph<'a> {
-    pub(super) fn new(net: &'a Net, weights: &'a Weights) -> Result<Self> {
-        let taken = net.parameters().into_iter().map(|(name, ..)| name).collect();
+    pub(super) fn new(net: &'a Net, weights: &'a Weights, ends: Option<&OnnxEnds>) -> Result<Self> {
+        let mut taken: HashSet<String> = net.parameters().into_iter().map(|(name, ..)| name).collect();
         let (values, operators, parameters) = (Vec::new(), Vec::new(), Vec::new());
-        let mut graph = Self { net, weights, taken, values, operators, parameters };
+        let wanted = ends.map(|ends| [(0, &ends.input), (net.output(), &ends.output)]);
+        let free = wanted.into_iter().flatten().filter(|(_, name)| taken.insert((*name).clone()));
+        let ends = free.map(|(id, name)| (net.node(id).name.clone(), name.clone())).collect();
+        let mut graph = Self { net, weights, taken, values, operators, parameters, ends };
         for id in 0..net.nodes().len() {
             let value = graph.layer(id)?;
             graph.values.push(value);
@@ -83,6 +89,9 @@ impl<'a> Graph<'a> {
 impl<'a> Graph<'a> {
     /// A name that no other value has: values and parameters share one set of names, and an empty one means no value.
     pub(crate) fn fresh(&mut self, wanted: &str) -> String {
+        if let Some(end) = self.ends.remove(wanted) {
+            return end;
+        }
         let mut name = if wanted.is_empty() { "value".into() } else { wanted.to_string() };
         while !self.taken.insert(name.clone()) {
             name.push('_');

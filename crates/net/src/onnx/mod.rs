@@ -10,9 +10,10 @@ mod read;
 use std::collections::BTreeMap;
 
 use l0_files::Message;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::graph::{Attribute, Graph};
-pub use self::read::{OnnxProblem, OnnxReader, from_onnx};
+pub use self::read::{OnnxProblem, OnnxReader, from_onnx, onnx_ends};
 use crate::{Error, Net, Result, Weights};
 
 /// Version of the file format: 8 came with opset 15 and is read by every runtime of the last years.
@@ -33,10 +34,21 @@ pub struct OnnxAbout {
     pub doc: String,
     /// Facts under names.
     pub metadata: BTreeMap<String, String>,
+    /// What its input and its output are called; as their layers, if nothing is said.
+    pub ends: Option<OnnxEnds>,
+}
+
+/// What the input and the output of an ONNX file are called: by these names a program hands it values and asks for results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnnxEnds {
+    /// The input.
+    pub input: String,
+    /// The output.
+    pub output: String,
 }
 
 /// The bytes of an ONNX file of `net`, which reads (batch, ...) as the network's input and gives (batch, ...) as its
-/// last layer, both named after their layers.
+/// last layer, both named after their layers or as [`OnnxAbout::ends`] says.
 ///
 /// # Errors
 /// If a parameter is missing or of another shape, or the file would reach 2 GiB.
@@ -46,7 +58,7 @@ pub fn to_onnx(net: &Net, weights: &Weights, about: &OnnxAbout) -> Result<Vec<u8
     if size >= LIMIT {
         return Err(Error::Count { what: "bytes of parameters", found: size, expected: format!("fewer than {LIMIT}") });
     }
-    let graph = Graph::new(net, weights)?.finish();
+    let graph = Graph::new(net, weights, about.ends.as_ref())?.finish();
     let opset = Message::new().text(1, "").int(2, OPSET);
     let entry = |(key, value): (&String, &String)| Message::new().text(1, key).text(2, value);
     let metadata: Vec<Message> = about.metadata.iter().map(entry).collect();

@@ -28,6 +28,7 @@ impl Case {
             version: "0.1.0".into(),
             doc: "a random network".into(),
             metadata: [("seed".to_string(), seed.to_string())].into(),
+            ends: None,
         };
         let file = to_onnx(&net, &weights, &about).unwrap();
         Self { name: name.into(), net, weights, file }

@@ -7,7 +7,7 @@ mod python;
 use candle_core::{DType, Device, Tensor};
 use cases::common::random_params;
 use cases::{Case, every_layer};
-use l0_net::{Error, OnnxAbout, Weights, to_onnx};
+use l0_net::{Error, OnnxAbout, OnnxEnds, Weights, onnx_ends, to_onnx};
 
 #[test]
 fn a_missing_or_misshapen_parameter_is_named() {
@@ -28,4 +28,26 @@ fn a_missing_or_misshapen_parameter_is_named() {
 fn the_same_network_gives_the_same_bytes() {
     let file = || Case::new("every-layer", every_layer(), 3).file;
     assert_eq!(file(), file());
+}
+
+#[test]
+fn the_input_and_the_output_are_called_as_one_likes() {
+    let case = Case::new("every layer", every_layer(), 1);
+    let ends = |input: &str, output: &str| Some(OnnxEnds { input: input.into(), output: output.into() });
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("named.onnx");
+    let write = |ends| {
+        let bytes = to_onnx(&case.net, &case.weights, &OnnxAbout { ends, ..OnnxAbout::default() }).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        onnx_ends(&path).unwrap()
+    };
+    let last = &case.net.node(case.net.output()).name;
+    assert_eq!(Some(write(None)), ends("image", last));
+    assert_eq!(Some(write(ends("pixels", "classes"))), ends("pixels", "classes"));
+    let xs = Tensor::rand(0f32, 1.0, (3, 2, 11, 9), &Device::Cpu).unwrap();
+    let difference = l0_net::from_onnx(&path).unwrap().forward(&xs).unwrap() - case.forward(&xs);
+    assert!(difference.unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
+    // A name that a parameter has is left to it.
+    let taken = case.net.parameters()[0].0.clone();
+    assert_eq!(Some(write(ends(&taken, "classes"))), ends("image", "classes"));
 }

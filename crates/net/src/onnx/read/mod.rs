@@ -42,6 +42,7 @@ use self::finish::{Found, finish, model};
 pub use self::problem::OnnxProblem;
 use self::proto::{Described, Graph, Model};
 use self::walk::Walk;
+use super::OnnxEnds;
 
 /// The network of an ONNX file, as [`OnnxReader::read`] without settings.
 ///
@@ -49,6 +50,20 @@ use self::walk::Walk;
 /// As there.
 pub fn from_onnx(path: impl AsRef<Path>) -> crate::Result<crate::Model> {
     OnnxReader::new().read(path)
+}
+
+/// What the input and the output of an ONNX file are called.
+///
+/// # Errors
+/// If the file cannot be read, is no ONNX file, or does not have one of each.
+pub fn onnx_ends(path: impl AsRef<Path>) -> crate::Result<OnnxEnds> {
+    let ends = |bytes: &[u8]| {
+        let graph = proto::parse::<Model<'_>>(bytes).map_err(OnnxProblem::Bytes)?.graph;
+        let graph = graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
+        Ok(OnnxEnds { input: input(&graph)?.name.into(), output: output(&graph)?.into() })
+    };
+    let ends = read(path.as_ref()).and_then(|bytes| ends(&bytes));
+    ends.map_err(|problem| crate::Error::onnx(&path.as_ref().display().to_string(), problem))
 }
 
 type Result<T> = std::result::Result<T, OnnxProblem>;

@@ -1,0 +1,54 @@
+//! Where the gates of a pruning are: on every space that can shrink, and, where that is asked for, on the numbers that a
+//! network reads.
+
+use std::collections::VecDeque;
+
+use l0::{GatedNet, Placement, Side};
+use l0_net::{Net, NodeId, Shape};
+
+use crate::{Error, Result};
+
+/// Gates on all that can be pruned, and on the input, too, if `inputs`.
+pub(crate) fn placed(net: Net, droprate_init: f64, inputs: bool) -> Result<GatedNet> {
+    let network = GatedNet::prunable(net, droprate_init)?;
+    if !inputs {
+        return Ok(network);
+    }
+    let net = network.net();
+    let Some(first) = readers(net, 0).into_iter().next().filter(|_| matches!(net.shape(0), Shape::Features(_))) else {
+        return Err(Error::Setting {
+            name: "gates on inputs",
+            found: format!("asked for on an input of {}", net.shape(0)),
+            expected: "a network that reads a vector, with a linear layer".into(),
+        });
+    };
+    let mut placements: Vec<Placement> = network.placements().cloned().collect();
+    let place = |id: NodeId, side| Placement { droprate_init, ..Placement::new(net.node(id).name.clone(), side) };
+    // A layer holds one set: what the first one held moves on to the layer that reads its units, and so forth.
+    let mut moving = VecDeque::from([(first, Side::Input)]);
+    while let Some((id, side)) = moving.pop_front() {
+        let name = &net.node(id).name;
+        let held = placements.iter().position(|placement| placement.layer == *name);
+        let held = held.map(|at| placements.remove(at));
+        placements.push(place(id, side));
+        if held.is_some_and(|held| held.side == Side::Coupled) {
+            moving.extend(elsewhere(net, id));
+        }
+    }
+    Ok(GatedNet::new(network.net().clone(), &placements)?)
+}
+
+/// Another layer for the gates on the units that a layer makes: one that makes them, too, or else one that reads them.
+fn elsewhere(net: &Net, id: NodeId) -> Option<(NodeId, Side)> {
+    let space = net.space(id);
+    let other = net.coupled(space).into_iter().find(|&other| other != id && net.weights_of(other).is_some());
+    let reader = || readers(net, space).into_iter().next().map(|reader| (reader, Side::Input));
+    other.map(|other| (other, Side::Coupled)).or_else(reader)
+}
+
+/// The linear layers and convolutions that mix the units of a space.
+fn readers(net: &Net, space: usize) -> Vec<NodeId> {
+    let reads = |&id: &NodeId| net.space(net.node(id).inputs[0]) == space;
+    let mixes = |&id: &NodeId| net.weights_of(id).is_some_and(|weights| weights.mixes);
+    net.affine().filter(reads).filter(mixes).collect()
+}

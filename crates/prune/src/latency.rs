@@ -1,0 +1,69 @@
+//! Targets in milliseconds: which share of the multiply-accumulates takes so long on this machine.
+
+use std::time::Instant;
+
+use l0::{Constraint, Estimator, GatedNet, Targets};
+use l0_infer::Engine;
+use l0_net::{Model, Weights};
+
+use crate::{Error, Result};
+
+/// Halvings of the range of shares: to a 256th, less than what a channel takes.
+const HALVINGS: usize = 8;
+
+/// How often a network is timed, each time for [`TURN`] seconds.
+const TURNS: usize = 15;
+
+/// Seconds of a turn.
+const TURN: f64 = 0.01;
+
+/// Milliseconds that a network takes for one example on one thread: the median of several turns.
+///
+/// # Errors
+/// If the network does not run.
+pub fn latency(model: &Model) -> Result<f64> {
+    let mut engine = Engine::new(&model.net, &model.weights)?;
+    let xs = vec![0.5; engine.input_len()];
+    let mut turns = Vec::with_capacity(TURNS);
+    engine.run(&xs, 1)?; // the first call packs what it needs
+    for _ in 0..TURNS {
+        let (begin, mut calls) = (Instant::now(), 0.0);
+        while begin.elapsed().as_secs_f64() < TURN {
+            engine.run(&xs, 1)?;
+            calls += 1.0;
+        }
+        turns.push(1e3 * begin.elapsed().as_secs_f64() / calls);
+    }
+    turns.sort_unstable_by(f64::total_cmp);
+    Ok(turns[TURNS / 2])
+}
+
+/// The constraint on the multiply-accumulates under which the network with the gates of `weights` takes so many milliseconds
+/// at most, and as nearly so many as can be.
+///
+/// # Errors
+/// If the smallest network takes longer, or the whole one does not.
+pub(crate) fn bound(network: &GatedNet, weights: &Weights, constraint: &Constraint, limit: f64) -> Result<Constraint> {
+    let of = |share: f64| Constraint { targets: Targets::Model(share), ..constraint.clone() };
+    let takes = |share: f64| -> Result<f64> {
+        let within = network.brought_within(weights, &of(share), Estimator::Mean)?;
+        let masks = network.test_masks(&within, Estimator::Mean)?;
+        latency(&network.net().compact(&within, &masks)?)
+    };
+    let whole = takes(1.0)?;
+    if whole <= limit {
+        return Ok(of(1.0));
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..HALVINGS {
+        let middle = 0.5 * (low + high);
+        let is_met = network.check_targets(&of(middle)).is_ok() && takes(middle)? <= limit;
+        if is_met { low = middle } else { high = middle }
+    }
+    if low == 0.0 {
+        let (found, expected) =
+            (format!("{limit} ms"), format!("more than the smallest network takes, of {whole:.3} ms"));
+        return Err(Error::Setting { name: "the target", found, expected });
+    }
+    Ok(of(low))
+}

@@ -1,0 +1,162 @@
+//! Pruning networks of the kinds that people bring: targets are met from below, files equal what was trained, and what cannot
+//! be pruned is refused before any training.
+#![allow(missing_docs)]
+
+use candle_core::{Device, Tensor};
+use l0_data::{Dataset, Digits};
+use l0_net::layers::Conv2d;
+use l0_net::{Builder, Layer, Model, Net, Params};
+use l0_prune::{Prune, Target, normalised};
+use l0_train::Optimiser;
+
+/// Digits drawn by the program, (1, 28, 28), ten classes.
+fn digits(train: usize) -> Dataset {
+    let drawn = Digits { train, test: 20, seed: 1 }.draw().unwrap();
+    Dataset::new("digits", drawn.train, drawn.test, vec![]).unwrap()
+}
+
+fn mlp() -> Net {
+    let mut b = Builder::image("image", 1, 28, 28);
+    b.flatten().linear("fc1", 100).relu().linear("fc2", 60).relu().linear("fc3", 10);
+    b.build().unwrap()
+}
+
+fn lenet() -> Net {
+    let mut b = Builder::image("image", 1, 28, 28);
+    b.conv2d("conv1", 20, 5).relu().max_pool(2).conv2d("conv2", 50, 5).relu().max_pool(2);
+    b.flatten().linear("fc1", 100).relu().linear("fc2", 10);
+    b.build().unwrap()
+}
+
+/// Eight convolutions without normalisations, as an exporter leaves them.
+fn vgg() -> Net {
+    let mut b = Builder::image("image", 1, 28, 28);
+    for (stage, width) in [16, 24, 32].into_iter().enumerate() {
+        b.conv2d_same(&format!("conv{stage}a"), width, 3, 1).relu();
+        b.conv2d_same(&format!("conv{stage}b"), width, 3, 1).relu().max_pool(2);
+    }
+    b.conv2d_same("conv3a", 32, 3, 1).relu().conv2d_same("conv3b", 32, 3, 1).relu();
+    b.avg_pool().linear("fc", 10);
+    b.build().unwrap()
+}
+
+/// Two stages of two residual blocks, with normalisations and a depthwise convolution.
+fn resnet() -> Net {
+    let mut b = Builder::image("image", 1, 28, 28);
+    b.conv2d_same("stem", 16, 3, 2).batch_norm("stem.norm").relu();
+    for block in ["block1", "block2"] {
+        let stream = b.tip();
+        b.conv2d_same(&format!("{block}.conv1"), 24, 3, 1).batch_norm(&format!("{block}.norm1")).relu();
+        b.conv2d_same(&format!("{block}.conv2"), 16, 3, 1).batch_norm(&format!("{block}.norm2")).add(stream).relu();
+    }
+    b.layer("depthwise", Conv2d::new(16, 3).groups(16)).avg_pool().linear("fc", 10);
+    b.build().unwrap()
+}
+
+fn values(net: &Net) -> Model {
+    Model::new(net.clone(), Params::init(net, 1, &Device::Cpu).unwrap().detached()).unwrap()
+}
+
+/// A pruning of ten epochs that take so many steps together.
+fn in_steps(net: &Net, steps: usize, batch_size: usize) -> (Prune, Dataset) {
+    let prune = Prune::model(values(net)).epochs(10).batch_size(batch_size);
+    (prune, digits(steps / 10 * batch_size))
+}
+
+#[test]
+fn targets_are_met_from_below_whatever_the_network_the_optimiser_and_the_steps() {
+    // 100 steps here; L0_STEPS=5000 takes minutes.
+    let steps = std::env::var("L0_STEPS").map_or(100, |steps| steps.parse().unwrap());
+    let optimisers = [Optimiser::adam(1e-3), Optimiser::Sgd { learning_rate: 0.02, momentum: 0.9, nesterov: true }];
+    for (name, net) in [("mlp", mlp()), ("lenet", lenet()), ("vgg", vgg()), ("resnet", resnet())] {
+        for (optimiser, target) in optimisers.iter().zip([Target::Macs(0.5), Target::Weights(0.3)]) {
+            let (prune, data) = in_steps(&net, steps, 8);
+            let pruned = prune.optimiser(*optimiser).target(target).train(&data).unwrap();
+            let (left, share) = (pruned.left, target.share());
+            assert!(left <= share && left > share - 0.02, "{name}, {target} in {steps} steps: {left}");
+            assert!(pruned.meets_its_target() && pruned.agreement.passes());
+        }
+    }
+}
+
+#[test]
+fn what_is_saved_computes_what_was_trained() {
+    let (prune, data) = in_steps(&vgg(), 40, 8);
+    let pruned = prune.round(4).train(&data).unwrap();
+    let temp = tempfile::tempdir().unwrap();
+    let (ours, onnx) = (temp.path().join("small.safetensors"), temp.path().join("small.onnx"));
+    pruned.save(&ours).unwrap();
+    pruned.save_onnx(&onnx).unwrap();
+    assert!(pruned.save(&ours).is_err() && pruned.save_onnx(&onnx).is_err(), "files are not replaced");
+    let xs = Tensor::rand(0f32, 1.0, (3, 1, 28, 28), &Device::Cpu).unwrap();
+    let expected = pruned.model.forward(&xs).unwrap();
+    for read in [Model::load(&ours, &Device::Cpu).unwrap().0, l0_net::from_onnx(&onnx).unwrap()] {
+        let difference = (read.forward(&xs).unwrap() - &expected).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() < 1e-5);
+    }
+    // The normalisations that it was trained with are gone again, and every space has a multiple of 4 channels.
+    let nodes = pruned.model.net.nodes().iter();
+    assert!(nodes.clone().all(|node| !matches!(node.layer, Layer::BatchNorm(_) | Layer::Scale(_))));
+    let widths = nodes.filter_map(|node| match &node.layer {
+        Layer::Conv2d(conv) => Some(conv.out),
+        _ => None,
+    });
+    assert!(widths.into_iter().all(|width| width % 4 == 0));
+}
+
+#[test]
+fn normalisations_that_are_put_back_change_nothing() {
+    let (model, data) = (values(&vgg()), digits(600));
+    let back = normalised(&model, &data).unwrap();
+    let norms = back.net.nodes().iter().filter(|node| matches!(node.layer, Layer::BatchNorm(_))).count();
+    assert_eq!(norms, 8);
+    let xs = Tensor::rand(0f32, 1.0, (4, 1, 28, 28), &Device::Cpu).unwrap();
+    let difference = (model.forward(&xs).unwrap() - back.forward(&xs).unwrap()).unwrap().abs().unwrap();
+    let largest = difference.max_all().unwrap().to_scalar::<f32>().unwrap();
+    assert!(largest < 1e-4, "{largest}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_network() {
+    let (prune, data) = in_steps(&mlp(), 40, 8);
+    let first = prune.train(&data).unwrap();
+    let second = prune.train(&data).unwrap();
+    let bits = |model: &Model| -> Vec<Vec<u32>> {
+        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        model.weights.iter().map(|(_, t)| flat(t).into_iter().map(f32::to_bits).collect()).collect()
+    };
+    assert_eq!(first.model.net, second.model.net);
+    assert_eq!(bits(&first.model), bits(&second.model));
+}
+
+#[test]
+fn what_cannot_be_pruned_is_refused_before_training() {
+    let data = digits(80);
+    let message = |prune: Prune| prune.plan(&data).unwrap_err().to_string();
+    let lenet = || Prune::model(values(&lenet()));
+    let expected = "epochs is 1, expected 2 or more: gates learn in the first, the smaller network in the last";
+    assert_eq!(message(lenet().epochs(1)), expected);
+    assert_eq!(message(lenet().batch_size(0)), "the batch size is 0, expected 1 or more");
+    let expected = "the target is 1.5, expected a share above 0, 1 at most";
+    assert_eq!(message(lenet().target(Target::Weights(1.5))), expected);
+    assert!(message(lenet().target(Target::Macs(1e-6))).contains("the smallest network with these gates keeps"));
+
+    let net = |side: usize, classes: usize| {
+        let mut b = Builder::image("image", 1, side, side);
+        b.conv2d("conv", 4, 3).relu().flatten().linear("fc", classes);
+        Prune::new(b.build().unwrap())
+    };
+    let expected = "the network reads [1, 32, 32], the data has [1, 28, 28] for an example; give images of the network's size, \
+                    or read the network for theirs";
+    assert_eq!(message(net(32, 10)), expected);
+    let expected = "the network gives [7], the data has 10 classes; train its last layer anew for these classes, or give the \
+                    data it was trained on";
+    assert_eq!(message(net(28, 7)), expected);
+
+    let mut b = Builder::image("image", 1, 28, 28);
+    b.flatten().linear("fc", 10);
+    let expected =
+        "nothing in this network can be pruned: \"image\" (the network's input), \"fc\" (the network's output)";
+    let found = message(Prune::new(b.build().unwrap()));
+    assert!(found.starts_with("nothing in this network can be pruned: "), "{found} {expected}");
+}

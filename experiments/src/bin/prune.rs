@@ -1,0 +1,123 @@
+//! Prunes a network that someone brings, on data of their own: gates, a target that is met, a smaller file that is checked.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use l0_data::{Benchmark, DataSpec};
+use l0_experiments::cli::{self, DataArgs, RunArgs};
+use l0_experiments::device::ComputeArgs;
+use l0_experiments::network_file::input_size;
+use l0_experiments::prune::{self, Brought, Place};
+use l0_prune::{Prune, Target};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What the exit code is of a pruning that ends above its target.
+const MISSED: u8 = 3;
+
+/// Prune a trained network to a share of its work, and check what comes out.
+///
+/// Gates are placed on all channels and features that can be left out. They start nearly open and learn which to keep; then
+/// they are frozen at the target, and the smaller network settles. Its folder gets compact.onnx, compact.safetensors and
+/// index.html, a page that compares both. A run that was interrupted goes on when the same command is given again.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// An ONNX file, or a network file of ours.
+    network: PathBuf,
+    /// Share of the multiply-accumulates to be left.
+    #[arg(long, value_name = "SHARE", conflicts_with = "target", default_value_t = 0.5)]
+    target_macs: f64,
+    /// Share of the weights to be left, in place of one of the multiply-accumulates.
+    #[arg(long, value_name = "SHARE")]
+    target: Option<f64>,
+    /// Passes over the training data.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    epochs: u64,
+    /// In how many of them gates learn; three tenths if not given.
+    #[arg(long, value_name = "N")]
+    learning_epochs: Option<u64>,
+    /// Examples in a batch.
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = cli::at_least_one)]
+    batch_size: usize,
+    /// Highest learning rate of the weights; if not given, 0.05 with SGD for a network with normalisations, 0.001 with Adam else.
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// L2 coefficient of all weights.
+    #[arg(long, value_name = "X", default_value_t = 5e-4)]
+    weight_decay: f64,
+    /// Keep channels in multiples of so many.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
+    round: usize,
+    /// Seed of all randomness.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Height and width of the input, where an ONNX file leaves them open.
+    #[arg(long, value_name = "HxW", value_parser = input_size)]
+    input_size: Option<(usize, usize)>,
+    /// Where runs are recorded.
+    #[arg(long, value_name = "DIR", default_value = "results/pruned")]
+    results: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    compute: ComputeArgs,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::main(|| args.run.inside(|threads| prune(&args, threads)))
+}
+
+fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
+    let stop = cli::stop_on_signals()?;
+    let target = args.target.map_or(Target::Macs(args.target_macs), Target::Weights);
+    let brought = Brought::read(&args.network, args.input_size)?;
+    let spec = args.data.spec(&own(args, &brought)?)?;
+    let data = args.data.load(&spec)?;
+    let prune = settings(args, &brought, target);
+    let plan = prune.plan(&data)?;
+    let compute = args.compute.open(threads)?;
+    let folder = args.results.join(&brought.name).join(prune::run_name(target, args.seed));
+    let place = Place { folder, seed: args.seed, compute: &compute };
+    prune::train(&brought, &plan, target, &data, &place, stop)?;
+    let page = prune::finish(&brought, &prune, target, &data, &place)?;
+    l0_experiments::say!("{}", place.folder.join(prune::PAGE).display())?;
+    Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
+}
+
+/// The data that a network file says it was trained on, or the benchmark that the command line names.
+fn own(args: &Args, brought: &Brought) -> Result<DataSpec> {
+    if let Some(record) = l0_experiments::artifact::record_of(&brought.read.card)? {
+        return Ok(record.source);
+    }
+    let named = args.data.data.as_ref().and_then(|text| text.parse::<Benchmark>().ok());
+    match named {
+        Some(known) => Ok(known.into()),
+        None => l0_experiments::artifact::dataset_of(&brought.model().net, &brought.read.card).or_else(|_| {
+            args.data.data.as_ref().context("name the data with --data").and_then(|text| Ok(text.parse()?))
+        }),
+    }
+}
+
+fn settings(args: &Args, brought: &Brought, target: Target) -> Prune {
+    let mut prune = Prune::model(brought.model().clone())
+        .target(target)
+        .epochs(args.epochs)
+        .batch_size(args.batch_size)
+        .weight_decay(args.weight_decay)
+        .round(args.round)
+        .seed(args.seed);
+    if let Some(learning) = args.learning_epochs {
+        prune = prune.learning_epochs(learning);
+    }
+    if let Some(learning_rate) = args.learning_rate {
+        prune = prune.learning_rate(learning_rate);
+    }
+    prune
+}

@@ -1,0 +1,210 @@
+//! `prune`: from a network that someone brings and data to a smaller, checked file, by way of a run folder.
+
+mod latency;
+mod page;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail, ensure};
+use l0_data::Dataset;
+use l0_files::{Existing, sha256};
+use l0_net::Model;
+use l0_prune::{Plan, Prune, Target};
+use l0_record::{EpochRow, Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
+use l0_train::Job;
+use serde_json::json;
+
+pub use self::page::Page;
+use crate::artifact::{self, ENDS, Verification};
+use crate::device::Compute;
+use crate::inspect::Inspection;
+use crate::network_file::{Format, NetworkFile};
+use crate::progress::Bar;
+use crate::{say, session};
+
+/// What the files of a pruning are called in its run folder.
+pub const BROUGHT: &str = "brought.safetensors";
+/// The compact network as a file of ours.
+pub const COMPACT: &str = "compact.safetensors";
+/// The same as ONNX.
+pub const ONNX: &str = "compact.onnx";
+/// The page that compares both.
+pub const PAGE: &str = "index.html";
+
+/// A network that someone brought, and the file it came in.
+#[derive(Debug)]
+pub struct Brought {
+    /// Its name: that of the file, without what follows the last dot.
+    pub name: String,
+    /// The digest of the file.
+    pub sha256: String,
+    /// What it holds.
+    pub read: NetworkFile,
+}
+
+impl Brought {
+    /// Reads a network. `size` is the height and width of its input, where an ONNX file leaves them open.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
+        let read = NetworkFile::read(path, size)?;
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let name = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();
+        Ok(Self { name, sha256: sha256(&bytes), read })
+    }
+
+    /// The network itself.
+    pub fn model(&self) -> &Model {
+        &self.read.model
+    }
+}
+
+/// Where, from which random numbers and by what a pruning runs.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The run folder.
+    pub folder: PathBuf,
+    /// Address of all random numbers.
+    pub seed: u64,
+    /// What it runs on.
+    pub compute: &'a Compute,
+}
+
+/// What a run folder is called: "macs-0.5-seed1".
+pub fn run_name(target: Target, seed: u64) -> String {
+    format!("{}-{}-seed{seed}", target.quantity(), target.share())
+}
+
+/// Trains in the folder, or goes on there; a finished run is left as it is.
+///
+/// # Errors
+/// If the folder holds another run, or the training fails or is interrupted.
+pub fn train(
+    brought: &Brought,
+    plan: &Plan,
+    target: Target,
+    data: &Dataset,
+    place: &Place,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let header = header(brought, plan, target, data, place)?;
+    let path = &place.folder;
+    let folder = match path.join("run.json").exists() {
+        true => match RunFolder::resume(path, &header) {
+            Err(RecordError::Finished { .. }) => return Ok(()),
+            folder => folder?,
+        },
+        false => RunFolder::create(path, &header)?,
+    };
+    brought.model().save(path.join(BROUGHT), &brought.read.card, Existing::Replace)?;
+    let job = Job {
+        network: &plan.network,
+        objective: &plan.objective,
+        training: &plan.training,
+        data,
+        normalise: data.normalise.clone(),
+        augment: data.augment,
+        seed: place.seed,
+        start: plan.start.as_ref(),
+        device: place.compute.device.clone(),
+        precision: place.compute.precision,
+    };
+    let mut bar = Bar::new(&format!("{} to {target}", brought.name), plan.training.epochs);
+    l0_train::run(&job, folder, &mut bar, stop)?;
+    Ok(())
+}
+
+fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place: &Place) -> Result<RunHeader> {
+    let config = json!({
+        "network": { "file": brought.name, "sha256": brought.sha256 },
+        "gates": plan.network.gates(),
+        "objective": plan.objective,
+        "training": plan.training,
+    });
+    let epochs = plan.training.epochs;
+    Ok(RunHeader {
+        title: format!("to {target} in {epochs} epochs"),
+        network: format!("{} ({}), pruned", brought.name, &brought.sha256[..8]),
+        revision: session::REVISION.into(),
+        data: session::data_id(data)?,
+        machine: place.compute.machine()?,
+        command: std::env::args().map(|arg| session::portable(&arg)).collect(),
+        synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
+        ..RunHeader::new(format!("{}-{}-{}", brought.name, target.quantity(), target.share()), place.seed, config)
+    })
+}
+
+/// Compacts what a finished run left, verifies it over the test images, and writes its files and the page.
+///
+/// # Errors
+/// If the run is not finished, the compact network differs from what was trained, or a file cannot be written.
+pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, place: &Place) -> Result<Page> {
+    let folder = &place.folder;
+    let run = read_run(folder)?;
+    ensure!(run.header.status == Status::Finished, "{}: the run is not finished", folder.display());
+    let (network, weights, card) = artifact::load_gated(folder)?;
+    let estimator = serde_json::from_value(run.header.config["training"]["estimator"].clone())?;
+    let device = candle_core::Device::Cpu;
+    let verification = Verification { test: &data.test, normalise: data.normalise.clone(), device };
+    let compact = artifact::compact(&network, &weights, estimator, &verification)?;
+    if !compact.agreement.passes() {
+        bail!("the compact network differs from what was trained ({}); no file was written", compact.agreement);
+    }
+    let mut card = artifact::compact_card(&card, &network, estimator, &compact)?;
+    card.extra.extend(brought.read.card.extra.get(ENDS).map(|ends| (ENDS.to_string(), ends.clone())));
+    compact.model.save(folder.join(COMPACT), &card, Existing::Replace)?;
+    l0_net::write_file(folder.join(ONNX), &artifact::onnx(&compact.model, &card)?, Existing::Replace)?;
+    let (file, brought_bytes) = (NetworkFile::read(&folder.join(COMPACT), None)?, onnx_bytes(brought)?);
+    let inspection = Inspection::of(&brought.name, &file)?;
+    let before = prune.evaluation(data)?.map(|evaluation| evaluation.error_percent());
+    let page = Page {
+        name: brought.name.clone(),
+        format: brought.read.format,
+        target,
+        data: data.name.clone(),
+        test_images: data.test.len(),
+        error: (before, compact.error_percent),
+        cost: (brought.model().net.cost(), compact.model.net.cost()),
+        bytes: (brought_bytes, std::fs::metadata(folder.join(ONNX))?.len()),
+        infer: latency::infer(brought.model(), &compact.model, place.compute.threads)?,
+        onnxruntime: latency::onnxruntime(&onnx_of(brought, folder)?, &folder.join(ONNX)),
+        agreement: compact.agreement,
+        training: run.header.outcome.train_seconds,
+        learning: learning_epochs(&run),
+        rows: run.rows,
+        drawing: inspection.svg(),
+        seed: place.seed,
+    };
+    l0_files::write(&folder.join(PAGE), page.html().as_bytes(), Existing::Replace)?;
+    say!("{page}")?;
+    Ok(page)
+}
+
+/// The bytes of the network that was brought as ONNX, so that like is compared with like.
+fn onnx_bytes(brought: &Brought) -> Result<u64> {
+    match brought.read.format {
+        Format::Onnx => Ok(brought.read.bytes),
+        _ => Ok(artifact::onnx(brought.model(), &brought.read.card)?.len() as u64),
+    }
+}
+
+/// The network that was brought as an ONNX file, for another runtime to time.
+fn onnx_of(brought: &Brought, folder: &Path) -> Result<PathBuf> {
+    let path = folder.join("brought.onnx");
+    l0_net::write_file(&path, &artifact::onnx(brought.model(), &brought.read.card)?, Existing::Replace)?;
+    Ok(path)
+}
+
+/// In how many epochs gates learned.
+fn learning_epochs(run: &Run) -> u64 {
+    let training = &run.header.config["training"];
+    let of = |name: &str| training[name].as_u64().unwrap_or(0);
+    of("epochs") - of("frozen_epochs")
+}
+
+/// The test error of every epoch.
+fn curve(rows: &[EpochRow]) -> Vec<(f64, f64)> {
+    rows.iter().filter_map(|row| Some((row.epoch as f64, row.test_error_percent?))).collect()
+}

@@ -1,0 +1,68 @@
+//! How long both networks take: in `infer`, and in onnxruntime where Python has it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+use l0_net::Model;
+
+use crate::latency::{Candidate, alternate};
+
+/// Turns of the measurement.
+const ROUNDS: usize = 15;
+
+/// Median milliseconds of a batch of 1 on one thread, before and after.
+pub(super) type Milliseconds = (f64, f64);
+
+/// Times both in `infer`, in turns.
+///
+/// # Errors
+/// If a network does not run.
+pub(super) fn infer(before: &Model, after: &Model, threads: usize) -> Result<Milliseconds> {
+    let candidate = |model: &Model| Candidate::new(&model.net, &model.weights, threads);
+    let mut both = [candidate(before)?, candidate(after)?];
+    alternate(&mut both, ROUNDS)?;
+    Ok((both[0].median(0, false), both[1].median(0, false)))
+}
+
+/// Times two ONNX files in turns, one thread, one example: milliseconds, a line each.
+const SCRIPT: &str = r#"
+import statistics, sys, time
+import numpy, onnxruntime
+def opened(path):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0]
+    xs = numpy.random.default_rng(1).random([1] + given.shape[1:], dtype=numpy.float32)
+    return session, {given.name: xs}, []
+files = [opened(path) for path in sys.argv[1:]]
+for turn in range(16):
+    for session, feed, times in files:
+        calls, start = 0, time.perf_counter()
+        while time.perf_counter() - start < 0.03:
+            session.run(None, feed)
+            calls += 1
+        if turn:
+            times.append((time.perf_counter() - start) * 1e3 / calls)
+print(*[statistics.median(times) for *_, times in files])
+"#;
+
+/// Times both files in onnxruntime; nothing where there is no Python with it.
+pub(super) fn onnxruntime(before: &Path, after: &Path) -> Option<Milliseconds> {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let mut child = Command::new(python)
+        .arg("-")
+        .args([before, after])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(SCRIPT.as_bytes()).ok()?;
+    let output = child.wait_with_output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    let mut times = said.split_whitespace().map(|time| time.parse().ok());
+    Some((times.next()??, times.next()??))
+}

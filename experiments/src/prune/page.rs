@@ -1,0 +1,198 @@
+//! The page at the end of a pruning: before and after, error over the epochs, which channels went where.
+
+use std::fmt::{self, Write};
+
+use l0_net::{Agreement, Cost};
+use l0_prune::Target;
+use l0_record::EpochRow;
+use l0_report::plot::{Axis, Chart, Color, Figure, Mark};
+
+use super::{COMPACT, ONNX, curve};
+use crate::network_file::Format;
+
+/// How a page looks.
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1c2733}\
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.2rem}\
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
+th,td{padding:.35rem .9rem;text-align:right;border-bottom:1px solid #d8dee4}\
+th:first-child,td:first-child{text-align:left}td:last-child{font-weight:600}\
+code{background:#f3f5f7;padding:.1rem .3rem;border-radius:3px}svg{max-width:100%;height:auto}\
+p.note{color:#57606a}.missed{color:#b42318}";
+
+/// What is said of a pruning.
+#[derive(Debug)]
+pub struct Page {
+    /// The network's name.
+    pub name: String,
+    /// The form it was brought in.
+    pub format: Format,
+    /// What was asked for.
+    pub target: Target,
+    /// The data.
+    pub data: String,
+    /// How many images, or rows, the errors and the verification are about.
+    pub test_images: usize,
+    /// Test error in percent before, if the network had values, and of the compact file.
+    pub error: (Option<f64>, f64),
+    /// What each costs.
+    pub cost: (Cost, Cost),
+    /// Bytes of the ONNX files.
+    pub bytes: (u64, u64),
+    /// Milliseconds in `infer`.
+    pub infer: (f64, f64),
+    /// Milliseconds in onnxruntime.
+    pub onnxruntime: Option<(f64, f64)>,
+    /// The verification.
+    pub agreement: Agreement,
+    /// Seconds of training.
+    pub training: Option<f64>,
+    /// In how many epochs gates learned.
+    pub learning: u64,
+    /// The epochs.
+    pub rows: Vec<EpochRow>,
+    /// The network as a drawing.
+    pub drawing: String,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// One line of the comparison.
+struct Line {
+    what: &'static str,
+    before: String,
+    after: String,
+    ratio: String,
+}
+
+impl Page {
+    /// The share that is left of what the target bounds.
+    pub fn left(&self) -> f64 {
+        let (before, after) = &self.cost;
+        match self.target {
+            Target::Weights(_) => after.weights() as f64 / before.weights() as f64,
+            Target::Macs(_) => after.macs() as f64 / before.macs() as f64,
+        }
+    }
+
+    /// Whether that is what was asked for, or less.
+    pub fn meets_its_target(&self) -> bool {
+        self.left() <= self.target.share()
+    }
+
+    fn verdict(&self) -> String {
+        let met = if self.meets_its_target() { "" } else { ": missed" };
+        format!("asked for {}, kept {:.3}{met}", self.target, self.left())
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let (before, after) = &self.cost;
+        let count = |what, before: usize, after: usize| Line {
+            what,
+            before: grouped(before as u64),
+            after: grouped(after as u64),
+            ratio: format!("{:.3}", after as f64 / before as f64),
+        };
+        let time = |what, (before, after): (f64, f64)| Line {
+            what,
+            before: format!("{before:.3} ms"),
+            after: format!("{after:.3} ms"),
+            ratio: format!("{:.3}", after / before),
+        };
+        let error = Line {
+            what: "test error",
+            before: self.error.0.map_or("-".into(), |error| format!("{error:.2} %")),
+            after: format!("{:.2} %", self.error.1),
+            ratio: self.error.0.map_or(String::new(), |error| format!("{:+.2} points", self.error.1 - error)),
+        };
+        let mut lines = vec![
+            error,
+            count("parameters", before.params(), after.params()),
+            count("MACs", before.macs(), after.macs()),
+            count("bytes as ONNX", self.bytes.0 as usize, self.bytes.1 as usize),
+            time("latency in infer", self.infer),
+        ];
+        lines.extend(self.onnxruntime.map(|times| time("latency in onnxruntime", times)));
+        lines
+    }
+
+    /// The page, with all that it shows inside.
+    pub fn html(&self) -> String {
+        let name = escaped(&self.name);
+        let rows: String = self
+            .lines()
+            .iter()
+            .map(|Line { what, before, after, ratio }| {
+                format!("<tr><td>{what}</td><td>{before}</td><td>{after}</td><td>{ratio}</td></tr>\n")
+            })
+            .collect();
+        let class = if self.meets_its_target() { "" } else { " class=\"missed\"" };
+        let time = self.training.map_or(String::new(), |seconds| format!(", {seconds:.0} s"));
+        let (data, images, seed) = (escaped(&self.data), self.test_images, self.seed);
+        let (verdict, agreement, figure) = (self.verdict(), &self.agreement, self.figure().svg());
+        let (epochs, learning, drawing) = (self.rows.len(), self.learning, &self.drawing);
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}, pruned</title>\
+             <style>{STYLE}</style></head><body>\n<h1>{name}, pruned</h1>\n<p{class}>{verdict}.</p>\n\
+             <table><tr><th></th><th>brought</th><th>pruned</th><th>ratio</th></tr>\n{rows}</table>\n\
+             <p class=\"note\">Errors over all {images} test examples of {data}. Latency of one example on one thread of this \
+             machine, median of turns. Verification, what was trained against the file: {agreement}.</p>\n\
+             <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the network \
+             that they left settled.</p>\n{figure}\n\
+             <h2>Which channels went where</h2>\n{drawing}\n\
+             <h2>Files</h2>\n<p><code>{ONNX}</code> runs wherever the file that was brought ran; <code>{COMPACT}</code> is for \
+             <code>l0-infer</code>, <code>just predict</code>, <code>just verify</code> and <code>just inspect</code>.</p>\n\
+             </body></html>\n"
+        )
+    }
+
+    fn figure(&self) -> Figure {
+        let learned = self.learning as f64;
+        let points: Vec<(f64, f64)> =
+            self.error.0.map(|error| (0.0, error)).into_iter().chain(curve(&self.rows)).collect();
+        let those = |keep: &dyn Fn(f64) -> bool| points.iter().copied().filter(|&(at, _)| keep(at)).collect();
+        let (learning, settling) = (those(&|at| at <= learned), those(&|at| at >= learned));
+        let mut chart = Chart::new("", Axis::count("epoch"), Axis::log("test error, %"))
+            .with("gates learn", Color::Muted, Mark::Line(learning))
+            .with("the smaller network settles", Color::Own(0), Mark::Line(settling));
+        if let Some(before) = self.error.0 {
+            let line = Mark::Dashed(vec![(0.0, before), (self.rows.len() as f64, before)]);
+            chart = chart.with("brought", Color::Own(1), line);
+        }
+        Figure {
+            title: "Error over the epochs".into(),
+            charts: vec![chart],
+            columns: 1,
+            width: 640.0,
+            ..Figure::default()
+        }
+    }
+}
+
+/// 1234567 as "1,234,567".
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+impl fmt::Display for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.lines();
+        let mut table = String::new();
+        writeln!(table, "{:<24}{:>14}{:>14}{:>16}", "", "brought", "pruned", "ratio")?;
+        for Line { what, before, after, ratio } in &lines {
+            writeln!(table, "{what:<24}{before:>14}{after:>14}{ratio:>16}")?;
+        }
+        write!(f, "{table}{}\n{}", self.agreement, self.verdict())
+    }
+}
