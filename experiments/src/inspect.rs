@@ -8,6 +8,7 @@ use l0_net::{Kept, Net, Shape};
 use serde::Serialize;
 
 use self::left::Left;
+use crate::choice::ChoiceArgs;
 use crate::network_file::{Format, NetworkFile};
 
 /// A network, taken apart.
@@ -80,7 +81,7 @@ pub struct SpaceRow {
     pub units: usize,
     /// A letter, where more than one layer makes the units or has weights for them.
     pub coupled: Option<String>,
-    /// Whether units can be pruned.
+    /// Whether units can be pruned and are to be.
     pub prunable: bool,
     /// If they cannot, why.
     pub because: Option<String>,
@@ -119,6 +120,19 @@ impl Inspection {
             net: net.clone(),
             left,
         })
+    }
+
+    /// The same with units that can be pruned, but are not chosen, among those that stay.
+    ///
+    /// # Errors
+    /// As [`ChoiceArgs::of`].
+    pub fn chosen(mut self, choice: &ChoiceArgs) -> anyhow::Result<Self> {
+        let chosen = choice.of(&self.net)?.spaces().to_vec();
+        for (id, space) in self.spaces.iter_mut().enumerate().filter(|(_, space)| space.prunable) {
+            space.prunable = chosen.contains(&id);
+            space.because = (!space.prunable).then(|| "not chosen".into());
+        }
+        Ok(self)
     }
 
     fn shapes(&self) -> (Shape, Shape) {

@@ -7,6 +7,7 @@
 pub mod architecture;
 pub mod artifact;
 pub mod asked;
+pub mod choice;
 pub mod cli;
 pub mod config;
 pub mod convert;

@@ -9,7 +9,7 @@
 //! are evaluated by the same code.
 
 use candle_core::{DType, Device, Tensor};
-use l0_net::{Cost, Mask, Masks, Net, NodeId, Params, Plan, Probabilities, Role, SpaceId, Weights};
+use l0_net::{Cost, Mask, Masks, Net, NodeId, Params, Plan, Probabilities, Prunable, Role, SpaceId, Weights};
 use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
@@ -84,14 +84,33 @@ impl GatedNet {
     /// # Errors
     /// None but those of [`GatedNet::new`].
     pub fn prunable(net: Net, droprate_init: f64) -> Result<Self> {
-        let spaces = net.prunable();
+        Self::on(&Prunable::of(&net), droprate_init)
+    }
+
+    /// The same on the spaces that were chosen.
+    ///
+    /// ```
+    /// # use l0::GatedNet;
+    /// # use l0_net::{Builder, Prunable};
+    /// # let mut b = Builder::image("image", 3, 32, 32);
+    /// # b.conv2d_same("conv1", 24, 3, 1).relu().conv2d_same("conv2", 16, 3, 1).avg_pool().linear("fc", 10);
+    /// # let net = b.build()?;
+    /// let network = GatedNet::on(&Prunable::of(&net).except(&["conv1"])?, 0.01)?;
+    /// # assert_eq!(network.sets(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None but those of [`GatedNet::new`].
+    pub fn on(chosen: &Prunable, droprate_init: f64) -> Result<Self> {
+        let net = chosen.net();
         let layer = |&space: &SpaceId| {
             let makers = net.coupled(space).into_iter().filter(|&id| net.weights_of(id).is_some());
             makers.map(|id| net.node(id).name.clone()).next()
         };
         let place = |layer| Placement { droprate_init, ..Placement::new(layer, Side::Coupled) };
-        let placements: Vec<Placement> = spaces.iter().filter_map(layer).map(place).collect();
-        Self::new(net, &placements)
+        let placements: Vec<Placement> = chosen.spaces().iter().filter_map(layer).map(place).collect();
+        Self::new(net.clone(), &placements)
     }
 
     /// A network with the gates that a file describes.

@@ -4,7 +4,7 @@
 use candle_core::{Device, Tensor};
 use l0::{Estimator, GatedNet, Placement, Side};
 use l0_net::layers::{Conv2d, GlobalPool, Take};
-use l0_net::{Agreement, Builder, Mode, Net, Role};
+use l0_net::{Agreement, Builder, Mode, Net, Prunable, Role};
 use l0_rng::{Purpose, Stream};
 
 fn net() -> Net {
@@ -153,6 +153,15 @@ fn gates_place_themselves_on_every_space_that_can_shrink() {
     let one = |layer: &str| GatedNet::new(brought(), &[Placement::new(layer, Side::Coupled)]).unwrap();
     assert_eq!(["stem", "expand"].map(|layer| one(layer).gated_weights()), weights);
     assert_eq!(network.gated_units(), [8, 12, 5, 4, 7]);
+}
+
+#[test]
+fn gates_are_placed_on_the_layers_that_are_chosen() {
+    let net = brought();
+    let chosen = Prunable::of(&net).only(&["project", "redu*", "head"]).and_then(|c| c.except(&["head"])).unwrap();
+    let network = GatedNet::on(&chosen, 0.01).unwrap();
+    let layers: Vec<&str> = network.placements().map(|placement| placement.layer.as_str()).collect();
+    assert_eq!(layers, ["stem", "reduce"], "what is projected is added to the channels of the stem");
 }
 
 #[test]

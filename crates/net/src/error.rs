@@ -57,6 +57,14 @@ pub enum Error {
         /// The first such value.
         found: f32,
     },
+    /// A rule for names that cannot be followed.
+    #[error("rename {rule:?}: {problem}")]
+    Rename {
+        /// The rule.
+        rule: String,
+        /// What is wrong, with what was found and expected.
+        problem: String,
+    },
     /// A batch without examples.
     #[error("the batch has shape {0:?}, expected one example or more")]
     EmptyBatch(Vec<usize>),
@@ -135,15 +143,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A name that is none of `known`.
     pub(crate) fn unknown<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Unknown { kind, name: name.into(), known: Self::known(name, known) }
+    }
+
+    /// Which names there are, or the nearest of many.
+    pub(crate) fn known<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
         let mut known: Vec<&str> = known.into_iter().collect();
         let all = known.len();
         known.sort_by_cached_key(|known| strsim::damerau_levenshtein(name, known));
-        let known = match all {
+        match all {
             0 => "there is none".into(),
             1..=MOST_NAMES => format!("there is {}", known.join(", ")),
             _ => format!("nearest of {all} are {}", known[..3].join(", ")),
-        };
-        Self::Unknown { kind, name: name.into(), known }
+        }
     }
 
     pub(crate) fn file(file: &str, problem: FileProblem) -> Self {

@@ -4,6 +4,8 @@
 //! such as "conv1.weight". A description whose layers bear the same names takes them over: in its own order, as f32. What
 //! no layer asks for (PyTorch's `num_batches_tracked`, the log alpha of gates) is listed, so that nothing is lost unseen.
 //!
+//! Where the names differ in a way that a rule can say, as in `module.*=*`, a [`Rename`] says it.
+//!
 //! Names and shapes can fit and the networks differ all the same, in a stride or in the place of a ReLU. So
 //! [`Model::checked`] compares both on a batch.
 //!
@@ -33,7 +35,7 @@ use candle_nn::VarMap;
 
 use crate::error::listed;
 use crate::weights::expect;
-use crate::{Agreement, Error, FileProblem, Model, Net, Result, Weights};
+use crate::{Agreement, Error, FileProblem, Model, Net, Rename, Result, Weights};
 
 /// Values for a network, and what came with them.
 #[derive(Debug, Clone)]
@@ -60,11 +62,31 @@ impl Import {
     /// # Errors
     /// If the file cannot be read or is no safetensors file, else as for [`Import::new`].
     pub fn from_file(net: &Net, path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        Self::from_file_renamed(net, path, &[], device)
+    }
+
+    /// The values of a safetensors file whose names become those of the description by rules.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use candle_core::Device;
+    /// # use l0_net::{Builder, Import, Rename};
+    /// # let net = Builder::features("input", 4).linear("fc", 2).build()?;
+    /// let rules = [Rename::new("module.*", "*")?];
+    /// let import = Import::from_file_renamed(&net, "trained.safetensors", &rules, &Device::Cpu)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Import::from_file`] and [`Rename::all`].
+    pub fn from_file_renamed(net: &Net, path: impl AsRef<Path>, rules: &[Rename], device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let wrong = |problem| Error::file(&path.display().to_string(), problem);
         let bytes = std::fs::read(path).map_err(|error| wrong(FileProblem::Read(error)))?;
         let named = candle_core::safetensors::load_buffer(&bytes, device);
-        Self::new(net, named.map_err(|error| wrong(FileProblem::NotTensors(error.to_string())))?)
+        let named = named.map_err(|error| wrong(FileProblem::NotTensors(error.to_string())))?;
+        Self::new(net, Rename::all(rules, named)?)
     }
 
     /// Values under their names. Other floating point types become f32.

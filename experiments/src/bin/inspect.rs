@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::inspect::Inspection;
 use l0_experiments::network_file::{NetworkFile, input_size};
 use l0_experiments::{cli, say};
@@ -19,6 +20,8 @@ struct Args {
     /// Height and width of the input, where an ONNX file leaves them open.
     #[arg(long, value_name = "HxW", value_parser = input_size)]
     input_size: Option<(usize, usize)>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
 fn inspect(args: &Args) -> Result<()> {
     let read = NetworkFile::read(&args.file, args.input_size)?;
     let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
-    let inspection = Inspection::of(&name, &read)?;
+    let inspection = Inspection::of(&name, &read)?.chosen(&args.choice)?;
     match args.json {
         true => say!("{}", serde_json::to_string_pretty(&inspection)?)?,
         false => say!("{}", inspection.to_string().trim_end())?,

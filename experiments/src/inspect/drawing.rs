@@ -13,7 +13,7 @@ impl Inspection {
     /// before pruning is drawn, if the file has it, with what is left solid and what was pruned hollow.
     pub fn svg(&self) -> String {
         let net = self.left.before().unwrap_or(&self.net);
-        let (rows, colors, letters) = (rows(net), colors(net), net.couplings());
+        let (rows, colors, letters) = (rows(net), self.colors(net), net.couplings());
         let looks = |row: &[NodeId]| {
             let space = net.space(row[0]);
             (colors[space], letters[space].clone().unwrap_or_default())
@@ -38,6 +38,24 @@ impl Inspection {
         let before = |part: fn(Totals) -> usize| self.cost_before.map(part);
         let (params, macs) = (of(self.cost.params, before(|c| c.params)), of(self.cost.macs, before(|c| c.macs)));
         vec![format!("reads {input}, gives {output}; {params} parameters, {macs} multiply-accumulates")]
+    }
+
+    /// One colour for each coupled space that is to be pruned, and one each for those of one layer, for what stays, and for
+    /// what is made of others.
+    fn colors(&self, net: &Net) -> Vec<Color> {
+        use l0_net::Unprunable::{Derived, Factor};
+        let mut next = (0..).map(Color::Own);
+        let left_out = |space: usize| self.left.before().is_none() && !self.spaces[space].prunable;
+        let about = net.unprunable().into_iter().zip(net.couplings()).enumerate();
+        about
+            .map(|(space, (reason, coupled))| match (reason, coupled) {
+                (Some(Derived | Factor), _) => Color::Pale,
+                (Some(_), _) => Color::Published,
+                (None, _) if left_out(space) => Color::Published,
+                (None, Some(_)) => next.next().unwrap_or(Color::Plain),
+                (None, None) => Color::Plain,
+            })
+            .collect()
     }
 
     fn block(&self, net: &Net, row: &[NodeId], rows: &[Vec<NodeId>], (color, tag): (Color, String)) -> Block {
@@ -120,28 +138,12 @@ fn side(pair: l0_net::Pair) -> String {
     if pair.h == pair.w { pair.h.to_string() } else { pair.to_string() }
 }
 
-/// One colour for each coupled space that can be pruned, and one each for those of one layer, for what stays, and for what is
-/// made of others.
-fn colors(net: &Net) -> Vec<Color> {
-    use l0_net::Unprunable::{Derived, Factor};
-    let mut next = (0..).map(Color::Own);
-    let about = net.unprunable().into_iter().zip(net.couplings());
-    about
-        .map(|(reason, coupled)| match (reason, coupled) {
-            (Some(Derived | Factor), _) => Color::Pale,
-            (Some(_), _) => Color::Published,
-            (None, Some(_)) => next.next().unwrap_or(Color::Plain),
-            (None, None) => Color::Plain,
-        })
-        .collect()
-}
-
 /// What the colours mean that are there.
 fn legend(colors: &[Color]) -> Vec<(Color, String)> {
     let all = [
         (Color::Own(0), "coupled: a colour and a letter for each space of units that layers share"),
         (Color::Plain, "prunable by itself"),
-        (Color::Published, "not prunable"),
+        (Color::Published, "not prunable, or not chosen"),
         (Color::Pale, "units of other layers"),
     ];
     let shown = all.into_iter().filter(|(color, _)| colors.contains(color));

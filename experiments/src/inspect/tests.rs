@@ -60,6 +60,16 @@ fn coupled_layers_and_what_stays_are_listed() {
 }
 
 #[test]
+fn units_that_are_not_chosen_stay() {
+    let found = Inspection::of("net.safetensors", &whole()).unwrap();
+    let choice = ChoiceArgs { except: vec!["outer".into()], ..ChoiceArgs::default() };
+    let text = found.clone().chosen(&choice).unwrap().to_string();
+    assert!(text.contains("  A   4  stem, outer: not chosen\n") && text.contains("  8  inner\n"), "{text}");
+    let choice = ChoiceArgs { only: vec!["in*".into()], except: vec!["inner".into()] };
+    assert!(found.chosen(&choice).unwrap_err().to_string().contains("expected one or more of (inner)"));
+}
+
+#[test]
 fn of_a_compact_network_what_was_kept_is_said_and_drawn() {
     let found = Inspection::of("net.safetensors", &compact(true)).unwrap();
     let (text, svg) = (found.to_string(), found.svg());
