@@ -112,6 +112,9 @@ impl GatedNet {
     }
 }
 
+/// How much room is left with these gates open; none if they are too many.
+type Fits<'a> = dyn Fn(&[Vec<bool>]) -> Result<Option<f64>> + 'a;
+
 /// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score.
 fn chunks(log_alpha: &[Vec<f32>], multiple: usize) -> Vec<Chunk> {
     let mut chunks = Vec::new();
@@ -128,11 +131,7 @@ fn chunks(log_alpha: &[Vec<f32>], multiple: usize) -> Vec<Chunk> {
 }
 
 /// Opens chunks in their order for as long as they fit, then those of the next ones that still do.
-fn fill(
-    chunks: &[Chunk],
-    units: &[usize],
-    fits: &dyn Fn(&[Vec<bool>]) -> Result<Option<f64>>,
-) -> Result<Vec<Vec<bool>>> {
+fn fill(chunks: &[Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>>> {
     let first = |n: usize| {
         let mut open: Vec<Vec<bool>> = units.iter().map(|&units| vec![false; units]).collect();
         chunks[..n].iter().for_each(|chunk| chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true));

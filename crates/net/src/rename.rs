@@ -60,7 +60,8 @@ impl Rename {
             let rule = pair[0].rule.or(pair[1].rule).map(|i| &rules[i]);
             rule.map_or(Ok(()), |rule| Err(rule.wrong(problem)))?;
         }
-        for (i, rule) in rules.iter().enumerate().filter(|&(i, _)| all.iter().all(|moved| moved.rule != Some(i))) {
+        let is_idle = |i: usize| all.iter().all(|moved| moved.rule != Some(i));
+        if let Some((i, rule)) = rules.iter().enumerate().find(|&(i, _)| is_idle(i)) {
             let known = Error::known(&rule.from, all.iter().map(|moved| moved.name.as_str()));
             let before = if i > 0 { " and is not renamed before" } else { "" };
             return Err(rule.wrong(format!("no name has the form {:?}{before}; {known}", rule.from)));

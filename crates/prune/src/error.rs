@@ -49,6 +49,9 @@ pub enum Error {
     /// An error of data.
     #[error(transparent)]
     Images(#[from] l0_data::Error),
+    /// An error of the engine that a network is timed in.
+    #[error(transparent)]
+    Engine(#[from] l0_infer::Error),
     /// An error of Candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -17,25 +17,26 @@ fn digits(train: usize) -> Dataset {
 
 fn mlp() -> Net {
     let mut b = Builder::image("image", 1, 28, 28);
-    b.flatten().linear("fc1", 100).relu().linear("fc2", 60).relu().linear("fc3", 10);
+    b.flatten("features").linear("fc1", 100).relu().linear("fc2", 60).relu().linear("fc3", 10);
     b.build().unwrap()
 }
 
 fn lenet() -> Net {
     let mut b = Builder::image("image", 1, 28, 28);
-    b.conv2d("conv1", 20, 5).relu().max_pool(2).conv2d("conv2", 50, 5).relu().max_pool(2);
-    b.flatten().linear("fc1", 100).relu().linear("fc2", 10);
+    b.conv2d("conv1", 20, 5).relu().max_pool2d(2).conv2d("conv2", 50, 5).relu().max_pool2d(2);
+    b.flatten("features").linear("fc1", 100).relu().linear("fc2", 10);
     b.build().unwrap()
 }
 
 /// Eight convolutions without normalisations, as an exporter leaves them.
 fn vgg() -> Net {
     let mut b = Builder::image("image", 1, 28, 28);
+    let same = |width: usize| Conv2d::new(width, 3).padding(1);
     for (stage, width) in [16, 24, 32].into_iter().enumerate() {
-        b.conv2d_same(&format!("conv{stage}a"), width, 3, 1).relu();
-        b.conv2d_same(&format!("conv{stage}b"), width, 3, 1).relu().max_pool(2);
+        b.layer(&format!("conv{stage}a"), same(width)).relu();
+        b.layer(&format!("conv{stage}b"), same(width)).relu().max_pool2d(2);
     }
-    b.conv2d_same("conv3a", 32, 3, 1).relu().conv2d_same("conv3b", 32, 3, 1).relu();
+    b.layer("conv3a", same(32)).relu().layer("conv3b", same(32)).relu();
     b.avg_pool().linear("fc", 10);
     b.build().unwrap()
 }
@@ -143,7 +144,7 @@ fn what_cannot_be_pruned_is_refused_before_training() {
 
     let net = |side: usize, classes: usize| {
         let mut b = Builder::image("image", 1, side, side);
-        b.conv2d("conv", 4, 3).relu().flatten().linear("fc", classes);
+        b.conv2d("conv", 4, 3).relu().flatten("features").linear("fc", classes);
         Prune::new(b.build().unwrap())
     };
     let expected = "the network reads [1, 32, 32], the data has [1, 28, 28] for an example; give images of the network's size, \
@@ -154,7 +155,7 @@ fn what_cannot_be_pruned_is_refused_before_training() {
     assert_eq!(message(net(28, 7)), expected);
 
     let mut b = Builder::image("image", 1, 28, 28);
-    b.flatten().linear("fc", 10);
+    b.flatten("features").linear("fc", 10);
     let expected =
         "nothing in this network can be pruned: \"image\" (the network's input), \"fc\" (the network's output)";
     let found = message(Prune::new(b.build().unwrap()));

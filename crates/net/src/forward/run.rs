@@ -41,7 +41,7 @@ impl Net {
             let shape = self.shape(id);
             let flow = made.get(id).and_then(Option::as_ref);
             let flow = flow.ok_or_else(|| Error::layer("", format!("there is no layer {id}")))?;
-            Ok(flow.expand(&Selection::all(shape.units()), xs.dim(0)?, shape, xs)?)
+            flow.expand(&Selection::all(shape.units()), xs.dim(0)?, shape, xs)
         };
         nodes.iter().map(whole).collect()
     }
