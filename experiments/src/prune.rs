@@ -74,7 +74,30 @@ pub struct Place<'a> {
 
 /// What a run folder is called: "macs-0.5-seed1".
 pub fn run_name(target: Target, seed: u64) -> String {
-    format!("{}-{}-seed{seed}", target.quantity(), target.share())
+    format!("{}-seed{seed}", slug(target))
+}
+
+/// "macs-0.5", "weights-0.3", "latency-2.5".
+fn slug(target: Target) -> String {
+    let of = match target {
+        Target::Weights(_) => "weights",
+        Target::Macs(_) => "macs",
+        Target::Latency(_) => "latency",
+    };
+    format!("{of}-{}", target.asked())
+}
+
+/// The plan of a run that goes on: the same, but that a target in milliseconds became a share when the run began.
+///
+/// # Errors
+/// If the folder holds what cannot be read.
+pub fn as_begun(plan: Plan, target: Target, folder: &Path) -> Result<Plan> {
+    if !matches!(target, Target::Latency(_)) || !folder.join("run.json").exists() {
+        return Ok(plan);
+    }
+    let begun = read_run(folder)?.header.config;
+    let is_same = begun["target"] == target.to_string();
+    Ok(if is_same { Plan { objective: serde_json::from_value(begun["objective"].clone())?, ..plan } } else { plan })
 }
 
 /// Trains in the folder, or goes on there; a finished run is left as it is.
@@ -108,6 +131,7 @@ pub fn train(
         augment: data.augment,
         seed: place.seed,
         start: plan.start.as_ref(),
+        freeze: plan.freeze(),
         device: place.compute.device.clone(),
         precision: place.compute.precision,
     };
@@ -119,6 +143,7 @@ pub fn train(
 fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place: &Place) -> Result<RunHeader> {
     let config = json!({
         "network": { "file": brought.name, "sha256": brought.sha256 },
+        "target": target.to_string(),
         "gates": plan.network.gates(),
         "objective": plan.objective,
         "training": plan.training,
@@ -132,7 +157,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
         machine: place.compute.machine()?,
         command: std::env::args().map(|arg| session::portable(&arg)).collect(),
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
-        ..RunHeader::new(format!("{}-{}-{}", brought.name, target.quantity(), target.share()), place.seed, config)
+        ..RunHeader::new(format!("{}-{}", brought.name, slug(target)), place.seed, config)
     })
 }
 

@@ -114,6 +114,7 @@ pub fn train_on(
         augment: data.augment,
         seed: start.map_or(seed, |start| start.address(seed)),
         start: start.map(|start| &start.weights),
+        freeze: None,
         device: compute.device.clone(),
         precision: compute.precision,
     };

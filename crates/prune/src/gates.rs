@@ -4,16 +4,43 @@
 use std::collections::VecDeque;
 
 use l0::{GatedNet, Placement, Side};
-use l0_net::{Net, NodeId, Shape};
+use l0_net::{Net, NodeId, Prunable, Shape, Unprunable};
 
 use crate::{Error, Result};
 
-/// Gates on all that can be pruned, and on the input, too, if `inputs`.
-pub(crate) fn placed(net: Net, droprate_init: f64, inputs: bool) -> Result<GatedNet> {
-    let network = GatedNet::prunable(net, droprate_init)?;
-    if !inputs {
-        return Ok(network);
+/// Which gates there are to be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Choice {
+    /// On these layers alone, if any are named.
+    pub(crate) only: Vec<String>,
+    /// Not on these.
+    pub(crate) except: Vec<String>,
+    /// On the numbers that the network reads, too.
+    pub(crate) inputs: bool,
+}
+
+impl Choice {
+    /// The gates on a network, as nearly open as `droprate_init` says.
+    pub(crate) fn on(&self, net: &Net, droprate_init: f64) -> Result<GatedNet> {
+        if net.prunable().is_empty() && !self.inputs {
+            return Err(Error::Nothing { why: unprunable(net) });
+        }
+        let all = Prunable::of(net);
+        let some = if self.only.is_empty() { all } else { all.only(&self.only)? };
+        let some = if self.except.is_empty() { some } else { some.except(&self.except)? };
+        let network = GatedNet::on(&some, droprate_init)?;
+        if self.inputs { with_inputs(network, droprate_init) } else { Ok(network) }
     }
+}
+
+/// What speaks against pruning each space.
+fn unprunable(net: &Net) -> String {
+    let reason = |(space, why): (usize, Option<Unprunable>)| Some(format!("{:?} ({})", net.spaces()[space].name, why?));
+    net.unprunable().into_iter().enumerate().filter_map(reason).collect::<Vec<_>>().join(", ")
+}
+
+/// The same gates, and some on the input.
+fn with_inputs(network: GatedNet, droprate_init: f64) -> Result<GatedNet> {
     let net = network.net();
     let Some(first) = readers(net, 0).into_iter().next().filter(|_| matches!(net.shape(0), Shape::Features(_))) else {
         return Err(Error::Setting {

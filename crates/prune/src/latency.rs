@@ -5,6 +5,7 @@ use std::time::Instant;
 use l0::{Constraint, Estimator, GatedNet, Targets};
 use l0_infer::Engine;
 use l0_net::{Model, Weights};
+use l0_train::Freeze;
 
 use crate::{Error, Result};
 
@@ -36,6 +37,22 @@ pub fn latency(model: &Model) -> Result<f64> {
     }
     turns.sort_unstable_by(f64::total_cmp);
     Ok(turns[TURNS / 2])
+}
+
+/// A limit in milliseconds that decides, when gates are frozen, how much of the network is left.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// The limit.
+    pub milliseconds: f64,
+}
+
+impl Freeze for Limit {
+    fn constraint(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> l0::Result<Constraint> {
+        bound(network, weights, constraint, self.milliseconds).map_err(|error| match error {
+            Error::Gates(error) => error,
+            error => candle_core::Error::wrap(error).into(),
+        })
+    }
 }
 
 /// The constraint on the multiply-accumulates under which the network with the gates of `weights` takes so many milliseconds

@@ -3,9 +3,9 @@
 
 use l0::{Constraint, Estimator, Fit, GatedNet, L2, Objective, Sampling, Targets};
 use l0_net::Weights;
-use l0_train::{Optimiser, Schedule, Training};
+use l0_train::{Freeze, Optimiser, Schedule, Training};
 
-use crate::Prune;
+use crate::{Limit, Prune};
 
 /// How far log α can be moved while gates learn: from nearly open, 4, to closed, -2.4, and back again.
 const REACH: f64 = 16.0;
@@ -33,12 +33,21 @@ pub struct Plan {
     pub training: Training,
     /// The values to start from.
     pub start: Option<Weights>,
+    /// What decides, when gates are frozen, how much is left, if the target is a time.
+    pub limit: Option<Limit>,
 }
 
-/// The target as a constraint on a training whose gates learn for so many steps.
-pub(crate) fn objective(prune: &Prune, steps: f64) -> Objective {
+impl Plan {
+    /// The part of a training that decides how much is left.
+    pub fn freeze(&self) -> Option<&dyn Freeze> {
+        self.limit.as_ref().map(|limit| limit as &dyn Freeze)
+    }
+}
+
+/// A target as a constraint on a training whose gates learn for so many steps: `share` of what it bounds.
+pub(crate) fn objective(prune: &Prune, share: f64, steps: f64) -> Objective {
     let constraint = Constraint {
-        targets: Targets::Model(prune.target.share()),
+        targets: Targets::Model(share),
         quantity: prune.target.quantity(),
         learning_rate: CLIMB / steps,
         restart: true,

@@ -3,12 +3,14 @@
 use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
+use l0::GatedNet;
 use l0_data::{Dataset, Feed};
 use l0_net::{Layer, Masks, Model, Net, Weights};
 use l0_record::{RunFolder, RunHeader};
-use l0_train::{Evaluation, Job, Optimiser, Precision, Watch, evaluate};
+use l0_train::{Evaluation, Freeze, Job, Optimiser, Precision, Watch, evaluate};
 
-use crate::{Error, Plan, Pruned, Result, Target, gates, normalise, plan};
+use crate::gates::Choice;
+use crate::{Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
 
 /// The share of the epochs in which gates learn.
 const LEARNING: f64 = 0.3;
@@ -32,7 +34,7 @@ pub struct Prune {
     pub(crate) weight_decay: f64,
     pub(crate) multiple: usize,
     droprate_init: f64,
-    inputs: bool,
+    choice: Choice,
     learning: Option<u64>,
     seed: u64,
 }
@@ -51,7 +53,7 @@ impl Prune {
             weight_decay: 5e-4,
             multiple: 1,
             droprate_init: 0.02,
-            inputs: false,
+            choice: Choice::default(),
             learning: None,
             seed: 1,
         }
@@ -120,7 +122,21 @@ impl Prune {
     /// Places gates on the numbers that the network reads, too: which columns of a table it needs.
     #[must_use]
     pub fn gate_inputs(self) -> Self {
-        Self { inputs: true, ..self }
+        Self { choice: Choice { inputs: true, ..self.choice }, ..self }
+    }
+
+    /// Places gates on these layers alone, and on those that share their units. A star stands for any part of a name.
+    #[must_use]
+    pub fn only<S: Into<String>>(self, layers: impl IntoIterator<Item = S>) -> Self {
+        let only = layers.into_iter().map(Into::into).collect();
+        Self { choice: Choice { only, ..self.choice }, ..self }
+    }
+
+    /// Leaves these layers as they are, and those that share their units.
+    #[must_use]
+    pub fn except<S: Into<String>>(self, layers: impl IntoIterator<Item = S>) -> Self {
+        let except = layers.into_iter().map(Into::into).collect();
+        Self { choice: Choice { except, ..self.choice }, ..self }
     }
 
     /// Address of all random numbers.
@@ -136,20 +152,35 @@ impl Prune {
     pub fn plan(&self, data: &Dataset) -> Result<Plan> {
         self.check(data)?;
         let (net, start) = self.prepared(data)?;
-        let network = gates::placed(net, self.droprate_init, self.inputs)?;
-        if network.is_plain() {
-            return Err(Error::Nothing { why: unprunable(network.net()) });
-        }
+        let network = self.choice.on(&net, self.droprate_init)?;
         let learning = self.learning.unwrap_or_else(|| (LEARNING * self.epochs as f64).round() as u64);
         let learning = learning.clamp(1, self.epochs - 1);
         let steps = (learning * data.train.len().div_ceil(self.batch_size) as u64) as f64;
         let optimiser = self.optimiser.unwrap_or_else(|| usual(network.net()));
         let optimiser = self.learning_rate.map_or(optimiser, |rate| with_rate(optimiser, rate));
-        let (objective, training) = (plan::objective(self, steps), plan::training(self, learning, steps, optimiser));
+        let limit = match self.target {
+            Target::Latency(milliseconds) => Some(Limit { milliseconds }),
+            Target::Weights(_) | Target::Macs(_) => None,
+        };
+        let share = limit.map_or(Ok(self.target.asked()), |limit| self.share_for(limit, &network, start.as_ref()))?;
+        let (objective, training) =
+            (plan::objective(self, share, steps), plan::training(self, learning, steps, optimiser));
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
         }
-        Ok(Plan { network, objective, training, start })
+        Ok(Plan { network, objective, training, start, limit })
+    }
+
+    /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit: what training aims at
+    /// until it is known which channels stay.
+    fn share_for(&self, limit: Limit, network: &GatedNet, start: Option<&Weights>) -> Result<f64> {
+        let params = match start {
+            Some(weights) => network.init_with(weights, self.seed, &Device::Cpu)?,
+            None => network.init(self.seed, &Device::Cpu)?,
+        };
+        let whole = plan::objective(self, 1.0, 1.0);
+        let constraint = whole.constraint().map(|whole| limit.constraint(network, &params.detached(), whole));
+        Ok(constraint.transpose()?.map_or(1.0, |constraint| constraint.targets.each()[0]))
     }
 
     /// The network as it is trained: with normalisations put back where a deep one lost them.
@@ -173,9 +204,12 @@ impl Prune {
         if self.batch_size == 0 {
             return Err(setting("the batch size", "0".into(), "1 or more"));
         }
-        let share = self.target.share();
-        if !(share > 0.0 && share <= 1.0) {
-            return Err(setting("the target", share.to_string(), "a share above 0, 1 at most"));
+        let (asked, most, expected) = match self.target {
+            Target::Weights(share) | Target::Macs(share) => (share, 1.0, "a share above 0, 1 at most"),
+            Target::Latency(milliseconds) => (milliseconds, f64::MAX, "milliseconds above 0"),
+        };
+        if !(asked > 0.0 && asked <= most) {
+            return Err(setting("the target", asked.to_string(), expected));
         }
         let (found, expected) = (self.net.shape(0).dims(), data.train.dims());
         if found != expected {
@@ -225,6 +259,7 @@ impl Prune {
             augment: data.augment,
             seed: self.seed,
             start: plan.start.as_ref(),
+            freeze: plan.freeze(),
             device: Device::Cpu,
             precision: Precision::default(),
         };
@@ -256,12 +291,6 @@ fn with_rate(optimiser: Optimiser, learning_rate: f64) -> Optimiser {
         Optimiser::Adam { beta1, beta2, eps, .. } => Optimiser::Adam { learning_rate, beta1, beta2, eps },
         Optimiser::Sgd { momentum, nesterov, .. } => Optimiser::Sgd { learning_rate, momentum, nesterov },
     }
-}
-
-fn unprunable(net: &Net) -> String {
-    let reason =
-        |(space, why): (usize, Option<l0_net::Unprunable>)| Some(format!("{:?} ({})", net.spaces()[space].name, why?));
-    net.unprunable().into_iter().enumerate().filter_map(reason).collect::<Vec<_>>().join(", ")
 }
 
 /// Nobody looks on.

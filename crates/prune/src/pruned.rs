@@ -8,7 +8,7 @@ use l0_data::{Dataset, Feed};
 use l0_net::{Agreement, Card, Existing, Masks, Mode, Model, OnnxAbout};
 use l0_train::{Evaluation, Finished, evaluate};
 
-use crate::{Error, Plan, Result, Target};
+use crate::{Error, Plan, Result, Target, latency};
 
 /// A smaller network, what was asked for, and how it does.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Pruned {
     pub model: Model,
     /// What was asked for.
     pub target: Target,
-    /// The share that is left, in the same quantity.
+    /// What is left of it: the share, or the milliseconds that the compact network takes.
     pub left: f64,
     /// How the network that was brought does on the test examples, if it came with values.
     pub before: Option<Evaluation>,
@@ -56,13 +56,14 @@ impl Pruned {
         let left = match target {
             Target::Weights(_) => kept.weights() as f64 / full.weights() as f64,
             Target::Macs(_) => kept.macs() as f64 / full.macs() as f64,
+            Target::Latency(_) => latency(&model)?,
         };
         Ok(Self { model, target, left, before, after, agreement })
     }
 
     /// Whether what is left is what was asked for, or less.
     pub fn meets_its_target(&self) -> bool {
-        self.left <= self.target.share()
+        self.target.is_met_by(self.left)
     }
 
     /// Which of the numbers of an example the network reads, ascending: all of them, unless
@@ -92,7 +93,7 @@ impl Pruned {
 
 impl fmt::Display for Pruned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "asked for {}, kept {:.3}; error", self.target, self.left)?;
+        write!(f, "asked for {}, got {:.3}; error", self.target, self.left)?;
         if let Some(before) = &self.before {
             write!(f, " {:.2} % before,", before.error_percent())?;
         }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use l0::Quantity;
 
+/// How far a latency may be above its limit and still meet it: no clock is better here.
+const TOLERANCE: f64 = 1.05;
+
 /// How much of a network is to be left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
@@ -11,31 +14,42 @@ pub enum Target {
     Weights(f64),
     /// This share of the multiply-accumulates that an example takes, in (0, 1].
     Macs(f64),
+    /// As many multiply-accumulates as take so many milliseconds, for one example on one thread of this machine in `infer`.
+    Latency(f64),
 }
 
 impl Target {
-    /// The share.
-    pub fn share(self) -> f64 {
+    /// The number that was asked for: a share, or milliseconds.
+    pub fn asked(self) -> f64 {
         match self {
             Self::Weights(share) | Self::Macs(share) => share,
+            Self::Latency(milliseconds) => milliseconds,
         }
     }
 
-    /// Of what.
+    /// What training bounds.
     pub fn quantity(self) -> Quantity {
         match self {
             Self::Weights(_) => Quantity::Weights,
-            Self::Macs(_) => Quantity::Macs,
+            Self::Macs(_) | Self::Latency(_) => Quantity::Macs,
+        }
+    }
+
+    /// Whether a network of which this is left meets it: a share, or milliseconds, of which 5 % more are no miss.
+    pub fn is_met_by(self, left: f64) -> bool {
+        match self {
+            Self::Weights(share) | Self::Macs(share) => left <= share,
+            Self::Latency(milliseconds) => left <= TOLERANCE * milliseconds,
         }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = match self {
-            Self::Weights(_) => "weights",
-            Self::Macs(_) => "MACs",
-        };
-        write!(f, "{} of the {of}", self.share())
+        match self {
+            Self::Weights(share) => write!(f, "{share} of the weights"),
+            Self::Macs(share) => write!(f, "{share} of the MACs"),
+            Self::Latency(milliseconds) => write!(f, "{milliseconds} ms"),
+        }
     }
 }

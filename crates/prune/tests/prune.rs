@@ -3,10 +3,12 @@
 #![allow(missing_docs)]
 
 use candle_core::{Device, Tensor};
-use l0_data::{Dataset, Digits};
+use l0::Side;
+use l0_data::{Dataset, Digits, Split};
 use l0_net::layers::Conv2d;
 use l0_net::{Builder, Layer, Model, Net, Params};
-use l0_prune::{Prune, Target, normalised};
+use l0_prune::{Prune, Target, latency, normalised};
+use l0_rng::{Purpose, Stream};
 use l0_train::Optimiser;
 
 /// Digits drawn by the program, (1, 28, 28), ten classes.
@@ -73,11 +75,27 @@ fn targets_are_met_from_below_whatever_the_network_the_optimiser_and_the_steps()
         for (optimiser, target) in optimisers.iter().zip([Target::Macs(0.5), Target::Weights(0.3)]) {
             let (prune, data) = in_steps(&net, steps, 8);
             let pruned = prune.optimiser(*optimiser).target(target).train(&data).unwrap();
-            let (left, share) = (pruned.left, target.share());
+            let (left, share) = (pruned.left, target.asked());
             assert!(left <= share && left > share - 0.02, "{name}, {target} in {steps} steps: {left}");
             assert!(pruned.meets_its_target() && pruned.agreement.passes());
         }
     }
+}
+
+#[test]
+fn a_target_can_be_a_time() {
+    let whole = latency(&values(&lenet())).unwrap();
+    let (prune, data) = in_steps(&lenet(), 40, 8);
+    let plan = prune.clone().target(Target::Latency(0.6 * whole)).plan(&data).unwrap();
+    let share = plan.objective.constraint().unwrap().targets.each()[0];
+    assert!((0.01..1.0).contains(&share), "{share}"); // how much it is, the machine knows
+    let pruned = prune.clone().target(Target::Latency(0.6 * whole)).train(&data).unwrap();
+    assert!(pruned.model.net.cost().macs() < lenet().cost().macs());
+    // Time enough for all of it, and too little for anything.
+    let share = |limit: f64| Ok(prune.clone().target(Target::Latency(limit)).plan(&data)?.objective);
+    let all: Result<_, l0_prune::Error> = share(1e3 * whole);
+    assert_eq!(all.unwrap().constraint().unwrap().targets.each(), [1.0]);
+    assert!(share(1e-9).unwrap_err().to_string().contains("the target is 0.000000001 ms"));
 }
 
 #[test]
@@ -115,6 +133,40 @@ fn normalisations_that_are_put_back_change_nothing() {
     let difference = (model.forward(&xs).unwrap() - back.forward(&xs).unwrap()).unwrap().abs().unwrap();
     let largest = difference.max_all().unwrap().to_scalar::<f32>().unwrap();
     assert!(largest < 1e-4, "{largest}");
+}
+
+/// A table of 12 numbers of which two say the class.
+fn table() -> Dataset {
+    let mut numbers = Stream::new(1, Purpose::Other, 0, 0, "table").uniforms(12 * 400);
+    numbers.iter_mut().for_each(|x| *x = 2.0 * *x - 1.0);
+    let labels = numbers.chunks(12).map(|row| u32::from(row[3] + row[7] > 0.0)).collect();
+    let all = Split::rows(numbers, labels, 12, 2).unwrap();
+    let (train, test) = all.split_off(100, 1).unwrap();
+    Dataset::new("table", train, test, vec![]).unwrap()
+}
+
+#[test]
+fn gates_on_inputs_move_the_other_sets_to_the_layers_that_read_them() {
+    let mut b = Builder::features("row", 12);
+    b.linear("fc1", 16).relu().linear("fc2", 16).relu().linear("fc3", 2);
+    let network = Prune::new(b.build().unwrap()).gate_inputs().plan(&table()).unwrap().network;
+    let mut placed: Vec<(&str, Side)> = network.placements().map(|p| (p.layer.as_str(), p.side)).collect();
+    placed.sort_by_key(|(layer, _)| *layer);
+    assert_eq!(placed, ["fc1", "fc2", "fc3"].map(|layer| (layer, Side::Input)));
+}
+
+#[test]
+fn gates_on_inputs_tell_which_columns_a_network_needs() {
+    let mut b = Builder::features("row", 12);
+    b.linear("fc", 2);
+    let prune = Prune::new(b.build().unwrap()).epochs(40).batch_size(20);
+    assert!(prune.plan(&table()).unwrap_err().to_string().starts_with("nothing in this network can be pruned: "));
+    let adam = Optimiser::adam(0.01);
+    let trained = prune.clone().optimiser(adam).gate_inputs().target(Target::Weights(1.0)).train(&table()).unwrap();
+    let prune = Prune::model(trained.model).epochs(40).batch_size(20).optimiser(adam);
+    let pruned = prune.gate_inputs().target(Target::Weights(0.2)).train(&table()).unwrap();
+    assert_eq!(pruned.inputs(), [3, 7]);
+    assert!(pruned.after.error_percent() < 10.0, "{pruned}");
 }
 
 #[test]

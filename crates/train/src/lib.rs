@@ -29,4 +29,4 @@ pub use gated::{DATA, DATA_CAVEAT, DATASET, GATED, card};
 pub use precision::Precision;
 pub use progress::{Progress, StepResult, Sums};
 pub use run::{Finished, Job, Watch, run};
-pub use trainer::Trainer;
+pub use trainer::{Freeze, Trainer};

@@ -9,7 +9,7 @@ use l0_net::Weights;
 use l0_record::{EpochRow, Named, Outcome, RunFolder, forget_peak_memory, gate_histogram, peak_memory_bytes};
 
 use crate::pace::Pace;
-use crate::{Checkpoints, Error, Evaluation, Precision, Progress, Result, StepResult, Trainer, Training};
+use crate::{Checkpoints, Error, Evaluation, Freeze, Precision, Progress, Result, StepResult, Trainer, Training};
 use crate::{evaluate, gated};
 
 /// Images in a batch of an evaluation: no result depends on it.
@@ -34,6 +34,8 @@ pub struct Job<'a> {
     pub seed: u64,
     /// Values to begin with, in the place of random ones.
     pub start: Option<&'a Weights>,
+    /// Who has a say in what gates are brought within when they are frozen; the objective alone, if nobody.
+    pub freeze: Option<&'a dyn Freeze>,
     /// Where it is trained.
     pub device: Device,
     /// In which numbers.
@@ -115,8 +117,8 @@ fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
         return Err(Error::Images { data: job.data.name.clone(), found, expected });
     }
     job.precision.apply(&job.device)?;
-    let mut trainer =
-        Trainer::new(job.network, job.objective, job.training, job.data.train.len(), job.seed, &job.device)?;
+    let trainer = Trainer::new(job.network, job.objective, job.training, job.data.train.len(), job.seed, &job.device)?;
+    let mut trainer = trainer.frozen_by(job.freeze);
     job.start.map_or(Ok(()), |values| trainer.start_from(values))?;
     Ok(trainer)
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use l0::{GatedNet, Multipliers, Objective, Penalty, Sampling};
+use l0::{Constraint, GatedNet, Multipliers, Objective, Penalty, Sampling};
 use l0_data::Batch;
 use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
@@ -29,6 +29,16 @@ pub struct Trainer<'a> {
     pub(crate) optimiser: OptimiserState,
     pub(crate) average: Average,
     pub(crate) multipliers: Option<Multipliers>,
+    freeze: Option<&'a dyn Freeze>,
+}
+
+/// Whoever decides what gates are brought within when they are frozen, by what they have become.
+pub trait Freeze: std::fmt::Debug {
+    /// The constraint, in the place of the objective's, for the network with these values.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn constraint(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> l0::Result<Constraint>;
 }
 
 impl<'a> Trainer<'a> {
@@ -67,7 +77,14 @@ impl<'a> Trainer<'a> {
             optimiser,
             average,
             multipliers,
+            freeze: None,
         })
+    }
+
+    /// The same with a say in what gates are brought within when they are frozen.
+    #[must_use]
+    pub fn frozen_by(self, freeze: Option<&'a dyn Freeze>) -> Self {
+        Self { freeze, ..self }
     }
 
     /// Starts from trained values in place of random ones; gates that they lack keep their first values.
@@ -108,6 +125,8 @@ impl<'a> Trainer<'a> {
     fn freeze_gates(&mut self) -> Result<()> {
         if let Some(constraint) = self.objective.constraint() {
             let averages = self.average.weights();
+            let asked = self.freeze.map(|freeze| freeze.constraint(self.network, averages, constraint)).transpose()?;
+            let constraint = asked.as_ref().unwrap_or(constraint);
             let within = self.network.brought_within(averages, constraint, self.training.estimator)?;
             self.average.set(within);
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use l0_data::{Benchmark, DataSpec};
+use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::network_file::input_size;
@@ -34,6 +35,9 @@ struct Args {
     /// Share of the weights to be left, in place of one of the multiply-accumulates.
     #[arg(long, value_name = "SHARE")]
     target: Option<f64>,
+    /// Milliseconds that the network is to take, for one example on one thread of this machine.
+    #[arg(long, value_name = "MS", conflicts_with_all = ["target", "target_macs"])]
+    target_latency: Option<f64>,
     /// Passes over the training data.
     #[arg(long, value_name = "N", default_value_t = 10)]
     epochs: u64,
@@ -52,6 +56,11 @@ struct Args {
     /// Keep channels in multiples of so many.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
     round: usize,
+    /// Place gates on the numbers that the network reads, too: which columns of a table it needs.
+    #[arg(long)]
+    gate_inputs: bool,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// Seed of all randomness.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -76,14 +85,18 @@ fn main() -> ExitCode {
 
 fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
-    let target = args.target.map_or(Target::Macs(args.target_macs), Target::Weights);
+    let target = match (args.target_latency, args.target) {
+        (Some(milliseconds), _) => Target::Latency(milliseconds),
+        (None, Some(share)) => Target::Weights(share),
+        (None, None) => Target::Macs(args.target_macs),
+    };
     let brought = Brought::read(&args.network, args.input_size)?;
     let spec = args.data.spec(&own(args, &brought)?)?;
     let data = args.data.load(&spec)?;
     let prune = settings(args, &brought, target);
-    let plan = prune.plan(&data)?;
     let compute = args.compute.open(threads)?;
     let folder = args.results.join(&brought.name).join(prune::run_name(target, args.seed));
+    let plan = prune::as_begun(prune.plan(&data)?, target, &folder)?;
     let place = Place { folder, seed: args.seed, compute: &compute };
     prune::train(&brought, &plan, target, &data, &place, stop)?;
     let page = prune::finish(&brought, &prune, target, &data, &place)?;
@@ -112,7 +125,12 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Prune {
         .batch_size(args.batch_size)
         .weight_decay(args.weight_decay)
         .round(args.round)
+        .only(args.choice.only.clone())
+        .except(args.choice.except.clone())
         .seed(args.seed);
+    if args.gate_inputs {
+        prune = prune.gate_inputs();
+    }
     if let Some(learning) = args.learning_epochs {
         prune = prune.learning_epochs(learning);
     }

@@ -65,23 +65,24 @@ struct Line {
 }
 
 impl Page {
-    /// The share that is left of what the target bounds.
+    /// What is left of what the target bounds: a share, or milliseconds in `infer`.
     pub fn left(&self) -> f64 {
         let (before, after) = &self.cost;
         match self.target {
             Target::Weights(_) => after.weights() as f64 / before.weights() as f64,
             Target::Macs(_) => after.macs() as f64 / before.macs() as f64,
+            Target::Latency(_) => self.infer.1,
         }
     }
 
     /// Whether that is what was asked for, or less.
     pub fn meets_its_target(&self) -> bool {
-        self.left() <= self.target.share()
+        self.target.is_met_by(self.left())
     }
 
     fn verdict(&self) -> String {
         let met = if self.meets_its_target() { "" } else { ": missed" };
-        format!("asked for {}, kept {:.3}{met}", self.target, self.left())
+        format!("asked for {}, got {:.3}{met}", self.target, self.left())
     }
 
     fn lines(&self) -> Vec<Line> {
@@ -173,7 +174,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
