@@ -9,7 +9,7 @@ use l0_net::Weights;
 use l0_record::{EpochRow, Named, Outcome, RunFolder, forget_peak_memory, gate_histogram, peak_memory_bytes};
 
 use crate::pace::Pace;
-use crate::{Checkpoints, Error, Evaluation, Precision, Progress, Result, StepResult, Trainer, Training};
+use crate::{Checkpoints, Error, Evaluation, Precision, Progress, Result, StepResult, Teacher, Trainer, Training};
 use crate::{evaluate, gated};
 
 /// Images in a batch of an evaluation: no result depends on it.
@@ -34,6 +34,8 @@ pub struct Job<'a> {
     pub seed: u64,
     /// Values to begin with, in the place of random ones.
     pub start: Option<&'a Weights>,
+    /// A network whose outputs it learns from beside the labels.
+    pub teacher: Option<&'a Teacher>,
     /// Where it is trained.
     pub device: Device,
     /// In which numbers.
@@ -118,6 +120,7 @@ fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
     let mut trainer =
         Trainer::new(job.network, job.objective, job.training, job.data.train.len(), job.seed, &job.device)?;
     job.start.map_or(Ok(()), |values| trainer.start_from(values))?;
+    job.teacher.map_or(Ok(()), |teacher| trainer.learn_from(teacher, &job.device))?;
     Ok(trainer)
 }
 
@@ -196,6 +199,8 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
         Ok(values.sum::<candle_core::Result<f64>>()?)
     };
     let (multipliers, violations) = constraint(job, trainer)?;
+    let net = job.network.net();
+    let positions = net.shape(net.output()).positions() as f64; // each has a label of its own
     times.sort_unstable_by(f64::total_cmp);
     let row = EpochRow {
         multipliers,
@@ -206,8 +211,10 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
         learning_rate: job.training.optimiser.learning_rate() * factor,
         train_loss: sums.mean(sums.loss),
         penalty: sums.mean(sums.penalty),
-        train_error_percent: 100.0 * sums.mean(sums.wrong as f64),
-        test_error_percent: Some(evaluation.error_percent()),
+        train_error_percent: evaluation.score.error_percent().map(|_| 100.0 * sums.mean(sums.wrong as f64) / positions),
+        test_error_percent: evaluation.score.error_percent(),
+        test_rmse: evaluation.score.rmse(),
+        test_r2: evaluation.score.r2(),
         test_loss: Some(evaluation.loss),
         expected_l0: job.network.expected_l0(weights)?,
         expected_params: Some(sum(|cost| &cost.params)? + normalisations),
@@ -247,7 +254,9 @@ fn finish(job: &Job, trainer: &Trainer, last: Evaluation, folder: &RunFolder) ->
     let full = job.network.net().cost();
     let count = |n: usize| Some(n as u64);
     let outcome = Outcome {
-        test_error_percent: Some(last.error_percent()),
+        test_error_percent: last.score.error_percent(),
+        test_rmse: last.score.rmse(),
+        test_r2: last.score.r2(),
         architecture: pruned.architecture.clone(),
         params_total: count(full.params()),
         params_kept: count(pruned.cost.params()),

@@ -114,6 +114,7 @@ fn go_from(
         augment: is_colour.then(Augment::cifar),
         seed: 7,
         start,
+        teacher: None,
         device: Device::Cpu,
         precision: Precision::F32,
     };
@@ -628,6 +629,7 @@ fn a_precision_that_the_device_lacks_ends_the_run_before_its_first_step() {
         augment: None,
         seed: 7,
         start: None,
+        teacher: None,
         device: Device::Cpu,
         precision: Precision::Bf16,
     };
