@@ -7,6 +7,7 @@ use candle_core::Device;
 use l0::{Estimator, GatedNet, Gates};
 use l0_data::{Benchmark, DataRecord, DataSpec, Feed, Normalise, Split};
 use l0_net::{Agreement, Card, GatedModel, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
+use l0_train::{Score, Tally};
 use serde_json::json;
 
 /// Images in a batch of a verification.
@@ -67,10 +68,10 @@ pub fn dataset_of(net: &Net, card: &Card) -> Result<DataSpec> {
 pub struct Compact {
     /// The plain, smaller network.
     pub model: Model,
-    /// How its logits compare with those of the gated network on a test set.
+    /// How its outputs compare with those of the gated network on a test set.
     pub agreement: Agreement,
-    /// Its own error on that set, in percent.
-    pub error_percent: f64,
+    /// What its own predictions are worth on that set.
+    pub score: Score,
 }
 
 /// The images that two networks are compared on.
@@ -96,11 +97,11 @@ pub fn compact(
 ) -> Result<Compact> {
     let masks = network.test_masks(weights, estimator)?;
     let model = network.net().compact(weights, &masks)?;
-    let (agreement, error_percent) = verify((network.net(), weights, &masks), &model, verification)?;
-    Ok(Compact { model, agreement, error_percent })
+    let (agreement, score) = verify((network.net(), weights, &masks), &model, verification)?;
+    Ok(Compact { model, agreement, score })
 }
 
-/// Compares the logits of a masked network with those of a plain one; also the plain one's error in percent.
+/// Compares the outputs of a masked network with those of a plain one; also what the plain one's predictions are worth.
 ///
 /// # Errors
 /// If the images do not fit.
@@ -108,22 +109,20 @@ pub fn verify(
     (net, weights, masks): (&Net, &Weights, &Masks),
     model: &Model,
     Verification { test, normalise, device }: &Verification,
-) -> Result<(Agreement, f64)> {
+) -> Result<(Agreement, Score)> {
     l0_train::Precision::F32.apply(device)?;
     let feed = Feed::new(test, normalise.clone(), BATCH, device)?;
     let weights = weights.to_device(device)?; // the masks stay on the CPU, as in training
     let model = Model { weights: model.weights.to_device(device)?, ..model.clone() };
-    let mut agreement = Agreement::default();
-    let mut wrong = 0;
+    let (mut agreement, mut tally) = (Agreement::default(), Tally::of(test));
     for batch in feed.in_order() {
         let batch = batch?;
         let expected = net.forward(&weights, &batch.images, masks, Mode::Eval)?.ys;
         let found = model.forward(&batch.images)?;
         agreement.add(&expected, &found)?;
-        let guesses = found.argmax(1)?.to_vec1::<u32>()?;
-        wrong += guesses.iter().zip(batch.labels.to_vec1::<u32>()?).filter(|(guess, label)| **guess != *label).count();
+        tally.add(&found, &batch.labels)?;
     }
-    Ok((agreement, 100.0 * wrong as f64 / test.len().max(1) as f64))
+    Ok((agreement, tally.score()))
 }
 
 /// The card of a compact network: that of its run, the estimator, the verification, its own error, and the description of the
@@ -136,13 +135,30 @@ pub fn compact_card(of_run: &Card, network: &GatedNet, estimator: Estimator, com
     card.estimator = Some(estimator.to_string());
     card.agreement = Some(compact.agreement.clone());
     card.forced = !compact.agreement.passes();
-    card.extra.insert("error_percent_of_this_file".into(), json!(compact.error_percent));
+    if let Some((key, value)) = claim(compact.score) {
+        card.extra.insert(key.into(), json!(value));
+    }
     card.extra.insert("whole".into(), serde_json::to_value(network.net())?);
     Ok(card)
 }
 
 /// Under which key a card has what the input and the output of a network are called, if it came as ONNX.
 pub const ENDS: &str = "onnx_ends";
+
+/// Under which key a card keeps what its own predictions are worth, and the number: an error in percent, or an RMSE.
+fn claim(score: Score) -> Option<(&'static str, f64)> {
+    let error = score.error_percent().map(|error| ("error_percent_of_this_file", error));
+    error.or(score.rmse().map(|rmse| ("rmse_of_this_file", rmse)))
+}
+
+/// What a card claims of its file's predictions, where these are worth something else, in words.
+pub fn refuted(card: &Card, score: Score) -> Option<String> {
+    let (key, found) = claim(score)?;
+    let claimed = card.extra.get(key).and_then(serde_json::Value::as_f64)?;
+    let unit = if score.rmse().is_some() { "an RMSE of" } else { "an error in percent of" };
+    ((claimed - found).abs() > 1e-9 * found.abs().max(1.0))
+        .then(|| format!("it claims {unit} {claimed}, found {found}"))
+}
 
 /// The ONNX form of a network, with its card in the metadata, and with the names of the file that it came from.
 ///

@@ -132,6 +132,7 @@ pub fn train(
         seed: place.seed,
         start: plan.start.as_ref(),
         freeze: plan.freeze(),
+        teacher: plan.teacher.as_ref(),
         device: place.compute.device.clone(),
         precision: place.compute.precision,
     };
@@ -144,6 +145,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
     let config = json!({
         "network": { "file": brought.name, "sha256": brought.sha256 },
         "target": target.to_string(),
+        "distillation": plan.teacher.as_ref().map(l0_train::Teacher::distillation),
         "gates": plan.network.gates(),
         "objective": plan.objective,
         "training": plan.training,
@@ -183,14 +185,14 @@ pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, 
     l0_net::write_file(folder.join(ONNX), &artifact::onnx(&compact.model, &card)?, Existing::Replace)?;
     let (file, brought_bytes) = (NetworkFile::read(&folder.join(COMPACT), None)?, onnx_bytes(brought)?);
     let inspection = Inspection::of(&brought.name, &file)?;
-    let before = prune.evaluation(data)?.map(|evaluation| evaluation.error_percent());
+    let before = prune.evaluation(data)?.map(|evaluation| evaluation.score);
     let page = Page {
         name: brought.name.clone(),
         format: brought.read.format,
         target,
         data: data.name.clone(),
         test_images: data.test.len(),
-        error: (before, compact.error_percent),
+        score: (before, compact.score),
         cost: (brought.model().net.cost(), compact.model.net.cost()),
         bytes: (brought_bytes, std::fs::metadata(folder.join(ONNX))?.len()),
         infer: latency::infer(brought.model(), &compact.model, place.compute.threads)?,
@@ -229,7 +231,7 @@ fn learning_epochs(run: &Run) -> u64 {
     of("epochs") - of("frozen_epochs")
 }
 
-/// The test error of every epoch.
+/// The test error of every epoch, or its RMSE.
 fn curve(rows: &[EpochRow]) -> Vec<(f64, f64)> {
-    rows.iter().filter_map(|row| Some((row.epoch as f64, row.test_error_percent?))).collect()
+    rows.iter().filter_map(|row| Some((row.epoch as f64, row.test_error_percent.or(row.test_rmse)?))).collect()
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use l0_data::{DataRecord, Dataset, Standing};
-use l0_record::{DataId, Error as RecordError, Run, RunFolder, RunHeader};
-use l0_train::{Finished, Job};
+use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader};
+use l0_train::{Finished, Job, Score};
 
 use crate::device::Compute;
 use crate::onward::Start;
@@ -115,6 +115,7 @@ pub fn train_on(
         seed: start.map_or(seed, |start| start.address(seed)),
         start: start.map(|start| &start.weights),
         freeze: None,
+        teacher: None,
         device: compute.device.clone(),
         precision: compute.precision,
     };
@@ -161,8 +162,8 @@ pub fn line(run: &Run) -> String {
     let architecture: Vec<String> = outcome.architecture.iter().map(ToString::to_string).collect();
     let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} %"));
     format!(
-        "{recipe} seed {seed}: error {}, {} weights {}, MACs {}, {:.0} s{}{}",
-        percent(outcome.test_error_percent),
+        "{recipe} seed {seed}: {}, {} weights {}, MACs {}, {:.0} s{}{}",
+        worth(outcome),
         if architecture.is_empty() { "all units,".into() } else { format!("{},", architecture.join("-")) },
         percent(outcome.weights_kept_percent()),
         percent(outcome.macs_kept_percent()),
@@ -172,10 +173,17 @@ pub fn line(run: &Run) -> String {
     )
 }
 
+/// "error 1.40 %", or "RMSE 53.20, R² 0.451" where numbers are predicted.
+pub(crate) fn worth(outcome: &Outcome) -> String {
+    match (outcome.test_error_percent, outcome.test_rmse, outcome.test_r2) {
+        (None, Some(rmse), r2) => Score::Numbers { rmse, r2: r2.unwrap_or(f64::NAN) }.to_string(),
+        (error, ..) => format!("error {}", error.map_or("-".into(), |error| format!("{error:.2} %"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use l0_data::Digits;
-    use l0_record::Outcome;
     use l0_report::{Collection, Report};
 
     use super::*;

@@ -7,14 +7,15 @@ use candle_core::{Device, Tensor};
 pub struct Batch {
     /// f32 unless a [`Feed`](crate::Feed) says otherwise, (b, c, h, w), or (b, columns) of a table.
     pub images: Tensor,
-    /// Classes as u32, (b,), or numbers to be predicted as f32, (b, 1).
+    /// Classes as u32, (b,), or numbers to be predicted as f32, (b, 1). Batches that were made elsewhere may have classes of
+    /// each position, (b, h, w).
     pub labels: Tensor,
 }
 
 impl Batch {
     /// Number of examples.
     pub fn len(&self) -> usize {
-        self.labels.elem_count()
+        self.labels.dims().first().copied().unwrap_or(0)
     }
 
     /// Whether there is no example at all.

@@ -16,9 +16,9 @@ impl Watch for Epochs {
     fn epoch(&mut self, row: &EpochRow, evaluation: &Evaluation) {
         let macs = row.expected_macs.unwrap_or(0.0) / 1e6;
         let hard = row.hard_macs.unwrap_or(0) as f64 / 1e6;
-        let error = evaluation.error_percent();
+        let error = evaluation.score;
         println!(
-            "epoch {} {:.0} s: train loss {:.3}, error {error:.2} %, {macs:.1} M MACs expected, {hard:.1} M open {:?} {:?}",
+            "epoch {} {:.0} s: train loss {:.3}, {error}, {macs:.1} M MACs expected, {hard:.1} M open {:?} {:?}",
             row.epoch, row.seconds, row.train_loss, row.multipliers, row.violations
         );
     }
@@ -43,6 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if var("LR", 0.0) > 0.0 {
         prune =
             prune.optimiser(l0_train::Optimiser::Sgd { learning_rate: var("LR", 0.0), momentum: 0.9, nesterov: true });
+    }
+    if var("SHARE", 0.0) > 0.0 {
+        prune = prune.distil(l0_train::Distillation { temperature: var("T", 4.0), share: var("SHARE", 0.0) });
     }
     let pruned = prune.train_with(&data, &mut Epochs, &AtomicBool::new(false))?;
     println!("{pruned}\n{}\n{}", pruned.agreement, pruned.model.summary());

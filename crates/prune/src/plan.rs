@@ -3,7 +3,7 @@
 
 use l0::{Constraint, Estimator, Fit, GatedNet, L2, Objective, Sampling, Targets};
 use l0_net::Weights;
-use l0_train::{Freeze, Optimiser, Schedule, Training};
+use l0_train::{Freeze, Optimiser, Schedule, Teacher, Training};
 
 use crate::{Limit, Prune};
 
@@ -35,6 +35,8 @@ pub struct Plan {
     pub start: Option<Weights>,
     /// What decides, when gates are frozen, how much is left, if the target is a time.
     pub limit: Option<Limit>,
+    /// A network that it learns from beside the labels.
+    pub teacher: Option<Teacher>,
 }
 
 impl Plan {

@@ -7,7 +7,7 @@ use l0::GatedNet;
 use l0_data::{Dataset, Feed};
 use l0_net::{Layer, Masks, Model, Net, Weights};
 use l0_record::{RunFolder, RunHeader};
-use l0_train::{Evaluation, Freeze, Job, Optimiser, Precision, Watch, evaluate};
+use l0_train::{Distillation, Evaluation, Freeze, Job, Optimiser, Precision, Teacher, Watch, evaluate};
 
 use crate::gates::Choice;
 use crate::{Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
@@ -36,6 +36,8 @@ pub struct Prune {
     droprate_init: f64,
     choice: Choice,
     learning: Option<u64>,
+    distillation: Option<Distillation>,
+    teacher: Option<Model>,
     seed: u64,
 }
 
@@ -55,6 +57,8 @@ impl Prune {
             droprate_init: 0.02,
             choice: Choice::default(),
             learning: None,
+            distillation: None,
+            teacher: None,
             seed: 1,
         }
     }
@@ -139,6 +143,19 @@ impl Prune {
         Self { choice: Choice { except, ..self.choice }, ..self }
     }
 
+    /// Learns from the outputs of a trained network beside the labels: of the one that was brought, unless a
+    /// [teacher](Self::teacher) is named.
+    #[must_use]
+    pub fn distil(self, distillation: Distillation) -> Self {
+        Self { distillation: Some(distillation), ..self }
+    }
+
+    /// The network to [learn from](Self::distil), with the same input and as many outputs.
+    #[must_use]
+    pub fn teacher(self, teacher: Model) -> Self {
+        Self { teacher: Some(teacher), ..self }
+    }
+
     /// Address of all random numbers.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
@@ -168,7 +185,21 @@ impl Prune {
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
         }
-        Ok(Plan { network, objective, training, start, limit })
+        let teacher = self.teaching()?;
+        Ok(Plan { network, objective, training, start, limit, teacher })
+    }
+
+    /// The teacher: the one that was named, or else the network as it was brought.
+    fn teaching(&self) -> Result<Option<Teacher>> {
+        let Some(distillation) = self.distillation else { return Ok(None) };
+        let own = || self.start.clone().map(|weights| Model::new(self.net.clone(), weights)).transpose();
+        let model = self.teacher.clone().map_or_else(own, |teacher| Ok(Some(teacher)))?;
+        let model = model.ok_or_else(|| Error::Setting {
+            name: "distillation",
+            found: "from a network without values".into(),
+            expected: "a teacher, or values to start from".into(),
+        })?;
+        Ok(Some(Teacher::new(model, distillation)?))
     }
 
     /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit: what training aims at
@@ -260,6 +291,7 @@ impl Prune {
             seed: self.seed,
             start: plan.start.as_ref(),
             freeze: plan.freeze(),
+            teacher: plan.teacher.as_ref(),
             device: Device::Cpu,
             precision: Precision::default(),
         };

@@ -93,10 +93,10 @@ impl Pruned {
 
 impl fmt::Display for Pruned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "asked for {}, got {:.3}; error", self.target, self.left)?;
+        write!(f, "asked for {}, got {:.3}; ", self.target, self.left)?;
         if let Some(before) = &self.before {
-            write!(f, " {:.2} % before,", before.error_percent())?;
+            write!(f, "{} before, ", before.score)?;
         }
-        write!(f, " {:.2} % now", self.after.error_percent())
+        write!(f, "{} now", self.after.score)
     }
 }

@@ -166,7 +166,7 @@ fn gates_on_inputs_tell_which_columns_a_network_needs() {
     let prune = Prune::model(trained.model).epochs(40).batch_size(20).optimiser(adam);
     let pruned = prune.gate_inputs().target(Target::Weights(0.2)).train(&table()).unwrap();
     assert_eq!(pruned.inputs(), [3, 7]);
-    assert!(pruned.after.error_percent() < 10.0, "{pruned}");
+    assert!(pruned.after.score.error_percent().unwrap() < 10.0, "{pruned}");
 }
 
 #[test]

@@ -22,19 +22,26 @@ pub struct EpochRow {
     /// Learning rate of the weights in the last step.
     #[serde(with = "number")]
     pub learning_rate: f64,
-    /// Mean cross-entropy over the training batches of this epoch, without the penalty.
+    /// Mean loss over the training batches of this epoch, without the penalty: cross-entropy, or the squared error of
+    /// standardised numbers.
     #[serde(with = "number")]
     pub train_loss: f64,
     /// Mean penalty over the training batches of this epoch.
     #[serde(with = "number")]
     pub penalty: f64,
-    /// Error on the training batches of this epoch, in percent.
-    #[serde(with = "number")]
-    pub train_error_percent: f64,
+    /// Error on the training batches of this epoch, in percent; none where numbers are predicted.
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
+    pub train_error_percent: Option<f64>,
     /// Error on the test images, in percent, where it was measured in this epoch.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub test_error_percent: Option<f64>,
-    /// Mean cross-entropy on the test images, where it was measured in this epoch.
+    /// Root of the mean squared error on the test examples, in the unit of the numbers that are predicted.
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
+    pub test_rmse: Option<f64>,
+    /// The share of the variance of the test examples' numbers that is explained: 1 at best, 0 for their mean.
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
+    pub test_r2: Option<f64>,
+    /// Mean loss on the test images, where it was measured in this epoch.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub test_loss: Option<f64>,
     /// Expected number of gated weights that are not zero: the sum over groups of P(z != 0) |g|.

@@ -13,6 +13,7 @@
 mod collection;
 mod error;
 pub mod figures;
+mod measure;
 pub mod plot;
 mod report;
 mod splice;

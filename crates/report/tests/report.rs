@@ -197,6 +197,31 @@ fn a_report_on_nothing_is_still_one() {
 }
 
 #[test]
+fn predicted_numbers_have_a_column_in_their_unit_and_never_a_percent() {
+    let root = tempfile::tempdir().unwrap();
+    for (seed, rmse) in [(1, 52.5), (2, 53.75)] {
+        let header =
+            RunHeader { network: "MLP on diabetes".into(), ..RunHeader::new("mlp", seed, serde_json::json!({})) };
+        let mut folder = RunFolder::create(root.path().join(format!("run-{seed}")), &header).unwrap();
+        let (test_rmse, test_r2) = (Some(rmse), Some(0.5));
+        folder
+            .append(&EpochRow { epoch: 1, step: 8, train_loss: 0.5, test_rmse, test_r2, ..EpochRow::default() })
+            .unwrap();
+        folder
+            .finish(Outcome { test_rmse, test_r2, weights_total: Some(9), weights_kept: Some(3), ..Outcome::default() })
+            .unwrap();
+    }
+    let files = write(&made_up::report(), root.path());
+    let report = file(&files, "REPORT.md");
+    let head = report.lines().find(|line| line.contains("seeds")).unwrap();
+    assert!(head.contains("RMSE | ") && head.contains("R² |") && !head.contains("error"), "{report}");
+    assert!(report.contains("53.12 ± 0.88 | 0.500 ± 0.000"), "{report}");
+    assert!(report.contains("RMSE of every seed") && report.contains("52.50, 53.75"), "{report}");
+    let errors = &files.iter().find(|(name, _)| name.starts_with("errors")).unwrap().1;
+    assert!(errors.contains("test RMSE") && !errors.contains('%'), "{errors}");
+}
+
+#[test]
 fn hostile_names_and_numbers_stay_text() {
     let root = tempfile::tempdir().unwrap();
     let nasty = "</svg><script>alert(1)</script> | \"--> \u{0}\u{1b}[31m";
@@ -215,7 +240,7 @@ fn hostile_names_and_numbers_stay_text() {
             epoch,
             step: u64::MAX,
             test_error_percent: Some(x),
-            train_error_percent: x,
+            train_error_percent: Some(x),
             expected_macs: Some(x),
             step_ms: Some(x),
             open: [(nasty.into(), u64::MAX)].into(),

@@ -192,7 +192,7 @@ impl Training {
     }
 }
 
-fn positive(name: &str, value: f64) -> Result<()> {
+pub(crate) fn positive(name: &str, value: f64) -> Result<()> {
     if value > 0.0 && value.is_finite() { Ok(()) } else { wrong(name, value, "a number above 0") }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// What must stay a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Number {
-    /// Mean cross-entropy of a batch.
+    /// Mean loss of a batch.
     Loss,
     /// What open gates and large weights cost.
     Penalty,
@@ -113,6 +113,19 @@ pub enum Error {
         /// Shape of its images.
         found: Vec<usize>,
         /// Shape of the network's input.
+        expected: Vec<usize>,
+    },
+    /// Labels that the outputs of the network cannot be held against.
+    #[error(
+        "the network computes {output:?}, the labels are {found:?}, expected {expected:?}: classes (b,) for (b, classes) and \
+         (b, h, w) for (b, classes, h, w), numbers of the outputs' own shape"
+    )]
+    Labels {
+        /// Shape of the labels.
+        found: Vec<usize>,
+        /// Shape of the outputs.
+        output: Vec<usize>,
+        /// Shape of labels that would fit.
         expected: Vec<usize>,
     },
     /// An error of the network.

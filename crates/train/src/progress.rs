@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 /// What one step came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepResult {
-    /// Mean cross-entropy of the batch.
+    /// Mean loss of the batch: of labels, or of labels and teacher.
     pub loss: f64,
     /// The penalty.
     pub penalty: f64,
-    /// Examples classified wrongly.
+    /// Labels predicted wrongly; none where numbers are predicted.
     pub wrong: u64,
     /// Examples seen.
     pub seen: u64,
@@ -52,11 +52,11 @@ impl Progress {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(f64, f64, u64, u64)", into = "(f64, f64, u64, u64)")]
 pub struct Sums {
-    /// Cross-entropy, summed over examples.
+    /// Loss, summed over examples.
     pub loss: f64,
     /// Penalty, summed over examples.
     pub penalty: f64,
-    /// Examples classified wrongly.
+    /// Labels predicted wrongly; none where numbers are predicted.
     pub wrong: u64,
     /// Examples seen.
     pub seen: u64,

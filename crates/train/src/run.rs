@@ -9,7 +9,9 @@ use l0_net::Weights;
 use l0_record::{EpochRow, Named, Outcome, RunFolder, forget_peak_memory, gate_histogram, peak_memory_bytes};
 
 use crate::pace::Pace;
-use crate::{Checkpoints, Error, Evaluation, Freeze, Precision, Progress, Result, StepResult, Trainer, Training};
+use crate::{
+    Checkpoints, Error, Evaluation, Freeze, Precision, Progress, Result, StepResult, Teacher, Trainer, Training,
+};
 use crate::{evaluate, gated};
 
 /// Images in a batch of an evaluation: no result depends on it.
@@ -36,6 +38,8 @@ pub struct Job<'a> {
     pub start: Option<&'a Weights>,
     /// Who has a say in what gates are brought within when they are frozen; the objective alone, if nobody.
     pub freeze: Option<&'a dyn Freeze>,
+    /// A network whose outputs it learns from beside the labels.
+    pub teacher: Option<&'a Teacher>,
     /// Where it is trained.
     pub device: Device,
     /// In which numbers.
@@ -120,6 +124,7 @@ fn start<'a>(job: &Job<'a>) -> Result<Trainer<'a>> {
     let trainer = Trainer::new(job.network, job.objective, job.training, job.data.train.len(), job.seed, &job.device)?;
     let mut trainer = trainer.frozen_by(job.freeze);
     job.start.map_or(Ok(()), |values| trainer.start_from(values))?;
+    job.teacher.map_or(Ok(()), |teacher| trainer.learn_from(teacher, &job.device))?;
     Ok(trainer)
 }
 
@@ -198,6 +203,8 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
         Ok(values.sum::<candle_core::Result<f64>>()?)
     };
     let (multipliers, violations) = constraint(job, trainer)?;
+    let net = job.network.net();
+    let positions = net.shape(net.output()).positions() as f64; // each has a label of its own
     times.sort_unstable_by(f64::total_cmp);
     let row = EpochRow {
         multipliers,
@@ -208,8 +215,10 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
         learning_rate: job.training.optimiser.learning_rate() * factor,
         train_loss: sums.mean(sums.loss),
         penalty: sums.mean(sums.penalty),
-        train_error_percent: 100.0 * sums.mean(sums.wrong as f64),
-        test_error_percent: Some(evaluation.error_percent()),
+        train_error_percent: evaluation.score.error_percent().map(|_| 100.0 * sums.mean(sums.wrong as f64) / positions),
+        test_error_percent: evaluation.score.error_percent(),
+        test_rmse: evaluation.score.rmse(),
+        test_r2: evaluation.score.r2(),
         test_loss: Some(evaluation.loss),
         expected_l0: job.network.expected_l0(weights)?,
         expected_params: Some(sum(|cost| &cost.params)? + normalisations),
@@ -249,7 +258,9 @@ fn finish(job: &Job, trainer: &Trainer, last: Evaluation, folder: &RunFolder) ->
     let full = job.network.net().cost();
     let count = |n: usize| Some(n as u64);
     let outcome = Outcome {
-        test_error_percent: Some(last.error_percent()),
+        test_error_percent: last.score.error_percent(),
+        test_rmse: last.score.rmse(),
+        test_r2: last.score.r2(),
         architecture: pruned.architecture.clone(),
         params_total: count(full.params()),
         params_kept: count(pruned.cost.params()),

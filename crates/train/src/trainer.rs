@@ -9,9 +9,9 @@ use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
 
 use crate::config::wrong;
-use crate::evaluate::wrong_ones;
+use crate::loss::wrong_ones;
 use crate::optimiser::OptimiserState;
-use crate::{Average, Error, Number, Progress, Result, StepResult, Training};
+use crate::{Average, Error, Loss, Number, Progress, Result, StepResult, Teacher, Training};
 
 /// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and the
 /// epoch in which gates are frozen follow from the steps that were made.
@@ -21,6 +21,7 @@ pub struct Trainer<'a> {
     objective: &'a Objective,
     training: &'a Training,
     penalties: Vec<Penalty>,
+    teacher: Option<Teacher>,
     /// Steps in an epoch.
     pub(crate) steps: u64,
     pub(crate) seed: u64,
@@ -70,6 +71,7 @@ impl<'a> Trainer<'a> {
             objective,
             training,
             penalties,
+            teacher: None,
             steps,
             seed,
             progress,
@@ -97,6 +99,16 @@ impl<'a> Trainer<'a> {
         }
         self.params.assign(&self.network.init_with(weights, self.seed, &Device::Cpu)?.detached())?; // each where it is
         self.average = Average::new(&self.params, self.training.average)?;
+        Ok(())
+    }
+
+    /// Learns from the outputs of `teacher` beside the labels, from the next step on. A checkpoint does not hold it: whoever
+    /// goes on says it again.
+    ///
+    /// # Errors
+    /// If it reads or computes something else than the network, or its values do not fit on the device.
+    pub fn learn_from(&mut self, teacher: &Teacher, device: &Device) -> Result<()> {
+        self.teacher = Some(teacher.of(self.network.net(), device)?);
         Ok(())
     }
 
@@ -184,7 +196,8 @@ impl<'a> Trainer<'a> {
             self.freeze_gates()?;
         }
         let begin = Instant::now();
-        let mut one_step = || l0_ops::taped(|| self.one_step(batch, epoch, step));
+        let soft = self.teacher.as_ref().map(|teacher| teacher.outputs(&batch.images)).transpose()?;
+        let mut one_step = || l0_ops::taped(|| self.one_step(batch, soft.as_ref(), epoch, step));
         // The threads of the pool do the work of a step on the CPU; beside a GPU they would only look for some.
         let mut result = if batch.images.device().is_cpu() { l0_ops::awake(one_step)? } else { one_step()? };
         result.seconds = begin.elapsed().as_secs_f64();
@@ -192,7 +205,17 @@ impl<'a> Trainer<'a> {
         Ok(result)
     }
 
-    fn one_step(&mut self, batch: &Batch, epoch: u64, step: u64) -> Result<StepResult> {
+    /// The loss on the data: of the labels, or of these and a teacher's outputs.
+    fn loss(&self, outputs: &Tensor, labels: &Tensor, soft: Option<&Tensor>) -> Result<Tensor> {
+        let loss = Loss::of(labels);
+        let labelled = loss.value(outputs, labels)?;
+        match self.teacher.as_ref().zip(soft) {
+            Some((teacher, soft)) => teacher.blended(loss, &labelled, outputs, soft),
+            None => Ok(labelled),
+        }
+    }
+
+    fn one_step(&mut self, batch: &Batch, soft: Option<&Tensor>, epoch: u64, step: u64) -> Result<StepResult> {
         // ---- gates: all drawn before any layer runs, so that closed ones save work
         let frozen = self.training.is_frozen(epoch);
         let weights = self.params.weights();
@@ -209,7 +232,7 @@ impl<'a> Trainer<'a> {
         let output = self.network.net().forward(&weights, &batch.images, &masks, Mode::Train(&noise))?;
 
         // ---- objective
-        let loss = l0_ops::cross_entropy(&output.ys, &batch.labels)?;
+        let loss = self.loss(&output.ys, &batch.labels, soft)?;
         let penalty = self.network.penalty(&weights, &self.penalties)?;
         let densities = match self.objective.constraint() {
             Some(constraint) if !frozen => self.network.densities(&weights, constraint)?,

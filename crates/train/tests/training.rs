@@ -115,6 +115,7 @@ fn go_from(
         seed: 7,
         start,
         freeze: None,
+        teacher: None,
         device: Device::Cpu,
         precision: Precision::F32,
     };
@@ -630,6 +631,7 @@ fn a_precision_that_the_device_lacks_ends_the_run_before_its_first_step() {
         seed: 7,
         start: None,
         freeze: None,
+        teacher: None,
         device: Device::Cpu,
         precision: Precision::Bf16,
     };

@@ -14,6 +14,7 @@ use l0_experiments::say;
 use l0_infer::Engine;
 use l0_net::{Masks, Model, Net, Params};
 use l0_report::{Align, Table};
+use l0_train::Score;
 
 /// Compare exported files with the network before pruning: bytes, parameters, multiply-accumulates, test error,
 /// latency at batch 1, 64 and 256 with one thread and with all, throughput and peak memory.
@@ -46,7 +47,7 @@ struct Entry {
     name: String,
     model: Model,
     bytes: u64,
-    error: Option<f64>,
+    score: Option<Score>,
     memory: Option<u64>,
 }
 
@@ -78,10 +79,10 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
                 data.name
             );
         }
-        let error = data.as_ref().map(|(data, normalise)| error(&model, data, normalise)).transpose()?;
+        let score = data.as_ref().map(|(data, normalise)| score(&model, data, normalise)).transpose()?;
         let bytes = std::fs::metadata(path)?.len();
         let name = path.display().to_string();
-        entries.push(Entry { name, model, bytes, error, memory: memory_of(path) });
+        entries.push(Entry { name, model, bytes, score, memory: memory_of(path) });
     }
     let candidates = entries.iter().map(|entry| Candidate::new(&entry.model.net, &entry.model.weights, threads));
     let mut candidates = candidates.collect::<Result<Vec<_>>>()?;
@@ -99,7 +100,7 @@ fn whole_entry(net: Net) -> Result<Entry> {
     let file = tempfile::Builder::new().suffix(".safetensors").tempfile().context("cannot make a temporary file")?;
     std::fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.path().display()))?;
     let memory = memory_of(file.path());
-    Ok(Entry { name: "before pruning".into(), model, bytes: bytes.len() as u64, error: None, memory })
+    Ok(Entry { name: "before pruning".into(), model, bytes: bytes.len() as u64, score: None, memory })
 }
 
 /// The data set that all files are tested on, and how its pixels become numbers.
@@ -111,7 +112,7 @@ fn data(args: &Args) -> Result<(Dataset, Normalise)> {
     Ok((data, normalise))
 }
 
-fn error(model: &Model, data: &Dataset, normalise: &Normalise) -> Result<f64> {
+fn score(model: &Model, data: &Dataset, normalise: &Normalise) -> Result<Score> {
     let itself = (&model.net, &model.weights, &Masks::none(&model.net));
     let verification = Verification { test: &data.test, normalise: normalise.clone(), device: Device::Cpu };
     Ok(artifact::verify(itself, model, &verification)?.1)
@@ -133,7 +134,9 @@ fn memory(file: &Path) -> Result<()> {
 
 fn table(entries: &[Entry], candidates: &[Candidate], threads: usize) -> Table {
     let mut columns = vec![("file".to_string(), Align::Left)];
-    let right = ["bytes", "parameters", "MACs", "error %"].map(|name| (name.to_string(), Align::Right));
+    let is_number = entries.iter().any(|entry| entry.score.is_some_and(|score| score.rmse().is_some()));
+    let worth = if is_number { "RMSE" } else { "error %" };
+    let right = ["bytes", "parameters", "MACs", worth].map(|name| (name.to_string(), Align::Right));
     columns.extend(right);
     let turns = if threads > 1 { &[false, true][..] } else { &[false] };
     for all in turns {
@@ -146,7 +149,12 @@ fn table(entries: &[Entry], candidates: &[Candidate], threads: usize) -> Table {
         let cost = entry.model.net.cost();
         let mut cells =
             vec![entry.name.clone(), entry.bytes.to_string(), cost.params().to_string(), cost.macs().to_string()];
-        cells.push(entry.error.map_or("-".into(), |error| format!("{error:.2}")));
+        cells.push(
+            entry
+                .score
+                .and_then(|score| score.rmse().or(score.error_percent()))
+                .map_or("-".into(), |x| format!("{x:.2}")),
+        );
         for &all in turns {
             cells.extend((0..BATCHES.len()).map(|i| format!("{:.4}", candidate.median(i, all))));
         }

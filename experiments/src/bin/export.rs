@@ -89,7 +89,7 @@ fn export(args: &Args) -> Result<()> {
         say!("{verdict}")?;
     }
     let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
-    say!("{}: {bytes} bytes, test error {:.2} %", out.display(), compact.error_percent)?;
+    say!("{}: {bytes} bytes, test {}", out.display(), compact.score)?;
     if let Some(onnx) = onnx {
         let bytes = artifact::onnx(&compact.model, &card)?;
         l0_net::write_file(&onnx, &bytes, existing)?;

@@ -9,9 +9,10 @@ use l0_data::{Benchmark, DataSpec};
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::device::ComputeArgs;
-use l0_experiments::network_file::input_size;
+use l0_experiments::network_file::{NetworkFile, input_size};
 use l0_experiments::prune::{self, Brought, Place};
 use l0_prune::{Prune, Target};
+use l0_train::Distillation;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -53,6 +54,15 @@ struct Args {
     /// L2 coefficient of all weights.
     #[arg(long, value_name = "X", default_value_t = 5e-4)]
     weight_decay: f64,
+    /// Learn from the outputs of a trained network beside the labels: of the one that is pruned, or of the one in this file.
+    #[arg(long, value_name = "TEACHER", num_args = 0..=1)]
+    distill: Option<Option<PathBuf>>,
+    /// Temperature of the outputs that it learns from.
+    #[arg(long, value_name = "T", default_value_t = 4.0, requires = "distill")]
+    temperature: f64,
+    /// The part of the loss that these outputs have.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9, requires = "distill")]
+    soft_share: f64,
     /// Keep channels in multiples of so many.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
     round: usize,
@@ -93,7 +103,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let brought = Brought::read(&args.network, args.input_size)?;
     let spec = args.data.spec(&own(args, &brought)?)?;
     let data = args.data.load(&spec)?;
-    let prune = settings(args, &brought, target);
+    let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
     let folder = args.results.join(&brought.name).join(prune::run_name(target, args.seed));
     let plan = prune::as_begun(prune.plan(&data)?, target, &folder)?;
@@ -118,7 +128,7 @@ fn own(args: &Args, brought: &Brought) -> Result<DataSpec> {
     }
 }
 
-fn settings(args: &Args, brought: &Brought, target: Target) -> Prune {
+fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
     let mut prune = Prune::model(brought.model().clone())
         .target(target)
         .epochs(args.epochs)
@@ -137,5 +147,11 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Prune {
     if let Some(learning_rate) = args.learning_rate {
         prune = prune.learning_rate(learning_rate);
     }
-    prune
+    if let Some(teacher) = &args.distill {
+        prune = prune.distil(Distillation { temperature: args.temperature, share: args.soft_share });
+        if let Some(path) = teacher {
+            prune = prune.teacher(NetworkFile::read(path, args.input_size)?.model);
+        }
+    }
+    Ok(prune)
 }

@@ -90,7 +90,7 @@ fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: 
         let name = format!("ms for {batch}, 1 thread");
         row(&name, candidates[0].median(i, false), candidates[1].median(i, false), 4)?;
     }
-    say!("\ntest error of the pruned network {:.2} %, on digits drawn by the program", compact.error_percent)?;
+    say!("\ntest {} of the pruned network, on digits drawn by the program", compact.score)?;
     say!("run      {}\nnetwork  {}\nONNX     {}", path.display(), file.display(), onnx.display())?;
     Ok(())
 }

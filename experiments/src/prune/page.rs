@@ -6,6 +6,7 @@ use l0_net::{Agreement, Cost};
 use l0_prune::Target;
 use l0_record::EpochRow;
 use l0_report::plot::{Axis, Chart, Color, Figure, Mark};
+use l0_train::Score;
 
 use super::{COMPACT, ONNX, curve};
 use crate::network_file::Format;
@@ -32,8 +33,8 @@ pub struct Page {
     pub data: String,
     /// How many images, or rows, the errors and the verification are about.
     pub test_images: usize,
-    /// Test error in percent before, if the network had values, and of the compact file.
-    pub error: (Option<f64>, f64),
+    /// What predictions were worth before, if the network had values, and what those of the compact file are.
+    pub score: (Option<Score>, Score),
     /// What each costs.
     pub cost: (Cost, Cost),
     /// Bytes of the ONNX files.
@@ -100,10 +101,10 @@ impl Page {
             ratio: format!("{:.3}", after / before),
         };
         let error = Line {
-            what: "test error",
-            before: self.error.0.map_or("-".into(), |error| format!("{error:.2} %")),
-            after: format!("{:.2} %", self.error.1),
-            ratio: self.error.0.map_or(String::new(), |error| format!("{:+.2} points", self.error.1 - error)),
+            what: if self.score.1.rmse().is_some() { "test RMSE" } else { "test error" },
+            before: self.score.0.map_or("-".into(), shown),
+            after: shown(self.score.1),
+            ratio: self.score.0.map_or(String::new(), |before| change(before, self.score.1)),
         };
         let mut lines = vec![
             error,
@@ -149,13 +150,17 @@ impl Page {
     fn figure(&self) -> Figure {
         let learned = self.learning as f64;
         let points: Vec<(f64, f64)> =
-            self.error.0.map(|error| (0.0, error)).into_iter().chain(curve(&self.rows)).collect();
+            self.score.0.map(|score| (0.0, worth(score))).into_iter().chain(curve(&self.rows)).collect();
         let those = |keep: &dyn Fn(f64) -> bool| points.iter().copied().filter(|&(at, _)| keep(at)).collect();
         let (learning, settling) = (those(&|at| at <= learned), those(&|at| at >= learned));
-        let mut chart = Chart::new("", Axis::count("epoch"), Axis::log("test error, %"))
-            .with("gates learn", Color::Muted, Mark::Line(learning))
-            .with("the smaller network settles", Color::Own(0), Mark::Line(settling));
-        if let Some(before) = self.error.0 {
+        let mut chart = Chart::new(
+            "",
+            Axis::count("epoch"),
+            Axis::log(if self.score.1.rmse().is_some() { "test RMSE" } else { "test error, %" }),
+        )
+        .with("gates learn", Color::Muted, Mark::Line(learning))
+        .with("the smaller network settles", Color::Own(0), Mark::Line(settling));
+        if let Some(before) = self.score.0.map(worth) {
             let line = Mark::Dashed(vec![(0.0, before), (self.rows.len() as f64, before)]);
             chart = chart.with("brought", Color::Own(1), line);
         }
@@ -166,6 +171,23 @@ impl Page {
             width: 640.0,
             ..Figure::default()
         }
+    }
+}
+
+/// An error in percent, or an RMSE.
+fn worth(score: Score) -> f64 {
+    score.error_percent().or(score.rmse()).unwrap_or(f64::NAN)
+}
+
+fn shown(score: Score) -> String {
+    score.error_percent().map_or_else(|| format!("{:.4}", worth(score)), |error| format!("{error:.2} %"))
+}
+
+/// Points of an error, the ratio of an RMSE.
+fn change(before: Score, after: Score) -> String {
+    match after.error_percent() {
+        Some(error) => format!("{:+.2} points", error - worth(before)),
+        None => format!("{:.3}", worth(after) / worth(before)),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use l0_record::{Run, Status, read_run};
+use l0_record::{EpochRow, Outcome, Run, Status, read_run};
 
 use crate::Recipe;
+use crate::session::worth;
 
 /// The exit code of a process that left a run to another one, which is still at it: EX_TEMPFAIL of sysexits.h. A scheduler
 /// is not to take the run for done.
@@ -47,8 +48,11 @@ impl Point {
     /// As for [`Point::run`].
     pub fn state(&self) -> Result<String> {
         let Some(run) = self.run()? else { return Ok("not begun".into()) };
-        let error = run.rows.last().and_then(|row| row.test_error_percent);
-        let error = error.map_or(String::new(), |error| format!(", error {error:.2} %"));
+        let of_row = |row: &EpochRow| {
+            let (test_error_percent, test_rmse, test_r2) = (row.test_error_percent, row.test_rmse, row.test_r2);
+            format!(", {}", worth(&Outcome { test_error_percent, test_rmse, test_r2, ..Outcome::default() }))
+        };
+        let error = run.rows.last().map_or(String::new(), of_row);
         let epochs = format!("epoch {} of {}{error}", run.rows.len(), self.recipe.training.epochs);
         Ok(match run.header.status {
             Status::Finished => format!("finished{error}"),

@@ -3,6 +3,7 @@
 use l0_record::EpochRow;
 
 use super::shared::{Curve, color, epoch, slug, step};
+use crate::measure::Measure;
 use crate::plot::{Axis, Chart, Figure, Mark};
 use crate::{Group, notes};
 
@@ -34,14 +35,19 @@ pub fn work(network: &str, groups: &[Group]) -> Figure {
     }
 }
 
-/// Test and training error over the epochs.
+/// Test and training error over the epochs; of numbers, the test RMSE and the training loss.
 pub fn errors(network: &str, groups: &[Group]) -> Figure {
     let epochs = || Axis::count("epoch");
-    let test = Chart::new("", epochs(), Axis::log("test error, %"));
-    let train = Chart::new("", epochs(), Axis::log("training error, %"));
-    let test = with_curves(test, groups, epoch, |row| row.test_error_percent);
+    let measure = Measure::of(groups);
+    let of_training = if measure == Measure::Error { "training error, %" } else { "training loss" };
+    let test = Chart::new("", epochs(), Axis::log(measure.axis()));
+    let train = Chart::new("", epochs(), Axis::log(of_training));
+    let test = with_curves(test, groups, epoch, |row| measure.of_row(row));
     // An error of exactly nothing has no place on a logarithmic axis and leaves a gap.
-    let train = with_curves(train, groups, epoch, |row| Some(row.train_error_percent));
+    let train = with_curves(train, groups, epoch, |row| match measure {
+        Measure::Error => row.train_error_percent,
+        Measure::Rmse => Some(row.train_loss),
+    });
     Figure {
         name: slug(&["errors", network]),
         title: format!("{network}: error over the epochs"),

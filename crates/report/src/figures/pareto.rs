@@ -3,6 +3,7 @@
 use l0_record::{Reference, Run};
 
 use super::shared::{color, slug};
+use crate::measure::Measure;
 use crate::plot::{Axis, Chart, Color, Figure, Mark, Point, Shape};
 use crate::{Group, notes};
 
@@ -44,8 +45,9 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
 }
 
 fn charts(network: &str, groups: &[Group], references: &[Reference]) -> Vec<Chart> {
+    let measure = Measure::of(groups);
     let sparse = |size: &Size| {
-        let own = groups.iter().filter_map(|group| mean(size, group)).map(|(kept, _)| kept);
+        let own = groups.iter().filter_map(|group| mean(size, measure, group)).map(|(kept, _)| kept);
         let of_network = references.iter().filter(|row| row.network == network);
         own.chain(of_network.filter_map(|row| (size.published)(row))).any(|kept| kept < 100.0)
     };
@@ -54,15 +56,16 @@ fn charts(network: &str, groups: &[Group], references: &[Reference]) -> Vec<Char
 }
 
 fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference]) -> Chart {
-    let chart = Chart::new("", Axis::log(size.axis), Axis::linear("test error, %"));
-    let chart = joined(chart, size, groups);
+    let measure = Measure::of(groups);
+    let chart = Chart::new("", Axis::log(size.axis), Axis::linear(measure.axis()));
+    let chart = joined(chart, size, measure, groups);
     let published: Vec<&Reference> = references.iter().filter(|row| row.network == network).collect();
     let (repeated, others): (Vec<&Reference>, Vec<&Reference>) =
         published.into_iter().partition(|row| groups.iter().any(|group| group.repeats(row)));
     let points = |rows: Vec<&Reference>| rows.into_iter().filter_map(|row| published_point(size, row)).collect();
     let chart = with_points(chart, "published by others", Color::Muted, Shape::Square, points(others));
     let chart = with_points(chart, "the rows repeated here", Color::Published, Shape::Diamond, points(repeated));
-    groups.iter().enumerate().fold(chart, |chart, (index, group)| own(chart, size, group, index))
+    groups.iter().enumerate().fold(chart, |chart, (index, group)| own(chart, size, measure, group, index))
 }
 
 fn curve<'a>(group: &Group<'a>) -> &'a str {
@@ -71,29 +74,29 @@ fn curve<'a>(group: &Group<'a>) -> &'a str {
 }
 
 /// A line through the groups of each curve that has several; not through those that differ in other settings, too.
-fn joined(chart: Chart, size: &Size, groups: &[Group]) -> Chart {
+fn joined(chart: Chart, size: &Size, measure: Measure, groups: &[Group]) -> Chart {
     let groups: Vec<&Group> = groups.iter().filter(|group| group.short_settings().is_empty()).collect();
     let mut curves: Vec<&str> = groups.iter().map(|group| curve(group)).collect();
     curves.sort_unstable();
     curves.dedup();
     curves.into_iter().fold(chart, |chart, one| {
         let of_curve = groups.iter().filter(|group| curve(group) == one);
-        let mut line: Vec<(f64, f64)> = of_curve.filter_map(|group| mean(size, group)).collect();
+        let mut line: Vec<(f64, f64)> = of_curve.filter_map(|group| mean(size, measure, group)).collect();
         line.sort_by(|a, b| a.0.total_cmp(&b.0));
         if line.len() < 2 { chart } else { chart.with("", Color::Muted, Mark::Dashed(line)) }
     })
 }
 
-fn mean(size: &Size, group: &Group) -> Option<(f64, f64)> {
+fn mean(size: &Size, measure: Measure, group: &Group) -> Option<(f64, f64)> {
     let kept = group.summary(size.own);
-    let error = group.summary(|run| run.header.outcome.test_error_percent);
+    let error = group.summary(|run| measure.of_run(run));
     (kept.n() > 0 && error.n() > 0).then_some((kept.mean, error.mean))
 }
 
-fn own(chart: Chart, size: &Size, group: &Group, index: usize) -> Chart {
-    let Some(at) = mean(size, group) else { return chart };
+fn own(chart: Chart, size: &Size, measure: Measure, group: &Group, index: usize) -> Chart {
+    let Some(at) = mean(size, measure, group) else { return chart };
     let one = |run: &Run| {
-        let at = ((size.own)(run)?, run.header.outcome.test_error_percent?);
+        let at = ((size.own)(run)?, measure.of_run(run)?);
         Some(Point { at, ..Point::default() })
     };
     let seeds: Vec<Point> = group.finished().filter_map(one).collect();

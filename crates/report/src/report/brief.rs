@@ -9,6 +9,7 @@ use super::content::{Report, Section};
 use super::markdown::note_line;
 use super::tables::{architecture, note_sign, number, share};
 use crate::collection::caveats;
+use crate::measure::Measure;
 use crate::table::inline;
 use crate::timing::speed_table;
 use crate::{Align, Collection, Group, Result, Summary, Table};
@@ -79,8 +80,10 @@ fn sources<'a>(network: &str, groups: &[Group<'a>]) -> Vec<&'a str> {
 
 fn table(network: &str, groups: &[Group], sources: &[&str], is_remarked: impl Fn(&Group) -> bool) -> Table {
     use Align::{Left, Right};
-    let mut columns =
-        vec![("", Left), ("seeds", Right), ("error %", Right), ("weights kept %", Right), ("MACs kept %", Right)];
+    let measure = Measure::of(groups);
+    let mut columns = vec![("", Left), ("seeds", Right)];
+    columns.extend(measure.columns().iter().map(|name| (*name, Right)));
+    columns.extend([("weights kept %", Right), ("MACs kept %", Right)]);
     if groups.iter().any(|group| !group.architecture().is_empty()) {
         columns.insert(1, ("architecture", Left));
     }
@@ -93,7 +96,7 @@ fn table(network: &str, groups: &[Group], sources: &[&str], is_remarked: impl Fn
         let sign = if is_remarked(group) { REMARK } else { "" };
         let mut cells = vec![group.marked_label() + sign];
         cells.extend(has_architecture.then(|| architecture(&group.architecture())));
-        cells.extend(measured(group));
+        cells.extend(measured(measure, group));
         cells.extend(published(network, group).into_iter().flat_map(|row| quoted(row, sources)));
         table.push(cells);
     }
@@ -101,14 +104,12 @@ fn table(network: &str, groups: &[Group], sources: &[&str], is_remarked: impl Fn
 }
 
 /// Seeds, error, weights and MACs kept.
-fn measured(group: &Group) -> [String; 4] {
+fn measured(measure: Measure, group: &Group) -> Vec<String> {
     let outcome = |value: fn(&Outcome) -> Option<f64>| group.summary(|run| value(&run.header.outcome));
-    [
-        group.finished().count().to_string(),
-        outcome(|o| o.test_error_percent).rounded(2),
-        share(&outcome(Outcome::weights_kept_percent)),
-        share(&outcome(Outcome::macs_kept_percent)),
-    ]
+    let mut cells = vec![group.finished().count().to_string()];
+    cells.extend(measure.cells(group));
+    cells.extend([Outcome::weights_kept_percent, Outcome::macs_kept_percent].map(|kept| share(&outcome(kept))));
+    cells
 }
 
 /// A published row's error, with the sign of its source, and its weights.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use l0_record::{Machine, Outcome, Reference, Run, Status};
 
+use crate::measure::{Measure, digits};
 use crate::{Align, Collection, Group, Spread, Summary, Table};
 
 const NONE: &str = "–";
@@ -11,55 +12,49 @@ const NONE: &str = "–";
 /// A network's recipes, under each the published row that it repeats, once for all its settings; then what others published.
 pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -> Table {
     use Align::{Left, Right};
-    let mut table = Table::new([
-        ("", Left),
-        ("seeds", Right),
-        ("error %", Right),
-        ("architecture", Left),
-        ("weights kept %", Right),
-        ("MACs kept %", Right),
-    ]);
+    let measure = Measure::of(groups);
+    let mut columns = vec![("", Left), ("seeds", Right)];
+    columns.extend(measure.columns().iter().map(|name| (*name, Right)));
+    columns.extend([("architecture", Left), ("weights kept %", Right), ("MACs kept %", Right)]);
+    let mut table = Table::new(columns);
     let sources = sources(network, groups, references);
     let shown: Vec<&Group> = groups.iter().filter(|group| group.finished().count() > 0).collect();
     for (index, group) in shown.iter().enumerate() {
-        table.push(own_row(group));
+        table.push(own_row(measure, group));
         let is_last = |row: &&Reference| !shown.get(index + 1).is_some_and(|next| next.repeats(row));
         if let Some(row) = group.header().reference.as_ref().filter(is_last) {
             let label =
                 if row.network == network { "↳ published".into() } else { format!("↳ published, {}", row.network) };
-            table.push_muted(published_row(&label, row, &sources));
+            table.push_muted(published_row(measure, &label, row, &sources));
         }
     }
     for row in others(network, groups, references) {
         let label = if row.network == network { row.label.clone() } else { format!("{}, {}", row.network, row.label) };
-        table.push_muted(published_row(&label, row, &sources));
+        table.push_muted(published_row(measure, &label, row, &sources));
     }
     table
 }
 
-fn own_row(group: &Group) -> Vec<String> {
+fn own_row(measure: Measure, group: &Group) -> Vec<String> {
     let outcome = |value: fn(&Outcome) -> Option<f64>| group.summary(|run| value(&run.header.outcome));
-    vec![
-        group.marked_label(),
-        group.finished().count().to_string(),
-        outcome(|o| o.test_error_percent).rounded(2),
-        architecture(&group.architecture()),
-        share(&outcome(Outcome::weights_kept_percent)),
-        share(&outcome(Outcome::macs_kept_percent)),
-    ]
+    let mut cells = vec![group.marked_label(), group.finished().count().to_string()];
+    cells.extend(measure.cells(group));
+    cells.push(architecture(&group.architecture()));
+    cells.extend([Outcome::weights_kept_percent, Outcome::macs_kept_percent].map(|kept| share(&outcome(kept))));
+    cells
 }
 
-fn published_row(label: &str, row: &Reference, sources: &[&str]) -> Vec<String> {
+fn published_row(measure: Measure, label: &str, row: &Reference, sources: &[&str]) -> Vec<String> {
     let percent = |x: Option<f64>| share(&Summary::of(x));
     let source = sources.iter().position(|source| *source == row.source);
-    vec![
-        source.map_or(label.into(), |index| format!("{label} {}", note_sign(index))),
-        String::new(),
-        number(row.error_percent, 2),
-        architecture(&row.architecture),
-        percent(row.weights_kept_percent),
-        percent(row.macs_kept_percent),
-    ]
+    let mut cells = vec![source.map_or(label.into(), |index| format!("{label} {}", note_sign(index))), String::new()];
+    cells.extend(match measure {
+        Measure::Error => vec![number(row.error_percent, 2)],
+        Measure::Rmse => vec![String::new(); measure.columns().len()],
+    });
+    cells.push(architecture(&row.architecture));
+    cells.extend([row.weights_kept_percent, row.macs_kept_percent].map(percent));
+    cells
 }
 
 /// The published rows that no run repeats: of this network, and of the larger ones that it stands for.
@@ -97,9 +92,11 @@ pub(super) fn share(percent: &Summary) -> String {
 /// Every value that a group's means are made of.
 pub fn values_table(groups: &[Group]) -> Table {
     use Align::{Left, Right};
+    let measure = Measure::of(groups);
+    let of_every_seed = format!("{} of every seed", measure.columns()[0]);
     let columns = [
         ("", Left),
-        ("error % of every seed", Left),
+        (of_every_seed.as_str(), Left),
         ("expected L0 %", Right),
         ("parameters expected %", Right),
         ("parameters kept %", Right),
@@ -111,7 +108,7 @@ pub fn values_table(groups: &[Group]) -> Table {
         let outcome = |value: fn(&Outcome) -> Option<f64>| group.summary(|run| value(&run.header.outcome));
         table.push([
             group.marked_label(),
-            outcome(|o| o.test_error_percent).listed(2),
+            measure.listed(group),
             outcome(|o| o.expected_density.map(|share| 100.0 * share)).rounded(1),
             group.summary(expected_params_percent).rounded(1),
             outcome(|o| o.params_kept_percent()).rounded(1),
@@ -137,21 +134,24 @@ fn step_ms(run: &Run) -> Option<f64> {
 /// Every run, finished or not, with its date and the number of its machine in the list below it.
 pub fn runs_table(collection: &Collection) -> Table {
     use Align::{Left, Right};
-    let columns = [
-        ("run", Left),
-        ("seed", Right),
-        ("error %", Right),
+    let has_numbers = collection.runs.iter().any(|run| run.header.outcome.test_rmse.is_some());
+    let mut columns = vec![("run", Left), ("seed", Right), ("error %", Right)];
+    columns.extend(has_numbers.then_some(("RMSE", Right)));
+    columns.extend([
         ("architecture", Left),
         ("epochs", Right),
         ("date", Left),
         ("revision", Left),
         ("machine", Right),
         ("status", Left),
-    ];
+    ]);
     let mut table = Table::new(columns);
     let machines = machines(collection);
     for run in &collection.runs {
-        table.push(run_row(collection, run, &machines));
+        let mut cells = run_row(collection, run, &machines);
+        let rmse = Summary::of(run.header.outcome.test_rmse);
+        cells.splice(3..3, has_numbers.then(|| rmse.rounded(digits(&rmse))));
+        table.push(cells);
     }
     table
 }

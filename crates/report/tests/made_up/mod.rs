@@ -143,7 +143,7 @@ impl Dish {
             learning_rate: 1e-3,
             train_loss: 0.4 * (-6.0 * share).exp() + 0.01 + 0.004 * shake(1),
             penalty: 0.1 * share,
-            train_error_percent: 9.0 * (-9.0 * share).exp() + 0.3 + 0.1 * shake(2),
+            train_error_percent: Some(9.0 * (-9.0 * share).exp() + 0.3 + 0.1 * shake(2)),
             test_error_percent: Some(self.error * (1.0 + 3.0 * (-14.0 * share).exp()) + 0.12 * shake(3)),
             test_loss: Some(0.06 + 0.2 * (-9.0 * share).exp()),
             expected_l0: Some(weights as f64 * expected),
@@ -159,6 +159,7 @@ impl Dish {
                 .collect(),
             violations: violation.map(|v| ("model".into(), v)).into_iter().collect(),
             gates: names().enumerate().map(|(layer, name)| (name, histogram(layer))).filter(|_| gated).collect(),
+            ..EpochRow::default()
         }
     }
 
@@ -178,6 +179,7 @@ impl Dish {
             expected_density: Some(weights_kept as f64 / weights as f64 + 0.01),
             train_seconds: Some(last.seconds),
             peak_memory_bytes: Some(321_000_000),
+            ..Outcome::default()
         }
     }
 

@@ -1,0 +1,132 @@
+//! What predictions are worth: the share of wrong classes, or how far off numbers are.
+
+use std::fmt;
+
+use candle_core::{DType, Tensor};
+use l0_data::Split;
+
+use crate::Result;
+use crate::loss::wrong_ones;
+
+/// How the predictions of a network compare with the labels of a split.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Score {
+    /// Of classes.
+    Classes {
+        /// Labels predicted wrongly.
+        wrong: u64,
+        /// All labels: one for each example, or for each position of each example.
+        of: u64,
+    },
+    /// Of numbers.
+    Numbers {
+        /// Root of the mean squared error, in the unit in which the numbers were given.
+        rmse: f64,
+        /// The share of the numbers' variance that is explained, `1 - sum (y - t)^2 / sum (t - mean)^2`: 1 is all of it, 0 is as
+        /// good as predicting their mean, below 0 is worse. Not a number where all numbers are equal.
+        r2: f64,
+    },
+}
+
+impl Score {
+    /// The share of wrong classes, in percent; `None` of numbers.
+    pub fn error_percent(&self) -> Option<f64> {
+        match *self {
+            Self::Classes { wrong, of } => Some(100.0 * wrong as f64 / of.max(1) as f64),
+            Self::Numbers { .. } => None,
+        }
+    }
+
+    /// Root of the mean squared error; `None` of classes.
+    pub fn rmse(&self) -> Option<f64> {
+        match *self {
+            Self::Classes { .. } => None,
+            Self::Numbers { rmse, .. } => Some(rmse),
+        }
+    }
+
+    /// The share of the variance that is explained; `None` of classes.
+    pub fn r2(&self) -> Option<f64> {
+        match *self {
+            Self::Classes { .. } => None,
+            Self::Numbers { r2, .. } => Some(r2),
+        }
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classes { .. } => write!(f, "error {:.2} %", self.error_percent().unwrap_or_default()),
+            Self::Numbers { rmse, r2 } => write!(f, "RMSE {rmse:.4}, R\u{b2} {r2:.3}"),
+        }
+    }
+}
+
+/// Counts up, batch by batch, what makes a [`Score`].
+#[derive(Debug, Clone)]
+pub struct Tally {
+    wrong: u64,
+    labels: u64,
+    /// Of numbers: deviation of the unit in which they were given, and sums over their standardised form.
+    numbers: Option<Sums>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    unit: f64,
+    squared_errors: f64,
+    values: f64,
+    squares: f64,
+}
+
+impl Tally {
+    /// Of predictions for the examples of this split.
+    pub fn of(split: &Split) -> Self {
+        let numbers = split.targets().map(|(_, scale)| Sums { unit: scale.std, ..Sums::default() });
+        Self { wrong: 0, labels: 0, numbers }
+    }
+
+    /// Takes in the outputs and labels of a batch, as [`Loss::value`](crate::Loss::value) does.
+    ///
+    /// # Errors
+    /// If the shapes do not fit together.
+    pub fn add(&mut self, outputs: &Tensor, labels: &Tensor) -> Result<()> {
+        self.labels += labels.elem_count() as u64;
+        match &mut self.numbers {
+            None => self.wrong += u64::from(wrong_ones(outputs, labels)?.to_scalar::<u32>()?),
+            Some(sums) => sums.add(&flat(outputs)?, &flat(labels)?),
+        }
+        Ok(())
+    }
+
+    /// The score of all that was taken in.
+    pub fn score(&self) -> Score {
+        match &self.numbers {
+            None => Score::Classes { wrong: self.wrong, of: self.labels },
+            Some(sums) => sums.score(self.labels as f64),
+        }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, outputs: &[f32], labels: &[f32]) {
+        for (&y, &t) in outputs.iter().zip(labels) {
+            let (y, t) = (f64::from(y), f64::from(t));
+            self.squared_errors += (y - t).powi(2);
+            self.values += t;
+            self.squares += t * t;
+        }
+    }
+
+    fn score(&self, n: f64) -> Score {
+        let variance = self.squares / n - (self.values / n).powi(2);
+        let mean = self.squared_errors / n;
+        let r2 = if variance > 0.0 { 1.0 - mean / variance } else { f64::NAN };
+        Score::Numbers { rmse: mean.sqrt() * self.unit, r2 }
+    }
+}
+
+fn flat(numbers: &Tensor) -> candle_core::Result<Vec<f32>> {
+    numbers.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+}

@@ -1,0 +1,107 @@
+//! Learning from another network's outputs beside the labels (Hinton, Vinyals and Dean, 2015).
+
+use candle_core::{D, DType, Device, Tensor};
+use l0_net::{Model, Net};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{positive, wrong};
+use crate::{Error, Loss, Result};
+
+/// How much of the loss comes from a teacher.
+///
+/// Of classes, with logits z of the network and t of the teacher:
+/// `(1 - share) CE(z, label) + share T^2 KL(softmax(t / T) || softmax(z / T))`, with T the temperature. The factor T^2 keeps
+/// the gradient of the second part as large as it is at T = 1. Of numbers: `(1 - share) (z - label)^2 + share (z - t)^2`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distillation {
+    /// T: the higher, the more the smaller logits say. Above 0; usual are 1 to 20.
+    pub temperature: f64,
+    /// The part of the loss that the teacher's outputs have, from 0 to 1.
+    pub share: f64,
+}
+
+impl Distillation {
+    /// Checks both numbers.
+    ///
+    /// # Errors
+    /// If one is out of its range; the message says which.
+    pub fn check(&self) -> Result<()> {
+        positive("distillation.temperature", self.temperature)?;
+        if (0.0..=1.0).contains(&self.share) {
+            return Ok(());
+        }
+        wrong("distillation.share", self.share, "0 to 1")
+    }
+
+    /// The loss of `outputs` beside that of the labels: `soft` are the teacher's outputs.
+    fn value(&self, loss: Loss, outputs: &Tensor, soft: &Tensor) -> candle_core::Result<Tensor> {
+        let outputs = outputs.to_dtype(DType::F32)?;
+        match loss {
+            Loss::CrossEntropy => divergence(&outputs, soft, self.temperature),
+            Loss::SquaredError => (outputs - soft)?.sqr()?.mean_all(),
+        }
+    }
+}
+
+/// A trained network whose outputs another one learns from.
+#[derive(Debug, Clone)]
+pub struct Teacher {
+    model: Model,
+    distillation: Distillation,
+}
+
+impl Teacher {
+    /// A plain network, as [`Model::load`] reads it or [`Net::compact`] makes it of one with masks, on any device.
+    ///
+    /// # Errors
+    /// If a number of `distillation` is out of its range.
+    pub fn new(model: Model, distillation: Distillation) -> Result<Self> {
+        distillation.check()?;
+        Ok(Self { model, distillation })
+    }
+
+    /// How much of the loss comes from it.
+    pub fn distillation(&self) -> Distillation {
+        self.distillation
+    }
+
+    /// The same where `net` is to learn from it.
+    ///
+    /// # Errors
+    /// If it reads or computes something else than `net`, or the device cannot hold it.
+    pub(crate) fn of(&self, net: &Net, device: &Device) -> Result<Self> {
+        let ends = |net: &Net| [net.shape(0), net.shape(net.output())];
+        let (found, expected) = (ends(&self.model.net), ends(net));
+        if found != expected {
+            let said = |[from, to]: [l0_net::Shape; 2]| format!("{from} to {to}");
+            return Err(Error::config("a teacher", said(found), format!("{}, as its pupil", said(expected))));
+        }
+        let weights = self.model.weights.to_device(device)?;
+        Ok(Self { model: Model { weights, ..self.model.clone() }, ..*self })
+    }
+
+    /// Its outputs for a batch, in evaluation mode, f32 and without a graph.
+    pub(crate) fn outputs(&self, images: &Tensor) -> Result<Tensor> {
+        Ok(self.model.forward(images)?.detach().to_dtype(DType::F32)?)
+    }
+
+    /// The loss of labels and teacher together.
+    pub(crate) fn blended(&self, loss: Loss, labelled: &Tensor, outputs: &Tensor, soft: &Tensor) -> Result<Tensor> {
+        let share = self.distillation.share;
+        let taught = self.distillation.value(loss, outputs, soft)?;
+        Ok(((labelled * (1.0 - share))? + (taught * share)?)?)
+    }
+}
+
+/// `T^2 KL(softmax(soft / T) || softmax(logits / T))`, the mean over examples and positions; classes are dimension 1.
+fn divergence(logits: &Tensor, soft: &Tensor, temperature: f64) -> candle_core::Result<Tensor> {
+    let classes_last = |x: &Tensor| x.transpose(1, D::Minus1)?.contiguous()? * temperature.recip();
+    let log_softmax = |x: &Tensor| -> candle_core::Result<Tensor> {
+        let shifted = x.broadcast_sub(&x.detach().max_keepdim(D::Minus1)?)?;
+        shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
+    };
+    let (student, teacher) = (log_softmax(&classes_last(logits)?)?, log_softmax(&classes_last(soft)?)?);
+    let each = (teacher.exp()? * (teacher - student)?)?.sum(D::Minus1)?;
+    each.mean_all()? * temperature.powi(2)
+}
