@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
-use l0_net::{Card, Existing, Model, OnnxReader, write_file};
+use l0_net::{Card, Existing, Import, Model, OnnxReader, Rename, write_file};
 use l0_rng::{Purpose, Stream};
 use serde_json::json;
 
@@ -16,11 +16,22 @@ const BATCH: usize = 4;
 /// The largest difference of an output, as a share of the largest output, or of 1 where that is smaller.
 const TOLERANCE: f32 = 1e-5;
 
+/// Values that a network is to have in the place of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct NewValues<'a> {
+    /// A safetensors file, by whatever program it was written.
+    pub file: &'a Path,
+    /// How the names there become those of the network's parameters.
+    pub rules: &'a [Rename],
+}
+
 /// A network that was written as another kind of file.
 #[derive(Debug, Clone)]
 pub struct Converted {
     /// The network.
     pub model: Model,
+    /// Of new values, those that no layer asked for.
+    pub left_over: Vec<String>,
     /// The size of the new file.
     pub bytes: usize,
     /// The largest difference of what the network gives, read from one file and from the other.
@@ -28,21 +39,35 @@ pub struct Converted {
 }
 
 /// Writes the network of the file `from` as a file `to` of the other kind: an ONNX file as one of ours, or one of ours as
-/// ONNX. What would be written is read back first and compared on random inputs, so that no other network gets that name.
+/// ONNX; with new values, of whatever kind. What would be written is read back first and compared on random inputs, so that no other network gets that name.
 ///
 /// # Errors
 /// If `from` cannot be read or has gates, both are of one kind, `to` is there and to be kept or cannot be written, or the
 /// new file holds a network that computes something else.
-pub fn convert(from: &Path, to: &Path, size: Option<(usize, usize)>, existing: Existing) -> Result<Converted> {
+pub fn convert(
+    from: &Path,
+    to: &Path,
+    size: Option<(usize, usize)>,
+    values: Option<NewValues<'_>>,
+    existing: Existing,
+) -> Result<Converted> {
     let (source, target) = (is_onnx(from)?, is_onnx(to)?);
-    if source == target {
+    if source == target && values.is_none() {
         let ending = if source { ".safetensors" } else { ".onnx" };
         bail!("{} and {} are of one kind; end the second in {ending}", from.display(), to.display());
     }
     ensure!(existing == Existing::Replace || !to.exists(), "{} exists already; --replace replaces it", to.display());
-    let NetworkFile { format, model, card, .. } = NetworkFile::read(from, size)?;
+    let NetworkFile { format, mut model, mut card, .. } = NetworkFile::read(from, size)?;
     let gated = format == Format::Gated;
     ensure!(!gated, "{}: it has gates, which no ONNX file holds; `just export` compacts and writes it", from.display());
+    let mut left_over = Vec::new();
+    if let Some(NewValues { file, rules }) = values {
+        let import = Import::from_file_renamed(&model.net, file, rules, &Device::Cpu);
+        let import = import.with_context(|| format!("the values of {} for {}", file.display(), from.display()))?;
+        (model.weights, left_over) = (import.weights, import.left_over);
+        card = card_of(file, "values_from", Card::default())?; // what was said of the old values is said no longer
+    }
+    let card = if target && values.is_none() { card } else { card_of(from, "converted_from", card)? };
     let (bytes, back) = match target {
         true => {
             let bytes = artifact::onnx(&model, &card)?;
@@ -50,21 +75,21 @@ pub fn convert(from: &Path, to: &Path, size: Option<(usize, usize)>, existing: E
             (bytes, back)
         }
         false => {
-            let bytes = model.to_bytes(&card_of(from, card)?)?;
+            let bytes = model.to_bytes(&card)?;
             let back = Model::from_bytes(&bytes, &Device::Cpu)?.0;
             (bytes, back)
         }
     };
     let difference = difference(&model, &back).with_context(|| format!("{}: nothing was written", to.display()))?;
     write_file(to, &bytes, existing)?;
-    Ok(Converted { model, bytes: bytes.len(), difference })
+    Ok(Converted { model, left_over, bytes: bytes.len(), difference })
 }
 
-/// The card of a network that came from another file.
-fn card_of(from: &Path, mut card: Card) -> Result<Card> {
+/// The card of a network that came, or whose values came, from another file.
+fn card_of(from: &Path, what: &str, mut card: Card) -> Result<Card> {
     let name = from.file_name().unwrap_or_default().to_string_lossy();
     let digest = l0_files::sha256(&std::fs::read(from).with_context(|| from.display().to_string())?);
-    card.extra.insert("converted_from".into(), json!({ "file": name, "sha256": digest }));
+    card.extra.insert(what.into(), json!({ "file": name, "sha256": digest }));
     Ok(card)
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 use l0::{Quantity, Targets};
 use l0_data::idx::Idx;
 use l0_data::{Digits, Split};
@@ -449,6 +449,8 @@ fn a_network_that_others_exported_is_inspected_and_converted_and_back() {
     let at = |name: &str| temp.path().join(name).to_str().unwrap().to_string();
     let (onnx, ours, back) = (onnx_case(temp.path(), "mobilenet-v1-train"), at("ours.safetensors"), at("back.onnx"));
     assert!(ok("inspect", &[&onnx]).contains("  A  "), "a depthwise convolution is coupled");
+    assert!(ok("inspect", &[&onnx, "--only", "*"]).contains("  A  "));
+    fails("inspect", &[&onnx, "--only", "head*"], "there is no layer \"head*\"; nearest of");
     let said = ok("convert", &[&onnx, &ours]);
     assert!(said.contains("reads (3, 32, 32), gives (10)") && said.contains("read back"), "{said}");
     fails("convert", &[&onnx, &ours], "ours.safetensors exists already; --replace replaces it");
@@ -465,6 +467,32 @@ fn a_network_that_others_exported_is_inspected_and_converted_and_back() {
     assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
     fails("inspect", &[&ours, "--svg", &svg], "net.svg exists already; --replace replaces it");
     ok("inspect", &[&ours, "--svg", &svg, "--replace"]);
+}
+
+/// The names of a state_dict that PyTorch's wrapper for several devices writes.
+#[test]
+fn a_converted_network_takes_values_whose_names_differ_by_a_rule() {
+    let temp = tempfile::tempdir().unwrap();
+    let at = |name: &str| temp.path().join(name).to_str().unwrap().to_string();
+    let (ours, state, new) = (at("ours.safetensors"), at("state.safetensors"), at("new.safetensors"));
+    ok("convert", &[&onnx_case(temp.path(), "mobilenet-v1-train"), &ours]);
+    let values = candle_core::safetensors::load(&ours, &Device::Cpu).unwrap();
+    let mut state_of: std::collections::HashMap<String, Tensor> =
+        values.iter().map(|(name, value)| (format!("module.{name}"), (value * 2.0).unwrap())).collect();
+    state_of.insert("module.tracked".into(), Tensor::zeros(1, DType::I64, &Device::Cpu).unwrap());
+    candle_core::safetensors::save(&state_of, &state).unwrap();
+
+    fails("convert", &[&ours, &new, "--values", &state], "parameters have no value");
+    let typo = ["--values", &state, "--rename", "moduel.*=*"];
+    fails("convert", &[&[&ours[..], &new], &typo[..]].concat(), "no name has the form \"moduel.*\"; nearest of");
+    let renamed = ["--values", &state, "--rename", "module.*=*"];
+    let said = ok("convert", &[&[&ours[..], &new], &renamed[..]].concat());
+    assert!(said.contains("state.safetensors: no layer asked for tracked\n"), "{said}");
+    let found = candle_core::safetensors::load(&new, &Device::Cpu).unwrap();
+    let sum = |xs: &Tensor| xs.sum_all().unwrap().to_scalar::<f32>().unwrap();
+    assert!(values.iter().all(|(name, value)| sum(&found[name]) == 2.0 * sum(value)));
+    fails("convert", &[&ours, &new, "--rename", "a=b"], "--values");
+    fails("convert", &[&ours, &new, "--values", &state, "--rename", "a"], "expected FROM=TO");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use l0_experiments::convert::convert;
+use l0_experiments::convert::{NewValues, convert};
 use l0_experiments::network_file::input_size;
 use l0_experiments::{cli, say};
-use l0_net::Existing;
+use l0_net::{Existing, Rename};
 
 /// Write an ONNX file as a network file of ours (.safetensors), or one of ours as ONNX (.onnx).
 ///
@@ -18,11 +18,18 @@ use l0_net::Existing;
 struct Args {
     /// The file to read: .onnx or .safetensors.
     from: PathBuf,
-    /// The file to write, of the other kind.
+    /// The file to write, of the other kind; with --values of either.
     to: PathBuf,
     /// Height and width of the input, where an ONNX file leaves them open.
     #[arg(long, value_name = "HxW", value_parser = input_size)]
     input_size: Option<(usize, usize)>,
+    /// Take the values of this safetensors file, as PyTorch writes a state_dict, in the place of the network's own.
+    #[arg(long, value_name = "FILE")]
+    values: Option<PathBuf>,
+    /// How names of --values become those of the network, where they differ: 'module.*=*'. A star stands for any part of a
+    /// name. Of several rules the first that fits is followed.
+    #[arg(long, value_name = "FROM=TO", requires = "values")]
+    rename: Vec<Rename>,
     /// Write it even where there is a file of that name.
     #[arg(long, visible_alias = "force")]
     replace: bool,
@@ -35,11 +42,22 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let existing = if args.replace { Existing::Replace } else { Existing::Keep };
-    let done = convert(&args.from, &args.to, args.input_size, existing)?;
+    let values = args.values.as_deref().map(|file| NewValues { file, rules: &args.rename });
+    let done = convert(&args.from, &args.to, args.input_size, values, existing)?;
+    if let (Some(file), false) = (&args.values, done.left_over.is_empty()) {
+        say!("{}: no layer asked for {}", file.display(), few(&done.left_over))?;
+    }
     let net = &done.model.net;
     let (layers, params) = (net.nodes().len() - 1, net.cost().params());
     let (input, output) = (net.shape(0), net.shape(net.output()));
     say!("{}: {layers} layers, {params} parameters, reads {input}, gives {output}", args.from.display())?;
     say!("{}: {} bytes; read back, outputs differ by {:.1e} at most", args.to.display(), done.bytes, done.difference)
         .map_err(Into::into)
+}
+
+/// The first of some names, and how many more there are.
+fn few(names: &[String]) -> String {
+    let shown = names.len().min(5);
+    let more = if names.len() > shown { format!(" and {} more", names.len() - shown) } else { String::new() };
+    names[..shown].join(", ") + &more
 }

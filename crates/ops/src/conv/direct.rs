@@ -10,7 +10,7 @@ use super::geometry::Geometry;
 use super::lanes::unpack;
 use super::plan::{Plan, groups, order_weights};
 use super::tile::{LANES, OUTPUTS, Source, Target, Vector, correlate, even};
-use super::winograd::{self, Kernels};
+use super::winograd::{Kernels, side};
 use crate::parallel::{carve, made, scratch};
 
 pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], places: &mut [u8]) -> Vec<f32> {
@@ -40,9 +40,9 @@ enum Weights {
 
 impl Weights {
     fn new(g: &Geometry, plan: &Plan, weight: &[f32]) -> Self {
-        if winograd::serves(g) {
+        if let Some(side) = side(g) {
             let (kernels, _) = weight.as_chunks();
-            return Self::Transformed(Kernels::new(g.oc, g.ic, |o, i| kernels[o * g.ic + i]));
+            return Self::Transformed(Kernels::new(side, g.oc, g.ic, |o, i| kernels[o * g.ic + i]));
         }
         let weights = order_weights(g.oc, g.depth(), |o, term| weight[o * g.depth() + term]);
         Self::Ordered(weights, plan.shifts())

@@ -7,14 +7,14 @@ use super::lanes::{pack, unpack};
 use super::operands::{Backward, Gradients};
 use super::plan::{Plan, frame, groups, order_weights};
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
-use super::winograd::{self, Kernels};
+use super::winograd::{Contraction, Kernels, side};
 use crate::loops::mask_into;
 use crate::parallel::{carve, made, scratch, split};
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let (plan, groups) = (Plan::new(g), groups(g));
-    let (tiled, db_len) = (winograd::serves(g) && !to.weight.is_empty(), to.bias.len());
-    let dw_len = if tiled { g.groups * winograd::sums_len(g) } else { to.weight.len() };
+    let (tiled, db_len) = (side(g).filter(|_| !to.weight.is_empty()), to.bias.len());
+    let dw_len = tiled.map_or(to.weight.len(), |side| g.groups * side.sums_len(g));
     // A sum over few groups at a time, as long as the sums stay small beside a cache.
     let most = ((1 << 19) / dw_len.max(1)).clamp(4, 16);
     let pieces = split(groups.len(), most, 1);
@@ -29,6 +29,7 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     to.xs = made(items, |(piece, part): (&Range<usize>, &mut [f32]), dx| {
         let (dw, db) = part.split_at_mut(dw_len);
         let first = images(piece).start;
+        let mut tiles = tiled.map(|side| Contraction::new(side, g));
         for group in piece.clone() {
             let images = groups[group].clone();
             let dx = &mut dx[(images.start - first) * dx_len..(images.end - first) * dx_len];
@@ -36,19 +37,23 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
                 let (dw_len, db_len) = (dw.len() / g.groups, db.len() / g.groups);
                 let dw = &mut dw[part * dw_len..][..dw_len];
                 let db = &mut db[part * db_len..][..db_len];
-                group_backward(&plan, of, (group, part), &images, weights, dx, dw, db);
+                group_backward(&plan, of, (group, part), &images, weights, dx, (&mut tiles, dw), db);
+                // The tiles of several groups of images may wait together, if they add to the same sums.
+                if let Some(tiles) = tiles.as_mut().filter(|_| g.groups > 1 || group + 1 == piece.end) {
+                    tiles.finish(dw);
+                }
             }
         }
     });
-    let mut sums = if tiled { vec![0.0; dw_len] } else { std::mem::take(&mut to.weight) };
+    let mut sums = if tiled.is_some() { vec![0.0; dw_len] } else { std::mem::take(&mut to.weight) };
     for part in parts.chunks_exact((dw_len + db_len).max(1)) {
         let (dw, db) = part.split_at(dw_len);
         sums.iter_mut().zip(dw).for_each(|(sum, part)| *sum += part);
         to.bias.iter_mut().zip(db).for_each(|(sum, part)| *sum += part);
     }
-    if tiled {
-        let parts = sums.chunks_exact(winograd::sums_len(g)).zip(to.weight.chunks_exact_mut(g.weights()));
-        parts.for_each(|(sums, dw)| winograd::add_kernel_gradients(sums, dw));
+    if let Some(side) = tiled {
+        let parts = sums.chunks_exact(side.sums_len(g)).zip(to.weight.chunks_exact_mut(g.weights()));
+        parts.for_each(|(sums, dw)| side.add_kernel_gradients(sums, dw));
     } else {
         to.weight = sums;
     }
@@ -62,7 +67,7 @@ fn group_backward(
     images: &Range<usize>,
     weights: &Weights,
     dx: &mut [f32],
-    dw: &mut [f32],
+    (tiles, dw): (&mut Option<Contraction>, &mut [f32]),
     db: &mut [f32],
 ) {
     let g = &plan.g;
@@ -85,14 +90,9 @@ fn group_backward(
         let x = x.eights();
         let xs = &of.xs[images.start * g.image()..images.end * g.image()];
         plan.pack_images(&xs[at.1 * g.group_image()..], x);
-        if winograd::serves(g) {
-            winograd::contract_tiles(
-                plan.x_planes(x),
-                plan.g_planes(da, (plan.top, plan.left)),
-                (g.oc, g.ic),
-                (g.oh, g.ow),
-                dw,
-            );
+        if let Some(tiles) = tiles {
+            let (x, da) = (plan.x_planes(x), plan.g_planes(da, (plan.top, plan.left)));
+            tiles.add(x, da, (g.oh, g.ow), dw);
         } else {
             weight_gradient(plan, x, da, dw);
         }
@@ -177,16 +177,14 @@ impl Weights {
         if !wanted {
             return Self::Phases(vec![]);
         }
-        if !winograd::serves(g) {
-            return Self::Phases(phases(plan, weight));
-        }
+        let Some(side) = side(g) else { return Self::Phases(phases(plan, weight)) };
         let (kernels, _) = weight.as_chunks();
         let turned = |i, o| {
             let mut kernel: [f32; 9] = kernels[o * g.ic + i];
             kernel.reverse();
             kernel
         };
-        Self::Transformed(Kernels::new(g.ic, g.oc, turned))
+        Self::Transformed(Kernels::new(side, g.ic, g.oc, turned))
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod depthwise;
 mod direct;
+mod filters;
 pub(crate) mod geometry;
 mod gradients;
 mod im2col;

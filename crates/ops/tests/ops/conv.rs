@@ -118,6 +118,15 @@ fn tiles_of_four_outputs() {
     case(8, (70, 40), (4, 4), 3, 1, 1);
 }
 
+/// Sides that four divides, and tiles enough: fewer multiplications yet.
+#[test]
+fn tiles_of_sixteen_outputs() {
+    case(8, (8, 8), (8, 8), 3, 1, 1);
+    case(9, (11, 8), (4, 16), 3, 1, 1);
+    case(5, (8, 13), (8, 12), 3, 1, 3);
+    case(19, (8, 20), (8, 8), 3, 1, 1);
+}
+
 #[test]
 fn kernels_of_five() {
     case(1, (1, 2), (5, 5), 5, 1, 0);
