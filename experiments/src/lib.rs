@@ -42,6 +42,8 @@ mod guide {
     mod gate_your_model {}
     #[doc = include_str!("../../docs/guide/own-data.md")]
     mod own_data {}
+    #[doc = include_str!("../../docs/guide/prune.md")]
+    mod prune {}
     #[doc = include_str!("../../docs/guide/price-or-target.md")]
     mod price_or_target {}
     #[doc = include_str!("../../docs/guide/report.md")]

@@ -10,7 +10,7 @@ use l0_data::idx::Idx;
 use l0_data::{Digits, Split};
 use l0_experiments::recipes;
 use l0_experiments::session::REVISION;
-use l0_net::{Existing, Model};
+use l0_net::{Builder, Existing, Model, OnnxAbout, OnnxEnds, Params};
 use l0_record::{RunFolder, RunHeader, Status, read_run};
 
 fn program(name: &str) -> Command {
@@ -509,4 +509,79 @@ fn a_file_without_a_size_asks_for_it_and_one_that_is_refused_leaves_nothing() {
     std::fs::remove_file(out).unwrap();
     fails("convert", &[&onnx_case(temp.path(), "conv_channels"), out], "conv_channels.onnx");
     assert!(!Path::new(out).exists());
+}
+
+/// A small trained network as the ONNX file that someone brings, its input and output called as in theirs.
+fn brought(path: &Path, classes: usize) {
+    let mut b = Builder::image("image", 1, 28, 28);
+    b.conv2d("conv1", 8, 5).relu().max_pool2d(2).conv2d("conv2", 12, 5).relu().max_pool2d(2);
+    b.flatten("features").linear("fc1", 24).relu().linear("fc2", classes);
+    let net = b.build().unwrap();
+    let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
+    let ends = Some(OnnxEnds { input: "pixels".into(), output: "digits".into() });
+    let about = OnnxAbout { ends, ..OnnxAbout::default() };
+    std::fs::write(path, l0_net::to_onnx(&net, &weights, &about).unwrap()).unwrap();
+}
+
+#[test]
+fn a_network_that_someone_brings_is_pruned_and_checked() {
+    let temp = tempfile::tempdir().unwrap();
+    let (data, onnx, results) = (temp.path().join("idx"), temp.path().join("mine.onnx"), temp.path().join("results"));
+    std::fs::create_dir(&data).unwrap();
+    mnist_folder(&data);
+    brought(&onnx, 10);
+    let [data, onnx, results] = [&data, &onnx, &results].map(|path| path.to_str().unwrap().to_string());
+    let args = ["--data", &data, "--results", &results, "--epochs", "3", "--batch-size", "20", "--distill"];
+    let prune = [&[onnx.as_str()], &args[..]].concat();
+    let said = ok("prune", &prune);
+    assert!(said.contains("asked for 0.5 of the MACs, got 0.4") && said.contains("0 predictions changed"), "{said}");
+
+    let folder = temp.path().join("results/mine/macs-0.5-seed1");
+    let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
+    assert!(page.contains("<h1>mine, pruned</h1>") && page.contains("200 test examples of mnist"), "{page}");
+    let ends = l0_net::onnx_ends(folder.join("compact.onnx")).unwrap();
+    assert_eq!([ends.input, ends.output], ["pixels", "digits"]);
+    let (compact, _) = Model::load(folder.join("compact.safetensors"), &Device::Cpu).unwrap();
+    let from_onnx = l0_net::from_onnx(folder.join("compact.onnx")).unwrap();
+    let xs = Tensor::rand(0f32, 1.0, (4, 1, 28, 28), &Device::Cpu).unwrap();
+    let difference = (compact.forward(&xs).unwrap() - from_onnx.forward(&xs).unwrap()).unwrap().abs().unwrap();
+    assert!(difference.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
+
+    // Again: nothing is trained anew, and the same is said. Otherwise: refused. What came out can be looked into and verified.
+    let rows = std::fs::read(folder.join("metrics.jsonl")).unwrap();
+    ok("prune", &prune);
+    assert_eq!(std::fs::read(folder.join("metrics.jsonl")).unwrap(), rows);
+    fails("prune", &[&prune[..], &["--weight-decay", "0.1"]].concat(), "weight_decay");
+    let run = folder.to_str().unwrap();
+    ok("inspect", &[&format!("{run}/compact.safetensors")]);
+    ok("verify", &[run, "--data", &data]);
+    assert!(read_run(&folder).unwrap().header.config["distillation"]["temperature"] == 4.0);
+}
+
+#[test]
+fn what_cannot_be_pruned_says_so_before_it_trains() {
+    let temp = tempfile::tempdir().unwrap();
+    let (data, onnx, results) = (temp.path().join("idx"), temp.path().join("mine.onnx"), temp.path().join("results"));
+    std::fs::create_dir(&data).unwrap();
+    mnist_folder(&data);
+    brought(&onnx, 7);
+    let [data, onnx, out] = [&data, &onnx, &results].map(|path| path.to_str().unwrap().to_string());
+    let with = |more: &[&str]| -> Vec<String> {
+        let all = [&[onnx.as_str(), "--data", &data, "--results", &out], more].concat();
+        all.into_iter().map(String::from).collect()
+    };
+    let says = |more: &[&str], message: &str| {
+        let args = with(more);
+        fails("prune", &args.iter().map(String::as_str).collect::<Vec<_>>(), message);
+        assert!(!results.exists(), "{message}: a run folder was made");
+    };
+    says(&[], "the network gives [7], the data has 10 classes");
+    brought(Path::new(&onnx), 10);
+    says(&["--epochs", "1"], "epochs is 1, expected 2 or more");
+    says(&["--target-macs", "0.00001"], "the smallest network with these gates keeps");
+    says(&["--only", "conv9"], "conv9");
+    says(&["--target", "2"], "the target is 2, expected a share above 0, 1 at most");
+    let teacher = temp.path().join("teacher.onnx");
+    brought(&teacher, 9);
+    says(&["--distill", teacher.to_str().unwrap()], "as its pupil");
 }
