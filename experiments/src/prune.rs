@@ -1,5 +1,6 @@
 //! `prune`: from a network that someone brings and data to a smaller, checked file, by way of a run folder.
 
+pub mod files;
 mod latency;
 mod page;
 
@@ -11,10 +12,11 @@ use l0_data::Dataset;
 use l0_files::{Existing, sha256};
 use l0_net::Model;
 use l0_prune::{Plan, Prune, Target};
-use l0_record::{EpochRow, Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
+use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
 use l0_train::Job;
 use serde_json::json;
 
+use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
 pub use self::page::Page;
 use crate::artifact::{self, ENDS, Verification};
 use crate::device::Compute;
@@ -22,15 +24,6 @@ use crate::inspect::Inspection;
 use crate::network_file::{Format, NetworkFile};
 use crate::progress::Bar;
 use crate::{say, session};
-
-/// What the files of a pruning are called in its run folder.
-pub const BROUGHT: &str = "brought.safetensors";
-/// The compact network as a file of ours.
-pub const COMPACT: &str = "compact.safetensors";
-/// The same as ONNX.
-pub const ONNX: &str = "compact.onnx";
-/// The page that compares both.
-pub const PAGE: &str = "index.html";
 
 /// A network that someone brought, and the file it came in.
 #[derive(Debug)]
@@ -219,7 +212,7 @@ fn onnx_bytes(brought: &Brought) -> Result<u64> {
 
 /// The network that was brought as an ONNX file, for another runtime to time.
 fn onnx_of(brought: &Brought, folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("brought.onnx");
+    let path = folder.join(BROUGHT_ONNX);
     l0_net::write_file(&path, &artifact::onnx(brought.model(), &brought.read.card)?, Existing::Replace)?;
     Ok(path)
 }
@@ -229,9 +222,4 @@ fn learning_epochs(run: &Run) -> u64 {
     let training = &run.header.config["training"];
     let of = |name: &str| training[name].as_u64().unwrap_or(0);
     of("epochs") - of("frozen_epochs")
-}
-
-/// The test error of every epoch, or its RMSE.
-fn curve(rows: &[EpochRow]) -> Vec<(f64, f64)> {
-    rows.iter().filter_map(|row| Some((row.epoch as f64, row.test_error_percent.or(row.test_rmse)?))).collect()
 }

@@ -554,7 +554,7 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     fails("prune", &[&prune[..], &["--weight-decay", "0.1"]].concat(), "weight_decay");
     let run = folder.to_str().unwrap();
     ok("inspect", &[&format!("{run}/compact.safetensors")]);
-    ok("verify", &[run, "--data", &data]);
+    ok("verify", &[&format!("{run}/compact.safetensors"), "--data", &data]);
     assert!(read_run(&folder).unwrap().header.config["distillation"]["temperature"] == 4.0);
 }
 

@@ -27,6 +27,7 @@ mod normalise;
 mod plan;
 mod prune;
 mod pruned;
+mod settings;
 mod target;
 
 pub use error::{Error, Result};

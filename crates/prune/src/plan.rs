@@ -5,7 +5,8 @@ use l0::{Constraint, Estimator, Fit, GatedNet, L2, Objective, Sampling, Targets}
 use l0_net::Weights;
 use l0_train::{Freeze, Optimiser, Schedule, Teacher, Training};
 
-use crate::{Limit, Prune};
+use crate::Limit;
+use crate::settings::Settings;
 
 /// How far log α can be moved while gates learn: from nearly open, 4, to closed, -2.4, and back again.
 const REACH: f64 = 16.0;
@@ -47,30 +48,30 @@ impl Plan {
 }
 
 /// A target as a constraint on a training whose gates learn for so many steps: `share` of what it bounds.
-pub(crate) fn objective(prune: &Prune, share: f64, steps: f64) -> Objective {
+pub(crate) fn objective(settings: &Settings, share: f64, steps: f64) -> Objective {
     let constraint = Constraint {
         targets: Targets::Model(share),
-        quantity: prune.target.quantity(),
+        quantity: settings.target.quantity(),
         learning_rate: CLIMB / steps,
         restart: true,
-        fit: Fit::Fill { multiple: prune.multiple },
+        fit: Fit::Fill { multiple: settings.multiple },
     };
-    Objective { weight_decay: prune.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }
+    Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }
 }
 
 /// The training of a network on so many examples; gates learn for the first `learning` epochs.
-pub(crate) fn training(prune: &Prune, learning: u64, steps: f64, optimiser: Optimiser) -> Training {
+pub(crate) fn training(settings: &Settings, learning: u64, steps: f64, optimiser: Optimiser) -> Training {
     let gates = (REACH / steps).min(FASTEST) / BEFORE; // the schedule takes it down again
     Training {
-        epochs: prune.epochs,
-        batch_size: prune.batch_size,
+        epochs: settings.epochs,
+        batch_size: settings.batch_size,
         optimiser,
         gate_optimiser: Optimiser::adam(gates),
         schedule: Schedule::Settle { before: BEFORE, peak: PEAK },
-        weight_decay: prune.weight_decay,
+        weight_decay: settings.weight_decay,
         average: 0.0,
         sampling: Sampling::Minibatch,
         estimator: Estimator::Mean,
-        frozen_epochs: prune.epochs - learning,
+        frozen_epochs: settings.epochs - learning,
     }
 }

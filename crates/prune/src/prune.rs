@@ -9,7 +9,7 @@ use l0_net::{Layer, Masks, Model, Net, Weights};
 use l0_record::{RunFolder, RunHeader};
 use l0_train::{Distillation, Evaluation, Freeze, Job, Optimiser, Precision, Teacher, Watch, evaluate};
 
-use crate::gates::Choice;
+use crate::settings::Settings;
 use crate::{Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
 
 /// The share of the epochs in which gates learn.
@@ -26,16 +26,7 @@ const EVALUATION_BATCH: usize = 500;
 pub struct Prune {
     net: Net,
     start: Option<Weights>,
-    pub(crate) target: Target,
-    pub(crate) epochs: u64,
-    pub(crate) batch_size: usize,
-    optimiser: Option<Optimiser>,
-    learning_rate: Option<f64>,
-    pub(crate) weight_decay: f64,
-    pub(crate) multiple: usize,
-    droprate_init: f64,
-    choice: Choice,
-    learning: Option<u64>,
+    settings: Settings,
     distillation: Option<Distillation>,
     teacher: Option<Model>,
     seed: u64,
@@ -44,23 +35,12 @@ pub struct Prune {
 impl Prune {
     /// A described network, to be brought to half of its multiply-accumulates in 10 epochs.
     pub fn new(net: Net) -> Self {
-        Self {
-            net,
-            start: None,
-            target: Target::Macs(0.5),
-            epochs: 10,
-            batch_size: 128,
-            optimiser: None,
-            learning_rate: None,
-            weight_decay: 5e-4,
-            multiple: 1,
-            droprate_init: 0.02,
-            choice: Choice::default(),
-            learning: None,
-            distillation: None,
-            teacher: None,
-            seed: 1,
-        }
+        Self { net, start: None, settings: Settings::default(), distillation: None, teacher: None, seed: 1 }
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        set(&mut self.settings);
+        self
     }
 
     /// A trained network.
@@ -77,70 +57,68 @@ impl Prune {
     /// What is to be left.
     #[must_use]
     pub fn target(self, target: Target) -> Self {
-        Self { target, ..self }
+        self.with(|settings| settings.target = target)
     }
 
     /// Passes over the training examples, 2 or more: in the first three tenths gates learn, in the others the network settles.
     #[must_use]
     pub fn epochs(self, epochs: u64) -> Self {
-        Self { epochs, ..self }
+        self.with(|settings| settings.epochs = epochs)
     }
 
     /// In how many of the epochs gates learn.
     #[must_use]
     pub fn learning_epochs(self, learning: u64) -> Self {
-        Self { learning: Some(learning), ..self }
+        self.with(|settings| settings.learning = Some(learning))
     }
 
     /// Examples in a batch.
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
-        Self { batch_size, ..self }
+        self.with(|settings| settings.batch_size = batch_size)
     }
 
     /// The optimiser of the weights, at its highest rate. Without this call it is SGD with momentum for a network with
     /// normalisations, and Adam for others.
     #[must_use]
     pub fn optimiser(self, optimiser: Optimiser) -> Self {
-        Self { optimiser: Some(optimiser), ..self }
+        self.with(|settings| settings.optimiser = Some(optimiser))
     }
 
     /// The highest learning rate of the weights, of whichever optimiser.
     #[must_use]
     pub fn learning_rate(self, learning_rate: f64) -> Self {
-        Self { learning_rate: Some(learning_rate), ..self }
+        self.with(|settings| settings.learning_rate = Some(learning_rate))
     }
 
     /// L2 coefficient of all weights.
     #[must_use]
     pub fn weight_decay(self, weight_decay: f64) -> Self {
-        Self { weight_decay, ..self }
+        self.with(|settings| settings.weight_decay = weight_decay)
     }
 
     /// Keeps the channels and features of every space in multiples of so many.
     #[must_use]
     pub fn round(self, multiple: usize) -> Self {
-        Self { multiple, ..self }
+        self.with(|settings| settings.multiple = multiple)
     }
 
     /// Places gates on the numbers that the network reads, too: which columns of a table it needs.
     #[must_use]
     pub fn gate_inputs(self) -> Self {
-        Self { choice: Choice { inputs: true, ..self.choice }, ..self }
+        self.with(|settings| settings.choice.inputs = true)
     }
 
     /// Places gates on these layers alone, and on those that share their units. A star stands for any part of a name.
     #[must_use]
     pub fn only<S: Into<String>>(self, layers: impl IntoIterator<Item = S>) -> Self {
-        let only = layers.into_iter().map(Into::into).collect();
-        Self { choice: Choice { only, ..self.choice }, ..self }
+        self.with(|settings| settings.choice.only = layers.into_iter().map(Into::into).collect())
     }
 
     /// Leaves these layers as they are, and those that share their units.
     #[must_use]
     pub fn except<S: Into<String>>(self, layers: impl IntoIterator<Item = S>) -> Self {
-        let except = layers.into_iter().map(Into::into).collect();
-        Self { choice: Choice { except, ..self.choice }, ..self }
+        self.with(|settings| settings.choice.except = layers.into_iter().map(Into::into).collect())
     }
 
     /// Learns from the outputs of a trained network beside the labels: of the one that was brought, unless a
@@ -169,19 +147,21 @@ impl Prune {
     pub fn plan(&self, data: &Dataset) -> Result<Plan> {
         self.check(data)?;
         let (net, start) = self.prepared(data)?;
-        let network = self.choice.on(&net, self.droprate_init)?;
-        let learning = self.learning.unwrap_or_else(|| (LEARNING * self.epochs as f64).round() as u64);
-        let learning = learning.clamp(1, self.epochs - 1);
-        let steps = (learning * data.train.len().div_ceil(self.batch_size) as u64) as f64;
-        let optimiser = self.optimiser.unwrap_or_else(|| usual(network.net()));
-        let optimiser = self.learning_rate.map_or(optimiser, |rate| with_rate(optimiser, rate));
-        let limit = match self.target {
+        let network = self.settings.choice.on(&net, self.settings.droprate_init)?;
+        let learning =
+            self.settings.learning.unwrap_or_else(|| (LEARNING * self.settings.epochs as f64).round() as u64);
+        let learning = learning.clamp(1, self.settings.epochs - 1);
+        let steps = (learning * data.train.len().div_ceil(self.settings.batch_size) as u64) as f64;
+        let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(network.net()));
+        let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| with_rate(optimiser, rate));
+        let limit = match self.settings.target {
             Target::Latency(milliseconds) => Some(Limit { milliseconds }),
             Target::Weights(_) | Target::Macs(_) => None,
         };
-        let share = limit.map_or(Ok(self.target.asked()), |limit| self.share_for(limit, &network, start.as_ref()))?;
+        let share =
+            limit.map_or(Ok(self.settings.target.asked()), |limit| self.share_for(limit, &network, start.as_ref()))?;
         let (objective, training) =
-            (plan::objective(self, share, steps), plan::training(self, learning, steps, optimiser));
+            (plan::objective(&self.settings, share, steps), plan::training(&self.settings, learning, steps, optimiser));
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
         }
@@ -199,6 +179,11 @@ impl Prune {
             found: "from a network without values".into(),
             expected: "a teacher, or values to start from".into(),
         })?;
+        let ends = |net: &Net| [net.shape(0), net.shape(net.output())].map(|shape| shape.to_string()).join(" to ");
+        if ends(&model.net) != ends(&self.net) {
+            let (found, expected) = (ends(&model.net), format!("{}, as its pupil", ends(&self.net)));
+            return Err(Error::Setting { name: "the teacher", found, expected });
+        }
         Ok(Some(Teacher::new(model, distillation)?))
     }
 
@@ -209,7 +194,7 @@ impl Prune {
             Some(weights) => network.init_with(weights, self.seed, &Device::Cpu)?,
             None => network.init(self.seed, &Device::Cpu)?,
         };
-        let whole = plan::objective(self, 1.0, 1.0);
+        let whole = plan::objective(&self.settings, 1.0, 1.0);
         let constraint = whole.constraint().map(|whole| limit.constraint(network, &params.detached(), whole));
         Ok(constraint.transpose()?.map_or(1.0, |constraint| constraint.targets.each()[0]))
     }
@@ -228,14 +213,14 @@ impl Prune {
 
     fn check(&self, data: &Dataset) -> Result<()> {
         let setting = |name, found: String, expected: &str| Error::Setting { name, found, expected: expected.into() };
-        if self.epochs < 2 {
+        if self.settings.epochs < 2 {
             let expected = "2 or more: gates learn in the first, the smaller network in the last";
-            return Err(setting("epochs", self.epochs.to_string(), expected));
+            return Err(setting("epochs", self.settings.epochs.to_string(), expected));
         }
-        if self.batch_size == 0 {
+        if self.settings.batch_size == 0 {
             return Err(setting("the batch size", "0".into(), "1 or more"));
         }
-        let (asked, most, expected) = match self.target {
+        let (asked, most, expected) = match self.settings.target {
             Target::Weights(share) | Target::Macs(share) => (share, 1.0, "a share above 0, 1 at most"),
             Target::Latency(milliseconds) => (milliseconds, f64::MAX, "milliseconds above 0"),
         };
@@ -296,7 +281,7 @@ impl Prune {
             precision: Precision::default(),
         };
         let finished = l0_train::run(&job, folder, watch, stop)?;
-        Pruned::new(&plan, self.target, data, before, &finished)
+        Pruned::new(&plan, self.settings.target, data, before, &finished)
     }
 
     /// How the network that was brought does on the test examples; nothing for one without values.

@@ -110,7 +110,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let place = Place { folder, seed: args.seed, compute: &compute };
     prune::train(&brought, &plan, target, &data, &place, stop)?;
     let page = prune::finish(&brought, &prune, target, &data, &place)?;
-    l0_experiments::say!("{}", place.folder.join(prune::PAGE).display())?;
+    l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
 }
 

@@ -8,7 +8,7 @@ use l0_record::EpochRow;
 use l0_report::plot::{Axis, Chart, Color, Figure, Mark};
 use l0_train::Score;
 
-use super::{COMPACT, ONNX, curve};
+use super::files::{COMPACT, ONNX};
 use crate::network_file::Format;
 
 /// How a page looks.
@@ -189,6 +189,11 @@ fn change(before: Score, after: Score) -> String {
         Some(error) => format!("{:+.2} points", error - worth(before)),
         None => format!("{:.3}", worth(after) / worth(before)),
     }
+}
+
+/// The test error of every epoch, or its RMSE.
+fn curve(rows: &[EpochRow]) -> Vec<(f64, f64)> {
+    rows.iter().filter_map(|row| Some((row.epoch as f64, row.test_error_percent.or(row.test_rmse)?))).collect()
 }
 
 /// 1234567 as "1,234,567".
