@@ -153,7 +153,10 @@ fn unfinish(plan: &Plan, of: &Backward, (group, part): (usize, usize), images: &
 
 fn weight_gradient(plan: &Plan, x: &[Vector], da: &[Vector], dw: &mut [f32]) {
     let (g, shifts) = (&plan.g, plan.shifts());
-    let meeting = Meeting { rows: g.oh, width: g.ow, x_stride: plan.wq, g_stride: plan.g_width() };
+    let meeting = match (plan.wq, plan.g_width()) == (g.ow, g.ow) {
+        true => Meeting { rows: 1, width: g.oh * g.ow, x_stride: 0, g_stride: 0 }, // nothing between rows
+        false => Meeting { rows: g.oh, width: g.ow, x_stride: plan.wq, g_stride: plan.g_width() },
+    };
     let x_at: Vec<usize> =
         (0..g.depth()).map(|k| k / shifts.len() * plan.x_plane() + shifts[k % shifts.len()]).collect();
     let first = plan.top * plan.g_width() + plan.left;
