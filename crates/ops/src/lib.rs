@@ -51,6 +51,7 @@ mod sum;
 mod take;
 mod tape;
 mod tokens;
+mod unset;
 pub mod update;
 mod upsample;
 mod upsample_means;

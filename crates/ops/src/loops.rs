@@ -1,6 +1,8 @@
 //! Loops over numbers, nothing else: what several operations share.
 
-use crate::parallel::made;
+use wide::f32x8;
+
+use crate::parallel::filled;
 
 /// Numbers a piece of element by element work holds: 64 KiB of each operand.
 const PIECE: usize = 16 * 1024;
@@ -8,13 +10,13 @@ const PIECE: usize = 16 * 1024;
 /// `ys[i] = f(xs[i])`.
 pub(crate) fn map(xs: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
     let items = xs.chunks(PIECE).map(|xs| (xs.len(), xs)).collect();
-    made(items, |xs, ys| ys.iter_mut().zip(xs).for_each(|(y, &x)| *y = f(x)))
+    filled(items, |xs: &[f32], ys| ys.to(xs.iter().map(|&x| f(x))))
 }
 
 /// `ys[i] = f(a[i], b[i])`.
 pub(crate) fn map2(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
     let items = a.chunks(PIECE).zip(b.chunks(PIECE)).map(|(a, b)| (a.len(), (a, b))).collect();
-    made(items, |(a, b): (&[f32], &[f32]), ys| ys.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)))
+    filled(items, |(a, b): (&[f32], &[f32]), ys| ys.to(a.iter().zip(b).map(|(&a, &b)| f(a, b))))
 }
 
 /// `masked = grad` where `ys > 0`, 0 elsewhere.
@@ -25,4 +27,11 @@ pub(crate) fn mask_into(masked: &mut [f32], grad: &[f32], ys: &[f32]) {
 /// `max(0, x)`; not a number stays so.
 pub(crate) fn rectify(x: f32) -> f32 {
     if x < 0.0 { 0.0 } else { x }
+}
+
+/// The sum of some numbers, eight side by side.
+pub(crate) fn sum(xs: &[f32]) -> f32 {
+    let (eights, rest) = xs.as_chunks::<8>();
+    let eights = eights.iter().fold(f32x8::ZERO, |sum, &x| sum + f32x8::from(x));
+    eights.reduce_add() + rest.iter().sum::<f32>()
 }

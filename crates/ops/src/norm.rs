@@ -16,9 +16,10 @@ use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::loops::rectify;
-use crate::parallel::{each, made, split};
+use crate::parallel::{each, filled, split};
 use crate::portable;
 use crate::settings::{BatchNormed, Running};
+use crate::unset::{Set, Unset};
 
 /// How the numbers lie: `b` examples of `c` planes of `plane` numbers.
 #[derive(Debug, Clone, Copy)]
@@ -129,14 +130,17 @@ struct Norm {
 }
 
 impl Norm {
-    /// Numbers in the shape of xs that `f(channel, start of the plane, plane)` makes.
-    fn planes(&self, f: impl Fn(usize, usize, &mut [f32]) + Sync + Send) -> Vec<f32> {
+    /// Numbers in the shape of xs that `f(channel, numbers of the plane, plane)` sets.
+    fn planes(&self, f: impl for<'a> Fn(usize, Range<usize>, Unset<'a>) -> Set<'a> + Sync + Send) -> Vec<f32> {
         let e = self.extent;
-        let pieces = e.pieces().into_iter().map(|piece| (piece.len() * e.example(), piece.start * e.example()));
-        made(pieces.collect(), |first, ys| {
-            for (i, plane) in ys.chunks_exact_mut(e.plane).enumerate() {
-                f(i % e.c, first + i * e.plane, plane);
-            }
+        let pieces =
+            e.pieces().into_iter().map(|piece| (piece.len() * e.example(), piece.start * e.c..piece.end * e.c));
+        filled(pieces.collect(), |planes: Range<usize>, ys| {
+            let first = planes.start;
+            ys.parts(planes.map(|_| e.plane), |i, plane| {
+                let start = (first + i) * e.plane;
+                f(i % e.c, start..start + e.plane, plane)
+            })
         })
     }
 
@@ -147,15 +151,13 @@ impl Norm {
     }
 
     fn input_gradient(&self, xs: &[f32], g: &[f32], scale: &[f32], shift: &[f32], sums: &[[f64; 2]]) -> Vec<f32> {
-        self.planes(|c, start, dx| {
+        self.planes(|c, numbers, dx| {
             let (mean, inverse, gain) = (self.mean[c], self.inverse[c], scale[c] * self.inverse[c]);
             let share = |sum: f64| if self.of_batch { (sum / self.extent.n()) as f32 } else { 0.0 };
             let (mean_g, mean_gx) = (share(sums[c][0]), share(sums[c][1]) * inverse);
             let masked = self.through_relu(c, scale[c], shift[c]);
-            let (xs, g) = (&xs[start..][..dx.len()], &g[start..][..dx.len()]);
-            for ((dx, &x), &g) in dx.iter_mut().zip(xs).zip(g) {
-                *dx = gain * (masked(x, g) - mean_g - (x - mean) * mean_gx);
-            }
+            let both = xs[numbers.clone()].iter().zip(&g[numbers]);
+            dx.to(both.map(|(&x, &g)| gain * (masked(x, g) - mean_g - (x - mean) * mean_gx)))
         })
     }
 }
@@ -176,14 +178,10 @@ impl CustomOp3 for Norm {
     ) -> Result<(CpuStorage, Shape)> {
         let (xs, scale) = (slice(xs, xs_layout)?, slice(scale, scale_layout)?);
         let shift = slice(shift, shift_layout)?;
-        let ys = self.planes(|c, start, ys| {
+        let ys = self.planes(|c, numbers, ys| {
             let (mean, gain, shift) = (self.mean[c], scale[c] * self.inverse[c], shift[c]);
-            let affine = ys.iter_mut().zip(&xs[start..]);
-            if self.relu {
-                affine.for_each(|(y, &x)| *y = rectify((x - mean).mul_add(gain, shift)));
-            } else {
-                affine.for_each(|(y, &x)| *y = (x - mean).mul_add(gain, shift));
-            }
+            let affine = xs[numbers].iter().map(|&x| (x - mean).mul_add(gain, shift));
+            if self.relu { ys.to(affine.map(rectify)) } else { ys.to(affine) }
         });
         output(ys, xs_layout.shape())
     }

@@ -8,7 +8,7 @@ use crate::gradients::Backward;
 use crate::parallel::{made, split};
 
 /// Numbers that a piece is worth being handed to a thread for.
-const PIECE: usize = 16 * 1024;
+pub(crate) const PIECE: usize = 16 * 1024;
 
 /// `planes` results of `len` numbers, made by `f(which, result)`; a plane takes about `work` steps.
 pub(crate) fn each_plane(

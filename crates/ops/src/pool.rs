@@ -12,8 +12,10 @@ use crate::check;
 use crate::cpu::{data, expect_rank, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
+use crate::loops::sum;
 use crate::maxima::{MAX_SIDE, Windows};
 use crate::parallel::{carve, each, split};
+use crate::planes::each_plane;
 use crate::portable;
 
 struct MaxPool {
@@ -101,18 +103,18 @@ impl CustomOp1 for AvgPool {
     }
 
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (b, c, _, _) = layout.shape().dims4()?;
-        let mean = |plane: &[f32]| plane.iter().sum::<f32>() / self.plane as f32;
-        output(slice(xs, layout)?.chunks_exact(self.plane).map(mean).collect(), (b, c))
+        let ((b, c, _, _), xs) = (layout.shape().dims4()?, slice(xs, layout)?);
+        let means = each_plane(b * c, 1, self.plane, |at, mean| {
+            mean[0] = sum(&xs[at * self.plane..][..self.plane]) / self.plane as f32;
+        });
+        output(means, (b, c))
     }
 
     fn bwd(&self, xs: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.contiguous()?;
         let (grad, layout) = grad.storage_and_layout();
-        let mut dx = Vec::with_capacity(xs.elem_count());
-        for g in data(&grad, layout)? {
-            dx.extend(std::iter::repeat_n(g / self.plane as f32, self.plane));
-        }
+        let grad = data(&grad, layout)?;
+        let dx = each_plane(grad.len(), self.plane, self.plane, |at, dx| dx.fill(grad[at] / self.plane as f32));
         tensor(dx, xs.shape()).map(Some)
     }
 }

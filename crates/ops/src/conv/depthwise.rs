@@ -1,12 +1,14 @@
 //! Depthwise convolution: each channel has kernels of its own, so there is no sum over channels to share loads in, and
 //! the work is plane by plane, along rows, without patches.
 
+use std::ops::Range;
+
 use super::geometry::Geometry;
 use super::operands::{Backward, Gradients};
-use crate::lattice::{LANES, Lattice, Side, Vector, contract, correlate};
-use crate::loops::{mask_into, rectify};
-use crate::parallel::{Scratch, scratch};
-use crate::planes::{each_plane, each_plane_with};
+use crate::lattice::{Lattice, Side, Vector, contract, correlate};
+use crate::loops::{mask_into, rectify, sum};
+use crate::parallel::{Scratch, carve, made, scratch, split};
+use crate::planes::{PIECE, each_plane_with};
 
 fn lattice(g: &Geometry) -> Lattice {
     let side = |input, output, size, dilation, stride, before| Side { input, output, size, dilation, stride, before };
@@ -45,25 +47,26 @@ fn finish(row: &[f32], bias: &[f32], relu: bool, ys: &mut [f32]) {
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let lattice = lattice(g);
-    if of.images {
-        to.xs = image_gradient(g, &lattice, of);
-    }
-    let (dw, db) = (to.weight.len() / g.groups, to.bias.len() / g.groups);
-    if dw + db == 0 {
-        return;
-    }
-    let work = g.b * g.oc * lattice.output() * g.kh * g.kw;
-    let sums = each_plane(g.groups, dw + db, work, |channel, sums| {
-        let (dw, db) = sums.split_at_mut(dw);
-        channel_gradients(g, &lattice, of, channel, dw, db);
+    let (dw_len, db_len) = (to.weight.len(), to.bias.len());
+    let dx_len = if of.images { g.image() } else { 0 };
+    let work = g.b * g.maps() * lattice.output() * g.kh * g.kw;
+    let pieces = split(g.b, (work / PIECE).clamp(1, 16), 1);
+    // Image by image, so that what is read lies together; each piece sums for itself, and the sums are added in order.
+    let mut parts = vec![0.0; pieces.len() * (dw_len + db_len)];
+    let sums = carve(&mut parts, pieces.iter().map(|_| dw_len + db_len));
+    let items = pieces.into_iter().zip(sums).map(|item| (item.0.len() * dx_len, item)).collect();
+    to.xs = made(items, |(images, sums): (Range<usize>, &mut [f32]), dx| {
+        let (dw, db) = sums.split_at_mut(dw_len);
+        images_backward(g, &lattice, of, images, dx, dw, db);
     });
-    for (channel, sums) in sums.chunks_exact(dw + db).enumerate() {
-        to.weight[channel * dw..][..dw].copy_from_slice(&sums[..dw]);
-        to.bias[channel * db..][..db].copy_from_slice(&sums[dw..]);
+    for part in parts.chunks_exact((dw_len + db_len).max(1)) {
+        let (dw, db) = part.split_at(dw_len);
+        to.weight.iter_mut().zip(dw).for_each(|(sum, part)| *sum += part);
+        to.bias.iter_mut().zip(db).for_each(|(sum, part)| *sum += part);
     }
 }
 
-/// The gradient of channel `at` of all images, behind the ReLU.
+/// The gradient of map `at` of all images, behind the ReLU.
 fn gradient<'a>(g: &Geometry, of: &Backward<'a>, at: usize, masked: &'a mut Scratch) -> &'a [f32] {
     let map = at * g.oh * g.ow..(at + 1) * g.oh * g.ow;
     if !g.relu {
@@ -73,55 +76,47 @@ fn gradient<'a>(g: &Geometry, of: &Backward<'a>, at: usize, masked: &'a mut Scra
     masked
 }
 
-fn image_gradient(g: &Geometry, lattice: &Lattice, of: &Backward) -> Vec<f32> {
-    let taps = g.kh * g.kw;
-    let buffers = || (scratch(lattice.output()), lattice.room(), lattice.planes(0.0));
-    each_plane_with(
-        g.b * g.groups,
-        lattice.input(),
-        g.oc * lattice.output() * taps,
-        buffers,
-        |(masked, spread, planes), at, dx| {
-            for o in 0..g.oc {
-                lattice.spread(gradient(g, of, at * g.oc + o, masked), spread);
-                let weight = &of.weight[(at % g.groups * g.oc + o) * taps..][..taps];
-                lattice.back(spread, weight, planes, o > 0);
-            }
-            lattice.unpack(planes, dx);
-        },
-    )
-}
-
-/// The gradients of the kernels of a channel, image by image, and of its biases.
-fn channel_gradients(g: &Geometry, lattice: &Lattice, of: &Backward, channel: usize, dw: &mut [f32], db: &mut [f32]) {
+/// The gradients of some images, and what these add to those of kernels and biases.
+fn images_backward(
+    g: &Geometry,
+    lattice: &Lattice,
+    of: &Backward,
+    images: Range<usize>,
+    dx: &mut [f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
     let (input, results, taps) = (lattice.input(), lattice.results(), g.kh * g.kw);
     let mut masked = scratch(lattice.output());
-    let (mut x, mut spread) = (lattice.planes(0.0), lattice.room());
+    let (mut x, mut spread, mut planes) = (lattice.planes(0.0), lattice.room(), lattice.planes(0.0));
     let mut sums = vec![Vector::ZERO; dw.len()];
-    for plane in (0..g.b).map(|n| n * g.groups + channel) {
+    let first = images.start * g.groups;
+    for plane in first..images.end * g.groups {
         if !dw.is_empty() {
             lattice.pack(&of.xs[plane * input..][..input], &mut x);
         }
         for o in 0..g.oc {
+            let map = plane % g.groups * g.oc + o;
             let g_map = gradient(g, of, plane * g.oc + o, &mut masked);
-            if !dw.is_empty() {
+            if !dw.is_empty() || of.images {
                 lattice.spread(g_map, &mut spread);
+            }
+            if !dw.is_empty() {
                 let g_run = &spread[lattice.lead()..][..results];
-                contract(&x, &lattice.shifts, g_run, &mut sums[o * taps..][..taps]);
+                contract(&x, &lattice.shifts, g_run, &mut sums[map * taps..][..taps]);
             }
-            match db.len() / g.oc {
+            if of.images {
+                lattice.back(&spread, &of.weight[map * taps..][..taps], &mut planes, o > 0);
+            }
+            match db.len() / g.maps() {
                 0 => {}
-                1 => db[o] += sum(g_map),
-                map => db[o * map..][..map].iter_mut().zip(g_map).for_each(|(sum, g)| *sum += g),
+                1 => db[map] += sum(g_map),
+                len => db[map * len..][..len].iter_mut().zip(g_map).for_each(|(sum, g)| *sum += g),
             }
+        }
+        if of.images {
+            lattice.unpack(&planes, &mut dx[(plane - first) * input..][..input]);
         }
     }
     dw.iter_mut().zip(&sums).for_each(|(dw, sum)| *dw = sum.reduce_add());
-}
-
-/// The sum of some numbers, eight side by side.
-fn sum(xs: &[f32]) -> f32 {
-    let (eights, rest) = xs.as_chunks::<LANES>();
-    let eights = eights.iter().fold(Vector::ZERO, |sum, &x| sum + Vector::from(x));
-    eights.reduce_add() + rest.iter().sum::<f32>()
 }

@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use super::geometry::Geometry;
-use super::lanes::unpack;
 use super::plan::{Plan, groups, order_weights};
 use super::tile::{LANES, OUTPUTS, Source, Target, Vector, correlate, even};
 use super::winograd::{Kernels, side};
-use crate::parallel::{carve, made, scratch};
+use crate::parallel::{carve, filled, scratch};
+use crate::unset::Images;
 
 pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], places: &mut [u8]) -> Vec<f32> {
     let (plan, groups, out) = (Plan::new(g), groups(g), g.out());
@@ -19,15 +19,17 @@ pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], pl
     let kept = if g.pool > 1 { out * LANES } else { 0 };
     let places = carve(places, groups.iter().map(|_| kept));
     let items = groups.iter().zip(places).map(|(images, places)| (images.len() * out, (images, places))).collect();
-    made(items, |(images, places): (&Range<usize>, &mut [u8]), ys| {
+    filled(items, |(images, places): (&Range<usize>, &mut [u8]), ys| {
+        let mut ys = ys.images(out);
         let (mut x, mut a) = (scratch(g.ic * plan.x_plane() * LANES), scratch(g.oc * g.oh * g.ow * LANES));
         let (x, a) = (x.eights(), a.eights());
         let (xs, places) = (&xs[images.start * g.image()..images.end * g.image()], places.as_chunks_mut().0);
         for (part, weights) in weights.iter().enumerate() {
             plan.pack_images(&xs[part * g.group_image()..], x);
             weights.correlate(&plan, x, a);
-            finish(g, part, a, bias, ys, places);
+            finish(g, part, a, bias, &mut ys, places);
         }
+        ys.set()
     })
 }
 
@@ -68,8 +70,8 @@ impl Weights {
 }
 
 /// Bias, ReLU and pooling of the outputs of a part of the channels, back to images.
-fn finish(g: &Geometry, part: usize, a: &mut [Vector], bias: &[f32], ys: &mut [f32], places: &mut [[u8; LANES]]) {
-    let (pooled, out, first) = (g.pooled(), g.out(), part * g.oc);
+fn finish(g: &Geometry, part: usize, a: &mut [Vector], bias: &[f32], ys: &mut Images, places: &mut [[u8; LANES]]) {
+    let (pooled, first) = (g.pooled(), part * g.oc);
     for (o, a) in (first..).zip(a.chunks_exact_mut(g.oh * g.ow)) {
         if g.bias_map {
             let bias = &bias[o * a.len()..][..a.len()];
@@ -85,7 +87,7 @@ fn finish(g: &Geometry, part: usize, a: &mut [Vector], bias: &[f32], ys: &mut [f
         } else {
             a.iter_mut().for_each(|a| *a += bias);
         }
-        unpack(a, ys, out, o * pooled);
+        ys.put(a);
     }
 }
 

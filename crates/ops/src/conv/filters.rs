@@ -12,11 +12,11 @@ use super::tile::Vector;
 /// transformed. Loops over arrays of vectors would go through memory, so they are written out.
 pub(super) trait Filter<const OUT: usize, const IN: usize, const POINTS: usize> {
     /// `B' d B` from the rows of d.
-    fn input(d: [[Vector; IN]; IN]) -> [Vector; POINTS];
+    fn input(d: [[Vector; IN]; IN], to: Apart<&mut [Vector]>);
     /// `A g A'` from the rows of g.
-    fn gradient(g: [[Vector; OUT]; OUT]) -> [Vector; POINTS];
+    fn gradient(g: [[Vector; OUT]; OUT], to: Apart<&mut [Vector]>);
     /// The rows of `A' m A`.
-    fn output(m: [Vector; POINTS]) -> [[Vector; OUT]; OUT];
+    fn output(m: Apart<&[Vector]>) -> [[Vector; OUT]; OUT];
     /// `G w` for one column.
     fn kernel(w: [f64; 3]) -> [f64; IN];
     /// `G' s` for one column.
@@ -36,6 +36,37 @@ pub(super) trait Filter<const OUT: usize, const IN: usize, const POINTS: usize> 
             std::array::from_fn(|x| Self::sums(std::array::from_fn(|y| f64::from(s[IN * x + y]))));
         let rows: [[f64; 3]; 3] = std::array::from_fn(|y| Self::sums(columns.map(|column| column[y])));
         std::array::from_fn(|at| rows[at / 3][at % 3] as f32)
+    }
+}
+
+/// The numbers of a transformed tile, `step` from one to the next.
+pub(super) struct Apart<T> {
+    pub(super) data: T,
+    pub(super) at: usize,
+    pub(super) step: usize,
+}
+
+impl Apart<&mut [Vector]> {
+    /// Sets the numbers of the next column.
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, column: [Vector; N]) {
+        for number in column {
+            self.data[self.at] = number;
+            self.at += self.step;
+        }
+    }
+}
+
+impl Apart<&[Vector]> {
+    /// The numbers of the next column.
+    #[inline(always)]
+    fn column<const N: usize>(&mut self) -> [Vector; N] {
+        let mut column = [Vector::ZERO; N];
+        for number in &mut column {
+            *number = self.data[self.at];
+            self.at += self.step;
+        }
+        column
     }
 }
 
@@ -66,23 +97,27 @@ fn output2([a, b, c, d]: [Vector; 4]) -> [Vector; 2] {
 
 impl Filter<2, 4, 16> for Two {
     #[inline(always)]
-    fn input(d: [[Vector; 4]; 4]) -> [Vector; 16] {
+    fn input(d: [[Vector; 4]; 4], mut to: Apart<&mut [Vector]>) {
         let [a, b, c, d] = [input2(d[0]), input2(d[1]), input2(d[2]), input2(d[3])];
-        let [e, f] = [input2([a[0], b[0], c[0], d[0]]), input2([a[1], b[1], c[1], d[1]])];
-        let [g, h] = [input2([a[2], b[2], c[2], d[2]]), input2([a[3], b[3], c[3], d[3]])];
-        flat([e, f, g, h])
+        to.put(input2([a[0], b[0], c[0], d[0]]));
+        to.put(input2([a[1], b[1], c[1], d[1]]));
+        to.put(input2([a[2], b[2], c[2], d[2]]));
+        to.put(input2([a[3], b[3], c[3], d[3]]));
     }
 
     #[inline(always)]
-    fn gradient(g: [[Vector; 2]; 2]) -> [Vector; 16] {
+    fn gradient(g: [[Vector; 2]; 2], mut to: Apart<&mut [Vector]>) {
         let [a, b] = [gradient2(g[0]), gradient2(g[1])];
-        flat([gradient2([a[0], b[0]]), gradient2([a[1], b[1]]), gradient2([a[2], b[2]]), gradient2([a[3], b[3]])])
+        to.put(gradient2([a[0], b[0]]));
+        to.put(gradient2([a[1], b[1]]));
+        to.put(gradient2([a[2], b[2]]));
+        to.put(gradient2([a[3], b[3]]));
     }
 
     #[inline(always)]
-    fn output(m: [Vector; 16]) -> [[Vector; 2]; 2] {
-        let m: [[Vector; 4]; 4] = rows(m);
-        let [a, b, c, d] = [output2(m[0]), output2(m[1]), output2(m[2]), output2(m[3])];
+    fn output(mut m: Apart<&[Vector]>) -> [[Vector; 2]; 2] {
+        let [a, b] = [output2(m.column()), output2(m.column())];
+        let [c, d] = [output2(m.column()), output2(m.column())];
         [output2([a[0], b[0], c[0], d[0]]), output2([a[1], b[1], c[1], d[1]])]
     }
 
@@ -133,37 +168,32 @@ fn divisors() -> (f64, f64, f64, f64) {
 
 impl Filter<4, 6, 36> for Four {
     #[inline(always)]
-    fn input(d: [[Vector; 6]; 6]) -> [Vector; 36] {
+    fn input(d: [[Vector; 6]; 6], mut to: Apart<&mut [Vector]>) {
         let [a, b, c] = [input4(d[0]), input4(d[1]), input4(d[2])];
         let [d, e, f] = [input4(d[3]), input4(d[4]), input4(d[5])];
-        flat([
-            input4([a[0], b[0], c[0], d[0], e[0], f[0]]),
-            input4([a[1], b[1], c[1], d[1], e[1], f[1]]),
-            input4([a[2], b[2], c[2], d[2], e[2], f[2]]),
-            input4([a[3], b[3], c[3], d[3], e[3], f[3]]),
-            input4([a[4], b[4], c[4], d[4], e[4], f[4]]),
-            input4([a[5], b[5], c[5], d[5], e[5], f[5]]),
-        ])
+        to.put(input4([a[0], b[0], c[0], d[0], e[0], f[0]]));
+        to.put(input4([a[1], b[1], c[1], d[1], e[1], f[1]]));
+        to.put(input4([a[2], b[2], c[2], d[2], e[2], f[2]]));
+        to.put(input4([a[3], b[3], c[3], d[3], e[3], f[3]]));
+        to.put(input4([a[4], b[4], c[4], d[4], e[4], f[4]]));
+        to.put(input4([a[5], b[5], c[5], d[5], e[5], f[5]]));
     }
 
     #[inline(always)]
-    fn gradient(g: [[Vector; 4]; 4]) -> [Vector; 36] {
+    fn gradient(g: [[Vector; 4]; 4], mut to: Apart<&mut [Vector]>) {
         let [a, b, c, d] = [gradient4(g[0]), gradient4(g[1]), gradient4(g[2]), gradient4(g[3])];
-        flat([
-            gradient4([a[0], b[0], c[0], d[0]]),
-            gradient4([a[1], b[1], c[1], d[1]]),
-            gradient4([a[2], b[2], c[2], d[2]]),
-            gradient4([a[3], b[3], c[3], d[3]]),
-            gradient4([a[4], b[4], c[4], d[4]]),
-            gradient4([a[5], b[5], c[5], d[5]]),
-        ])
+        to.put(gradient4([a[0], b[0], c[0], d[0]]));
+        to.put(gradient4([a[1], b[1], c[1], d[1]]));
+        to.put(gradient4([a[2], b[2], c[2], d[2]]));
+        to.put(gradient4([a[3], b[3], c[3], d[3]]));
+        to.put(gradient4([a[4], b[4], c[4], d[4]]));
+        to.put(gradient4([a[5], b[5], c[5], d[5]]));
     }
 
     #[inline(always)]
-    fn output(m: [Vector; 36]) -> [[Vector; 4]; 4] {
-        let m: [[Vector; 6]; 6] = rows(m);
-        let [a, b, c] = [output4(m[0]), output4(m[1]), output4(m[2])];
-        let [d, e, f] = [output4(m[3]), output4(m[4]), output4(m[5])];
+    fn output(mut m: Apart<&[Vector]>) -> [[Vector; 4]; 4] {
+        let [a, b, c] = [output4(m.column()), output4(m.column()), output4(m.column())];
+        let [d, e, f] = [output4(m.column()), output4(m.column()), output4(m.column())];
         [
             output4([a[0], b[0], c[0], d[0], e[0], f[0]]),
             output4([a[1], b[1], c[1], d[1], e[1], f[1]]),
@@ -184,18 +214,4 @@ impl Filter<4, 6, 36> for Four {
         let (far, near) = ((s[3] + s[4]) / place, (s[3] - s[4]) / place);
         [s[0] / square + even + far, odd + a * near, even + square * far + s[5]]
     }
-}
-
-#[inline(always)]
-fn flat<const N: usize, const SIDE: usize, const POINTS: usize>(columns: [[Vector; SIDE]; N]) -> [Vector; POINTS] {
-    let mut points = [Vector::ZERO; POINTS];
-    points.copy_from_slice(columns.as_flattened());
-    points
-}
-
-#[inline(always)]
-fn rows<const N: usize, const SIDE: usize, const POINTS: usize>(points: [Vector; POINTS]) -> [[Vector; SIDE]; N] {
-    let mut columns = [[Vector::ZERO; SIDE]; N];
-    columns.as_flattened_mut().copy_from_slice(&points);
-    columns
 }

@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::geometry::Geometry;
-use super::lanes::{pack, unpack};
+use super::lanes::pack;
 use super::operands::{Backward, Gradients};
 use super::plan::{Plan, frame, groups, order_weights};
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
 use super::winograd::{Contraction, Kernels, side};
 use crate::loops::mask_into;
-use crate::parallel::{carve, made, scratch, split};
+use crate::parallel::{carve, filled, scratch, split};
+use crate::unset::Images;
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let (plan, groups) = (Plan::new(g), groups(g));
@@ -26,24 +27,24 @@ pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
         of.weight.chunks_exact(g.weights()).map(|weight| Weights::new(&plan, weight, of.images)).collect();
     let part = carve(&mut parts, pieces.iter().map(|_| dw_len + db_len));
     let items = pieces.iter().zip(part).map(|item| (images(item.0).len() * dx_len, item)).collect();
-    to.xs = made(items, |(piece, part): (&Range<usize>, &mut [f32]), dx| {
+    to.xs = filled(items, |(piece, part): (&Range<usize>, &mut [f32]), dx| {
         let (dw, db) = part.split_at_mut(dw_len);
-        let first = images(piece).start;
         let mut tiles = tiled.map(|side| Contraction::new(side, g));
-        for group in piece.clone() {
-            let images = groups[group].clone();
-            let dx = &mut dx[(images.start - first) * dx_len..(images.end - first) * dx_len];
+        dx.parts(piece.clone().map(|group| groups[group].len() * dx_len), |which, dx| {
+            let group = piece.start + which;
+            let mut dx = dx.images(dx_len);
             for (part, weights) in weights.iter().enumerate() {
                 let (dw_len, db_len) = (dw.len() / g.groups, db.len() / g.groups);
                 let dw = &mut dw[part * dw_len..][..dw_len];
                 let db = &mut db[part * db_len..][..db_len];
-                group_backward(&plan, of, (group, part), &images, weights, dx, (&mut tiles, dw), db);
+                group_backward(&plan, of, (group, part), &groups[group], weights, &mut dx, (&mut tiles, dw), db);
                 // The tiles of several groups of images may wait together, if they add to the same sums.
                 if let Some(tiles) = tiles.as_mut().filter(|_| g.groups > 1 || group + 1 == piece.end) {
                     tiles.finish(dw);
                 }
             }
-        }
+            dx.set()
+        })
     });
     let mut sums = if tiled.is_some() { vec![0.0; dw_len] } else { std::mem::take(&mut to.weight) };
     for part in parts.chunks_exact((dw_len + db_len).max(1)) {
@@ -66,7 +67,7 @@ fn group_backward(
     at: (usize, usize),
     images: &Range<usize>,
     weights: &Weights,
-    dx: &mut [f32],
+    dx: &mut Images,
     (tiles, dw): (&mut Option<Contraction>, &mut [f32]),
     db: &mut [f32],
 ) {
@@ -97,14 +98,14 @@ fn group_backward(
             weight_gradient(plan, x, da, dw);
         }
     }
-    if !dx.is_empty() {
+    if of.images {
         let mut to = scratch(g.group_image() * LANES);
         let to = to.eights();
         match weights {
             Weights::Transformed(kernels) => kernels.correlate(plan.g_planes(da, g.before), (g.ih, g.iw), to),
             Weights::Phases(phases) => image_gradient(plan, phases, da, to),
         }
-        unpack(to, dx, g.image(), at.1 * g.group_image());
+        dx.put(to);
     }
 }
 
@@ -152,7 +153,10 @@ fn unfinish(plan: &Plan, of: &Backward, (group, part): (usize, usize), images: &
 
 fn weight_gradient(plan: &Plan, x: &[Vector], da: &[Vector], dw: &mut [f32]) {
     let (g, shifts) = (&plan.g, plan.shifts());
-    let meeting = Meeting { rows: g.oh, width: g.ow, x_stride: plan.wq, g_stride: plan.g_width() };
+    let meeting = match (plan.wq, plan.g_width()) == (g.ow, g.ow) {
+        true => Meeting { rows: 1, width: g.oh * g.ow, x_stride: 0, g_stride: 0 }, // nothing between rows
+        false => Meeting { rows: g.oh, width: g.ow, x_stride: plan.wq, g_stride: plan.g_width() },
+    };
     let x_at: Vec<usize> =
         (0..g.depth()).map(|k| k / shifts.len() * plan.x_plane() + shifts[k % shifts.len()]).collect();
     let first = plan.top * plan.g_width() + plan.left;

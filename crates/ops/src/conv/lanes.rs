@@ -1,4 +1,4 @@
-//! Images to vectors and back: (image, number) for eight images <-> (number, image).
+//! Images to vectors: (image, number) for eight images -> (number, image).
 
 use super::tile::{LANES, Vector};
 
@@ -32,20 +32,5 @@ fn pack_all(runs: [&[[f32; LANES]]; LANES], blocks: &mut [[Vector; LANES]]) {
 fn pack_some(runs: &[&[[f32; LANES]]; LANES], blocks: &mut [[Vector; LANES]]) {
     for (b, block) in blocks.iter_mut().enumerate() {
         *block = Vector::transpose(runs.map(|run| run.get(b).map_or(Vector::ZERO, |&run| Vector::from(run))));
-    }
-}
-
-/// `to[l][start + i] = from[i][l]` for as many images as there are.
-pub(super) fn unpack(from: &[Vector], to: &mut [f32], image: usize, start: usize) {
-    let (blocks, rest) = from.as_chunks::<LANES>();
-    for (b, block) in blocks.iter().enumerate() {
-        let turned = Vector::transpose(*block);
-        for (to, run) in to.chunks_exact_mut(image).zip(turned) {
-            to[start + b * LANES..][..LANES].copy_from_slice(&run.to_array());
-        }
-    }
-    let done = start + blocks.len() * LANES;
-    for (i, from) in rest.iter().enumerate() {
-        to.chunks_exact_mut(image).zip(from.to_array()).for_each(|(to, x)| to[done + i] = x);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::filters::{Filter, Four, Two};
+use super::filters::{Apart, Filter, Four, Two};
 use super::geometry::Geometry;
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
 use crate::parallel::{Scratch, scratch};
@@ -252,25 +252,21 @@ struct Place {
 }
 
 /// Transforms some of the tiles, `across` of them beside each other, their corners `apart`, of so many planes.
-fn transform_tiles<const SIDE: usize, const POINTS: usize>(
+fn transform_tiles<const SIDE: usize>(
     (from, planes): (Planes, usize),
     (tiles, across, apart): (&Range<usize>, usize, usize),
-    transform: impl Fn([[Vector; SIDE]; SIDE]) -> [Vector; POINTS],
+    transform: impl Fn([[Vector; SIDE]; SIDE], Apart<&mut [Vector]>),
     to: &mut [Vector],
     place: Place,
 ) {
-    let mut points = points_mut::<POINTS>(to, place.step);
     for i in 0..planes {
         let plane = &from.data[i * from.plane + from.first..];
         // Point by point apart, tile beside tile: each point's numbers become one matrix (plane, tile).
-        let places = points.each_mut().map(|point| &mut point[i * place.row + place.first..][..tiles.len()]);
+        let first = i * place.row + place.first;
         for (n, tile) in tiles.clone().enumerate() {
             let corner = tile / across * apart * from.width + tile % across * apart;
             let row = |y: usize| *plane[corner + y * from.width..].first_chunk().expect("a tile lies within its plane");
-            let transformed = transform(std::array::from_fn(row));
-            for point in 0..POINTS {
-                places[point][n] = transformed[point];
-            }
+            transform(std::array::from_fn(row), Apart { data: &mut *to, at: first + n, step: place.step });
         }
     }
 }
@@ -285,20 +281,12 @@ fn transform_outputs<F: Filter<OUT, IN, POINTS>, const OUT: usize, const IN: usi
     to: &mut [Vector],
 ) {
     for (o, plane) in to.chunks_exact_mut(h * w).take(outputs).enumerate() {
-        let places: [&[Vector]; POINTS] =
-            std::array::from_fn(|point| &m[point * step + o * tiles.len()..][..tiles.len()]);
         for (n, tile) in tiles.clone().enumerate() {
-            let rows = F::output(std::array::from_fn(|point| places[point][n]));
+            let rows = F::output(Apart { data: m, at: o * tiles.len() + n, step });
             let corner = tile / (w / OUT) * OUT * w + tile % (w / OUT) * OUT;
             for y in 0..OUT {
                 plane[corner + y * w..][..OUT].copy_from_slice(&rows[y]);
             }
         }
     }
-}
-
-/// The parts of the points, one after the other.
-fn points_mut<const POINTS: usize>(data: &mut [Vector], step: usize) -> [&mut [Vector]; POINTS] {
-    let mut points = data.chunks_exact_mut(step);
-    std::array::from_fn(|_| points.next().unwrap_or_default())
 }

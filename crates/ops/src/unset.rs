@@ -1,0 +1,126 @@
+//! Memory that holds no numbers yet, and the ways to set all of them: zeros that are written over at once cost as much
+//! as a pass of arithmetic over the same numbers.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+use wide::f32x8;
+
+/// A part of a new buffer, whose numbers are still to be set.
+pub(crate) struct Unset<'a>(&'a mut [MaybeUninit<f32>]);
+
+/// Says that all numbers of an [`Unset`] are set. Only what sets them makes one, and that of another part does not live
+/// long enough to stand in for it.
+pub(crate) struct Set<'a>(PhantomData<&'a mut f32>);
+
+impl<'a> Unset<'a> {
+    pub(crate) fn new(numbers: &'a mut [MaybeUninit<f32>]) -> Self {
+        Self(numbers)
+    }
+
+    /// Sets zeros, then runs `work` on them.
+    pub(crate) fn zeroed(self, work: impl FnOnce(&mut [f32])) -> Set<'a> {
+        self.0.fill(MaybeUninit::new(0.0));
+        // SAFETY: every number has just been set.
+        work(unsafe { self.0.assume_init_mut() });
+        Set(PhantomData)
+    }
+
+    /// Sets the numbers one after the other, to as many values.
+    pub(crate) fn to(self, values: impl Iterator<Item = f32>) -> Set<'a> {
+        let mut set = 0;
+        for (number, value) in self.0.iter_mut().zip(values) {
+            number.write(value);
+            set += 1;
+        }
+        assert_eq!(set, self.0.len(), "fewer values than numbers");
+        Set(PhantomData)
+    }
+
+    /// Has `work` set part after part, of these lengths; it is told which.
+    pub(crate) fn parts(
+        self,
+        lens: impl Iterator<Item = usize>,
+        mut work: impl for<'b> FnMut(usize, Unset<'b>) -> Set<'b>,
+    ) -> Set<'a> {
+        let mut rest = self.0;
+        for (which, len) in lens.enumerate() {
+            let (part, after) = rest.split_at_mut(len);
+            let Set(_) = work(which, Unset(part));
+            rest = after;
+        }
+        assert!(rest.is_empty(), "the parts leave {} numbers", rest.len());
+        Set(PhantomData)
+    }
+
+    /// Up to eight images of so many numbers each, to be set from vectors of eight.
+    pub(crate) fn images(self, image: usize) -> Images<'a> {
+        assert!(image == 0 || self.0.len().is_multiple_of(image), "images of {image} in {} numbers", self.0.len());
+        assert!(self.0.len() <= 8 * image, "more than eight images of {image} in {} numbers", self.0.len());
+        Images { numbers: self.0, image, done: 0 }
+    }
+}
+
+/// Images whose first numbers are set.
+pub(crate) struct Images<'a> {
+    numbers: &'a mut [MaybeUninit<f32>],
+    image: usize,
+    done: usize,
+}
+
+impl<'a> Images<'a> {
+    /// Sets the next numbers: `image[l][done + i] = from[i][l]`.
+    pub(crate) fn put(&mut self, from: &[f32x8]) {
+        let end = self.done + from.len();
+        assert!(end <= self.image, "{end} numbers of an image of {}", self.image);
+        let (blocks, rest) = from.as_chunks::<8>();
+        for (b, block) in blocks.iter().enumerate() {
+            let turned = f32x8::transpose(*block);
+            for (to, run) in self.numbers.chunks_exact_mut(self.image).zip(turned) {
+                to[self.done + 8 * b..][..8].write_copy_of_slice(&run.to_array());
+            }
+        }
+        let done = self.done + 8 * blocks.len();
+        for (i, from) in rest.iter().enumerate() {
+            self.numbers.chunks_exact_mut(self.image).zip(from.to_array()).for_each(|(to, x)| {
+                to[done + i].write(x);
+            });
+        }
+        self.done = end;
+    }
+
+    /// All numbers are set.
+    pub(crate) fn set(self) -> Set<'a> {
+        assert_eq!(self.done, self.image, "numbers of an image that are set");
+        Set(PhantomData)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parallel::filled;
+
+    #[test]
+    fn parts_are_set_in_every_way() {
+        let eights: [f32x8; 9] = std::array::from_fn(|i| f32x8::new(std::array::from_fn(|l| (10 * l + i) as f32)));
+        let made = filled(vec![(3, 0), (5, 1), (18, 2)], |which, part| match which {
+            0 => part.zeroed(|part| part[1] = 7.0),
+            1 => part.parts([2, 3].into_iter(), |which, part| part.to((0..5).skip(which).map(|x| x as f32))),
+            _ => {
+                let mut images = part.images(9);
+                images.put(&eights[..8]);
+                images.put(&eights[8..]);
+                images.set()
+            }
+        });
+        let images = (0..9).chain(10..19).map(|x| x as f32);
+        assert_eq!(made, [0.0, 7.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0].into_iter().chain(images).collect::<Vec<_>>());
+    }
+
+    #[test]
+    #[should_panic(expected = "fewer values")]
+    fn what_is_not_set_is_not_handed_out() {
+        filled(vec![(3, ())], |(), part| part.to([1.0, 2.0].into_iter()));
+    }
+}
