@@ -14,7 +14,7 @@ impl<'a> Pattern<'a> {
     }
 
     /// What each star stands for in `name`, if the whole of it fits: as little as it can, from the left.
-    pub(crate) fn found<'n>(self, name: &'n str) -> Option<Vec<&'n str>> {
+    pub(crate) fn found(self, name: &str) -> Option<Vec<&str>> {
         let mut parts = self.0.split('*');
         let mut name = name.strip_prefix(parts.next()?)?;
         let Some(last) = parts.next_back() else { return name.is_empty().then(Vec::new) };

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use l0_files::Message;
 
 pub(crate) use self::graph::{Attribute, Graph};
+pub(crate) use self::read::{
+    Arg, Chain, Constant, Content, Kernel, Moved, Operator, Outcome, Reason, axis, extent, groups,
+};
 pub use self::read::{OnnxProblem, OnnxReader, from_onnx};
 use crate::{Error, Net, Result, Weights};
 
