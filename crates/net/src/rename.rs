@@ -60,11 +60,11 @@ impl Rename {
             let rule = pair[0].rule.or(pair[1].rule).map(|i| &rules[i]);
             rule.map_or(Ok(()), |rule| Err(rule.wrong(problem)))?;
         }
-        let is_idle = |i: usize| all.iter().all(|moved| moved.rule != Some(i));
-        if let Some((i, rule)) = rules.iter().enumerate().find(|&(i, _)| is_idle(i)) {
-            let known = Error::known(&rule.from, all.iter().map(|moved| moved.name.as_str()));
+        let followed = |i: usize| all.iter().any(|moved| moved.rule == Some(i));
+        if let Some(i) = (0..rules.len()).find(|&i| !followed(i)) {
+            let known = Error::known(&rules[i].from, all.iter().map(|moved| moved.name.as_str()));
             let before = if i > 0 { " and is not renamed before" } else { "" };
-            return Err(rule.wrong(format!("no name has the form {:?}{before}; {known}", rule.from)));
+            return Err(rules[i].wrong(format!("no name has the form {:?}{before}; {known}", rules[i].from)));
         }
         Ok(all.into_iter().map(|moved| (moved.to, moved.value)).collect())
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Rules;
 use crate::forward::{At, Flow};
-use crate::onnx::{Attribute, Graph};
+use crate::onnx::{Attribute, Graph, Operator, Reason};
 use crate::{Node, Result, Shape, Unit};
 
 /// A function of each number by itself.
@@ -177,6 +177,28 @@ impl Activation {
             Self::Elu { alpha } => ("Elu", vec![("alpha", alpha.into())]),
             Self::Clip { .. } | Self::Silu | Self::Gelu { .. } => return None,
         })
+    }
+
+    /// The function that an operator is, if it is one that has a name.
+    pub(crate) fn read(op: &Operator<'_>) -> Result<Option<Self>, Reason> {
+        Ok(Some(match op.kind {
+            "Relu" => Self::Relu,
+            "LeakyRelu" => Self::LeakyRelu { slope: op.float("alpha")?.unwrap_or(0.01) },
+            "Sigmoid" => Self::Sigmoid,
+            "HardSigmoid" => {
+                let (alpha, beta) = (op.float("alpha")?.unwrap_or(0.2), op.float("beta")?.unwrap_or(0.5));
+                Self::HardSigmoid { alpha, beta }
+            }
+            "HardSwish" => Self::HardSwish,
+            "Tanh" => Self::Tanh,
+            "Elu" => Self::Elu { alpha: op.float("alpha")?.unwrap_or(1.0) },
+            "Gelu" => match op.text("approximate")?.unwrap_or("none") {
+                "none" => Self::Gelu { tanh: false },
+                "tanh" => Self::Gelu { tanh: true },
+                other => return Err(format!("the approximation {other:?}")),
+            },
+            _ => return Ok(None),
+        }))
     }
 
     /// The operators of what ONNX has no name for.

@@ -3,12 +3,12 @@
 use l0_ops::Window;
 use serde::{Deserialize, Serialize};
 
-use super::Rules;
 use super::facts::uneven;
 use super::max_pool2d::{attributes, pooled, window};
+use super::{PoolKind, Rules, max_pool2d};
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
-use crate::onnx::Graph;
+use crate::onnx::{Graph, Operator, Outcome, Reason};
 use crate::{Node, Result, Shape, Unit};
 
 /// Mean of windows.
@@ -74,5 +74,14 @@ impl Rules for AvgPool2d {
             attributes.push(("count_include_pad", 1.into()));
         }
         Ok(graph.operator("AveragePool", &node.name, inputs, &attributes))
+    }
+}
+
+/// From ONNX.
+impl AvgPool2d {
+    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
+        let count_include_pad = op.flag("count_include_pad")?;
+        let layer = |size, stride, padding, ceil| Self { size, stride, padding, ceil, count_include_pad }.into();
+        max_pool2d::read(op, PoolKind::Mean, layer)
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Reads, Rules, Sources, SpaceOf};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
-use crate::onnx::Graph;
+use crate::onnx::{Chain, Graph, Operator, Outcome, Reason};
 use crate::{Node, NodeId, Result, Shape, Unit};
 
 /// `exp(x) / sum of exp` over the units.
@@ -63,5 +63,21 @@ impl Rules for Softmax {
 
     fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
         Ok(graph.operator("Softmax", &node.name, inputs, &[("axis", 1.into())]))
+    }
+}
+
+/// From ONNX.
+impl Softmax {
+    /// Over the units: until opset 13 over everything from the axis on.
+    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
+        let (input, dims) = op.layered(0)?;
+        let rank = dims.len() as i64 + 1;
+        let axis = op.int("axis")?.unwrap_or(if op.opset < 13 { 1 } else { -1 });
+        let over_units = axis == 1 || axis == 1 - rank;
+        let alone = op.opset >= 13 || dims[1..].iter().all(|&dim| dim == 1);
+        match over_units && alone {
+            true => Ok(Chain::plain(vec![input], Self).into()),
+            false => Err(format!("axis {axis} of {rank} dimensions, expected the channels")),
+        }
     }
 }

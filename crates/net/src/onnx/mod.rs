@@ -13,6 +13,9 @@ use l0_files::Message;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::graph::{Attribute, Graph};
+pub(crate) use self::read::{
+    Arg, Chain, Constant, Content, Kernel, Moved, Operator, Outcome, Reason, axis, extent, groups,
+};
 pub use self::read::{OnnxProblem, OnnxReader, from_onnx, onnx_ends};
 use crate::{Error, Net, Result, Weights};
 

@@ -1,28 +1,13 @@
-//! Functions of single numbers, and softmax.
+//! Functions of single numbers, on numbers in any arrangement; bounds, which may be none, a ReLU or two.
 
 use super::constant::Constant;
 use super::draft::{Chain, Content, Moved, Outcome, ValueId};
 use super::operator::Operator;
 use super::wire::Reason;
 use crate::Activation;
-use crate::layers::{PRelu, Softmax};
-
-pub(super) fn activation(op: &Operator<'_>) -> Result<Outcome, Reason> {
-    let function = match op.kind {
-        "Relu" => Activation::Relu,
-        "LeakyRelu" => Activation::LeakyRelu { slope: op.float("alpha")?.unwrap_or(0.01) },
-        "Sigmoid" => Activation::Sigmoid,
-        "HardSigmoid" => hard_sigmoid(op)?,
-        "HardSwish" => Activation::HardSwish,
-        "Tanh" => Activation::Tanh,
-        "Elu" => Activation::Elu { alpha: op.float("alpha")?.unwrap_or(1.0) },
-        _ => gelu(op)?,
-    };
-    by_number(op, op.any_value(0)?, function)
-}
 
 /// A layer that works number by number, on numbers in any arrangement.
-fn by_number(op: &Operator<'_>, id: ValueId, function: Activation) -> Result<Outcome, Reason> {
+pub(super) fn by_number(op: &Operator<'_>, id: ValueId, function: Activation) -> Result<Outcome, Reason> {
     if let (Some(reason), dims) = (op.loose(), &op.draft.step(id).dims) {
         return Ok(Outcome::Other(Content::Loose(reason), dims.clone()));
     }
@@ -31,19 +16,6 @@ fn by_number(op: &Operator<'_>, id: ValueId, function: Activation) -> Result<Out
     }
     op.draft.expect_layer(id)?;
     Ok(Chain::plain(vec![id], function).into())
-}
-
-fn hard_sigmoid(op: &Operator<'_>) -> Result<Activation, Reason> {
-    let (alpha, beta) = (op.float("alpha")?.unwrap_or(0.2), op.float("beta")?.unwrap_or(0.5));
-    Ok(Activation::HardSigmoid { alpha, beta })
-}
-
-fn gelu(op: &Operator<'_>) -> Result<Activation, Reason> {
-    match op.text("approximate")?.unwrap_or("none") {
-        "none" => Ok(Activation::Gelu { tanh: false }),
-        "tanh" => Ok(Activation::Gelu { tanh: true }),
-        other => Err(format!("the approximation {other:?}")),
-    }
 }
 
 /// Bounds from attributes in early opsets, from inputs later on.
@@ -82,35 +54,5 @@ fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -
             Err(format!("bounds {min} and {max}"))
         }
         function => by_number(op, id, function),
-    }
-}
-
-/// A slope for each channel, or one for all.
-pub(super) fn prelu(op: &Operator<'_>) -> Result<Outcome, Reason> {
-    let (input, dims) = op.layered(0)?;
-    let slope = op.stored(1, "slope")?;
-    let expected = match slope.dims() {
-        found if found.iter().all(|&dim| dim == 1) => true,
-        &[n] => dims == [n],
-        &[n, 1, 1] | &[1, n, 1, 1] => dims.len() == 3 && dims[0] == n,
-        &[1, n] => dims == [n],
-        _ => false,
-    };
-    match expected {
-        true => Ok(Chain::of(vec![input], PRelu, vec![("slope", slope.spread(dims[0])?)]).into()),
-        false => Err(format!("a slope of shape {:?} for {dims:?}, expected one for each channel", slope.dims())),
-    }
-}
-
-/// Over the units: until opset 13 over everything from the axis on.
-pub(super) fn softmax(op: &Operator<'_>) -> Result<Outcome, Reason> {
-    let (input, dims) = op.layered(0)?;
-    let rank = dims.len() as i64 + 1;
-    let axis = op.int("axis")?.unwrap_or(if op.opset < 13 { 1 } else { -1 });
-    let over_units = axis == 1 || axis == 1 - rank;
-    let alone = op.opset >= 13 || dims[1..].iter().all(|&dim| dim == 1);
-    match over_units && alone {
-        true => Ok(Chain::plain(vec![input], Softmax).into()),
-        false => Err(format!("axis {axis} of {rank} dimensions, expected the channels")),
     }
 }

@@ -1,9 +1,13 @@
-//! Which operator becomes which layer.
+//! Which operator becomes which layer. What is one operator the layer reads itself; what takes looking at several is here.
 
 use super::draft::Outcome;
 use super::operator::Operator;
 use super::wire::Reason;
-use super::{activation, affine, elementwise, parts, pooling, resize, shapes};
+use super::{activation, elementwise, parts, shapes};
+use crate::Activation;
+use crate::layers::{
+    AvgPool2d, BatchNorm, Concat, Conv2d, ConvTranspose2d, GlobalPool, Linear, MaxPool2d, PRelu, Pad, Softmax, Upsample,
+};
 
 /// What becomes of operators that only a pattern of several understands.
 const LOOSE: [&str; 2] = ["Erf", "Pow"];
@@ -19,31 +23,32 @@ pub(super) fn convert(op: &Operator<'_>) -> Result<Vec<Outcome>, Reason> {
 }
 
 fn single(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    if let Some(function) = Activation::read(op)? {
+        return activation::by_number(op, op.any_value(0)?, function);
+    }
     match op.kind {
-        "Conv" => affine::conv2d(op),
-        "ConvTranspose" => affine::conv_transpose2d(op),
-        "Gemm" => affine::gemm(op),
-        "MatMul" => affine::matmul(op),
-        "BatchNormalization" => elementwise::batch_norm(op),
+        "Conv" => Conv2d::read(op),
+        "ConvTranspose" => ConvTranspose2d::read(op),
+        "Gemm" => Linear::read_gemm(op),
+        "MatMul" => Linear::read_matmul(op),
+        "BatchNormalization" => BatchNorm::read(op),
+        "PRelu" => PRelu::read(op),
+        "Softmax" => Softmax::read(op),
+        "MaxPool" => MaxPool2d::read(op),
+        "AveragePool" => AvgPool2d::read(op),
+        "GlobalAveragePool" | "GlobalMaxPool" => GlobalPool::read(op),
+        "ReduceMean" | "ReduceMax" => GlobalPool::read_reduce(op),
+        "Concat" => Concat::read(op),
+        "Pad" => Pad::read(op),
+        "Resize" | "Upsample" => Upsample::read(op),
         "Add" | "Sub" | "Mul" | "Div" | "Neg" | "Sum" => elementwise::elementwise(op),
-        "Relu" | "LeakyRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Elu" | "Gelu" => {
-            activation::activation(op)
-        }
         "Clip" => activation::clip(op),
         "Max" | "Min" => activation::extreme(op),
-        "PRelu" => activation::prelu(op),
-        "Softmax" => activation::softmax(op),
-        "MaxPool" | "AveragePool" => pooling::windows(op),
-        "GlobalAveragePool" | "GlobalMaxPool" => pooling::global(op),
-        "ReduceMean" | "ReduceMax" => pooling::reduce(op),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => shapes::reshape(op),
         "Transpose" => shapes::transpose(op),
         "Slice" => parts::slice(op),
         "Gather" => parts::gather(op),
-        "Concat" => parts::concat(op),
-        "Pad" => parts::pad(op),
         "Expand" => parts::expand(op),
-        "Resize" | "Upsample" => resize::resize(op),
         "Identity" | "Dropout" => same(op),
         "Cast" => cast(op),
         kind if LOOSE.contains(&kind) => loose(op),

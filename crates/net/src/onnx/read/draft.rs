@@ -1,10 +1,8 @@
 //! The network while it is read: what each value of the graph is, and the layers that make it.
 
 use super::constant::{Constant, Values};
-use super::names::cleaned;
 use super::wire::Reason;
 use crate::Layer;
-use crate::layers::Input;
 
 /// The place of a value in the draft.
 pub(crate) type ValueId = usize;
@@ -57,16 +55,6 @@ pub(crate) struct Step {
     pub(crate) stem: String,
     /// How many nodes of the file read it.
     pub(crate) readers: usize,
-}
-
-impl Step {
-    /// The network's input.
-    pub(super) fn input(name: &str, shape: Vec<usize>) -> Self {
-        let (dims, layer) = (shape.clone(), Input { shape }.into());
-        let content = Content::Layer { layer, inputs: Vec::new(), values: Vec::new() };
-        let (kind, args, stem) = (String::new(), Vec::new(), cleaned(name));
-        Self { dims, content, kind, args, node: name.into(), stem, readers: 0 }
-    }
 }
 
 /// All values so far, each after those it reads.

@@ -7,7 +7,7 @@ use super::operator::Operator;
 use super::patterns;
 use super::wire::Reason;
 use crate::Layer;
-use crate::layers::{Add, BatchNorm, Bias, Mul, Scale};
+use crate::layers::{Add, Bias, Mul, Scale};
 
 /// Add, Sub, Mul, Div, Neg and Sum.
 pub(super) fn elementwise(op: &Operator<'_>) -> Result<Outcome, Reason> {
@@ -25,8 +25,8 @@ pub(super) fn elementwise(op: &Operator<'_>) -> Result<Outcome, Reason> {
         ("Sub", [Arg::Value(id), Arg::Constant(c)]) => shift(op, *id, &mapped(c, |c| -c)?),
         ("Mul", [Arg::Value(id), Arg::Constant(c)] | [Arg::Constant(c), Arg::Value(id)]) => scale(op, *id, c),
         ("Div", [Arg::Value(id), Arg::Constant(c)]) => scale(op, *id, &mapped(c, f32::recip)?),
-        ("Mul", &[Arg::Value(a), Arg::Value(b)]) => product(op, a, b),
-        ("Add" | "Sum", args) if args.iter().all(|arg| matches!(arg, Arg::Value(_))) => sum(op),
+        ("Mul", &[Arg::Value(a), Arg::Value(b)]) => Mul::read(op, [a, b]),
+        ("Add" | "Sum", args) if args.iter().all(|arg| matches!(arg, Arg::Value(_))) => Add::read(op),
         ("Sub", [Arg::Value(_), Arg::Value(_)]) => Err("the difference of two values, expected a sum".into()),
         ("Div", [_, Arg::Value(_)]) => Err("a division by a value, expected one by constants".into()),
         _ => Err("other inputs than values and constants".into()),
@@ -49,48 +49,6 @@ fn spread_over(op: &Operator<'_>) -> Result<Vec<usize>, Reason> {
 
 fn mapped(xs: &Constant, of: impl Fn(f32) -> f32) -> Result<Constant, Reason> {
     Constant::floats(xs.dims().to_vec(), xs.as_floats()?.iter().map(|&x| of(x)).collect(), xs.name())
-}
-
-fn sum(op: &Operator<'_>) -> Result<Outcome, Reason> {
-    let inputs = (0..op.args.len()).map(|i| op.layered(i)).collect::<Result<Vec<_>, _>>()?;
-    match inputs.iter().find(|(_, dims)| *dims != inputs[0].1) {
-        Some((_, other)) => Err(format!("{:?} and {other:?}, expected equal shapes", inputs[0].1)),
-        None => Ok(Chain::plain(inputs.into_iter().map(|input| input.0).collect(), Add).into()),
-    }
-}
-
-/// The layer whose output a factor is, and the shape in which it counts.
-fn factor<'a>(op: &Operator<'a>, id: ValueId) -> Result<(ValueId, &'a [usize]), Reason> {
-    let step = op.draft.step(id);
-    match &step.content {
-        // A gate for each channel: features (c), seen as an image of one position.
-        Content::Moved(Moved { of, index, whole: false }) if super::shapes::is_counting(index) => {
-            match op.draft.step(*of).dims.len() {
-                1 => Ok((*of, &step.dims)),
-                _ => Err("numbers in another arrangement".into()),
-            }
-        }
-        Content::Expanded(of) => Ok((factor(op, *of)?.0, &step.dims)),
-        _ => op.draft.expect_layer(id).map(|()| (id, &step.dims[..])),
-    }
-}
-
-/// Equal shapes, or an image and a number for each of its channels.
-fn product(op: &Operator<'_>, a: ValueId, b: ValueId) -> Result<Outcome, Reason> {
-    let ((first, of_first), (second, of_second)) = (factor(op, a)?, factor(op, b)?);
-    let real = [first, second].map(|id| &op.draft.step(id).dims[..]);
-    let plain = [of_first == real[0], of_second == real[1]];
-    let gates = |whole: &[usize], gate: &[usize], real: &[usize]| {
-        let seen = gate == whole || (gate.len() == 3 && gate[1..] == [1, 1]);
-        whole.len() == 3 && seen && (*real == [whole[0]] || *real == [whole[0], 1, 1])
-    };
-    let fits = (plain == [true; 2] && real[0] == real[1])
-        || (plain[0] && gates(real[0], of_second, real[1]))
-        || (plain[1] && gates(real[1], of_first, real[0]));
-    match fits {
-        true => Ok(Chain::plain(vec![first, second], Mul).into()),
-        false => Err(format!("{of_first:?} and {of_second:?}, expected equal shapes or one number for each channel")),
-    }
 }
 
 /// Constants for a value of shape `dims`: one for each unit, or for each position of each.
@@ -116,9 +74,7 @@ fn constants(op: &Operator<'_>, id: ValueId, xs: &Constant) -> Result<Constants,
 /// The layer below a value and the arrangement above it: constants for units of features act on both.
 fn below<'a>(op: &Operator<'a>, id: ValueId) -> Result<(ValueId, Option<&'a Constant>), Reason> {
     match &op.draft.step(id).content {
-        Content::Moved(Moved { of, index, whole: false }) if super::shapes::is_counting(index) => {
-            Ok((*of, Some(index)))
-        }
+        Content::Moved(Moved { of, index, whole: false }) if index.is_counting() => Ok((*of, Some(index))),
         _ => op.draft.expect_layer(id).map(|()| (id, None)),
     }
 }
@@ -201,33 +157,4 @@ fn scale_and_shift(op: &Operator<'_>, id: ValueId, by: &Constant, shift: &Consta
         return Ok(viewed(chain, view));
     }
     Ok(viewed(Chain::of(vec![input], Scale, vec![("weight", weight), ("bias", bias)]), view))
-}
-
-/// Also as exported for training: what a network computes in evaluation is meant.
-pub(super) fn batch_norm(op: &Operator<'_>) -> Result<Outcome, Reason> {
-    let (input, dims) = op.layered(0)?;
-    op.ignore(&["training_mode", "spatial"]);
-    let leaves = ["weight", "bias", "running_mean", "running_var"];
-    let value = |(&leaf, i): (&&'static str, usize)| {
-        let value = op.stored(i, leaf)?;
-        match value.dims() == [dims[0]] {
-            true => Ok((leaf, value.clone())),
-            false => Err(format!("a {leaf} of shape {:?}, expected [{}]", value.dims(), dims[0])),
-        }
-    };
-    let values = leaves.iter().zip(1..).map(value).collect::<Result<Vec<_>, Reason>>()?;
-    let eps = op.float("epsilon")?.unwrap_or(1e-5);
-    let momentum = 1.0 - op.float("momentum")?.unwrap_or(0.9); // of the newest batch, where ONNX has that of the past
-    let decimal = |value: f32| f64::from((value * 1e7).round()) / 1e7; // 0.1 rather than 0.100000024
-    let layer = BatchNorm {
-        eps: decimal_of(eps),
-        momentum: decimal(momentum).clamp(0.0, 1.0),
-        closed: crate::ClosedMaps::Constant,
-    };
-    Ok(Chain::of(vec![input], layer, values).into())
-}
-
-/// The shortest decimal that is this f32: 0.001 rather than 0.0010000000474974513.
-fn decimal_of(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }

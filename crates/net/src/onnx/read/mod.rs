@@ -3,12 +3,11 @@
 //! 1. `wire`, `proto`: the fields of the protocol buffer, borrowed from the bytes; `constant`, `external`: values.
 //! 2. `walk`: the nodes that the output needs, in order. What depends on stored values and shapes alone is computed
 //!    (`fold`, `moving`, `arithmetic`); the batch is a number that is moved, not computed with.
-//! 3. `convert`: each other operator becomes layers (one file for each family), or a part of something that one of
-//!    the following understands (`patterns`, `shapes`), or an error that names the node.
+//! 3. `convert`: each other operator becomes the layer that reads it (`crate::layers`), or one of several (`elementwise`,
+//!    `parts`), or a part of something that a later one ends (`patterns`, `shapes`), or an error that names the node.
 //! 4. `finish`, `names`: the layers that are needed, under the names of their weights.
 
 mod activation;
-mod affine;
 mod arithmetic;
 mod constant;
 mod convert;
@@ -17,15 +16,14 @@ mod elementwise;
 mod external;
 mod finish;
 mod fold;
+mod kernel;
 mod moving;
 mod names;
 mod operator;
 mod parts;
 mod patterns;
-mod pooling;
 mod problem;
 mod proto;
-mod resize;
 mod shapes;
 mod walk;
 mod wire;
@@ -35,13 +33,18 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub(crate) use self::constant::Constant;
 use self::constant::{is_float, kind_name};
-use self::draft::Step;
+pub(crate) use self::draft::{Arg, Chain, Content, Moved, Outcome};
 use self::external::Folder;
 use self::finish::{Found, finish, model};
+pub(crate) use self::kernel::{Kernel, extent, groups};
+pub(crate) use self::moving::axis;
+pub(crate) use self::operator::Operator;
 pub use self::problem::OnnxProblem;
 use self::proto::{Described, Graph, Model};
-use self::walk::Walk;
+use self::walk::{Walk, input_step};
+pub(crate) use self::wire::Reason;
 use super::OnnxEnds;
 
 /// The network of an ONNX file, as [`OnnxReader::read`] without settings.
@@ -122,7 +125,7 @@ impl OnnxReader {
         let input = input(&graph)?;
         let (batch, shape) = self.shape(input)?;
         let output = output(&graph)?;
-        let walk = Walk::new(&graph, (opset, batch), (input.name, Step::input(input.name, shape)));
+        let walk = Walk::new(&graph, (opset, batch), (input.name, input_step(input.name, shape)));
         let (draft, output) = walk.run(output, folder)?;
         Ok(finish(draft, output))
     }

@@ -171,9 +171,19 @@ impl Constant {
     }
 
     /// The numbers from 0 on.
+    /// 0, 1, 2, ...: where numbers are that stay where they are.
+    pub(crate) fn count(n: usize) -> Vec<Int> {
+        (0..n as i64).map(Int::Known).collect()
+    }
+
+    /// Whether an index leaves everything where it is.
+    pub(crate) fn is_counting(&self) -> bool {
+        self.as_ints().is_ok_and(|ints| ints.iter().zip(0..).all(|(&int, at)| int == Int::Known(at)))
+    }
+
     pub(crate) fn counting(n: usize, room: &Room) -> Result<Self, Reason> {
         room.take(&[n])?;
-        Self::ints(vec![n], (0..n as i64).map(Int::Known).collect())
+        Self::ints(vec![n], Self::count(n))
     }
 }
 

@@ -11,15 +11,6 @@ use super::wire::Reason;
 use crate::Layer;
 use crate::layers::{Flatten, GlobalPool, Take};
 
-pub(super) fn counting(n: usize) -> Vec<Int> {
-    (0..n as i64).map(Int::Known).collect()
-}
-
-/// Whether an index leaves everything where it is.
-pub(super) fn is_counting(index: &Constant) -> bool {
-    index.as_ints().is_ok_and(|ints| ints.iter().zip(0..).all(|(&int, at)| int == Int::Known(at)))
-}
-
 /// How the numbers of a value lie in the output of a layer.
 fn arrangement(op: &Operator<'_>, id: ValueId) -> Result<Moved, Reason> {
     let step = op.draft.step(id);
@@ -59,7 +50,7 @@ fn settled(op: &Operator<'_>, moved: Moved) -> Result<Outcome, Reason> {
     let (input, index) = (moved.of, &moved.index);
     let (of, positions) = (&op.draft.step(input).dims, positions(op, input));
     let dims = if moved.whole { index.dims().to_vec() } else { [index.dims(), positions].concat() };
-    let there = is_counting(index) && index.len() == if moved.whole { size(of)? } else { of[0] };
+    let there = index.is_counting() && index.len() == if moved.whole { size(of)? } else { of[0] };
     if there && dims == *of {
         return Ok(Chain::pass(input).into());
     }

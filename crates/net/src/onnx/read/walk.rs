@@ -14,6 +14,7 @@ use super::operator::Operator;
 use super::problem::OnnxProblem;
 use super::proto::{Graph, Node, Stored};
 use super::wire::Reason;
+use crate::layers::Input;
 use crate::{Layer, Shape};
 
 type Result<T> = std::result::Result<T, OnnxProblem>;
@@ -168,6 +169,14 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// The network's input.
+pub(super) fn input_step(name: &str, shape: Vec<usize>) -> Step {
+    let (dims, layer) = (shape.clone(), Input { shape }.into());
+    let content = Content::Layer { layer, inputs: Vec::new(), values: Vec::new() };
+    let (kind, args, stem) = (String::new(), Vec::new(), names::cleaned(name));
+    Step { dims, content, kind, args, node: name.into(), stem, readers: 0 }
 }
 
 /// The node that values come from.
