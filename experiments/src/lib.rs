@@ -10,6 +10,7 @@ pub mod asked;
 pub mod cli;
 pub mod config;
 pub mod convert;
+pub mod described;
 pub mod device;
 pub mod estimate;
 pub mod failures;
