@@ -13,6 +13,11 @@ default:
 quickstart *args:
     cargo quickstart "$@"
 
+# Train a network that a file describes, on data of your own: NETWORK.toml --data DATA [--epochs n] [--seeds n] [--out DIR] [--resume DIR].
+[group('use')]
+train *args:
+    cargo run {{ hub }} --bin train -- "$@"
+
 # Fetch data sets into the Hub's cache, checked: mnist, cifar10, cifar100.
 [group('reproduce')]
 download *names:

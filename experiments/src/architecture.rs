@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use l0::{GatedNet, Quantity, Targets};
+use l0_net::Net;
 use l0_record::Reference;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,17 @@ pub enum Architecture {
         /// Its gates.
         gating: Gating,
     },
+    /// A network that somebody described layer by layer.
+    Layers {
+        /// What it is called.
+        name: String,
+        /// Its layers.
+        net: Net,
+        /// Its gates: on every space that can shrink.
+        gating: Gating,
+        /// The chance of a gate to be closed at first.
+        droprate: f64,
+    },
 }
 
 impl Architecture {
@@ -78,6 +90,8 @@ impl Architecture {
                 Gating::Dropout => l0_wide_resnet::dropout(sizes)?,
                 Gating::L0 => l0_wide_resnet::l0(sizes)?,
             },
+            Self::Layers { net, gating: Gating::L0, droprate, .. } => GatedNet::prunable(net.clone(), *droprate)?,
+            Self::Layers { net, .. } => GatedNet::new(net.clone(), &[])?,
         })
     }
 
@@ -99,8 +113,12 @@ impl Architecture {
 
     /// How it is kept from using all of itself.
     pub fn gating(&self) -> Gating {
-        let (Self::Mlp { gating, .. } | Self::Lenet5 { gating, .. } | Self::WideResnet { gating, .. }) = self;
-        *gating
+        match self {
+            Self::Mlp { gating, .. }
+            | Self::Lenet5 { gating, .. }
+            | Self::WideResnet { gating, .. }
+            | Self::Layers { gating, .. } => *gating,
+        }
     }
 
     /// How many times narrower a Wide ResNet is than the one whose published gates learn 60 times as fast as its
@@ -117,6 +135,7 @@ impl Architecture {
         match self {
             Self::Mlp { .. } => "mlp".into(),
             Self::Lenet5 { .. } => "lenet5".into(),
+            Self::Layers { name, .. } => name.clone(),
             Self::WideResnet { sizes, .. } => {
                 let classes = if sizes.classes == 10 { String::new() } else { format!("-c{}", sizes.classes) };
                 format!("wrn-{}-{}{classes}", sizes.depth, sizes.width)
@@ -124,10 +143,11 @@ impl Architecture {
         }
     }
 
-    /// What a table calls it.
-    pub fn title(&self) -> String {
+    /// What a table calls it where it was trained on a data set that people write so.
+    pub fn title(&self, data: &str) -> String {
         match self {
             Self::WideResnet { sizes, .. } => format!("{} on CIFAR-{}", self.title_alone(), sizes.classes),
+            Self::Layers { name, .. } => format!("{name} on {data}"),
             _ => self.title_alone(),
         }
     }
@@ -146,6 +166,7 @@ impl Architecture {
                 let inner = sizes.inner.as_ref().map_or(String::new(), |inner| format!(" ({})", joined(inner, "-")));
                 format!("WRN-{}-{}{inner}", sizes.depth, sizes.width)
             }
+            Self::Layers { name, .. } => name.clone(),
         }
     }
 
@@ -156,6 +177,7 @@ impl Architecture {
             Self::Lenet5 { sizes, .. } => (*sizes == l0_lenet5::lenet5_caffe()).then_some("lenet5"),
             Self::WideResnet { sizes, .. } if sizes.classes == 100 => Some("cifar100"),
             Self::WideResnet { .. } => Some("cifar10"),
+            Self::Layers { .. } => None,
         }
     }
 

@@ -42,14 +42,14 @@ pub fn record_of(card: &Card) -> Result<Option<DataRecord>> {
     record.map(serde_json::from_value).transpose().context("what the card says of the data")
 }
 
-/// The data set that a network was made for: the one that its card records or names, or else the first in
+/// The data set that the network in `file` was made for: the one that its card records or names, or else the first in
 /// [`Benchmark::ALL`] whose images and classes it reads and tells apart.
 ///
 /// # Errors
 /// If there is none.
-pub fn dataset_of(net: &Net, card: &Card) -> Result<DataSpec> {
+pub fn dataset_of(net: &Net, card: &Card, file: &Path) -> Result<DataSpec> {
     if let Some(record) = record_of(card)? {
-        return Ok(record.source);
+        return Ok(record.found_from(file.parent().unwrap_or(file)));
     }
     if let Some(name) = card.extra.get(l0_train::DATASET).and_then(serde_json::Value::as_str) {
         return Ok(name.parse()?);

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use l0_data::{DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source};
+use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source};
 use l0_record::without_backtrace;
 use tracing_subscriber::EnvFilter;
 
@@ -78,12 +78,24 @@ impl DataArgs {
         Source { offline, ..Source::default() }
     }
 
+    /// The data that a run recorded, or what the command line asks for in its place. A file or folder that is not where it was
+    /// when it was recorded is looked for where it was as seen from `beside`, the folder of the run.
+    ///
+    /// # Errors
+    /// As [`spec`](Self::spec).
+    pub fn recorded(&self, record: &DataRecord, beside: &Path) -> Result<DataSpec> {
+        self.spec(&record.found_from(beside))
+    }
+
     /// Loads a data set with a progress bar. What must be said of it is said at once.
     ///
     /// # Errors
     /// As [`l0_data::load`].
     pub fn load(&self, spec: &DataSpec) -> Result<Dataset> {
         let place = self.data.as_ref().filter(|text| spec.known().is_some_and(|known| **text != known.as_str()));
+        if let Some(path) = spec.path().filter(|path| !path.exists()) {
+            bail!("{} is not there; --data names the folder or file of the data", path.display());
+        }
         let source = Source { dir: place.map(PathBuf::from), ..self.source() };
         let data = l0_data::load(spec.clone(), &source, &Downloads::default()).map_err(advised)?;
         if let Some(caveat) = data.caveat() {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use l0_data::DataSpec;
 use l0_record::RunHeader;
 
+pub(crate) use self::file::explained as line_of;
 use self::file::{recipe_of, written};
 use crate::recipe::Settings;
 use crate::{Recipe, old, recipes};

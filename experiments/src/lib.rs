@@ -11,6 +11,7 @@ pub mod choice;
 pub mod cli;
 pub mod config;
 pub mod convert;
+pub mod described;
 pub mod device;
 pub mod estimate;
 pub mod failures;

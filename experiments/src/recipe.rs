@@ -141,7 +141,7 @@ impl Recipe {
     #[must_use]
     pub(crate) fn held_as(mut self, base: &str, targets: Targets, quantity: Quantity) -> Self {
         let reference = self.architecture.published(&targets, quantity);
-        let learning_rate = MULTIPLIER_RATE / self.training.epochs as f64 * self.architecture.narrowness();
+        let learning_rate = self.multiplier_rate();
         self = self.with_gates_that_close();
         let (what, typed, shown) = match (&targets, quantity) {
             (Targets::Layers(each), _) => ("layers", format!("con-{}", joined(each, "-")), joined(each, ", ")),
@@ -160,6 +160,14 @@ impl Recipe {
         let training = Training { estimator: Estimator::TopK, ..self.training };
         let name = format!("{base}-{typed}");
         Self { name, reference, title, curve, objective, training, ..self }
+    }
+
+    /// The step size of the multipliers: that of the constraint that a described network has, which knows how many steps there
+    /// are.
+    fn multiplier_rate(&self) -> f64 {
+        let own = self.objective.as_ref().and_then(Objective::constraint).map(|constraint| constraint.learning_rate);
+        let of_layers = own.filter(|_| matches!(self.architecture, Architecture::Layers { .. }));
+        of_layers.unwrap_or(MULTIPLIER_RATE / self.training.epochs as f64 * self.architecture.narrowness())
     }
 
     /// The same with another value of the gates at test time; training does not change.
@@ -213,7 +221,10 @@ impl Recipe {
             _ => Shape::Features(dims.iter().product()),
         };
         let (found, expected) = ([net.shape(0), net.shape(net.output())], [example, Shape::Features(classes)]);
-        let said = |[image, classes]: [Shape; 2]| format!("images of {image}, classes {classes}");
+        let said = |[example, outputs]: [Shape; 2]| match example {
+            Shape::Image(..) => format!("images of {example}, classes {outputs}"),
+            Shape::Features(_) => format!("rows of {example}, outputs {outputs}"),
+        };
         ensure!(found == expected, "the network is for {}; {} has {}", said(found), self.data, said(expected));
         Ok(())
     }

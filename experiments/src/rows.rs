@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use l0::{Estimator, Quantity, Targets};
-use l0_data::Dataset;
+use l0_data::{DataRecord, DataSpec, Dataset};
 use l0_record::{Error as RecordError, Run, RunHeader, Status, read_run, run_path};
 use l0_train::{Finished, Precision};
 
@@ -14,7 +14,7 @@ use crate::device::ComputeArgs;
 use crate::estimate::Estimate;
 use crate::failures::Failures;
 use crate::onward::{self, Start};
-use crate::{Recipe, config, old, recipes, say, session};
+use crate::{Recipe, config, described, old, recipes, say, session};
 
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
@@ -169,6 +169,41 @@ impl RowArgs {
         self.run.inside(|threads| self.train_with(all, threads))
     }
 
+    /// Trains the networks that `rows` names the files of ([`described`]).
+    ///
+    /// # Errors
+    /// As [`train`](Self::train), or if a file describes no network for the data.
+    pub fn train_described(&self) -> Result<()> {
+        self.run.inside(|threads| match self.rows.is_empty() {
+            true if self.config.is_none() && self.resume.is_none() && self.continue_from.is_none() => {
+                bail!("name the file of a network, as examples/networks/mlp.toml")
+            }
+            true => self.train_with(vec![], threads),
+            false => {
+                let (rows, loaded) = self.described()?;
+                self.train_each(&rows, loaded, threads)
+            }
+        })
+    }
+
+    /// The networks that `rows` names the files of, with every setting, and the data of the last one.
+    fn described(&self) -> Result<(Vec<Recipe>, Option<Dataset>)> {
+        let (mut rows, mut loaded) = (Vec::new(), None::<Dataset>);
+        let changes = Changes { epochs: None, ..self.changes.clone() }; // the recipe has them: other settings follow from them
+        for file in &self.rows {
+            let described = described::read(Path::new(file))?;
+            let spec = described.data(&self.data)?;
+            let data = match loaded.take() {
+                Some(data) if data.source.as_ref() == Some(&spec) => data,
+                _ => self.load(&spec)?,
+            };
+            let row = described.recipe(&data, self.changes.epochs).with_context(|| file.clone())?;
+            rows.push(self.marked(changes.apply(&row)?));
+            loaded = Some(data);
+        }
+        Ok((rows, loaded))
+    }
+
     fn train_with(&self, all: Vec<Recipe>, threads: usize) -> Result<()> {
         if let Some(run) = &self.resume {
             return self.go_on(run, threads);
@@ -181,20 +216,24 @@ impl RowArgs {
             None => session::choose(all, &self.rows)?,
         };
         let rows = rows.iter().map(|row| self.adapted(row)).collect::<Result<Vec<Recipe>>>()?;
+        self.train_each(&rows, None, threads)
+    }
+
+    /// Trains each of the rows with each seed; `loaded` is data that is at hand.
+    fn train_each(&self, rows: &[Recipe], mut loaded: Option<Dataset>, threads: usize) -> Result<()> {
         if self.print_config {
-            let [row] = &rows[..] else { bail!("--print-config writes one recipe, not {}; name a row", rows.len()) };
+            let [row] = rows else { bail!("--print-config writes one recipe, not {}; name a row", rows.len()) };
             return Ok(say!("{}", config::print(row)?.trim_end())?);
         }
         let seeds = session::seeds(self.seeds, &self.seed)?;
         let compute = self.compute.open(threads)?;
         let stop = cli::stop_on_signals()?;
-        let folders = rows.iter().map(|row| self.folder(row, &rows, &seeds)).collect::<Result<Vec<PathBuf>>>()?;
-        let mut loaded: Option<Dataset> = None;
+        let folders = rows.iter().map(|row| self.folder(row, rows, &seeds)).collect::<Result<Vec<PathBuf>>>()?;
         let mut failures = Failures::of(rows.len() * seeds.len());
         for (row, folder) in rows.iter().zip(&folders) {
             let data = match loaded.take() {
                 Some(data) if data.source.as_ref() == Some(&row.data) => data,
-                _ => self.load(row)?,
+                _ => self.load(&row.data)?,
             };
             for &seed in &seeds {
                 if self.estimate {
@@ -234,7 +273,7 @@ impl RowArgs {
         let start = header.started_from.as_ref().map(|from| Start::of(run, from)).transpose()?;
         let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
-        let data = self.load(&recipe)?;
+        let data = self.load_of(run, &header, &recipe)?;
         let done = session::train_on(&recipe, header.seed, start.as_ref(), &data, run, &compute, stop)?;
         say_done(&recipe, header.seed, run, done)
     }
@@ -249,7 +288,7 @@ impl RowArgs {
         let path = run_path(self.out.as_deref().unwrap_or(beside), &recipe.name, seed)?;
         let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
-        let data = self.load(&recipe)?;
+        let data = self.load_of(run, &header, &recipe)?;
         let (found, expected) = (data.digest()?, &header.data.sha256);
         ensure!(
             found == *expected,
@@ -269,8 +308,16 @@ impl RowArgs {
         Ok((header, recipe))
     }
 
-    fn load(&self, row: &Recipe) -> Result<Dataset> {
-        let mut data = self.data.load(&row.data)?;
+    /// The data of the run in a folder, by the name that the run has for it, wherever it is found.
+    fn load_of(&self, run: &Path, header: &RunHeader, recipe: &Recipe) -> Result<Dataset> {
+        let Some(record) = header.data.record.clone() else { return self.load(&recipe.data) };
+        let record: DataRecord = serde_json::from_value(record).context("what the run says of its data")?;
+        let data = self.load(&self.data.recorded(&record, run)?)?;
+        Ok(Dataset { source: Some(recipe.data.clone()), ..data })
+    }
+
+    fn load(&self, spec: &DataSpec) -> Result<Dataset> {
+        let mut data = self.data.load(spec)?;
         if let Some(n) = self.validation {
             (data.train, data.test) = data.train.split_off(n, 0)?;
         }
@@ -282,10 +329,15 @@ impl RowArgs {
         let mut changed = self.changes.apply(row)?;
         let data = self.data.spec(&changed.data)?;
         changed = changed.on(data);
-        if let Some(n) = self.validation {
-            changed = changed.with_caveat(&format!("tested on {n} {HELD_OUT}"));
+        Ok(self.marked(changed))
+    }
+
+    /// The row with what must be said of its test images.
+    fn marked(&self, row: Recipe) -> Recipe {
+        match self.validation {
+            Some(n) => row.with_caveat(&format!("tested on {n} {HELD_OUT}")),
+            None => row,
         }
-        Ok(changed)
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use l0_data::{DataRecord, Dataset, Standing};
 use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader};
 use l0_train::{Finished, Job, Score};
+use serde_json::Value;
 
 use crate::device::Compute;
 use crate::onward::Start;
@@ -26,7 +27,9 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> 
     let (network, reference) = match &data.standing {
         _ if data_id.record.is_some() => (recipe.network_on(data, &data_id.sha256), None),
         Standing::Other { contents, .. } => (recipe.network_on_other_data(contents), None),
-        Standing::Itself | Standing::Unchecked => (recipe.architecture.title(), recipe.reference.clone()),
+        Standing::Itself | Standing::Unchecked => {
+            (recipe.architecture.title(&recipe.data.title()), recipe.reference.clone())
+        }
     };
     Ok(RunHeader {
         title: recipe.title.clone(),
@@ -53,6 +56,12 @@ pub fn data_id(data: &Dataset) -> l0_data::Result<DataId> {
     let sha256 = record.as_ref().map_or_else(|| data.digest(), |record| Ok(record.sha256.clone()))?;
     let record = record.map(|record| serde_json::to_value(record).expect("a record has a form in JSON"));
     Ok(DataId { name: data.name.clone(), sha256, caveat: data.caveat(), record })
+}
+
+/// A record of data with the way from the folder of the run to it, if it is a file or folder.
+fn seen_from(run: &Path, record: Value) -> Result<Value> {
+    let record: DataRecord = serde_json::from_value(record)?;
+    Ok(serde_json::to_value(record.seen_from(run))?)
 }
 
 /// A word of a command line, an absolute path by its last part alone: the rest means nothing on another machine.
@@ -95,7 +104,8 @@ pub fn train_on(
     recipe.check_data(data)?;
     let (network, objective) = (recipe.architecture.network()?, recipe.objective.clone().unwrap_or_default());
     let started_from = start.map(|start| start.from.clone());
-    let header = RunHeader { started_from, ..header(recipe, seed, data, compute)? };
+    let mut header = RunHeader { started_from, ..header(recipe, seed, data, compute)? };
+    header.data.record = header.data.record.map(|record| seen_from(path, record)).transpose()?;
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &old::as_begun(path, header)?) {
             Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first

@@ -5,7 +5,7 @@ use crate::{Augment, Benchmark, Error, Normalise, Result, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// How a data set of the Hub is marked in a text.
@@ -163,6 +163,24 @@ impl DataSpec {
     pub fn resize(mut self, size: usize) -> Self {
         self.options.size = Some(size);
         self
+    }
+
+    /// The file or folder that it is, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::File(path) | Origin::Folder(path) => Some(path),
+            Origin::Known(_) | Origin::Hub(_) => None,
+        }
+    }
+
+    /// The same at another path, if it is a file or folder.
+    pub(crate) fn at(&self, path: PathBuf) -> Self {
+        let origin = match &self.origin {
+            Origin::File(_) => Origin::File(path),
+            Origin::Folder(_) => Origin::Folder(path),
+            other => other.clone(),
+        };
+        Self { origin, options: self.options.clone() }
     }
 
     /// A short name for it: its own, or that of its file or folder.

@@ -29,6 +29,7 @@
 
 mod agreement;
 mod builder;
+mod chain;
 mod compact;
 mod cost;
 mod coupling;
@@ -53,6 +54,7 @@ mod weights;
 
 pub use agreement::Agreement;
 pub use builder::Builder;
+pub use chain::Chain;
 pub use compact::{Kept, Model};
 pub use cost::{Cost, ExpectedCost, LayerCost, Probabilities};
 pub use coupling::Unprunable;

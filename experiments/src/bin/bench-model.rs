@@ -106,7 +106,7 @@ fn whole_entry(net: Net) -> Result<Entry> {
 /// The data set that all files are tested on, and how its pixels become numbers.
 fn data(args: &Args) -> Result<(Dataset, Normalise)> {
     let (model, card) = Model::load(&args.files[0], &Device::Cpu)?;
-    let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
+    let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.files[0]), Ok)?;
     let data = args.data.load(&args.data.spec(&dataset)?)?;
     let normalise = artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise);
     Ok((data, normalise))

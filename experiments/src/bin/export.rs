@@ -54,10 +54,12 @@ fn export(args: &Args) -> Result<()> {
     let (out, onnx) = files(args)?;
     let device = args.verification.device.open()?;
     let source = match header.data.record.clone() {
-        Some(record) => serde_json::from_value::<DataRecord>(record).context("what the run says of its data")?.source,
-        None => header.data.name.parse::<Benchmark>()?.into(),
+        Some(record) => {
+            let record: DataRecord = serde_json::from_value(record).context("what the run says of its data")?;
+            args.data.recorded(&record, &args.run)?
+        }
+        None => args.data.spec(&header.data.name.parse::<Benchmark>()?.into())?,
     };
-    let source = args.data.spec(&source)?;
     let estimator = match args.estimator {
         Some(estimator) => estimator,
         None => serde_json::from_value(header.config["training"]["estimator"].clone())

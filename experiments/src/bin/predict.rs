@@ -15,12 +15,14 @@ use l0_net::{Model, Shape};
 
 /// Classify pictures with a compact network: class and probabilities.
 ///
+/// A network that was trained on a table answers for the rows of a table: with a class, or a number in its own unit.
+///
 /// Digits are light on black, as in MNIST. A picture that is dark on light is inverted, transparent parts become black, and
 /// what was done, or speaks against believing the answer, is said behind it.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Pictures (PNG, JPEG, WebP), or IDX files of images.
+    /// Pictures (PNG, JPEG, WebP), IDX files of images, or tables (CSV) for a network that was trained on one.
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// The network; a LeNet-5 trained on MNIST that comes with the program if not given.
@@ -76,15 +78,16 @@ fn predict(args: &Args) -> Result<()> {
         Some(path) => Model::load(path, &Device::Cpu)?,
         None => Model::from_bytes(l0_lenet5::ZOO_MNIST_L0_SEP, &Device::Cpu)?,
     };
-    let Shape::Image(c, h, w) = model.net.shape(0) else {
-        anyhow::bail!("the network reads {}, not images", model.net.shape(0));
-    };
     let record = artifact::record_of(&card)?.filter(|_| args.dataset.is_none());
     let mut reader = Reader::new(&model, device)?;
     if let Some(record) = record {
-        return args.images.iter().try_for_each(|path| own(path, &record, &mut reader));
+        let answer = if record.columns.is_empty() { own } else { rows };
+        return args.images.iter().try_for_each(|path| answer(path, &record, &mut reader));
     }
-    let known = artifact::dataset_of(&model.net, &card).map(|spec| spec.known());
+    let Shape::Image(c, h, w) = model.net.shape(0) else {
+        anyhow::bail!("the network reads {}, and its file does not say of which table", model.net.shape(0));
+    };
+    let known = artifact::dataset_of(&model.net, &card, Path::new("")).map(|spec| spec.known());
     let dataset = args
         .dataset
         .map_or_else(|| known.map(|known| known.context("the file does not say its data")), |known| Ok(Ok(known)))??;
@@ -112,6 +115,33 @@ fn own(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
     let batch = split.batch(&[0], &record.normalise, None, &Device::Cpu)?;
     let logits = reader.logits(&batch.images)?;
     Ok(say!("{}", line(&name, &logits, |class| record.class_name(class))?)?)
+}
+
+/// What a network that was trained on a table says of the rows of another one: a class for each, or a number in its unit.
+fn rows(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
+    let (split, notes) = record.rows(path)?;
+    notes.iter().for_each(|note| tracing::warn!("{}: {note}", path.display()));
+    for row in 0..split.len() as u32 {
+        let batch = split.batch(&[row], &record.normalise, None, &Device::Cpu)?;
+        let outputs = reader.logits(&batch.images)?;
+        let name = format!("row {}", row + 1);
+        match (&record.target, &outputs[..]) {
+            (Some(scale), [number]) if number.is_finite() => {
+                say!("{name}: {}", significant(f64::from(*number) * scale.std + scale.mean))?;
+            }
+            (Some(_), _) => anyhow::bail!("{name}: the network's output is {outputs:?}, expected one finite number"),
+            (None, logits) => say!("{}", line(&name, logits, |class| record.class_name(class))?)?,
+        }
+    }
+    Ok(())
+}
+
+/// A number with six digits that count, and no zeros after them.
+fn significant(number: f64) -> String {
+    let before = number.abs().log10().floor();
+    let digits = if before.is_finite() { (5.0 - before).clamp(0.0, 12.0) as usize } else { 0 };
+    let text = format!("{number:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
 }
 
 /// "7.png: 7 (99.9 %)  1 0.1 %": the class, then the others that are worth a thousandth.

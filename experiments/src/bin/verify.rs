@@ -41,7 +41,7 @@ fn verify(args: &Args) -> Result<()> {
     let device = args.verification.device.open()?;
     let (model, card) = Model::load(&args.file, &Device::Cpu)?;
     say!("digest, description and tensors agree")?;
-    let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card), Ok)?;
+    let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.file), Ok)?;
     let data = args.data.load(&args.data.spec(&dataset)?)?;
     let digest = data.digest()?;
     match &card.data {

@@ -52,7 +52,7 @@ pub(super) fn written(recipe: &Recipe) -> Result<String> {
 /// If it has an unknown key (the nearest known one is named), a value out of range (the range is given), or no name.
 pub(crate) fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
     ensure!(!old::is_old(text), "{}", old::HOW_TO_CHANGE);
-    let file: File = toml::from_str(text).map_err(|error| anyhow::anyhow!(explained(text, &error)))?;
+    let file: File = toml::from_str(text).map_err(|error| anyhow::anyhow!(explained_of_recipe(text, &error)))?;
     if let Some(unread) = unread::first(text, &file) {
         bail!("{}", unread.explained(text));
     }
@@ -76,13 +76,15 @@ pub(crate) fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
 /// How serde and toml say that a table has a key beside the one that is a choice.
 const SECOND_CHOICE: [&str; 2] = ["map with a single key", "wanted exactly 1 element"];
 
+/// The same as [`explained`] of the file of a recipe, where a second choice in a table is a thing of its own.
+fn explained_of_recipe(text: &str, error: &toml::de::Error) -> String {
+    let is_second = SECOND_CHOICE.iter().any(|words| error.message().contains(words));
+    let unread = if is_second { unread::too_many::<File>(text) } else { None };
+    unread.map_or_else(|| explained(text, error), |unread| unread.explained(text))
+}
+
 /// What is wrong and in which line; of an unknown key or word also which known one is the nearest.
-fn explained(text: &str, error: &toml::de::Error) -> String {
-    if SECOND_CHOICE.iter().any(|words| error.message().contains(words))
-        && let Some(unread) = unread::too_many::<File>(text)
-    {
-        return unread.explained(text);
-    }
+pub(crate) fn explained(text: &str, error: &toml::de::Error) -> String {
     let mut message = error.message().trim().replace('\n', ", ");
     for kind in ["u64", "usize", "u32"] {
         message = message.replace(&format!("expected {kind}"), "expected a whole number of 0 or more");

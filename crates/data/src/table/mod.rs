@@ -4,6 +4,7 @@ mod cells;
 mod csv;
 #[cfg(feature = "hub")]
 mod parquet;
+mod rows;
 mod target;
 
 pub(crate) use cells::Column;
@@ -48,9 +49,7 @@ impl Table {
     /// If it cannot be read or is no table; parquet files need the feature `hub`.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let (bytes, sha256) = digest::read(&path)?;
-        let is_parquet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
-        let (columns, note) = if is_parquet { parquet_columns(bytes, &path)? } else { csv::read(&bytes, &path)? };
+        let (columns, note, sha256) = columns_of(&path)?;
         let table = Self::of(columns, &path)?;
         Ok(Self { sha256, notes: note.into_iter().collect(), ..table })
     }
@@ -210,6 +209,14 @@ impl Table {
     fn wrong(&self, (problem, advice): (String, String)) -> Error {
         Error::Data { path: self.path.clone(), problem, advice }
     }
+}
+
+/// The columns of a file, what is to be said of them, and the digest of its bytes.
+fn columns_of(path: &Path) -> Result<(Vec<Column>, Option<String>, String)> {
+    let (bytes, sha256) = digest::read(path)?;
+    let is_parquet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
+    let (columns, note) = if is_parquet { parquet_columns(bytes, path)? } else { csv::read(&bytes, path)? };
+    Ok((columns, note, sha256))
 }
 
 /// "missing values, ...: age (3), height (1)", the first ten.

@@ -161,6 +161,11 @@ impl Layer {
         self.rules().kind()
     }
 
+    /// What files call the layers.
+    pub(crate) fn tags() -> Vec<&'static str> {
+        [Self::TAGS, Activation::TAGS].concat()
+    }
+
     /// Whether the layer has weights: a linear layer or a convolution.
     pub fn is_affine(&self) -> bool {
         self.rules().is_affine()

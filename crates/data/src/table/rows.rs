@@ -1,0 +1,60 @@
+//! Rows of a table that a network is to answer for: the columns that it was trained on, wherever they stand.
+
+use super::cells::Column;
+use super::{columns_of, listed};
+use crate::{DataRecord, Error, Result, Split};
+use std::path::Path;
+
+impl DataRecord {
+    /// The rows of a table's file, to be predicted from, and what was met on the way. Columns are known by their names, in
+    /// whatever order, others are passed over; in a file without names they stand in their order. What is missing becomes the
+    /// mean of the rows that were trained on.
+    ///
+    /// The classes of the split mean nothing.
+    ///
+    /// # Errors
+    /// If the data set was none of rows, or the file is no table, lacks a column, or holds text in one.
+    pub fn rows(&self, path: &Path) -> Result<(Split, Vec<String>)> {
+        let (means, _) = self.normalise.constants();
+        if self.columns.is_empty() || self.columns.len() != means.len() {
+            return Err(Error::Argument(format!("{} has images, and no rows of numbers", self.name)));
+        }
+        let (columns, ..) = columns_of(path)?;
+        let chosen = self.chosen(&columns).ok_or_else(|| self.lacking(&columns, path))?;
+        let rows = columns.first().map_or(0, Column::len);
+        let mut numbers = vec![0.0; rows * chosen.len()];
+        let mut missing = Vec::new();
+        for (i, (column, mean)) in chosen.iter().zip(means).enumerate() {
+            if let Some((row, text)) = column.texts.first() {
+                let problem = format!("{text:?} in column {} of row {}", self.columns[i], row + 1);
+                return Err(Error::Data { path: path.into(), problem, advice: "a number is expected there".into() });
+            }
+            let count = column.numbers.iter().filter(|number| number.is_nan()).count();
+            if count > 0 {
+                missing.push(format!("{} ({count})", self.columns[i]));
+            }
+            for (row, &number) in column.numbers.iter().enumerate() {
+                numbers[row * chosen.len() + i] = if number.is_nan() { *mean } else { number as f32 };
+            }
+        }
+        let notes = listed("missing values, the mean of the training rows in their place", &missing);
+        Ok((Split::rows(numbers, vec![0; rows], chosen.len(), 1)?, notes.into_iter().collect()))
+    }
+
+    /// The columns of a file that the network reads, in its order.
+    fn chosen<'a>(&self, columns: &'a [Column]) -> Option<Vec<&'a Column>> {
+        let named = |name: &String| columns.iter().find(|column| column.name == *name);
+        let by_name: Option<Vec<&Column>> = self.columns.iter().map(named).collect();
+        let is_unnamed = columns.iter().enumerate().all(|(i, column)| column.name == (i + 1).to_string());
+        by_name.or_else(|| (is_unnamed && columns.len() == self.columns.len()).then(|| columns.iter().collect()))
+    }
+
+    fn lacking(&self, columns: &[Column], path: &Path) -> Error {
+        let has = |name: &&String| columns.iter().any(|column| column.name == **name);
+        let lacking: Vec<String> = self.columns.iter().filter(|name| !has(name)).cloned().collect();
+        let problem = listed("no column", &lacking).unwrap_or_default();
+        let found: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        let advice = listed("it has", &found).unwrap_or_default();
+        Error::Data { path: path.into(), problem, advice }
+    }
+}

@@ -1,0 +1,181 @@
+//! The file of a network that somebody describes to have it trained: its layers, and as little else as they care to say.
+//!
+//! [`read`] gives a [`Described`]; with data, it becomes a [`Recipe`] in which every setting is a number
+//! ([`Described::recipe`]), so that a run records all of it and goes on as any other.
+
+mod usual;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use l0_data::{DataSpec, Dataset, Options, Task};
+use l0_net::{Chain, ClosedMaps, Net, Shape};
+use l0_train::Loss;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::architecture::{Architecture, Gating};
+use crate::cli::DataArgs;
+use crate::config::line_of;
+use crate::{Recipe, recipes};
+
+/// What a file says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Described {
+    /// What it is called; as its file if it does not say.
+    #[serde(default)]
+    name: String,
+    title: Option<String>,
+    data: Option<DataSpec>,
+    /// How pictures become images where the data is of somebody's own and does not say.
+    #[serde(default)]
+    images: Options,
+    loss: Option<Loss>,
+    #[serde(default)]
+    gates: Gates,
+    /// The chance of a gate to be closed at first.
+    droprate: Option<f64>,
+    layers: Chain,
+    #[serde(default)]
+    objective: Option<Map<String, Value>>,
+    #[serde(default)]
+    training: Map<String, Value>,
+}
+
+/// Where gates are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Gates {
+    /// Nowhere.
+    #[default]
+    None,
+    /// On every space that can shrink.
+    Prunable,
+}
+
+/// Reads the file of a network.
+///
+/// # Errors
+/// If it cannot be read, or says something that has no meaning; the message says in which line.
+pub fn read(path: &Path) -> Result<Described> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    parse(&bytes, &name).with_context(|| path.display().to_string())
+}
+
+/// The network that the bytes of a file describe; `name` if they say none.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(bytes: &[u8], name: &str) -> Result<Described> {
+    let text = std::str::from_utf8(bytes).context("is not text in UTF-8")?;
+    let described: Described = toml::from_str(text).map_err(|error| anyhow::anyhow!(line_of(text, &error)))?;
+    let name = if described.name.is_empty() { name.to_string() } else { described.name.clone() };
+    let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+    ensure!(is_plain, "name = {name:?} cannot name a folder of runs");
+    ensure!(recipes::named(&name).is_none(), "{name} is the name of a recipe of this workspace; call it otherwise");
+    ensure!(
+        described.gates == Gates::Prunable || (described.objective.is_none() && described.droprate.is_none()),
+        "[objective] and droprate are about gates, and this network has none: say gates = \"prunable\", or leave them out"
+    );
+    Ok(Described { name, ..described })
+}
+
+impl Described {
+    /// What the file says it is trained on, or what a command line says in its place.
+    ///
+    /// # Errors
+    /// If neither says it, or what is said has no meaning.
+    pub fn data(&self, args: &DataArgs) -> Result<DataSpec> {
+        let own = match (&args.data, &self.data) {
+            (_, Some(own)) => own.clone(),
+            (Some(text), None) => text.parse()?,
+            (None, None) => bail!(
+                "nothing says what {} is trained on: name it with --data, or write data = \"...\" into the file",
+                self.name
+            ),
+        };
+        let mut spec = args.spec(&own)?;
+        if spec.known().is_none() {
+            let (options, images) = (&mut spec.options, &self.images);
+            options.size = options.size.or(images.size);
+            options.channels = options.channels.or(images.channels);
+            options.augment = options.augment.or(images.augment);
+            options.normalise = options.normalise.take().or_else(|| images.normalise.clone());
+            options.task = options.task.or(self.loss.map(|loss| match loss {
+                Loss::CrossEntropy => Task::Classes,
+                Loss::SquaredError => Task::Regression,
+            }));
+        }
+        Ok(spec.check()?)
+    }
+
+    /// The network for examples of this shape, with so many outputs.
+    ///
+    /// # Errors
+    /// If a layer does not accept what it reads.
+    pub fn net(&self, example: Shape, outputs: usize) -> Result<Net> {
+        let closed = if self.gates == Gates::Prunable { ClosedMaps::Zero } else { ClosedMaps::Constant };
+        Ok(self.layers.build(example, outputs, closed)?)
+    }
+
+    /// Every setting for a training on this data: what the file does not say is the usual, for as many examples. `epochs` take
+    /// the place of the file's.
+    ///
+    /// # Errors
+    /// If the network is not for this data, or a setting has no meaning.
+    pub fn recipe(&self, data: &Dataset, epochs: Option<u64>) -> Result<Recipe> {
+        let (is_number, n) = (data.train.targets().is_some(), data.train.len());
+        if let Some(loss) = self.loss {
+            let (said, has) = (
+                "a squared error is for numbers, a cross-entropy for classes",
+                if is_number { "numbers" } else { "classes" },
+            );
+            ensure!(
+                (loss == Loss::SquaredError) == is_number,
+                "loss = {loss:?}, and {} has {has} to predict: {said}",
+                data.name
+            );
+        }
+        let example = match data.train.dims()[..] {
+            [c, h, w] => Shape::Image(c, h, w),
+            ref dims => Shape::Features(dims.iter().product()),
+        };
+        let net = self.net(example, data.train.classes().max(1))?;
+        let is_gated = self.gates == Gates::Prunable;
+        let mut asked = self.training.clone();
+        if let Some(epochs) = epochs {
+            asked.insert("epochs".into(), epochs.into());
+        }
+        let training = usual::training(asked, n, is_gated, self.is_priced()).context("[training]")?;
+        let objective = is_gated.then(|| usual::objective(self.objective.clone().unwrap_or_default(), &training, n));
+        let recipe = Recipe {
+            name: self.name.clone(),
+            title: self.title.clone().unwrap_or_else(|| self.name.clone()),
+            curve: None,
+            data: data.source.clone().context("data that was loaded has a source")?,
+            architecture: Architecture::Layers {
+                name: self.name.clone(),
+                net,
+                gating: if is_gated { Gating::L0 } else { Gating::Dense },
+                droprate: self.droprate.unwrap_or(usual::DROPRATE),
+            },
+            objective: objective.transpose().context("[objective]")?,
+            training,
+            reference: None,
+            scaled_down: None,
+        };
+        recipe.check()?;
+        recipe.check_data(data)?;
+        Ok(recipe)
+    }
+
+    /// Whether lambdas close the gates, and no target.
+    fn is_priced(&self) -> bool {
+        self.objective.as_ref().is_some_and(|objective| objective.contains_key("lambdas"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

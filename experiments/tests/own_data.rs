@@ -1,0 +1,217 @@
+//! The programs on data of somebody's own: networks that files describe, on folders of pictures and tables.
+#![allow(missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use l0_record::{RunHeader, Status, read_run};
+
+/// A LeNet for the smallest pictures, with gates.
+const LENET: &str = r#"
+gates = "prunable"
+layers = [
+    { conv2d = 6, kernel = 3, padding = "same", name = "conv1" }, "batch_norm", "relu", { max_pool2d = 2 },
+    { add = { body = [{ conv2d = 6, kernel = 3, padding = "same" }, "batch_norm"], shortcut = [] } }, "relu",
+    "global_pool", { linear = "outputs" },
+]
+[training]
+epochs = 4
+"#;
+
+const MLP: &str = "layers = [{ linear = 16 }, \"relu\", { linear = \"outputs\" }]\n[training]\nepochs = 12\n";
+
+fn program(name: &str, folder: &Path) -> Command {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop(); // deps
+    path.pop();
+    let mut command = Command::new(path.join(name));
+    command.env_remove("L0_DATA").env_remove("RUST_LOG").env("RAYON_NUM_THREADS", "2").env("L0_DEVICE", "cpu");
+    command.current_dir(folder);
+    command
+}
+
+/// What a program says, on both its outputs, in `folder`.
+fn ok(folder: &Path, name: &str, args: &[&str]) -> String {
+    let Output { status, stdout, stderr } = program(name, folder).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{name} {args:?}\n{said}");
+    said
+}
+
+/// Checks that a program fails without a panic, and says `message`.
+fn fails(folder: &Path, name: &str, args: &[&str], message: &str) {
+    let output = program(name, folder).args(args).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.status.code() != Some(101), "{name} {args:?}\n{err}");
+    assert!(err.contains(message), "{name} {args:?} says:\n{err}");
+}
+
+fn picture(path: &Path, colour: [u8; 3], shade: u8) {
+    let file = std::fs::File::create(path).unwrap();
+    let mut encoder = png::Encoder::new(file, 20, 16);
+    encoder.set_color(png::ColorType::Rgb);
+    let pixels: Vec<u8> = (0..320).flat_map(|_| colour.map(|part| part.saturating_add(shade))).collect();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+}
+
+/// Red and blue pictures in a folder whose name has a space and a letter that is not ASCII, with a stray file.
+fn photos(folder: &Path) -> PathBuf {
+    let photos = folder.join("meine Fotos ä");
+    for (class, colour) in [("blau", [10, 20, 180]), ("rot", [180, 20, 10])] {
+        std::fs::create_dir_all(photos.join(class)).unwrap();
+        (0..20).for_each(|i| picture(&photos.join(class).join(format!("{i}.png")), colour, 3 * i));
+    }
+    std::fs::write(photos.join("rot/notes.txt"), "not a picture").unwrap();
+    photos
+}
+
+fn header(run: &Path) -> RunHeader {
+    read_run(run).unwrap().header
+}
+
+#[test]
+fn a_described_network_learns_pictures_is_pruned_and_names_what_it_sees() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    photos(folder);
+    std::fs::write(folder.join("net.toml"), LENET).unwrap();
+    let args = ["net.toml", "--data", "meine Fotos ä", "--image-size", "16", "--out", "runs"];
+    let said = ok(folder, "train", &args);
+    assert!(said.contains("1 file skipped") && said.contains("notes.txt"), "{said}");
+    assert!(said.contains("net seed 1: error 0.00 %"), "{said}");
+    let run = folder.join("runs/net/seed-1");
+    let found = header(&run);
+    let record = found.data.record.clone().unwrap();
+    assert_eq!((found.status, &record["class_names"]), (Status::Finished, &serde_json::json!(["blau", "rot"])));
+    assert_eq!(record["from_run"], "../../../meine Fotos ä");
+    assert!(found.outcome.weights_kept_percent().unwrap() < 60.0, "{:?}", found.outcome);
+    assert!(found.network.starts_with("net on meine Fotos ä ("), "{}", found.network);
+    assert!(ok(folder, "train", &args).contains("finished before"));
+
+    // From another folder, where the data is not beside the program.
+    let elsewhere = folder.join("runs");
+    assert!(ok(&elsewhere, "export", &["net/seed-1", "--onnx"]).contains("0 predictions changed"));
+    let verified = ok(&elsewhere, "verify", &["net/seed-1/compact.safetensors"]);
+    assert!(verified.contains("test error 0.00 %") && verified.contains("equal to the gated network"), "{verified}");
+    picture(&folder.join("new.png"), [170, 30, 30], 0);
+    let model = ["--model", "runs/net/seed-1/compact.safetensors"];
+    assert!(ok(folder, "predict", &[&model[..], &["new.png"]].concat()).starts_with("new.png: rot ("));
+    let report = ok(folder, "report", &["runs"]);
+    let table = std::fs::read_to_string(folder.join("runs/REPORT.md")).unwrap();
+    assert!(table.contains("## net on meine Fotos ä") && !table.contains("Louizos"), "{report}\n{table}");
+
+    std::fs::copy(run.join("compact.safetensors"), folder.join("alone.safetensors")).unwrap();
+    std::fs::create_dir(folder.join("far")).unwrap();
+    fails(&folder.join("far"), "verify", &["../alone.safetensors"], "--data names the folder or file of the data");
+}
+
+#[test]
+fn a_run_on_data_of_ones_own_goes_on_from_another_folder_bit_for_bit() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    photos(folder);
+    std::fs::write(folder.join("net.toml"), LENET).unwrap();
+    let args = |out| ["net.toml", "--data", "meine Fotos ä", "--image-size", "16", "--out", out];
+    ok(folder, "train", &args("whole"));
+    ok(folder, "train", &args("parts"));
+    let (whole, parts) = (folder.join("whole/net/seed-1"), folder.join("parts/net/seed-1"));
+    let longer = |run: &Path| ["--continue-from".into(), run.display().to_string(), "--epochs".into(), "2".into()];
+    let further = |run: &Path, from: &Path| ok(from, "train", &longer(run).each_ref().map(String::as_str));
+    further(&whole, folder);
+    further(&parts, &folder.join("meine Fotos ä"));
+    let gated = |out: &str| {
+        let (gated, _) = l0_net::GatedModel::load(
+            &folder.join(out).join("net-4-then-2/seed-1/gated.safetensors"),
+            &candle_core::Device::Cpu,
+        )
+        .unwrap();
+        let values = gated.weights.iter().map(|(_, t)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        values.flatten().map(f32::to_bits).collect::<Vec<u32>>()
+    };
+    assert_eq!(gated("whole"), gated("parts"));
+}
+
+#[test]
+fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    // 100 + 3 width - 2 height, with names in quotes, semicolons and decimal commas, as a spreadsheet writes it.
+    let row = |i: usize| {
+        let (width, height) = ((i * 37 % 50) as f64 / 10.0, (i * 23 % 40) as f64 / 10.0);
+        let price = 100.0 + 3.0 * width - 2.0 * height;
+        format!("{width:.1};{height:.1};{price:.1}\n").replace('.', ",")
+    };
+    let rows: String = (0..300).map(row).collect();
+    std::fs::write(folder.join("prices.csv"), format!("\u{feff}\"width\";\"height\";\"price\"\n{rows}")).unwrap();
+    std::fs::write(folder.join("mlp.toml"), MLP).unwrap();
+    let args = ["mlp.toml", "--data", "prices.csv", "--label", "price", "--out", "runs"];
+    let said = ok(folder, "train", &args);
+    assert!(said.contains("mlp seed 1: RMSE ") && !said.contains("error"), "{said}");
+    let run = folder.join("runs/mlp/seed-1");
+    let outcome = header(&run).outcome;
+    assert!(outcome.test_rmse.unwrap() < 2.0 && outcome.test_r2.unwrap() > 0.8, "{outcome:?}");
+    assert_eq!(outcome.test_error_percent, None);
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(metrics.contains("\"test_rmse\"") && !metrics.contains("error_percent"), "{metrics}");
+
+    let exported = ok(folder, "export", &["runs/mlp/seed-1"]);
+    assert!(exported.contains("test RMSE ") && exported.contains("largest difference"), "{exported}");
+    let file = "runs/mlp/seed-1/compact.safetensors";
+    assert!(ok(folder, "verify", &[file]).contains("test RMSE "));
+    let measured = ok(folder, "bench-model", &["--rounds", "1", file]);
+    assert!(measured.contains("RMSE") && !measured.contains("error %"), "{measured}");
+    ok(folder, "report", &["runs"]);
+    let report = std::fs::read_to_string(folder.join("runs/REPORT.md")).unwrap();
+    assert!(report.contains("| RMSE |") && report.contains("R²"), "{report}");
+
+    // Columns in another order, one that is not known, and a missing value.
+    std::fs::write(folder.join("new.csv"), "height,colour,width\n1.0,red,2.0\n,blue,2.0\n").unwrap();
+    let said = ok(folder, "predict", &["--model", file, "new.csv"]);
+    let number = |row: &str| -> f64 {
+        let line = said.lines().find(|line| line.starts_with(row)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!((number("row 1: ") - 104.0).abs() < 4.0 && (number("row 2: ") - 102.1).abs() < 4.0, "{said}");
+    assert!(said.contains("missing values, the mean of the training rows in their place: height (1)"), "{said}");
+    std::fs::write(folder.join("new.csv"), "height,depth\n1.0,2.0\n").unwrap();
+    fails(folder, "predict", &["--model", file, "new.csv"], "no column: width");
+    fails(folder, "predict", &["--model", file, "mlp.toml"], "mlp.toml");
+}
+
+#[test]
+fn a_table_of_classes_answers_with_their_names() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    let kind = |i: usize| if i % 7 < 3 { "small" } else { "large" };
+    let rows: String = (0..200).map(|i| format!("{},{},{}\n", i % 7, i % 3, kind(i))).collect();
+    std::fs::write(folder.join("kinds.csv"), format!("size,other,kind\n{rows}")).unwrap();
+    std::fs::write(folder.join("mlp.toml"), MLP.replace("12", "40")).unwrap();
+    let said = ok(folder, "train", &["mlp.toml", "--data", "kinds.csv", "--out", "runs", "--seeds", "2"]);
+    assert!(said.contains("mlp seed 2: error 0.00 %"), "{said}");
+    ok(folder, "export", &["runs/mlp/seed-2"]);
+    std::fs::write(folder.join("new.csv"), "size,other\n0,1\n6,2\n").unwrap();
+    let said = ok(folder, "predict", &["--model", "runs/mlp/seed-2/compact.safetensors", "new.csv"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("row 1: small (") && lines[1].starts_with("row 2: large ("), "{said}");
+}
+
+#[test]
+fn what_cannot_be_trained_is_said_before_anything_is_written() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    photos(folder);
+    std::fs::write(folder.join("net.toml"), LENET).unwrap();
+    std::fs::write(folder.join("wrong.toml"), LENET.replace("kernel = 3", "kernle = 3")).unwrap();
+    fails(folder, "train", &[], "name the file of a network");
+    fails(folder, "train", &["net.toml"], "nothing says what net is trained on");
+    fails(folder, "train", &["nowhere.toml", "--data", "digits"], "cannot read nowhere.toml");
+    fails(folder, "train", &["net.toml", "--data", "./nowhere"], "./nowhere is not there");
+    fails(folder, "train", &["wrong.toml", "--data", "digits"], "unknown field `kernle`");
+    std::fs::write(folder.join("one.csv"), "a,b,label\n1,2,x\n3,4,x\n5,6,x\n").unwrap();
+    fails(folder, "train", &["net.toml", "--data", "one.csv"], "1 classes in column label");
+    std::fs::write(folder.join("two.csv"), "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n").unwrap();
+    fails(folder, "train", &["net.toml", "--data", "two.csv"], "conv1");
+    fails(folder, "train", &["net.toml", "--data", "two.csv", "--label", "c"], "its columns are a, b, label");
+    let stray: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!stray.iter().any(|name| name == "results" || name == "runs"), "{stray:?}");
+}
