@@ -106,8 +106,9 @@ impl DataArgs {
     }
 }
 
-fn holds_pictures(dir: &str) -> bool {
-    ImageFolder::open(dir).is_ok_and(|folder| folder.holds_pictures())
+/// Whether a folder holds pictures in folders, one for each class.
+pub fn holds_pictures(dir: impl AsRef<Path>) -> bool {
+    ImageFolder::open(dir.as_ref()).is_ok_and(|folder| folder.holds_pictures())
 }
 
 /// An error of the data, with what helps in a program: the library knows of no command line.

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use l0_data::{Benchmark, DataSpec};
+use l0_data::{DataSpec, Origin};
+use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::network_file::{NetworkFile, input_size};
 use l0_experiments::prune::{self, Brought, Place};
+use l0_net::Shape;
 use l0_prune::{Prune, Target};
 use l0_train::Distillation;
 
@@ -101,8 +103,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
         (None, None) => Target::Macs(args.target_macs),
     };
     let brought = Brought::read(&args.network, args.input_size)?;
-    let spec = args.data.spec(&own(args, &brought)?)?;
-    let data = args.data.load(&spec)?;
+    let data = args.data.load(&data_of(args, &brought)?)?;
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
     let folder = args.results.join(&brought.name).join(prune::run_name(target, args.seed));
@@ -114,18 +115,25 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
 }
 
-/// The data that a network file says it was trained on, or the benchmark that the command line names.
-fn own(args: &Args, brought: &Brought) -> Result<DataSpec> {
-    if let Some(record) = l0_experiments::artifact::record_of(&brought.read.card)? {
-        return Ok(record.source);
+/// The data that the command line names, or else that which the network file says it was trained on. Pictures are made as large
+/// as the network reads them, unless a size is given.
+fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
+    let (net, typed) = (&brought.model().net, args.data.data.as_ref());
+    let known = typed.and_then(|text| text.parse::<DataSpec>().ok()).filter(|spec| spec.known().is_some());
+    let own = known.map_or_else(|| artifact::dataset_of(net, &brought.read.card, &args.network), Ok);
+    let own = own.or_else(|_| Ok::<_, anyhow::Error>(typed.context("name the data with --data")?.parse()?))?;
+    let mut spec = args.data.spec(&own)?;
+    let are_pictures = match &spec.origin {
+        Origin::Folder(dir) => cli::holds_pictures(dir),
+        Origin::Hub(_) => true,
+        Origin::Known(_) | Origin::File(_) => false,
+    };
+    if let (true, Shape::Image(_, h, w)) = (are_pictures, net.shape(0))
+        && h == w
+    {
+        spec.options.size.get_or_insert(h);
     }
-    let named = args.data.data.as_ref().and_then(|text| text.parse::<Benchmark>().ok());
-    match named {
-        Some(known) => Ok(known.into()),
-        None => l0_experiments::artifact::dataset_of(&brought.model().net, &brought.read.card).or_else(|_| {
-            args.data.data.as_ref().context("name the data with --data").and_then(|text| Ok(text.parse()?))
-        }),
-    }
+    Ok(spec)
 }
 
 fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
