@@ -300,23 +300,26 @@ pub(crate) fn eights<const T: usize>(x: &[f32], at: usize) -> [Vector; T] {
 
 /// Adds `x[shifts[i] + j] g[j]` for all j to vector i of the sums.
 pub(crate) fn contract(x: &[f32], shifts: &[usize], g: &[f32], sums: &mut [Vector]) {
-    let (shifts, rest) = shifts.as_chunks::<3>();
-    let (sums, sums_rest) = sums.as_chunks_mut::<3>();
-    shifts.iter().zip(sums).for_each(|(shifts, sums)| dots(x, *shifts, g, sums));
-    rest.as_chunks().0.iter().zip(sums_rest.as_chunks_mut().0).for_each(|(shift, sum)| dots::<1>(x, *shift, g, sum));
+    // Nine sums are work enough for the arithmetic to wait for none of them; fewer are kept in two halves each.
+    let ((nines, shifts), (nine_sums, sums)) = (shifts.as_chunks(), sums.as_chunks_mut());
+    nines.iter().zip(nine_sums).for_each(|(shifts, sums)| dots::<9, 1>(x, *shifts, g, sums));
+    let ((threes, shifts), (three_sums, sums)) = (shifts.as_chunks(), sums.as_chunks_mut());
+    threes.iter().zip(three_sums).for_each(|(shifts, sums)| dots::<3, 2>(x, *shifts, g, sums));
+    let (ones, one_sums) = (shifts.as_chunks().0, sums.as_chunks_mut().0);
+    ones.iter().zip(one_sums).for_each(|(shift, sum)| dots::<1, 2>(x, *shift, g, sum));
 }
 
 #[inline(always)]
-fn dots<const K: usize>(x: &[f32], shifts: [usize; K], g: &[f32], sums: &mut [Vector; K]) {
-    let mut two = [[Vector::ZERO; K]; 2];
+fn dots<const K: usize, const PARTS: usize>(x: &[f32], shifts: [usize; K], g: &[f32], sums: &mut [Vector; K]) {
+    let mut parts = [[Vector::ZERO; K]; PARTS];
     let (eights_of_g, _) = g.as_chunks::<LANES>();
     for (at, g) in eights_of_g.iter().enumerate() {
-        let (g, half) = (Vector::from(*g), &mut two[at % 2]);
+        let (g, part) = (Vector::from(*g), &mut parts[at % PARTS]);
         for k in 0..K {
-            half[k] = g.mul_add(eights::<1>(x, shifts[k] + at * LANES)[0], half[k]);
+            part[k] = g.mul_add(eights::<1>(x, shifts[k] + at * LANES)[0], part[k]);
         }
     }
     for k in 0..K {
-        sums[k] += two[0][k] + two[1][k];
+        sums[k] += parts.iter().fold(Vector::ZERO, |sum, part| sum + part[k]);
     }
 }

@@ -14,8 +14,9 @@ use crate::cpu::{bias_or_zeros, data, output, serves, slice, tensor};
 use crate::cuda;
 use crate::gemm::{Mat, gemm};
 use crate::loops::{mask_into, rectify};
-use crate::parallel::{Scratch, carve, each, made, pieces, scratch, split};
+use crate::parallel::{Scratch, carve, each, pieces, scratch, split};
 use crate::portable;
+use crate::unset::made;
 
 /// `ys = xs W^T + b`: (b, i), (o, i), (o,) -> (b, o).
 ///

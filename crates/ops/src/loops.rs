@@ -1,8 +1,7 @@
 //! Loops over numbers, nothing else: what several operations share.
 
+use crate::unset::filled;
 use wide::f32x8;
-
-use crate::parallel::filled;
 
 /// Numbers a piece of element by element work holds: 64 KiB of each operand.
 const PIECE: usize = 16 * 1024;

@@ -16,10 +16,10 @@ use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::loops::rectify;
-use crate::parallel::{each, filled, split};
+use crate::parallel::{each, split};
 use crate::portable;
 use crate::settings::{BatchNormed, Running};
-use crate::unset::{Set, Unset};
+use crate::unset::{Set, Unset, filled};
 
 /// How the numbers lie: `b` examples of `c` planes of `plane` numbers.
 #[derive(Debug, Clone, Copy)]

@@ -2,14 +2,11 @@
 //! computed by one thread. Reductions over pieces run in their order. So the bits of a result do not depend on threads.
 
 use std::cell::RefCell;
-use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use wide::f32x8;
-
-use crate::unset::{Set, Unset};
 
 /// Runs `work` on every item, on the threads of the current rayon pool.
 pub(crate) fn each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync + Send) {
@@ -32,28 +29,6 @@ fn on(threads: usize, work: &(impl Fn() + Sync)) {
 
 /// How often a thread looks for work before it lets others have its core in between: a fifth of a millisecond.
 const PATIENCE: u32 = 2000;
-
-/// A new buffer made of parts side by side: `work` gets an item and its part, of the length beside the item, as zeros.
-/// Each thread sets its parts to zero just before it fills them, while they are in its cache.
-pub(crate) fn made<T: Send>(items: Vec<(usize, T)>, work: impl Fn(T, &mut [f32]) + Sync + Send) -> Vec<f32> {
-    filled(items, |item, part| part.zeroed(|part| work(item, part)))
-}
-
-/// The same where `work` sets every number itself.
-pub(crate) fn filled<T: Send>(
-    items: Vec<(usize, T)>,
-    work: impl for<'a> Fn(T, Unset<'a>) -> Set<'a> + Sync + Send,
-) -> Vec<f32> {
-    let len = items.iter().map(|(len, _)| len).sum();
-    let mut all = Vec::with_capacity(len);
-    let parts = carve(&mut all.spare_capacity_mut()[..len], items.iter().map(|(len, _)| *len).collect::<Vec<_>>());
-    each(items.into_iter().zip(parts).collect(), |((_, item), part): ((usize, T), &mut [MaybeUninit<f32>])| {
-        work(item, Unset::new(part));
-    });
-    // SAFETY: the parts are all of the first `len` numbers, and the work on each said that it has been set.
-    unsafe { all.set_len(len) };
-    all
-}
 
 /// Runs `work` with the other threads of the pool awake, looking for parts of it: waking a thread takes longer than many
 /// a part does. They give way to whatever else wants their cores.

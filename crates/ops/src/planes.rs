@@ -5,7 +5,8 @@ use candle_core::{CpuStorage, Result, Shape, Tensor};
 use crate::chain::Operation;
 use crate::cpu::{numbers, output, tensor};
 use crate::gradients::Backward;
-use crate::parallel::{made, split};
+use crate::parallel::split;
+use crate::unset::{Set, Unset, filled};
 
 /// Numbers that a piece is worth being handed to a thread for.
 pub(crate) const PIECE: usize = 16 * 1024;
@@ -28,13 +29,25 @@ pub(crate) fn each_plane_with<B>(
     buffers: impl Fn() -> B + Sync + Send,
     f: impl Fn(&mut B, usize, &mut [f32]) + Sync + Send,
 ) -> Vec<f32> {
+    set_planes_with(planes, len, work, buffers, |buffers, which, plane| plane.zeroed(|plane| f(buffers, which, plane)))
+}
+
+/// The same where `f` sets every number itself.
+pub(crate) fn set_planes_with<B>(
+    planes: usize,
+    len: usize,
+    work: usize,
+    buffers: impl Fn() -> B + Sync + Send,
+    f: impl for<'a> Fn(&mut B, usize, Unset<'a>) -> Set<'a> + Sync + Send,
+) -> Vec<f32> {
+    if len == 0 {
+        return vec![];
+    }
     let pieces = split(planes, (planes * work / PIECE).clamp(1, 16), 1);
     let items = pieces.into_iter().map(|piece| (piece.len() * len, piece)).collect();
-    made(items, |piece: std::ops::Range<usize>, all| {
-        if len > 0 {
-            let mut buffers = buffers();
-            piece.zip(all.chunks_exact_mut(len)).for_each(|(which, plane)| f(&mut buffers, which, plane));
-        }
+    filled(items, |piece: std::ops::Range<usize>, all| {
+        let (first, mut buffers) = (piece.start, buffers());
+        all.parts(piece.map(|_| len), |which, plane| f(&mut buffers, first + which, plane))
     })
 }
 

@@ -15,7 +15,7 @@ use crate::cuda;
 use crate::loops::sum;
 use crate::maxima::{MAX_SIDE, Windows};
 use crate::parallel::{carve, each, split};
-use crate::planes::each_plane;
+use crate::planes::{each_plane, set_planes_with};
 use crate::portable;
 
 struct MaxPool {
@@ -114,7 +114,13 @@ impl CustomOp1 for AvgPool {
         let grad = grad.contiguous()?;
         let (grad, layout) = grad.storage_and_layout();
         let grad = data(&grad, layout)?;
-        let dx = each_plane(grad.len(), self.plane, self.plane, |at, dx| dx.fill(grad[at] / self.plane as f32));
+        let dx = set_planes_with(
+            grad.len(),
+            self.plane,
+            self.plane,
+            || (),
+            |(), at, dx| dx.to(std::iter::repeat_n(grad[at] / self.plane as f32, self.plane)),
+        );
         tensor(dx, xs.shape()).map(Some)
     }
 }

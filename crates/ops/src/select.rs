@@ -14,10 +14,11 @@ use crate::check;
 use crate::cpu::{data, output, serves, slice, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
-use crate::parallel::{carve, made, scratch, split};
+use crate::parallel::{carve, scratch, split};
 use crate::portable;
 use crate::selection::Selection;
 use crate::take::take;
+use crate::unset::made;
 
 /// `ys[a, b, ..] = weight[r, c, ..] * row_scale[r] * col_scale[c]` with `r = rows[a]`, `c = cols[b]`:
 /// weight (o, i, ..), scales of all units (o,) and (i,), -> (rows.len(), cols.len(), ..).

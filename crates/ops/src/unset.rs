@@ -6,6 +6,30 @@ use std::mem::MaybeUninit;
 
 use wide::f32x8;
 
+use crate::parallel::{carve, each};
+
+/// A new buffer made of parts side by side: `work` gets an item and its part, of the length beside the item, as zeros.
+/// Each thread sets its parts to zero just before it fills them, while they are in its cache.
+pub(crate) fn made<T: Send>(items: Vec<(usize, T)>, work: impl Fn(T, &mut [f32]) + Sync + Send) -> Vec<f32> {
+    filled(items, |item, part| part.zeroed(|part| work(item, part)))
+}
+
+/// The same where `work` sets every number itself.
+pub(crate) fn filled<T: Send>(
+    items: Vec<(usize, T)>,
+    work: impl for<'a> Fn(T, Unset<'a>) -> Set<'a> + Sync + Send,
+) -> Vec<f32> {
+    let len = items.iter().map(|(len, _)| len).sum();
+    let mut all = Vec::with_capacity(len);
+    let parts = carve(&mut all.spare_capacity_mut()[..len], items.iter().map(|(len, _)| *len).collect::<Vec<_>>());
+    each(items.into_iter().zip(parts).collect(), |((_, item), part): ((usize, T), &mut [MaybeUninit<f32>])| {
+        work(item, Unset(part));
+    });
+    // SAFETY: the parts are all of the first `len` numbers, and the work on each said that it has been set.
+    unsafe { all.set_len(len) };
+    all
+}
+
 /// A part of a new buffer, whose numbers are still to be set.
 pub(crate) struct Unset<'a>(&'a mut [MaybeUninit<f32>]);
 
@@ -14,10 +38,6 @@ pub(crate) struct Unset<'a>(&'a mut [MaybeUninit<f32>]);
 pub(crate) struct Set<'a>(PhantomData<&'a mut f32>);
 
 impl<'a> Unset<'a> {
-    pub(crate) fn new(numbers: &'a mut [MaybeUninit<f32>]) -> Self {
-        Self(numbers)
-    }
-
     /// Sets zeros, then runs `work` on them.
     pub(crate) fn zeroed(self, work: impl FnOnce(&mut [f32])) -> Set<'a> {
         self.0.fill(MaybeUninit::new(0.0));
@@ -99,7 +119,6 @@ impl<'a> Images<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parallel::filled;
 
     #[test]
     fn parts_are_set_in_every_way() {

@@ -7,8 +7,9 @@ use super::geometry::Geometry;
 use super::operands::{Backward, Gradients};
 use crate::lattice::{Lattice, Side, Vector, contract, correlate};
 use crate::loops::{mask_into, rectify, sum};
-use crate::parallel::{Scratch, carve, made, scratch, split};
-use crate::planes::{PIECE, each_plane_with};
+use crate::parallel::{Scratch, carve, scratch, split};
+use crate::planes::{PIECE, set_planes_with};
+use crate::unset::{Set, Unset, made};
 
 fn lattice(g: &Geometry) -> Lattice {
     let side = |input, output, size, dilation, stride, before| Side { input, output, size, dilation, stride, before };
@@ -22,26 +23,27 @@ pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32]) ->
     let (lattice, taps) = (lattice(g), g.kh * g.kw);
     let (input, output, results) = (lattice.input(), lattice.output(), lattice.results());
     let buffers = || (lattice.planes(0.0), scratch(results));
-    each_plane_with(g.b * g.groups, g.oc * output, g.oc * output * taps, buffers, |(x, a), at, ys| {
+    set_planes_with(g.b * g.groups, g.oc * output, g.oc * output * taps, buffers, |(x, a), at, ys| {
         lattice.pack(&xs[at * input..][..input], x);
-        for (o, ys) in (at % g.groups * g.oc..).zip(ys.chunks_exact_mut(output)) {
+        ys.parts((0..g.oc).map(|_| output), |o, ys| {
+            let o = at % g.groups * g.oc + o;
             correlate(x, &lattice.shifts, &weight[o * taps..][..taps], a, false);
             let bias = &bias[o * g.bias_plane()..][..g.bias_plane()];
-            for (y, (row, ys)) in lattice.rows_of(a).zip(ys.chunks_exact_mut(g.ow)).enumerate() {
-                finish(row, if g.bias_map { &bias[y * g.ow..] } else { bias }, g.relu, ys);
-            }
-        }
+            let mut rows = lattice.rows_of(a).enumerate();
+            ys.parts((0..g.oh).map(|_| g.ow), |_, ys| {
+                let (y, row) = rows.next().unwrap_or_default();
+                finish(row, if g.bias_map { &bias[y * g.ow..] } else { bias }, g.relu, ys)
+            })
+        })
     })
 }
 
 /// Bias, one or a row of them, and ReLU.
-fn finish(row: &[f32], bias: &[f32], relu: bool, ys: &mut [f32]) {
+fn finish<'a>(row: &[f32], bias: &[f32], relu: bool, ys: Unset<'a>) -> Set<'a> {
+    let rectified = |y: f32| if relu { rectify(y) } else { y };
     match bias {
-        [bias] => ys.iter_mut().zip(row).for_each(|(y, a)| *y = a + bias),
-        bias => ys.iter_mut().zip(row).zip(bias).for_each(|((y, a), bias)| *y = a + bias),
-    }
-    if relu {
-        ys.iter_mut().for_each(|y| *y = rectify(*y));
+        [bias] => ys.to(row.iter().map(|a| rectified(a + bias))),
+        bias => ys.to(row.iter().zip(bias).map(|(a, bias)| rectified(a + bias))),
     }
 }
 

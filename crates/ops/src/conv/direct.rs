@@ -10,8 +10,8 @@ use super::geometry::Geometry;
 use super::plan::{Plan, groups, order_weights};
 use super::tile::{LANES, OUTPUTS, Source, Target, Vector, correlate, even};
 use super::winograd::{Kernels, side};
-use crate::parallel::{carve, filled, scratch};
-use crate::unset::Images;
+use crate::parallel::{carve, scratch};
+use crate::unset::{Images, filled};
 
 pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], places: &mut [u8]) -> Vec<f32> {
     let (plan, groups, out) = (Plan::new(g), groups(g), g.out());

@@ -9,8 +9,8 @@ use super::plan::{Plan, frame, groups, order_weights};
 use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
 use super::winograd::{Contraction, Kernels, side};
 use crate::loops::mask_into;
-use crate::parallel::{carve, filled, scratch, split};
-use crate::unset::Images;
+use crate::parallel::{carve, scratch, split};
+use crate::unset::{Images, filled};
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let (plan, groups) = (Plan::new(g), groups(g));

@@ -9,7 +9,8 @@ use super::geometry::Geometry;
 use super::operands::{Backward, Gradients};
 use crate::gemm::{Mat, gemm};
 use crate::loops::{mask_into, rectify};
-use crate::parallel::{carve, made, scratch, split};
+use crate::parallel::{carve, scratch, split};
+use crate::unset::made;
 
 /// Where a kernel offset of one dimension stays inside the image: the range of outputs, and the input of the first.
 fn inside(offset: usize, stride: usize, padding: usize, input: usize, outputs: usize) -> (Range<usize>, usize) {
