@@ -264,6 +264,10 @@ fn closed_maps_leave_a_border() {
     let xs = random_input(&net, 1, 2);
     let masked = net.forward(&weights, &xs, &masks, Mode::Eval).unwrap().ys;
     assert!(difference(&masked, &model.forward(&xs).unwrap()) < 1e-6);
+    let onnx = l0_net::to_onnx(&model.net, &model.weights, &l0_net::OnnxAbout::default()).unwrap();
+    let back = l0_net::OnnxReader::new().from_bytes(&onnx).unwrap();
+    let layers = |model: &Model| model.net.nodes().iter().map(|node| node.layer.clone()).collect::<Vec<_>>();
+    assert_eq!((layers(&back), values(&back)), (layers(&model), values(&model)), "read back, a border is one again");
 }
 
 /// Closing the last reader of a chain takes the whole chain with it.

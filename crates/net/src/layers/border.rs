@@ -10,7 +10,7 @@ use super::bias::added;
 use super::facts::Declared;
 use super::{Rules, Work};
 use crate::forward::{At, Flow};
-use crate::onnx::Graph;
+use crate::onnx::{Chain, Constant, Graph};
 use crate::{Node, Result, Shape, Unit};
 
 /// Adds constants per unit that differ between positions only near the edges of the image.
@@ -70,6 +70,27 @@ impl Rules for Border {
     }
 }
 
+/// From ONNX.
+impl Border {
+    /// Constants for each position (n, h, w), added to a value, where they differ near the edges alone: such as were written
+    /// above.
+    pub(crate) fn read(input: usize, map: &Constant) -> Option<Chain> {
+        let (&[n, h, w], values) = (map.dims(), map.as_floats().ok()?) else { return None };
+        let margins = Margins::exact(values, [h, w]);
+        let (rows, columns) = margins.dims();
+        if rows * columns == h * w {
+            return None;
+        }
+        let line = |i: usize, before: usize, lines: usize, of: usize| if i <= before { i } else { of - lines + i };
+        let places = (0..n * rows * columns).map(|i| {
+            let (unit, row, column) = (i / (rows * columns), i / columns % rows, i % columns);
+            (unit * h + line(row, margins.top, rows, h)) * w + line(column, margins.left, columns, w)
+        });
+        let distinct = map.picked(vec![n, rows, columns], places).ok()?;
+        Some(Chain::of(vec![input], Self { margins }, vec![("bias", distinct)]))
+    }
+}
+
 /// How many rows and columns at the edges have values of their own; all between them share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,6 +136,14 @@ impl Margins {
         Ok(values.contiguous()?.index_select(&index(rows)?, 1)?.index_select(&index(columns)?, 2)?)
     }
 
+    /// The margins of constants (n, h, w) without any rounding, in one pass: `h` and `w` may be whatever a file says.
+    fn exact(values: &[f32], [h, w]: [usize; 2]) -> Self {
+        let units = || values.chunks(h * w);
+        let (top, bottom) = around_longest(h, |y| units().all(|unit| unit[y * w..][..w] == unit[(y - 1) * w..][..w]));
+        let (left, right) = around_longest(w, |x| values.chunks(w).all(|row| row[x] == row[x - 1]));
+        Self { top, bottom, left, right }
+    }
+
     /// The margins of constants (n, h, w), and the distinct values among them; none where that would save nothing.
     pub(crate) fn of(map: &Tensor) -> Result<Option<(Self, Tensor)>> {
         let (_, h, w) = map.dims3()?;
@@ -149,6 +178,16 @@ fn edges(n: usize, equal: impl Fn(usize, usize) -> bool) -> (usize, usize) {
     (start, n - start - length)
 }
 
+/// How many of `n` lines come before and after the longest run of lines each of which is `as_before`.
+fn around_longest(n: usize, as_before: impl Fn(usize) -> bool) -> (usize, usize) {
+    let (mut start, mut longest) = (0, (0, 0));
+    for at in 0..n {
+        start = if at > 0 && as_before(at) { start } else { at };
+        longest = if at + 1 - start > longest.1 { (start, at + 1 - start) } else { longest };
+    }
+    (longest.0, n - longest.0 - longest.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +210,9 @@ mod tests {
         assert_eq!(map.dims(), [2, 8, 7]);
         let (found, distinct) = Margins::of(&map).unwrap().unwrap();
         assert_eq!(found, margins);
+        let flat = map.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(Margins::exact(&flat, [8, 7]), margins);
+        assert_eq!(Margins::exact(&[1.0, 2.0, 3.0, 4.0], [2, 2]).dims(), (2, 2), "nothing to save");
         assert_eq!(distinct.to_vec3::<f32>().unwrap(), values.to_vec3::<f32>().unwrap());
         assert!(Margins::of(&values).unwrap().is_none(), "nothing to save");
         let none = Tensor::full(f32::NAN, (2, 3, 3), &Device::Cpu).unwrap();

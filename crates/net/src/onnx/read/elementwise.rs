@@ -7,7 +7,7 @@ use super::operator::Operator;
 use super::patterns;
 use super::wire::Reason;
 use crate::Layer;
-use crate::layers::{Add, Bias, Mul, Scale};
+use crate::layers::{Add, Bias, Border, Mul, Scale};
 
 /// Add, Sub, Mul, Div, Neg and Sum.
 pub(super) fn elementwise(op: &Operator<'_>) -> Result<Outcome, Reason> {
@@ -91,7 +91,8 @@ fn shift(op: &Operator<'_>, id: ValueId, by: &Constant) -> Result<Outcome, Reaso
             None => Ok(viewed(Chain::of(vec![input], Bias { per_position: false }, vec![("bias", by)]), view)),
         },
         Constants::PerPosition(by) if view.is_none() => {
-            Ok(Chain::of(vec![input], Bias { per_position: true }, vec![("bias", by)]).into())
+            let whole = || Chain::of(vec![input], Bias { per_position: true }, vec![("bias", by.clone())]);
+            Ok(Border::read(input, &by).unwrap_or_else(whole).into())
         }
         Constants::PerPosition(_) => Err("constants for positions of numbers in another arrangement".into()),
     }
