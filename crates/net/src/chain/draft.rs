@@ -91,43 +91,36 @@ impl Draft {
     fn layer(&mut self, written: &Written, branch: &str, turn: &str, is_normed: bool) -> Result<()> {
         let name = self.named(written.name.as_deref(), &written.tag, branch, turn);
         let mut settings = written.settings.clone();
-        let mut usual = |key: &str, value: Value| {
+        for (key, value) in usual(&written.tag, self.closed, is_normed) {
             settings.entry(key).or_insert(value);
-        };
-        match written.tag.as_str() {
-            tag if BIASED.contains(&tag) => usual("bias", json!(!is_normed)),
-            "batch_norm" => {
-                usual("eps", json!(1e-5));
-                usual("momentum", json!(0.1));
-                usual("closed", json!(self.closed));
-            }
-            "upsample" => usual("mode", json!("nearest")),
-            "leaky_relu" => usual("slope", json!(0.01)),
-            "elu" => usual("alpha", json!(1.0)),
-            "relu6" => {
-                settings.insert("min".into(), json!(0.0));
-                settings.insert("max".into(), json!(6.0));
-            }
-            _ => {}
         }
-        let units = self.shapes[self.tip].units();
         let tag = match written.tag.as_str() {
             "depthwise" => {
-                settings.insert("groups".into(), json!(units));
-                settings.insert("out".into(), json!(units));
+                let units = self.shapes[self.tip].units();
+                settings.extend(["groups", "out"].map(|key| (key.to_string(), json!(units))));
                 "conv2d"
             }
             "relu6" => "clip",
             tag => tag,
         };
-        if settings.get("out").and_then(Value::as_str) == Some("outputs") {
-            settings.insert("out".into(), json!(self.outputs));
-        }
-        if settings.get("padding").and_then(Value::as_str) == Some("same") {
-            let padding = same_padding(&settings).map_err(|problem| Error::layer(&name, problem))?;
-            settings.insert("padding".into(), padding);
-        }
+        self.spell_out(&mut settings).map_err(|problem| Error::layer(&name, problem))?;
         self.push(name, tag, settings, vec![self.tip])
+    }
+
+    /// Puts numbers in the place of words.
+    fn spell_out(&self, settings: &mut Map<String, Value>) -> std::result::Result<(), String> {
+        match settings.get("out").and_then(Value::as_str) {
+            Some("outputs") => drop(settings.insert("out".into(), json!(self.outputs))),
+            Some(word) => return Err(format!("makes {word:?}, expected a number of units, or \"outputs\"")),
+            None => {}
+        }
+        if settings.get("padding").and_then(Value::as_str) == Some("same")
+            && let Some(word) = settings.remove("padding")
+            && settings.contains_key("kernel")
+        {
+            settings.insert("padding".into(), same_padding(settings, &word)?);
+        }
+        Ok(())
     }
 
     fn push(&mut self, name: String, tag: &str, mut settings: Map<String, Value>, inputs: Vec<NodeId>) -> Result<()> {
@@ -170,8 +163,21 @@ impl Draft {
     }
 }
 
-/// Zeros on each side that keep an image its size at stride 1.
-fn same_padding(settings: &Map<String, Value>) -> std::result::Result<Value, String> {
+/// The settings of a layer that need not be written.
+fn usual(tag: &str, closed: ClosedMaps, is_normed: bool) -> Vec<(&'static str, Value)> {
+    match tag {
+        tag if BIASED.contains(&tag) => vec![("bias", json!(!is_normed))],
+        "batch_norm" => vec![("eps", json!(1e-5)), ("momentum", json!(0.1)), ("closed", json!(closed))],
+        "upsample" => vec![("mode", json!("nearest"))],
+        "leaky_relu" => vec![("slope", json!(0.01))],
+        "elu" => vec![("alpha", json!(1.0))],
+        "relu6" => vec![("min", json!(0.0)), ("max", json!(6.0))],
+        _ => vec![],
+    }
+}
+
+/// Zeros on each side that keep an image its size at stride 1, which is what `word` asks for.
+fn same_padding(settings: &Map<String, Value>, word: &Value) -> std::result::Result<Value, String> {
     let sides = |key: &str, usual: u64| match settings.get(key) {
         None => Some([usual; 2]),
         Some(Value::Array(both)) => Some([both.first()?.as_u64()?, both.get(1)?.as_u64()?]),
@@ -180,7 +186,7 @@ fn same_padding(settings: &Map<String, Value>) -> std::result::Result<Value, Str
     let (kernel, dilation) = (sides("kernel", 0), sides("dilation", 1));
     let odd = kernel.filter(|kernel| kernel.iter().all(|side| side % 2 == 1));
     let Some((kernel, dilation)) = odd.zip(dilation) else {
-        return Err("padding = \"same\" needs a kernel of odd sides; give the numbers of zeros".into());
+        return Err(format!("padding = {word} needs a kernel of odd sides; give the numbers of zeros"));
     };
     let [h, w] = [0, 1].map(|i| (kernel[i] / 2).saturating_mul(dilation[i]));
     Ok(if h == w { json!(h) } else { json!([h, w, h, w]) })

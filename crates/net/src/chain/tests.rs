@@ -102,6 +102,7 @@ fn what_has_no_meaning_is_refused_with_its_place() {
     refused(json!([{ "conv2d": 3, "kernel": 2, "padding": "same" }]), "needs a kernel of odd sides");
     refused(json!([{ "conv2d": 3, "kernel": 3, "strid": 2 }]), "unknown field `strid`");
     refused(json!([{ "conv2d": 3 }]), "missing field `kernel`");
+    refused(json!([{ "conv2d": 3, "padding": "same" }]), "missing field `kernel`");
     refused(json!([{ "linear": 3 }]), "\"linear1\"");
     refused(json!([{ "concat": "stem" }]), "there is no layer \"stem\"; before it are input");
     refused(
@@ -110,5 +111,5 @@ fn what_has_no_meaning_is_refused_with_its_place() {
     );
     refused(json!([]), "is empty");
     refused(json!(["input"]), "there is no layer \"input\"");
-    refused(json!([{ "linear": "classes" }]), "\"classes\"");
+    refused(json!([{ "linear": "classes" }]), "makes \"classes\", expected a number of units, or \"outputs\"");
 }
