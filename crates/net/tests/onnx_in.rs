@@ -7,7 +7,8 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use l0_net::{Layer, Model, OnnxReader, from_onnx};
+use l0_net::layers::{Border, Scale};
+use l0_net::{Builder, Layer, Margins, Model, OnnxAbout, OnnxReader, Weights, from_onnx, to_onnx};
 use safetensors::SafeTensors;
 
 const CASES: &[u8] = include_bytes!("onnx-files/cases.safetensors");
@@ -199,4 +200,23 @@ proptest::proptest! {
     fn arbitrary_bytes_are_refused(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
         proptest::prop_assert!(OnnxReader::new().from_bytes(&bytes).is_err());
     }
+}
+
+/// A scale is written as a product and a sum, a border as a sum with a map of all positions.
+#[test]
+fn layers_of_ours_that_onnx_does_not_have_are_found_again() {
+    let margins = Margins { top: 1, bottom: 0, left: 1, right: 1 };
+    let mut b = Builder::image("image", 2, 5, 4);
+    b.layer("scale", Scale).relu().layer("border", Border { margins });
+    let net = b.build().unwrap();
+    let named = net.parameters().into_iter().map(|(name, _, shape)| {
+        let values = (0..shape.iter().product::<usize>()).map(|i| i as f32 + 1.0).collect::<Vec<_>>();
+        (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
+    });
+    let weights = Weights::new(named.collect()).unwrap();
+    let back = OnnxReader::new().from_bytes(&to_onnx(&net, &weights, &OnnxAbout::default()).unwrap()).unwrap();
+    assert_eq!(kinds(&back), ["scale", "relu", "border"]);
+    let xs = Tensor::arange(0f32, 40.0, &Device::Cpu).unwrap().reshape((1, 2, 5, 4)).unwrap();
+    let model = Model::new(net, weights).unwrap();
+    assert_close("scale and border", &back.forward(&xs).unwrap(), &model.forward(&xs).unwrap());
 }

@@ -98,18 +98,19 @@ fn shift(op: &Operator<'_>, id: ValueId, by: &Constant) -> Result<Outcome, Reaso
     }
 }
 
-/// The linear map below with its outputs scaled and shifted, where nobody else reads it.
+/// The linear map or the scale below with its outputs scaled and shifted, where nobody else reads it.
 fn merged(op: &Operator<'_>, id: ValueId, by: Option<&Constant>, shift: &Constant) -> Option<Chain> {
     let step = op.draft.step(id);
     let Content::Layer { layer, inputs, values } = &step.content else { return None };
     let (mut layer, mut values) = (layer.clone(), values.clone());
     let bias = match &mut layer {
-        Layer::Linear(linear) => &mut linear.bias,
-        Layer::Conv2d(conv) => &mut conv.bias,
-        Layer::ConvTranspose2d(conv) if by.is_none() => &mut conv.bias,
+        Layer::Linear(linear) => Some(&mut linear.bias),
+        Layer::Conv2d(conv) => Some(&mut conv.bias),
+        Layer::ConvTranspose2d(conv) if by.is_none() => Some(&mut conv.bias),
+        Layer::Scale(_) => None, // always has one
         _ => return None,
     };
-    if !std::mem::replace(bias, true) {
+    if bias.is_some_and(|bias| !std::mem::replace(bias, true)) {
         values.push(("bias", zeros(shift.len()).ok()?));
     }
     if let Some(by) = by {
