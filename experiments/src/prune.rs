@@ -28,7 +28,7 @@ use crate::{say, session};
 /// A network that someone brought, and the file it came in.
 #[derive(Debug)]
 pub struct Brought {
-    /// Its name: that of the file, without what follows the last dot.
+    /// Its name: that of the file, without what follows the last dot, or that of the row if the file lies in a run folder.
     pub name: String,
     /// The digest of the file.
     pub sha256: String,
@@ -44,7 +44,9 @@ impl Brought {
     pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
         let read = NetworkFile::read(path, size)?;
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let name = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();
+        let of_run = path.parent().and_then(|folder| read_run(folder).ok()).map(|run| run.header.recipe);
+        let stem = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();
+        let name = of_run.unwrap_or(stem);
         Ok(Self { name, sha256: sha256(&bytes), read })
     }
 

@@ -531,7 +531,7 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     mnist_folder(&data);
     brought(&onnx, 10);
     let [data, onnx, results] = [&data, &onnx, &results].map(|path| path.to_str().unwrap().to_string());
-    let args = ["--data", &data, "--results", &results, "--epochs", "3", "--batch-size", "20", "--distill"];
+    let args = ["--data", &data, "--out", &results, "--epochs", "3", "--batch-size", "20", "--distill"];
     let prune = [&[onnx.as_str()], &args[..]].concat();
     let said = ok("prune", &prune);
     assert!(said.contains("asked for 0.5 of the MACs, got 0.4") && said.contains("0 predictions changed"), "{said}");
@@ -567,7 +567,7 @@ fn what_cannot_be_pruned_says_so_before_it_trains() {
     brought(&onnx, 7);
     let [data, onnx, out] = [&data, &onnx, &results].map(|path| path.to_str().unwrap().to_string());
     let with = |more: &[&str]| -> Vec<String> {
-        let all = [&[onnx.as_str(), "--data", &data, "--results", &out], more].concat();
+        let all = [&[onnx.as_str(), "--data", &data, "--out", &out], more].concat();
         all.into_iter().map(String::from).collect()
     };
     let says = |more: &[&str], message: &str| {

@@ -81,7 +81,7 @@ struct Args {
     input_size: Option<(usize, usize)>,
     /// Where runs are recorded.
     #[arg(long, value_name = "DIR", default_value = "results/pruned")]
-    results: PathBuf,
+    out: PathBuf,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -106,7 +106,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let data = args.data.load(&data_of(args, &brought)?)?;
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
-    let folder = args.results.join(&brought.name).join(prune::run_name(target, args.seed));
+    let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
     let plan = prune::as_begun(prune.plan(&data)?, target, &folder)?;
     let place = Place { folder, seed: args.seed, compute: &compute };
     prune::train(&brought, &plan, target, &data, &place, stop)?;
