@@ -78,6 +78,7 @@ fn slug(target: Target) -> String {
         Target::Weights(_) => "weights",
         Target::Macs(_) => "macs",
         Target::Latency(_) => "latency",
+        Target::Inputs(_) => "inputs",
     };
     format!("{of}-{}", target.asked())
 }
@@ -196,12 +197,22 @@ pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, 
         training: run.header.outcome.train_seconds,
         learning: learning_epochs(&run),
         rows: run.rows,
+        inputs: columns_read(&compact.model, data),
         drawing: inspection.svg(),
         seed: place.seed,
     };
     l0_files::write(&folder.join(PAGE), page.html().as_bytes(), Existing::Replace)?;
     say!("{page}")?;
     Ok(page)
+}
+
+/// The columns of a table that the network still reads, by name; none of images, or where all are read.
+fn columns_read(model: &Model, data: &Dataset) -> Vec<String> {
+    let read = l0_prune::read_of(model);
+    if read.len() == data.columns.len() {
+        return Vec::new();
+    }
+    read.into_iter().filter_map(|column| data.columns.get(column as usize).cloned()).collect()
 }
 
 /// The bytes of the network that was brought as ONNX, so that like is compared with like.

@@ -20,6 +20,13 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
+    /// Gates on the numbers that the network reads, and nowhere else.
+    pub(crate) fn on_inputs_alone(net: &Net, droprate_init: f64) -> Result<GatedNet> {
+        let first = reader_of_inputs(net)?;
+        let placement = Placement { droprate_init, ..Placement::new(net.node(first).name.clone(), Side::Input) };
+        Ok(GatedNet::new(net.clone(), &[placement])?)
+    }
+
     /// The gates on a network, as nearly open as `droprate_init` says.
     pub(crate) fn on(&self, net: &Net, droprate_init: f64) -> Result<GatedNet> {
         if net.prunable().is_empty() && !self.inputs {
@@ -42,13 +49,7 @@ fn unprunable(net: &Net) -> String {
 /// The same gates, and some on the input.
 fn with_inputs(network: GatedNet, droprate_init: f64) -> Result<GatedNet> {
     let net = network.net();
-    let Some(first) = readers(net, 0).into_iter().next().filter(|_| matches!(net.shape(0), Shape::Features(_))) else {
-        return Err(Error::Setting {
-            name: "gates on inputs",
-            found: format!("asked for on an input of {}", net.shape(0)),
-            expected: "a network that reads a vector, with a linear layer".into(),
-        });
-    };
+    let first = reader_of_inputs(net)?;
     let mut placements: Vec<Placement> = network.placements().cloned().collect();
     let place = |id: NodeId, side| Placement { droprate_init, ..Placement::new(net.node(id).name.clone(), side) };
     // A layer holds one set: what the first one held moves on to the layer that reads its units, and so forth.
@@ -63,6 +64,16 @@ fn with_inputs(network: GatedNet, droprate_init: f64) -> Result<GatedNet> {
         }
     }
     Ok(GatedNet::new(network.net().clone(), &placements)?)
+}
+
+/// The layer that reads the numbers of an example.
+fn reader_of_inputs(net: &Net) -> Result<NodeId> {
+    let first = readers(net, 0).into_iter().next().filter(|_| matches!(net.shape(0), Shape::Features(_)));
+    first.ok_or_else(|| Error::Setting {
+        name: "gates on inputs",
+        found: format!("asked for on an input of {}", net.shape(0)),
+        expected: "a network that reads a vector, with a linear layer".into(),
+    })
 }
 
 /// Another layer for the gates on the units that a layer makes: one that makes them, too, or else one that reads them.

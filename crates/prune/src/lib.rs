@@ -35,5 +35,5 @@ pub use latency::{Limit, latency};
 pub use normalise::normalised;
 pub use plan::Plan;
 pub use prune::Prune;
-pub use pruned::Pruned;
+pub use pruned::{Pruned, read_of};
 pub use target::Target;

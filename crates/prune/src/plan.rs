@@ -47,10 +47,10 @@ impl Plan {
     }
 }
 
-/// A target as a constraint on a training whose gates learn for so many steps: `share` of what it bounds.
-pub(crate) fn objective(settings: &Settings, share: f64, steps: f64) -> Objective {
+/// A target as a constraint on a training whose gates learn for so many steps.
+pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Objective {
     let constraint = Constraint {
-        targets: Targets::Model(share),
+        targets,
         quantity: settings.target.quantity(),
         learning_rate: CLIMB / steps,
         restart: true,

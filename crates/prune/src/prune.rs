@@ -3,12 +3,13 @@
 use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
-use l0::GatedNet;
+use l0::{GatedNet, Targets};
 use l0_data::{Dataset, Feed};
 use l0_net::{Layer, Masks, Model, Net, Weights};
 use l0_record::{RunFolder, RunHeader};
 use l0_train::{Distillation, Evaluation, Freeze, Job, Optimiser, Precision, Teacher, Watch, evaluate};
 
+use crate::gates::Choice;
 use crate::settings::Settings;
 use crate::{Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
 
@@ -147,7 +148,11 @@ impl Prune {
     pub fn plan(&self, data: &Dataset) -> Result<Plan> {
         self.check(data)?;
         let (net, start) = self.prepared(data)?;
-        let network = self.settings.choice.on(&net, self.settings.droprate_init)?;
+        let droprate_init = self.settings.droprate_init;
+        let network = match self.settings.target {
+            Target::Inputs(_) => Choice::on_inputs_alone(&net, droprate_init)?,
+            _ => self.settings.choice.on(&net, droprate_init)?,
+        };
         let learning =
             self.settings.learning.unwrap_or_else(|| (LEARNING * self.settings.epochs as f64).round() as u64);
         let learning = learning.clamp(1, self.settings.epochs - 1);
@@ -156,12 +161,16 @@ impl Prune {
         let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| with_rate(optimiser, rate));
         let limit = match self.settings.target {
             Target::Latency(milliseconds) => Some(Limit { milliseconds }),
-            Target::Weights(_) | Target::Macs(_) => None,
+            Target::Weights(_) | Target::Macs(_) | Target::Inputs(_) => None,
         };
-        let share =
-            limit.map_or(Ok(self.settings.target.asked()), |limit| self.share_for(limit, &network, start.as_ref()))?;
-        let (objective, training) =
-            (plan::objective(&self.settings, share, steps), plan::training(&self.settings, learning, steps, optimiser));
+        let targets = match (self.settings.target, limit) {
+            (_, Some(limit)) => Targets::Model(self.share_for(limit, &network, start.as_ref())?),
+            // Whole inputs: a little more than their share, so that no rounding takes one away.
+            (Target::Inputs(n), _) => Targets::Layers(vec![(n as f64 + 0.01) / network.gated_units()[0] as f64]),
+            (target, None) => Targets::Model(target.asked()),
+        };
+        let objective = plan::objective(&self.settings, targets, steps);
+        let training = plan::training(&self.settings, learning, steps, optimiser);
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
         }
@@ -194,7 +203,7 @@ impl Prune {
             Some(weights) => network.init_with(weights, self.seed, &Device::Cpu)?,
             None => network.init(self.seed, &Device::Cpu)?,
         };
-        let whole = plan::objective(&self.settings, 1.0, 1.0);
+        let whole = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
         let constraint = whole.constraint().map(|whole| limit.constraint(network, &params.detached(), whole));
         Ok(constraint.transpose()?.map_or(1.0, |constraint| constraint.targets.each()[0]))
     }
@@ -223,6 +232,9 @@ impl Prune {
         let (asked, most, expected) = match self.settings.target {
             Target::Weights(share) | Target::Macs(share) => (share, 1.0, "a share above 0, 1 at most"),
             Target::Latency(milliseconds) => (milliseconds, f64::MAX, "milliseconds above 0"),
+            Target::Inputs(n) => {
+                (n as f64, self.net.shape(0).units() as f64 - 1.0, "1 or more inputs, and not all of them")
+            }
         };
         if !(asked > 0.0 && asked <= most) {
             return Err(setting("the target", asked.to_string(), expected));

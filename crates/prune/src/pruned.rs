@@ -57,6 +57,7 @@ impl Pruned {
             Target::Weights(_) => kept.weights() as f64 / full.weights() as f64,
             Target::Macs(_) => kept.macs() as f64 / full.macs() as f64,
             Target::Latency(_) => latency(&model)?,
+            Target::Inputs(_) => read_of(&model).len() as f64,
         };
         Ok(Self { model, target, left, before, after, agreement })
     }
@@ -69,8 +70,7 @@ impl Pruned {
     /// Which of the numbers of an example the network reads, ascending: all of them, unless
     /// [gates were on inputs](crate::Prune::gate_inputs).
     pub fn inputs(&self) -> Vec<u32> {
-        let all = || (0..self.model.net.shape(0).units() as u32).collect();
-        self.model.kept.first().and_then(|kept| kept.units.clone()).unwrap_or_else(all)
+        read_of(&self.model)
     }
 
     /// Writes the network as a file of this workspace, which `infer` runs.
@@ -89,6 +89,12 @@ impl Pruned {
         let bytes = l0_net::to_onnx(&self.model.net, &self.model.weights, &OnnxAbout::default())?;
         Ok(l0_net::write_file(path, &bytes, Existing::Keep)?)
     }
+}
+
+/// Which of the numbers of an example a compact network reads, ascending.
+pub fn read_of(model: &Model) -> Vec<u32> {
+    let all = || (0..model.net.shape(0).units() as u32).collect();
+    model.kept.first().and_then(|kept| kept.units.clone()).unwrap_or_else(all)
 }
 
 impl fmt::Display for Pruned {

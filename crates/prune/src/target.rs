@@ -16,30 +16,34 @@ pub enum Target {
     Macs(f64),
     /// As many multiply-accumulates as take so many milliseconds, for one example on one thread of this machine in `infer`.
     Latency(f64),
+    /// So many of the numbers that the network reads, as columns of a table; its other layers stay as they are.
+    Inputs(usize),
 }
 
 impl Target {
-    /// The number that was asked for: a share, or milliseconds.
+    /// The number that was asked for: a share, milliseconds, or inputs.
     pub fn asked(self) -> f64 {
         match self {
             Self::Weights(share) | Self::Macs(share) => share,
             Self::Latency(milliseconds) => milliseconds,
+            Self::Inputs(inputs) => inputs as f64,
         }
     }
 
     /// What training bounds.
     pub fn quantity(self) -> Quantity {
         match self {
-            Self::Weights(_) => Quantity::Weights,
+            Self::Weights(_) | Self::Inputs(_) => Quantity::Weights,
             Self::Macs(_) | Self::Latency(_) => Quantity::Macs,
         }
     }
 
-    /// Whether a network of which this is left meets it: a share, or milliseconds, of which 5 % more are no miss.
+    /// Whether a network of which this is left meets it: a share, inputs, or milliseconds, of which 5 % more are no miss.
     pub fn is_met_by(self, left: f64) -> bool {
         match self {
             Self::Weights(share) | Self::Macs(share) => left <= share,
             Self::Latency(milliseconds) => left <= TOLERANCE * milliseconds,
+            Self::Inputs(inputs) => left <= inputs as f64,
         }
     }
 }
@@ -50,6 +54,7 @@ impl fmt::Display for Target {
             Self::Weights(share) => write!(f, "{share} of the weights"),
             Self::Macs(share) => write!(f, "{share} of the MACs"),
             Self::Latency(milliseconds) => write!(f, "{milliseconds} ms"),
+            Self::Inputs(inputs) => write!(f, "{inputs} inputs"),
         }
     }
 }

@@ -164,8 +164,14 @@ fn gates_on_inputs_tell_which_columns_a_network_needs() {
     let adam = Optimiser::adam(0.01);
     let trained = prune.clone().optimiser(adam).gate_inputs().target(Target::Weights(1.0)).train(&table()).unwrap();
     let prune = Prune::model(trained.model).epochs(40).batch_size(20).optimiser(adam);
-    let pruned = prune.gate_inputs().target(Target::Weights(0.2)).train(&table()).unwrap();
-    assert_eq!(pruned.inputs(), [3, 7]);
+    let by_weights = prune.clone().gate_inputs().target(Target::Weights(0.2)).train(&table()).unwrap();
+    let pruned = prune.clone().target(Target::Inputs(2)).train(&table()).unwrap();
+    assert_eq!([by_weights.inputs(), pruned.inputs()], [[3, 7], [3, 7]]);
+    let message = |prune: Prune, data: &Dataset| prune.plan(data).unwrap_err().to_string();
+    let expected = "the target is 12, expected 1 or more inputs, and not all of them";
+    assert_eq!(message(prune.target(Target::Inputs(12)), &table()), expected);
+    let images = Prune::model(values(&lenet())).target(Target::Inputs(2));
+    assert!(message(images, &digits(80)).contains("gates on inputs is asked for on an input of (1, 28, 28)"));
     assert!(pruned.after.score.error_percent().unwrap() < 10.0, "{pruned}");
 }
 

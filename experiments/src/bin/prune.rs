@@ -41,6 +41,9 @@ struct Args {
     /// Milliseconds that the network is to take, for one example on one thread of this machine.
     #[arg(long, value_name = "MS", conflicts_with_all = ["target", "target_macs"])]
     target_latency: Option<f64>,
+    /// How many of the numbers that the network reads are to be left, as columns of a table; its other layers stay as they are.
+    #[arg(long, value_name = "N", conflicts_with_all = ["target", "target_macs", "target_latency"])]
+    target_inputs: Option<usize>,
     /// Passes over the training data.
     #[arg(long, value_name = "N", default_value_t = 10)]
     epochs: u64,
@@ -97,10 +100,11 @@ fn main() -> ExitCode {
 
 fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
-    let target = match (args.target_latency, args.target) {
-        (Some(milliseconds), _) => Target::Latency(milliseconds),
-        (None, Some(share)) => Target::Weights(share),
-        (None, None) => Target::Macs(args.target_macs),
+    let target = match (args.target_inputs, args.target_latency, args.target) {
+        (Some(inputs), ..) => Target::Inputs(inputs),
+        (None, Some(milliseconds), _) => Target::Latency(milliseconds),
+        (None, None, Some(share)) => Target::Weights(share),
+        (None, None, None) => Target::Macs(args.target_macs),
     };
     let brought = Brought::read(&args.network, args.input_size)?;
     let data = args.data.load(&data_of(args, &brought)?)?;

@@ -51,6 +51,8 @@ pub struct Page {
     pub learning: u64,
     /// The epochs.
     pub rows: Vec<EpochRow>,
+    /// The columns of a table that it reads, where it does not read all.
+    pub inputs: Vec<String>,
     /// The network as a drawing.
     pub drawing: String,
     /// The seed.
@@ -73,6 +75,7 @@ impl Page {
             Target::Weights(_) => after.weights() as f64 / before.weights() as f64,
             Target::Macs(_) => after.macs() as f64 / before.macs() as f64,
             Target::Latency(_) => self.infer.1,
+            Target::Inputs(_) => self.inputs.len() as f64,
         }
     }
 
@@ -131,6 +134,10 @@ impl Page {
         let time = self.training.map_or(String::new(), |seconds| format!(", {seconds:.0} s"));
         let (data, images, seed) = (escaped(&self.data), self.test_images, self.seed);
         let (verdict, agreement, figure) = (self.verdict(), &self.agreement, self.figure().svg());
+        let inputs = match self.inputs.as_slice() {
+            [] => String::new(),
+            read => format!("<h2>Columns that it reads</h2>\n<p>{}</p>\n", escaped(&read.join(", "))),
+        };
         let (epochs, learning, drawing) = (self.rows.len(), self.learning, &self.drawing);
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}, pruned</title>\
@@ -140,7 +147,7 @@ impl Page {
              machine, median of turns. Verification, what was trained against the file: {agreement}.</p>\n\
              <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the network \
              that they left settled.</p>\n{figure}\n\
-             <h2>Which channels went where</h2>\n{drawing}\n\
+             {inputs}<h2>Which channels went where</h2>\n{drawing}\n\
              <h2>Files</h2>\n<p><code>{ONNX}</code> runs wherever the file that was brought ran; <code>{COMPACT}</code> is for \
              <code>l0-infer</code>, <code>just predict</code>, <code>just verify</code> and <code>just inspect</code>.</p>\n\
              </body></html>\n"
@@ -220,6 +227,9 @@ impl fmt::Display for Page {
         writeln!(table, "{:<24}{:>14}{:>14}{:>16}", "", "brought", "pruned", "ratio")?;
         for Line { what, before, after, ratio } in &lines {
             writeln!(table, "{what:<24}{before:>14}{after:>14}{ratio:>16}")?;
+        }
+        if !self.inputs.is_empty() {
+            writeln!(table, "reads {} columns: {}", self.inputs.len(), self.inputs.join(", "))?;
         }
         write!(f, "{table}{}\n{}", self.agreement, self.verdict())
     }
