@@ -123,7 +123,7 @@ fn a_run_on_data_of_ones_own_goes_on_from_another_folder_bit_for_bit() {
     further(&parts, &folder.join("meine Fotos ä"));
     let gated = |out: &str| {
         let (gated, _) = l0_net::GatedModel::load(
-            &folder.join(out).join("net-24-then-2/seed-1/gated.safetensors"),
+            folder.join(out).join("net-24-then-2/seed-1/gated.safetensors"),
             &candle_core::Device::Cpu,
         )
         .unwrap();
