@@ -63,7 +63,7 @@ impl DataRecord {
     /// With the way from the folder `run`, which need not be there yet, to the file or folder that the data is.
     #[must_use]
     pub fn seen_from(self, run: &Path) -> Self {
-        let from_run = self.source.path().and_then(|path| relative(run, path));
+        let from_run = self.source.path().filter(|path| path.exists()).and_then(|path| relative(run, path));
         Self { from_run, ..self }
     }
 

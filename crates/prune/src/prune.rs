@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Device;
 use l0::{GatedNet, Targets};
 use l0_data::{Dataset, Feed};
-use l0_net::{Layer, Masks, Model, Net, Weights};
+use l0_net::{Layer, Masks, Model, Net, Shape, Weights};
 use l0_record::{RunFolder, RunHeader};
 use l0_train::{Distillation, Evaluation, Freeze, Job, Optimiser, Precision, Teacher, Watch, evaluate};
 
@@ -233,7 +233,11 @@ impl Prune {
             Target::Weights(share) | Target::Macs(share) => (share, 1.0, "a share above 0, 1 at most"),
             Target::Latency(milliseconds) => (milliseconds, f64::MAX, "milliseconds above 0"),
             Target::Inputs(n) => {
-                (n as f64, self.net.shape(0).units() as f64 - 1.0, "1 or more inputs, and not all of them")
+                let most = match self.net.shape(0) {
+                    Shape::Features(inputs) => inputs as f64 - 1.0,
+                    Shape::Image(..) => f64::MAX, // refused where gates are placed
+                };
+                (n as f64, most, "1 or more inputs, and not all of them")
             }
         };
         if !(asked > 0.0 && asked <= most) {

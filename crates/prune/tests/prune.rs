@@ -171,7 +171,8 @@ fn gates_on_inputs_tell_which_columns_a_network_needs() {
     let expected = "the target is 12, expected 1 or more inputs, and not all of them";
     assert_eq!(message(prune.target(Target::Inputs(12)), &table()), expected);
     let images = Prune::model(values(&lenet())).target(Target::Inputs(2));
-    assert!(message(images, &digits(80)).contains("gates on inputs is asked for on an input of (1, 28, 28)"));
+    let found = message(images, &digits(80));
+    assert!(found.contains("gates on inputs is asked for on an input of (1, 28, 28)"), "{found}");
     assert!(pruned.after.score.error_percent().unwrap() < 10.0, "{pruned}");
 }
 

@@ -219,8 +219,8 @@ mod tests {
     #[test]
     fn a_network_settles_in_a_cycle_of_its_own_once_gates_are_frozen() {
         let schedule = Schedule::Settle { before: 0.25, peak: 0.5 };
-        let factors = [0.0, 3.9, 4.0, 5.0, 7.0, 9.0, 10.0].map(|at| schedule.factor(at, 10, 6));
-        assert_eq!(factors, [0.25, 0.25, 0.0, 1.0 / 3.0, 1.0, 1.0 / 3.0, 0.0]);
+        let factors = [0.0, 3.9, 4.0, 5.5, 7.0, 8.5, 10.0].map(|at| schedule.factor(at, 10, 6));
+        assert_eq!(factors, [0.25, 0.25, 0.0, 0.5, 1.0, 0.5, 0.0]);
         assert_eq!(schedule.factor(9.9, 10, 0), 0.25);
     }
 
