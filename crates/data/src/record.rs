@@ -94,9 +94,9 @@ impl DataRecord {
     }
 }
 
-/// The way from one folder to a path, by what they have in common; `None` if they have nothing or one cannot be found.
+/// The way from a folder to a path that is there, by what they have in common; `None` if that is nothing.
 fn relative(from: &Path, to: &Path) -> Option<PathBuf> {
-    let (from, to) = (physical(from)?, physical(to)?);
+    let (from, to) = (physical(from)?, to.canonicalize().ok()?);
     let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(common).map(|_| Component::ParentDir);
     (common > 0).then(|| up.chain(to.components().skip(common)).collect())

@@ -1,0 +1,71 @@
+use l0_record::{Outcome, RunFolder, RunHeader};
+
+use super::*;
+
+fn row(name: &str) -> Recipe {
+    recipes::mnist().into_iter().find(|row| row.name == name).unwrap()
+}
+
+fn error(name: &str, changes: &Changes) -> String {
+    changes.apply(&row(name)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_change_of_a_recipe_that_someone_wrote_does_not_pass_for_a_published_row() {
+    let mine = Recipe { name: "mine".into(), title: "with less decay".into(), reference: None, ..row("mlp-l0") };
+    let at = |target: f64| Changes { target: Some(target), ..Changes::default() };
+    let held = at(0.2).apply(&mine).unwrap();
+    assert_eq!((held.name.as_str(), held.reference), ("mine-con-0.2", None));
+    assert_eq!(held.title, "with less decay, constrained L0, density 0.2");
+    let macs = Changes { target_macs: Some(0.2), ..Changes::default() }.apply(&mine).unwrap();
+    assert_eq!((held.curve.as_deref(), macs.curve.as_deref()), (Some("mine-con"), Some("mine-con-macs")));
+    let median = Changes { estimator: Some(Estimator::Median), ..Changes::default() }.apply(&mine).unwrap();
+    assert_eq!(median.name, "mine-median");
+    let priced = Changes { lambdas: vec![0.2], ..Changes::default() }.apply(&mine).unwrap();
+    assert_eq!((&*priced.name, &*priced.title), ("mine-lambda-0.2", "with less decay, L0, lambda = 0.2/N"));
+    let mlp = Recipe { name: "mlp".into(), ..mine.clone() };
+    let error = at(0.2).apply(&mlp).unwrap_err().to_string();
+    assert_eq!(error, "mlp would be called mlp-con-0.2 now, the name of another row; call it otherwise");
+    let longer = Recipe { name: "mlp-con".into(), ..mine };
+    assert_eq!(at(0.3).apply(&longer).unwrap().name, "mlp-con-con-0.3");
+}
+
+#[test]
+fn epochs_are_applied_to_what_the_other_changes_make() {
+    let short = |row: &Recipe, target| Changes { epochs: Some(10), target, ..Changes::default() }.apply(row).unwrap();
+    let rows = recipes::cifar(recipes::Profile::Cpu);
+    let named = |name: &str| rows.iter().find(|row| row.name == name).unwrap();
+    assert_eq!(short(named("wrn-16-1-l0-0.001"), Some(0.5)), short(named("wrn-16-1-con-0.5"), None));
+}
+
+#[test]
+fn the_folder_of_an_earlier_day_is_gone_on_with() {
+    let root = tempfile::tempdir().unwrap();
+    let (open, done) = (row("mlp-l0"), row("mlp-dense"));
+    let begin = |day: &str, row: &Recipe| {
+        let path = run_path(root.path().join(day), &row.name, 1).unwrap();
+        RunFolder::create(path, &RunHeader::new(&row.name, 1, row.config())).unwrap()
+    };
+    drop(begin("2026-01-05", &open));
+    begin("2026-01-06", &done).finish(Outcome::default()).unwrap();
+    let f32 = Precision::F32;
+    let found = |row: &Recipe, seed| unfinished(root.path(), &[row], &[seed], f32).unwrap();
+    assert_eq!(found(&open, 1), Some(root.path().join("2026-01-05")));
+    assert_eq!((found(&open, 2), found(&done, 1)), (None, None));
+    assert_eq!(unfinished(root.path(), &[&open], &[1], Precision::Bf16).unwrap(), None);
+    assert_eq!(found(&open.with_epochs(3), 1), None, "a run with other settings is another run");
+    assert_eq!(unfinished(&root.path().join("no"), &[&done], &[1], f32).unwrap(), None);
+}
+
+#[test]
+fn changes_that_do_not_fit_are_named() {
+    let target = |share| Changes { target: Some(share), ..Changes::default() };
+    assert!(error("mlp-dense", &target(0.2)).starts_with("mlp-dense has no gates, so --target means nothing"));
+    assert!(error("mlp-l0", &target(1.5)).contains("in (0, 1]"), "{}", error("mlp-l0", &target(1.5)));
+    let priced = Changes { lambdas: vec![0.1], ..Changes::default() };
+    assert!(error("mlp-con-0.2", &priced).starts_with("mlp-con-0.2 is held to a density"));
+    let layers = Changes { targets: vec![0.5, 0.5], ..Changes::default() };
+    assert!(error("lenet5-l0", &layers).starts_with("found 2 target densities, expected 4"));
+    let lambdas = Changes { lambdas: vec![0.1, 0.2], ..Changes::default() };
+    assert!(error("mlp-l0", &lambdas).starts_with("found 2 lambdas, expected 1 for all layers or 3"));
+}
