@@ -43,17 +43,24 @@ impl Brought {
     /// If it cannot be read.
     pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
         let read = NetworkFile::read(path, size)?;
-        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let of_run = path.parent().and_then(|folder| read_run(folder).ok()).map(|run| run.header.recipe);
         let stem = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();
         let name = of_run.unwrap_or(stem);
-        Ok(Self { name, sha256: sha256(&bytes), read })
+        Ok(Self { name, sha256: digest(path)?, read })
     }
 
     /// The network itself.
     pub fn model(&self) -> &Model {
         &self.read.model
     }
+}
+
+/// The digest of a file.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn digest(path: &Path) -> Result<String> {
+    Ok(sha256(&std::fs::read(path).with_context(|| path.display().to_string())?))
 }
 
 /// Where, from which random numbers and by what a pruning runs.
@@ -65,6 +72,8 @@ pub struct Place<'a> {
     pub seed: u64,
     /// What it runs on.
     pub compute: &'a Compute,
+    /// The digest of the file of the teacher, where that is not the network itself.
+    pub teacher: Option<String>,
 }
 
 /// What a run folder is called: "macs-0.5-seed1".
@@ -83,17 +92,20 @@ fn slug(target: Target) -> String {
     format!("{of}-{}", target.asked())
 }
 
-/// The plan of a run that goes on: the same, but that a target in milliseconds became a share when the run began.
+/// The settings of a run that goes on: the same, but that a target in milliseconds became a share when the run began.
 ///
 /// # Errors
 /// If the folder holds what cannot be read.
-pub fn as_begun(plan: Plan, target: Target, folder: &Path) -> Result<Plan> {
+pub fn as_begun(prune: Prune, target: Target, folder: &Path) -> Result<Prune> {
     if !matches!(target, Target::Latency(_)) || !folder.join("run.json").exists() {
-        return Ok(plan);
+        return Ok(prune);
     }
     let begun = read_run(folder)?.header.config;
-    let is_same = begun["target"] == target.to_string();
-    Ok(if is_same { Plan { objective: serde_json::from_value(begun["objective"].clone())?, ..plan } } else { plan })
+    let aim = begun["objective"]["constraint"]["targets"]["model"].as_f64();
+    Ok(match aim.filter(|_| begun["target"] == target.to_string()) {
+        Some(aim) => prune.aim(aim),
+        None => prune,
+    })
 }
 
 /// Trains in the folder, or goes on there; a finished run is left as it is.
@@ -141,6 +153,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
     let config = json!({
         "network": { "file": brought.name, "sha256": brought.sha256 },
         "target": target.to_string(),
+        "teacher": place.teacher,
         "distillation": plan.teacher.as_ref().map(l0_train::Teacher::distillation),
         "gates": plan.network.gates(),
         "objective": plan.objective,

@@ -552,6 +552,10 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     ok("prune", &prune);
     assert_eq!(std::fs::read(folder.join("metrics.jsonl")).unwrap(), rows);
     fails("prune", &[&prune[..], &["--weight-decay", "0.1"]].concat(), "weight_decay");
+    let other = temp.path().join("other.onnx");
+    brought(&other, 10);
+    let taught = format!("--distill={}", other.to_str().unwrap());
+    fails("prune", &[&prune[..prune.len() - 1], &[taught.as_str()]].concat(), "config.teacher");
     let run = folder.to_str().unwrap();
     ok("inspect", &[&format!("{run}/compact.safetensors")]);
     ok("verify", &[&format!("{run}/compact.safetensors"), "--data", &data]);
@@ -583,5 +587,8 @@ fn what_cannot_be_pruned_says_so_before_it_trains() {
     says(&["--target", "2"], "the target is 2, expected a share above 0, 1 at most");
     let teacher = temp.path().join("teacher.onnx");
     brought(&teacher, 9);
-    says(&["--distill", teacher.to_str().unwrap()], "as its pupil");
+    says(&[&format!("--distill={}", teacher.to_str().unwrap())], "as its pupil");
+    says(&["--target-inputs", "3", "--gate-inputs"], "cannot be used with");
+    says(&["--learning-epochs", "10"], "expected 1 to 9");
+    fails("prune", &[&onnx, "--out", &out], "name it with --data");
 }

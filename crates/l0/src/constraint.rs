@@ -29,14 +29,23 @@ pub enum Fit {
     /// is, however far below them.
     #[default]
     Lower,
-    /// From both sides: as many gates as fit stay open, those with the largest log α.
+    /// From both sides: as many gates as fit stay open, those with the largest log α first.
     Fill {
-        /// The gates of a set are opened so many at a time: 8, for channels in the numbers that runtimes like.
+        /// The gates of a set are opened so many at a time, until all of them are: 8, for channels in the numbers that
+        /// runtimes like.
         multiple: usize,
     },
 }
 
 impl Fit {
+    /// How many gates of a set are opened together.
+    pub(crate) fn multiple(self) -> usize {
+        match self {
+            Self::Lower => 1,
+            Self::Fill { multiple } => multiple,
+        }
+    }
+
     fn is_lower(&self) -> bool {
         *self == Self::Lower
     }

@@ -25,8 +25,9 @@ struct Chunk {
 }
 
 impl GatedNet {
-    /// The same values with as many gates open as fit the constraint, those with the largest log α; the others closed. The
-    /// gates of a set are opened `multiple` at a time.
+    /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α in
+    /// the network, and where the next of them does not fit any more, the likeliest of other sets that does. The gates of a
+    /// set are opened `multiple` at a time, in their order.
     ///
     /// Gates that are open keep their value, at least half open; where the likeliest alone would leave an output that is
     /// constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
@@ -56,7 +57,9 @@ impl GatedNet {
         if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
             // The best of every set first.
             let mut seen = vec![false; self.sets()];
-            chunks.sort_by_key(|chunk| std::mem::replace(&mut seen[chunk.set], true));
+            let is_first = |chunk: &Chunk| !std::mem::replace(&mut seen[chunk.set], true);
+            let (first, others): (Vec<Chunk>, Vec<Chunk>) = chunks.into_iter().partition(is_first);
+            chunks = first.into_iter().chain(others).collect();
             open = fill(&chunks, &self.gated_units(), &fits)?;
             if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
                 return Ok(weights.clone());
@@ -147,13 +150,19 @@ fn fill(chunks: &[Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>>
         }
     }
     let mut open = first(fit);
-    for chunk in chunks[fit..].iter().skip(1).take(TRIED) {
+    // Of a set that had to leave out a chunk, no later one is opened: its gates stay in their order.
+    let mut ended = vec![false; units.len()];
+    for chunk in chunks[fit..].iter().take(TRIED) {
+        if ended[chunk.set] {
+            continue;
+        }
         if fits(&open)?.is_none_or(|room| room < CLOSE) {
             break;
         }
         chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true);
         if fits(&open)?.is_none() {
             chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = false);
+            ended[chunk.set] = true;
         }
     }
     Ok(open)

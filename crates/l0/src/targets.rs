@@ -19,9 +19,9 @@ impl GatedNet {
     /// set of gates.
     pub fn check_targets(&self, constraint: &Constraint) -> Result<()> {
         if constraint.targets.are_of_layers() {
-            return self.check_each(&constraint.targets);
+            return self.check_each(&constraint.targets, constraint.fit.multiple());
         }
-        let least = self.smallest(constraint.quantity)?;
+        let least = self.least_share(constraint)?;
         match constraint.targets.each().iter().find(|&&target| target < least) {
             Some(&target) => Err(Error::Target { target, of: constraint.quantity.to_string(), least }),
             None => Ok(()),
@@ -29,12 +29,12 @@ impl GatedNet {
     }
 
     /// Checks targets of layers: those below one gate close all of theirs, which other branches may make up for.
-    fn check_each(&self, targets: &Targets) -> Result<()> {
+    fn check_each(&self, targets: &Targets, multiple: usize) -> Result<()> {
         self.one_for_each("targets", targets.each().len())?;
-        let mut open = vec![1; self.gates.len()];
+        let mut open = self.fewest(multiple);
         for (index, (placed, &target)) in self.gates.iter().zip(targets.each()).enumerate() {
-            let least = 1.0 / placed.units as f64;
-            open[index] = usize::from(target >= least);
+            let least = open[index] as f64 / placed.units as f64;
+            open[index] = if target >= least { open[index] } else { 0 };
             if open[index] == 0 && self.is_constant(&self.first_open(&open)?) {
                 return Err(Error::Target { target, of: format!("gates of {:?}", placed.placement.layer), least });
             }
@@ -42,14 +42,24 @@ impl GatedNet {
         Ok(())
     }
 
-    /// The share of a network with as few open gates as keep its output from being constant: of each set the first gate,
-    /// or none. Of branches that can stand for each other, the dearest are closed first.
-    fn smallest(&self, quantity: Quantity) -> Result<f64> {
-        let mut open = vec![1; self.gates.len()];
+    /// As few gates of each set as can be open together.
+    fn fewest(&self, multiple: usize) -> Vec<usize> {
+        self.gates.iter().map(|placed| multiple.clamp(1, placed.units.max(1))).collect()
+    }
+
+    /// The share of the network that a constraint on the model bounds, of one with as few open gates as keep its output from
+    /// being constant: of each set the first gate, or the first ones that open together, or none. Of branches that can stand
+    /// for each other, the dearest are closed first.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn least_share(&self, constraint: &Constraint) -> Result<f64> {
+        let quantity = constraint.quantity;
+        let mut open = self.fewest(constraint.fit.multiple());
         let mut least = self.share(&self.net.cost_of(&self.first_open(&open)?), quantity);
         loop {
             let mut cheapest: Option<(usize, f64)> = None;
-            for index in (0..open.len()).filter(|&index| open[index] == 1) {
+            for index in (0..open.len()).filter(|&index| open[index] > 0) {
                 let mut tried = open.clone();
                 tried[index] = 0;
                 let plan = self.first_open(&tried)?;

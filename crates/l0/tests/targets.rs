@@ -208,6 +208,25 @@ fn as_many_gates_as_fit_stay_open_whichever_way_that_is() {
 }
 
 #[test]
+fn some_of_every_set_stay_where_the_likeliest_alone_would_leave_a_constant() {
+    let mut b = Builder::features("image", 40);
+    b.linear("fc1", 40).relu().linear("fc2", 40).relu().linear("fc3", 40).relu().linear("fc4", 4);
+    let layers = ["fc1", "fc2", "fc3", "fc4"].map(|layer| Placement::new(layer, Side::Input));
+    let network = GatedNet::new(b.build().unwrap(), &layers).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    // Every gate of "fc3" is less likely than any other.
+    let value = |(name, value): (&str, &Tensor)| match name {
+        "fc3.log_alpha" => (value * 0.0).unwrap() - 3.0,
+        _ => Ok(value.clone()),
+    };
+    let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+    let (share, after) = filled(&network, &values, 0.3, 1);
+    assert!(share <= 0.3 && share > 0.2, "{share}");
+    let open = network.pruned(&after, Estimator::Mean).unwrap().open;
+    assert!(open.iter().all(|(_, open)| *open > 0), "{open:?}");
+}
+
+#[test]
 fn gates_stay_open_in_multiples() {
     let network = network();
     let (share, after) = filled(&network, &weights(&network), 0.6, 4);

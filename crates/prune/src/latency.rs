@@ -47,40 +47,41 @@ pub struct Limit {
 }
 
 impl Freeze for Limit {
+    /// The smallest network where none is fast enough: it is late to refuse.
     fn constraint(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> l0::Result<Constraint> {
-        bound(network, weights, constraint, self.milliseconds).map_err(|error| match error {
+        let share = share_within(network, weights, constraint, self.milliseconds).map_err(|error| match error {
             Error::Gates(error) => error,
             error => candle_core::Error::wrap(error).into(),
-        })
+        })?;
+        let share = share.map_or_else(|| network.least_share(constraint), Ok)?;
+        Ok(Constraint { targets: Targets::Model(share), ..constraint.clone() })
     }
 }
 
-/// The constraint on the multiply-accumulates under which the network with the gates of `weights` takes so many milliseconds
-/// at most, and as nearly so many as can be.
+/// The largest share of the multiply-accumulates with which the network with the gates of `weights` takes so many milliseconds
+/// at most; nothing if the smallest one takes longer.
 ///
 /// # Errors
-/// If the smallest network takes longer, or the whole one does not.
-pub(crate) fn bound(network: &GatedNet, weights: &Weights, constraint: &Constraint, limit: f64) -> Result<Constraint> {
-    let of = |share: f64| Constraint { targets: Targets::Model(share), ..constraint.clone() };
+/// If a network does not run.
+pub(crate) fn share_within(
+    network: &GatedNet,
+    weights: &Weights,
+    constraint: &Constraint,
+    limit: f64,
+) -> Result<Option<f64>> {
     let takes = |share: f64| -> Result<f64> {
-        let within = network.brought_within(weights, &of(share), Estimator::Mean)?;
+        let constraint = Constraint { targets: Targets::Model(share), ..constraint.clone() };
+        let within = network.brought_within(weights, &constraint, Estimator::Mean)?;
         let masks = network.test_masks(&within, Estimator::Mean)?;
         latency(&network.net().compact(&within, &masks)?)
     };
-    let whole = takes(1.0)?;
-    if whole <= limit {
-        return Ok(of(1.0));
+    let (mut low, mut high) = (network.least_share(constraint)?, 1.0);
+    if takes(low)? > limit {
+        return Ok(None);
     }
-    let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..HALVINGS {
         let middle = 0.5 * (low + high);
-        let is_met = network.check_targets(&of(middle)).is_ok() && takes(middle)? <= limit;
-        if is_met { low = middle } else { high = middle }
+        if takes(middle)? <= limit { low = middle } else { high = middle }
     }
-    if low == 0.0 {
-        let (found, expected) =
-            (format!("{limit} ms"), format!("more than the smallest network takes, of {whole:.3} ms"));
-        return Err(Error::Setting { name: "the target", found, expected });
-    }
-    Ok(of(low))
+    Ok(Some(low))
 }

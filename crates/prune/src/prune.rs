@@ -7,11 +7,11 @@ use l0::{GatedNet, Targets};
 use l0_data::{Dataset, Feed};
 use l0_net::{Layer, Masks, Model, Net, Shape, Weights};
 use l0_record::{RunFolder, RunHeader};
-use l0_train::{Distillation, Evaluation, Freeze, Job, Optimiser, Precision, Teacher, Watch, evaluate};
+use l0_train::{Distillation, Evaluation, Job, Optimiser, Precision, Teacher, Watch, evaluate};
 
 use crate::gates::Choice;
 use crate::settings::Settings;
-use crate::{Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
+use crate::{Error, Limit, Plan, Pruned, Result, Target, latency, normalise, plan};
 
 /// The share of the epochs in which gates learn.
 const LEARNING: f64 = 0.3;
@@ -98,7 +98,8 @@ impl Prune {
         self.with(|settings| settings.weight_decay = weight_decay)
     }
 
-    /// Keeps the channels and features of every space in multiples of so many.
+    /// Keeps the channels and features of every space in multiples of so many, or all of them; what is dead beside what gates
+    /// close is left out all the same.
     #[must_use]
     pub fn round(self, multiple: usize) -> Self {
         self.with(|settings| settings.multiple = multiple)
@@ -135,6 +136,13 @@ impl Prune {
         Self { teacher: Some(teacher), ..self }
     }
 
+    /// The share of the multiply-accumulates that training aims at until a [latency](Target::Latency) decides, in the place of
+    /// one that is measured: that of a run which goes on.
+    #[must_use]
+    pub fn aim(self, share: f64) -> Self {
+        self.with(|settings| settings.aim = Some(share))
+    }
+
     /// Address of all random numbers.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
@@ -155,7 +163,7 @@ impl Prune {
         };
         let learning =
             self.settings.learning.unwrap_or_else(|| (LEARNING * self.settings.epochs as f64).round() as u64);
-        let learning = learning.clamp(1, self.settings.epochs - 1);
+        let learning = learning.clamp(1, self.settings.epochs - 1); // a default of few epochs may be 0
         let steps = (learning * data.train.len().div_ceil(self.settings.batch_size) as u64) as f64;
         let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(network.net()));
         let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| with_rate(optimiser, rate));
@@ -199,13 +207,28 @@ impl Prune {
     /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit: what training aims at
     /// until it is known which channels stay.
     fn share_for(&self, limit: Limit, network: &GatedNet, start: Option<&Weights>) -> Result<f64> {
+        if let Some(aim) = self.settings.aim {
+            return Ok(aim);
+        }
         let params = match start {
             Some(weights) => network.init_with(weights, self.seed, &Device::Cpu)?,
             None => network.init(self.seed, &Device::Cpu)?,
         };
-        let whole = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
-        let constraint = whole.constraint().map(|whole| limit.constraint(network, &params.detached(), whole));
-        Ok(constraint.transpose()?.map_or(1.0, |constraint| constraint.targets.each()[0]))
+        let weights = params.detached();
+        let whole = latency::latency(&Model::new(network.net().clone(), weights.clone())?)?;
+        let refused = |expected: String| Error::Setting {
+            name: "the target",
+            found: format!("{} ms", limit.milliseconds),
+            expected,
+        };
+        if whole <= limit.milliseconds {
+            return Err(refused(format!("less than the {whole:.4} ms that the network takes now")));
+        }
+        let objective = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
+        let share = objective
+            .constraint()
+            .map_or(Ok(None), |constraint| latency::share_within(network, &weights, constraint, limit.milliseconds))?;
+        share.ok_or_else(|| refused("more than the smallest network with these gates takes".into()))
     }
 
     /// The network as it is trained: with normalisations put back where a deep one lost them.
@@ -225,6 +248,10 @@ impl Prune {
         if self.settings.epochs < 2 {
             let expected = "2 or more: gates learn in the first, the smaller network in the last";
             return Err(setting("epochs", self.settings.epochs.to_string(), expected));
+        }
+        if let Some(learning) = self.settings.learning.filter(|n| !(1..self.settings.epochs).contains(n)) {
+            let expected = format!("1 to {}: the smaller network has to settle after them", self.settings.epochs - 1);
+            return Err(setting("the number of epochs in which gates learn", learning.to_string(), &expected));
         }
         if self.settings.batch_size == 0 {
             return Err(setting("the batch size", "0".into(), "1 or more"));
@@ -249,10 +276,22 @@ impl Prune {
                 what: "reads",
                 found: format!("{found:?}"),
                 expected: format!("has {expected:?} for an example"),
-                advice: "give images of the network's size, or read the network for theirs".into(),
+                advice: match (&found[..], &expected[..]) {
+                    ([a, ..], [b, ..]) if a != b => "give data with as many channels or columns as the network reads",
+                    _ => "give images of the size that the network reads",
+                }
+                .into(),
             });
         }
         let (found, classes) = (self.net.shape(self.net.output()).dims(), data.train.classes());
+        if data.train.targets().is_some() && found != [1] {
+            return Err(Error::Data {
+                what: "gives",
+                found: format!("{found:?}"),
+                expected: "has one number to predict".into(),
+                advice: "give a network with one output".into(),
+            });
+        }
         if classes > 0 && found.first() != Some(&classes) {
             return Err(Error::Data {
                 what: "gives",

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) learning: Option<u64>,
     pub(crate) droprate_init: f64,
     pub(crate) choice: Choice,
+    /// The share that training aims at until a limit in milliseconds decides.
+    pub(crate) aim: Option<f64>,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
             learning: None,
             droprate_init: 0.02,
             choice: Choice::default(),
+            aim: None,
         }
     }
 }

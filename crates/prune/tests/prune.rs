@@ -92,10 +92,13 @@ fn a_target_can_be_a_time() {
     let pruned = prune.clone().target(Target::Latency(0.6 * whole)).train(&data).unwrap();
     assert!(pruned.model.net.cost().macs() < lenet().cost().macs());
     // Time enough for all of it, and too little for anything.
-    let share = |limit: f64| Ok(prune.clone().target(Target::Latency(limit)).plan(&data)?.objective);
-    let all: Result<_, l0_prune::Error> = share(1e3 * whole);
-    assert_eq!(all.unwrap().constraint().unwrap().targets.each(), [1.0]);
-    assert!(share(1e-9).unwrap_err().to_string().contains("the target is 0.000000001 ms"));
+    let message = |limit: f64| prune.clone().target(Target::Latency(limit)).plan(&data).unwrap_err().to_string();
+    assert!(message(1e3 * whole).contains(" ms that the network takes now"));
+    let expected = "the target is 0.000000001 ms, expected more than the smallest network with these gates takes";
+    assert_eq!(message(1e-9), expected);
+    // A run that goes on is not timed again.
+    let again = prune.aim(0.25).target(Target::Latency(1e-9)).plan(&data).unwrap().objective;
+    assert_eq!(again.constraint().unwrap().targets.each(), [0.25]);
 }
 
 #[test]
@@ -196,6 +199,11 @@ fn what_cannot_be_pruned_is_refused_before_training() {
     let lenet = || Prune::model(values(&lenet()));
     let expected = "epochs is 1, expected 2 or more: gates learn in the first, the smaller network in the last";
     assert_eq!(message(lenet().epochs(1)), expected);
+    let expected = "the number of epochs in which gates learn is 10, expected 1 to 9: the smaller network has to settle after them";
+    assert_eq!(message(lenet().learning_epochs(10)), expected);
+    assert!(
+        message(lenet().round(20).target(Target::Macs(0.2))).contains("the smallest network with these gates keeps")
+    );
     assert_eq!(message(lenet().batch_size(0)), "the batch size is 0, expected 1 or more");
     let expected = "the target is 1.5, expected a share above 0, 1 at most";
     assert_eq!(message(lenet().target(Target::Weights(1.5))), expected);
@@ -206,8 +214,8 @@ fn what_cannot_be_pruned_is_refused_before_training() {
         b.conv2d("conv", 4, 3).relu().flatten("features").linear("fc", classes);
         Prune::new(b.build().unwrap())
     };
-    let expected = "the network reads [1, 32, 32], the data has [1, 28, 28] for an example; give images of the network's size, \
-                    or read the network for theirs";
+    let expected = "the network reads [1, 32, 32], the data has [1, 28, 28] for an example; give images of the size that the \
+                    network reads";
     assert_eq!(message(net(32, 10)), expected);
     let expected = "the network gives [7], the data has 10 classes; train its last layer anew for these classes, or give the \
                     data it was trained on";

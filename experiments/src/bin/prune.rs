@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use l0_data::{DataSpec, Origin};
 use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::device::ComputeArgs;
-use l0_experiments::network_file::{NetworkFile, input_size};
+use l0_experiments::network_file::{Format, NetworkFile, input_size};
 use l0_experiments::prune::{self, Brought, Place};
 use l0_net::Shape;
 use l0_prune::{Prune, Target};
@@ -42,7 +42,7 @@ struct Args {
     #[arg(long, value_name = "MS", conflicts_with_all = ["target", "target_macs"])]
     target_latency: Option<f64>,
     /// How many of the numbers that the network reads are to be left, as columns of a table; its other layers stay as they are.
-    #[arg(long, value_name = "N", conflicts_with_all = ["target", "target_macs", "target_latency"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["target", "target_macs", "target_latency", "gate_inputs", "only", "except"])]
     target_inputs: Option<usize>,
     /// Passes over the training data.
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -54,13 +54,13 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = cli::at_least_one)]
     batch_size: usize,
     /// Highest learning rate of the weights; if not given, 0.05 with SGD for a network with normalisations, 0.001 with Adam else.
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// L2 coefficient of all weights.
     #[arg(long, value_name = "X", default_value_t = 5e-4)]
     weight_decay: f64,
     /// Learn from the outputs of a trained network beside the labels: of the one that is pruned, or of the one in this file.
-    #[arg(long, value_name = "TEACHER", num_args = 0..=1)]
+    #[arg(long, value_name = "TEACHER", num_args = 0..=1, require_equals = true)]
     distill: Option<Option<PathBuf>>,
     /// Temperature of the outputs that it learns from.
     #[arg(long, value_name = "T", default_value_t = 4.0, requires = "distill")]
@@ -68,7 +68,7 @@ struct Args {
     /// The part of the loss that these outputs have.
     #[arg(long, value_name = "SHARE", default_value_t = 0.9, requires = "distill")]
     soft_share: f64,
-    /// Keep channels in multiples of so many.
+    /// Keep the channels of every space in multiples of so many, or all of them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
     round: usize,
     /// Place gates on the numbers that the network reads, too: which columns of a table it needs.
@@ -111,8 +111,10 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
-    let plan = prune::as_begun(prune.plan(&data)?, target, &folder)?;
-    let place = Place { folder, seed: args.seed, compute: &compute };
+    let prune = prune::as_begun(prune, target, &folder)?;
+    let plan = prune.plan(&data)?;
+    let teacher = args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(path)).transpose()?;
+    let place = Place { folder, seed: args.seed, compute: &compute, teacher };
     prune::train(&brought, &plan, target, &data, &place, stop)?;
     let page = prune::finish(&brought, &prune, target, &data, &place)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
@@ -124,6 +126,9 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
 fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     let (net, typed) = (&brought.model().net, args.data.data.as_ref());
     let known = typed.and_then(|text| text.parse::<DataSpec>().ok()).filter(|spec| spec.known().is_some());
+    if typed.is_none() && brought.read.format == Format::Onnx {
+        bail!("which data the network is for, its file does not say; name it with --data");
+    }
     let own = known.map_or_else(|| artifact::dataset_of(net, &brought.read.card, &args.network), Ok);
     let own = own.or_else(|_| Ok::<_, anyhow::Error>(typed.context("name the data with --data")?.parse()?))?;
     let mut spec = args.data.spec(&own)?;
