@@ -7,13 +7,12 @@ mod page;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use l0_data::Dataset;
 use l0_files::{Existing, sha256};
-use l0_net::Model;
+use l0_net::{Agreement, Model, OnnxReader};
 use l0_prune::{Plan, Prune, Target};
 use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
-use l0_train::Job;
 use serde_json::json;
 
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
@@ -130,20 +129,7 @@ pub fn train(
         false => RunFolder::create(path, &header)?,
     };
     brought.model().save(path.join(BROUGHT), &brought.read.card, Existing::Replace)?;
-    let job = Job {
-        network: &plan.network,
-        objective: &plan.objective,
-        training: &plan.training,
-        data,
-        normalise: data.normalise.clone(),
-        augment: data.augment,
-        seed: place.seed,
-        start: plan.start.as_ref(),
-        freeze: plan.freeze(),
-        teacher: plan.teacher.as_ref(),
-        device: place.compute.device.clone(),
-        precision: place.compute.precision,
-    };
+    let job = plan.job(data, place.seed, place.compute.device.clone(), place.compute.precision);
     let mut bar = Bar::new(&format!("{} to {target}", brought.name), plan.training.epochs);
     l0_train::run(&job, folder, &mut bar, stop)?;
     Ok(())
@@ -185,13 +171,14 @@ pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, 
     let device = candle_core::Device::Cpu;
     let verification = Verification { test: &data.test, normalise: data.normalise.clone(), device };
     let compact = artifact::compact(&network, &weights, estimator, &verification)?;
-    if !compact.agreement.passes() {
-        bail!("the compact network differs from what was trained ({}); no file was written", compact.agreement);
-    }
+    equal("the compact network", &compact.agreement)?;
     let mut card = artifact::compact_card(&card, &network, estimator, &compact)?;
     card.extra.extend(brought.read.card.extra.get(ENDS).map(|ends| (ENDS.to_string(), ends.clone())));
+    let (masks, onnx) = (network.test_masks(&weights, estimator)?, artifact::onnx(&compact.model, &card)?);
+    let read = OnnxReader::new().from_bytes(&onnx)?;
+    equal("its ONNX file", &artifact::verify((network.net(), &weights, &masks), &read, &verification)?.0)?;
     compact.model.save(folder.join(COMPACT), &card, Existing::Replace)?;
-    l0_net::write_file(folder.join(ONNX), &artifact::onnx(&compact.model, &card)?, Existing::Replace)?;
+    l0_net::write_file(folder.join(ONNX), &onnx, Existing::Replace)?;
     let (file, brought_bytes) = (NetworkFile::read(&folder.join(COMPACT), None)?, onnx_bytes(brought)?);
     let inspection = Inspection::of(&brought.name, &file)?;
     let before = prune.evaluation(data)?.map(|evaluation| evaluation.score);
@@ -217,6 +204,12 @@ pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, 
     l0_files::write(&folder.join(PAGE), page.html().as_bytes(), Existing::Replace)?;
     say!("{page}")?;
     Ok(page)
+}
+
+/// Refuses what does not compute what was trained.
+fn equal(what: &str, agreement: &Agreement) -> Result<()> {
+    ensure!(agreement.passes(), "{what} differs from what was trained ({agreement}); no file was written");
+    Ok(())
 }
 
 /// The columns of a table that the network still reads, by name; none of images, or where all are read.

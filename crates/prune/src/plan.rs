@@ -1,9 +1,11 @@
 //! What a pruning comes to in the terms of a training: a gated network, its objective, and how it is trained. Every number
 //! that the user did not give follows from the steps there are.
 
+use candle_core::Device;
 use l0::{Constraint, Estimator, Fit, GatedNet, L2, Objective, Sampling, Targets};
+use l0_data::Dataset;
 use l0_net::Weights;
-use l0_train::{Freeze, Optimiser, Schedule, Teacher, Training};
+use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
 
 use crate::Limit;
 use crate::settings::Settings;
@@ -41,9 +43,22 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The part of a training that decides how much is left.
-    pub fn freeze(&self) -> Option<&dyn Freeze> {
-        self.limit.as_ref().map(|limit| limit as &dyn Freeze)
+    /// The plan as a training on `data`, for [`l0_train::run`].
+    pub fn job<'a>(&'a self, data: &'a Dataset, seed: u64, device: Device, precision: Precision) -> Job<'a> {
+        Job {
+            network: &self.network,
+            objective: &self.objective,
+            training: &self.training,
+            data,
+            normalise: data.normalise.clone(),
+            augment: data.augment,
+            seed,
+            start: self.start.as_ref(),
+            freeze: self.limit.as_ref().map(|limit| limit as &dyn Freeze),
+            teacher: self.teacher.as_ref(),
+            device,
+            precision,
+        }
     }
 }
 

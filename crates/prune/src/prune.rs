@@ -7,7 +7,7 @@ use l0::{GatedNet, Targets};
 use l0_data::{Dataset, Feed};
 use l0_net::{Layer, Masks, Model, Net, Shape, Weights};
 use l0_record::{RunFolder, RunHeader};
-use l0_train::{Distillation, Evaluation, Job, Optimiser, Precision, Teacher, Watch, evaluate};
+use l0_train::{Distillation, Evaluation, Optimiser, Precision, Teacher, Watch, evaluate};
 
 use crate::gates::Choice;
 use crate::settings::Settings;
@@ -321,20 +321,7 @@ impl Prune {
         let folder = tempfile::tempdir()?;
         let header = RunHeader::new("prune", self.seed, serde_json::Value::Null);
         let folder = RunFolder::create(folder.path().join("run"), &header)?;
-        let job = Job {
-            network: &plan.network,
-            objective: &plan.objective,
-            training: &plan.training,
-            data,
-            normalise: data.normalise.clone(),
-            augment: data.augment,
-            seed: self.seed,
-            start: plan.start.as_ref(),
-            freeze: plan.freeze(),
-            teacher: plan.teacher.as_ref(),
-            device: Device::Cpu,
-            precision: Precision::default(),
-        };
+        let job = plan.job(data, self.seed, Device::Cpu, Precision::default());
         let finished = l0_train::run(&job, folder, watch, stop)?;
         Pruned::new(&plan, self.settings.target, data, before, &finished)
     }
