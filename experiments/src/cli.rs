@@ -106,6 +106,36 @@ impl DataArgs {
     }
 }
 
+/// How a caveat calls what `--validation` tests on.
+pub const HELD_OUT: &str = "training images that were held out";
+
+/// What a run is tested on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Validation {
+    /// Hold out N training images and test on them instead: for choosing settings, never for a result. A run of this kind
+    /// is resumed with the same N.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    validation: Option<usize>,
+}
+
+impl Validation {
+    /// The data with what is tested on.
+    ///
+    /// # Errors
+    /// If there are not so many training images.
+    pub fn applied(&self, mut data: Dataset) -> Result<Dataset> {
+        if let Some(n) = self.validation {
+            (data.train, data.test) = data.train.split_off(n, 0)?;
+        }
+        Ok(data)
+    }
+
+    /// What must be said of results; nothing if the test images are those of the data.
+    pub fn caveat(&self) -> Option<String> {
+        self.validation.map(|n| format!("tested on {n} {HELD_OUT}"))
+    }
+}
+
 /// Whether a folder holds pictures in folders, one for each class.
 pub fn holds_pictures(dir: impl AsRef<Path>) -> bool {
     ImageFolder::open(dir.as_ref()).is_ok_and(|folder| folder.holds_pictures())

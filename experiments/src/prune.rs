@@ -73,6 +73,8 @@ pub struct Place<'a> {
     pub compute: &'a Compute,
     /// The digest of the file of the teacher, where that is not the network itself.
     pub teacher: Option<String>,
+    /// What must be said of what it is tested on.
+    pub caveat: Option<String>,
 }
 
 /// What a run folder is called: "macs-0.5-seed1".
@@ -144,6 +146,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
         "gates": plan.network.gates(),
         "objective": plan.objective,
         "training": plan.training,
+        "tested_on": place.caveat,
     });
     let epochs = plan.training.epochs;
     Ok(RunHeader {
@@ -153,6 +156,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
         data: session::data_id(data)?,
         machine: place.compute.machine()?,
         command: std::env::args().map(|arg| session::portable(&arg)).collect(),
+        scaled_down: place.caveat.clone(),
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
         ..RunHeader::new(format!("{}-{}", brought.name, slug(target)), place.seed, config)
     })
@@ -186,7 +190,7 @@ pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, 
         name: brought.name.clone(),
         format: brought.read.format,
         target,
-        data: data.name.clone(),
+        data: place.caveat.as_ref().map_or(data.name.clone(), |caveat| format!("{}, {caveat}", data.name)),
         test_images: data.test.len(),
         score: (before, compact.score),
         cost: (brought.model().net.cost(), compact.model.net.cost()),

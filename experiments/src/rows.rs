@@ -9,7 +9,7 @@ use l0_data::{DataRecord, DataSpec, Dataset};
 use l0_record::{Error as RecordError, Run, RunHeader, Status, read_run, run_path};
 use l0_train::{Finished, Precision};
 
-use crate::cli::{self, DataArgs, RunArgs};
+use crate::cli::{self, DataArgs, HELD_OUT, RunArgs, Validation};
 use crate::device::ComputeArgs;
 use crate::estimate::Estimate;
 use crate::failures::Failures;
@@ -18,9 +18,6 @@ use crate::{Recipe, config, described, old, recipes, say, session};
 
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
-
-/// How a caveat calls what `--validation` tests on.
-const HELD_OUT: &str = "training images that were held out";
 
 /// What a command line changes in a row.
 #[derive(Debug, Clone, Default, Args)]
@@ -137,10 +134,9 @@ pub struct RowArgs {
     /// What to change.
     #[command(flatten)]
     pub changes: Changes,
-    /// Hold out N training images and test on them instead: for choosing settings, never for a result. A run of this kind
-    /// is resumed with the same N.
-    #[arg(long, value_name = "N", value_parser = cli::at_least_one)]
-    pub validation: Option<usize>,
+    /// What to test on.
+    #[command(flatten)]
+    pub validation: Validation,
     /// Say how long each row will take on this machine, and train nothing.
     #[arg(long)]
     pub estimate: bool,
@@ -302,7 +298,7 @@ impl RowArgs {
     fn made(&self, run: &Path) -> Result<(RunHeader, Recipe)> {
         let (header, recipe) = onward::made(run)?;
         let held_out = recipe.scaled_down.as_ref().filter(|what| what.contains(HELD_OUT));
-        if let (Some(what), None) = (held_out, self.validation) {
+        if let (Some(what), None) = (held_out, self.validation.caveat()) {
             bail!("the run in {} was {what}: give --validation with the same number", run.display());
         }
         Ok((header, recipe))
@@ -317,11 +313,7 @@ impl RowArgs {
     }
 
     fn load(&self, spec: &DataSpec) -> Result<Dataset> {
-        let mut data = self.data.load(spec)?;
-        if let Some(n) = self.validation {
-            (data.train, data.test) = data.train.split_off(n, 0)?;
-        }
-        Ok(data)
+        self.validation.applied(self.data.load(spec)?)
     }
 
     /// The row as the command line changes it; what then differs from the published one is said wherever a run is shown.
@@ -334,8 +326,8 @@ impl RowArgs {
 
     /// The row with what must be said of its test images.
     fn marked(&self, row: Recipe) -> Recipe {
-        match self.validation {
-            Some(n) => row.with_caveat(&format!("tested on {n} {HELD_OUT}")),
+        match self.validation.caveat() {
+            Some(caveat) => row.with_caveat(&caveat),
             None => row,
         }
     }

@@ -5,7 +5,7 @@ use candle_core::{DType, Result, Tensor, bail};
 
 use crate::cpu::{expect_dims, expect_rank};
 use crate::selection::Selection;
-use crate::settings::Window;
+use crate::settings::{After, Window};
 
 /// The dimensions of images, (b, c, h, w).
 pub(crate) fn images(op: &str, xs: &Tensor) -> Result<(usize, usize, usize, usize)> {
@@ -152,8 +152,9 @@ pub(crate) fn dropout(xs: &Tensor, noise: &Tensor, p: f32) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn norm(op: &str, xs: &Tensor, vectors: &[(&str, &Tensor)]) -> Result<()> {
+pub(crate) fn norm(op: &str, xs: &Tensor, vectors: &[(&str, &Tensor)], after: After) -> Result<()> {
     expect_rank(op, "xs", xs, &[2, 4])?;
+    after.plus.map_or(Ok(()), |plus| expect_dims(op, "plus", plus, xs.dims()))?;
     vectors.iter().try_for_each(|(what, v)| expect_dims(op, what, v, &[xs.dims()[1]]))
 }
 

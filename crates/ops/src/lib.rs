@@ -74,7 +74,7 @@ pub use pointwise::{add, dropout, dropout_from, relu};
 pub use pool::{avg_pool, max_pool2d};
 pub use select::{select, select_vector};
 pub use selection::Selection;
-pub use settings::{BatchNormed, ConvSettings, Epilogue, Running, TransposedSettings, Window};
+pub use settings::{After, BatchNormed, ConvSettings, Epilogue, Running, TransposedSettings, Window};
 pub use take::take;
 pub use tape::{taped, to_device};
 pub use upsample::{upsample_bilinear, upsample_nearest};

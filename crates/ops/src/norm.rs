@@ -1,24 +1,26 @@
-//! Batch normalisation, then ReLU if asked: per channel `ys = gain (xs - mean) + shift`, `gain = scale / sqrt(var + eps)`.
+//! Batch normalisation, then a sum with another value and ReLU if asked: per channel `ys = gain (xs - mean) + shift`,
+//! `gain = scale / sqrt(var + eps)`.
 //!
-//! xs (b, c) or (b, c, h, w), everything else (c,). With g the gradient of ys (zero where ReLU closed it),
-//! xhat = (xs - mean) / sqrt(var + eps), and means over the n numbers of a channel:
+//! xs (b, c) or (b, c, h, w), everything else (c,). With g the gradient of ys (zero where ReLU closed it), which is that of
+//! what was added as well, xhat = (xs - mean) / sqrt(var + eps), and means over the n numbers of a channel:
 //! `dshift = sum g`, `dscale = sum g xhat`, `dxs = gain (g - mean g - xhat mean(g xhat))` when the statistics are the
 //! batch's own, `dxs = gain g` when they are given.
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, Result, Shape, Tensor, bail};
 use wide::f32x8;
 
-use crate::chain::apply3;
+use crate::chain::{Operation, apply_all};
 use crate::check;
-use crate::cpu::{data, expect_dims, output, serves, slice, tensor};
+use crate::cpu::{data, expect_dims, numbers, output, serves, tensor};
 #[cfg(feature = "cuda")]
 use crate::cuda;
-use crate::loops::rectify;
+use crate::gradients::Backward;
+use crate::loops::{mask_into, rectify};
 use crate::parallel::{each, split};
 use crate::portable;
-use crate::settings::{BatchNormed, Running};
+use crate::settings::{After, BatchNormed, Running};
 use crate::unset::{Set, Unset, filled};
 
 /// How the numbers lie: `b` examples of `c` planes of `plane` numbers.
@@ -50,12 +52,15 @@ impl Extent {
     }
 }
 
+/// Two sums per channel.
+type Sums = [f64; 2];
+
 /// Two sums per channel, accumulated piece by piece in `f64` and added up in the order of the pieces.
-fn channel_sums(extent: Extent, plane_sums: impl Fn(usize, usize) -> [f64; 2] + Sync) -> Vec<[f64; 2]> {
+fn channel_sums(extent: Extent, plane_sums: impl Fn(usize, usize) -> Sums + Sync) -> Vec<Sums> {
     let pieces = extent.pieces();
     let mut parts = vec![[0.0; 2]; pieces.len() * extent.c];
     let items = pieces.into_iter().zip(parts.chunks_mut(extent.c.max(1))).collect();
-    each(items, |(piece, sums): (Range<usize>, &mut [[f64; 2]])| {
+    each(items, |(piece, sums): (Range<usize>, &mut [Sums])| {
         for example in piece {
             for (channel, sum) in sums.iter_mut().enumerate() {
                 let part = plane_sums(channel, (example * extent.c + channel) * extent.plane);
@@ -63,8 +68,13 @@ fn channel_sums(extent: Extent, plane_sums: impl Fn(usize, usize) -> [f64; 2] + 
             }
         }
     });
-    let mut sums = vec![[0.0; 2]; extent.c];
-    for part in parts.chunks(extent.c.max(1)) {
+    added(&parts, extent.c)
+}
+
+/// The sums of all pieces, in their order.
+fn added(parts: &[Sums], c: usize) -> Vec<Sums> {
+    let mut sums = vec![[0.0; 2]; c];
+    for part in parts.chunks(c.max(1)) {
         sums.iter_mut().zip(part).for_each(|(sum, part)| *sum = [sum[0] + part[0], sum[1] + part[1]]);
     }
     sums
@@ -120,7 +130,8 @@ fn statistics(xs: &[f32], extent: Extent) -> (Vec<f32>, Vec<f32>) {
     moments.unzip()
 }
 
-/// A batch normalisation whose statistics are known: those of the batch, or given ones.
+/// A batch normalisation whose statistics are known: those of the batch, or given ones. Its arguments are xs, scale and shift,
+/// and what is added, if anything is.
 struct Norm {
     extent: Extent,
     mean: Vec<f32>,
@@ -144,83 +155,122 @@ impl Norm {
         })
     }
 
+    fn output(&self, xs: &[f32], scale: &[f32], shift: &[f32], plus: Option<&[f32]>) -> Vec<f32> {
+        self.planes(|c, numbers, ys| {
+            let (mean, gain, shift) = (self.mean[c], scale[c] * self.inverse[c], shift[c]);
+            let affine = xs[numbers.clone()].iter().map(|&x| (x - mean).mul_add(gain, shift));
+            match (plus, self.relu) {
+                (None, false) => ys.to(affine),
+                (None, true) => ys.to(affine.map(rectify)),
+                (Some(plus), false) => ys.to(affine.zip(&plus[numbers]).map(|(y, &p)| y + p)),
+                (Some(plus), true) => ys.to(affine.zip(&plus[numbers]).map(|(y, &p)| rectify(y + p))),
+            }
+        })
+    }
+
     /// The gradient of ys behind the ReLU: forward's own arithmetic says again which side of zero it was.
-    fn through_relu(&self, channel: usize, scale: f32, shift: f32) -> impl Fn(f32, f32) -> f32 + use<> {
-        let (mean, gain, relu) = (self.mean[channel], scale * self.inverse[channel], self.relu);
+    fn through_relu(&self, channel: usize, scale: f32, shift: f32, relu: bool) -> impl Fn(f32, f32) -> f32 + use<> {
+        let (mean, gain) = (self.mean[channel], scale * self.inverse[channel]);
         move |x, g| if relu && (x - mean).mul_add(gain, shift) <= 0.0 { 0.0 } else { g }
     }
 
-    fn input_gradient(&self, xs: &[f32], g: &[f32], scale: &[f32], shift: &[f32], sums: &[[f64; 2]]) -> Vec<f32> {
+    /// Sum of g and of g (xs - mean) of each channel, where a ReLU that no sum comes before is seen through.
+    fn sums(&self, xs: &[f32], g: &[f32], scale: &[f32], shift: &[f32], relu: bool) -> Vec<Sums> {
+        channel_sums(self.extent, |c, start| {
+            let range = start..start + self.extent.plane;
+            let (mean, gain) = (Vector::splat(self.mean[c]), Vector::splat(scale[c] * self.inverse[c]));
+            let shift = Vector::splat(shift[c]);
+            sums2(&xs[range.clone()], &g[range], (0.0, 0.0), |x, g| {
+                let d = x - mean;
+                let closed = d.mul_add(gain, shift).simd_le(Vector::ZERO);
+                let g = if relu { closed.select(Vector::ZERO, g) } else { g };
+                [g, g * d]
+            })
+        })
+    }
+
+    /// The gradient behind a ReLU that follows a sum, from the result, and its [`sums`](Self::sums): one pass.
+    fn behind_sum(&self, xs: &[f32], ys: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<Sums>) {
+        let e = self.extent;
+        let pieces = e.pieces();
+        let mut parts = vec![[0.0; 2]; pieces.len() * e.c];
+        let items = pieces.into_iter().zip(parts.chunks_mut(e.c.max(1)));
+        let items = items.map(|(piece, sums)| (piece.len() * e.example(), (piece.start * e.c..piece.end * e.c, sums)));
+        let g = filled(items.collect(), |(planes, sums): (Range<usize>, &mut [Sums]), g| {
+            let first = planes.start;
+            g.parts(planes.map(|_| e.plane), |i, plane| {
+                let (start, c) = ((first + i) * e.plane, i % e.c);
+                let (numbers, mean) = (start..start + e.plane, Vector::splat(self.mean[c]));
+                plane.zeroed(|plane| {
+                    mask_into(plane, &grad[numbers.clone()], &ys[numbers.clone()]);
+                    let part = sums2(&xs[numbers], plane, (0.0, 0.0), |x, g| [g, g * (x - mean)]);
+                    sums[c] = [sums[c][0] + part[0], sums[c][1] + part[1]];
+                })
+            })
+        });
+        (g, added(&parts, e.c))
+    }
+
+    fn input_gradient(
+        &self,
+        xs: &[f32],
+        g: &[f32],
+        (scale, shift): (&[f32], &[f32]),
+        sums: &[Sums],
+        relu: bool,
+    ) -> Vec<f32> {
         self.planes(|c, numbers, dx| {
             let (mean, inverse, gain) = (self.mean[c], self.inverse[c], scale[c] * self.inverse[c]);
             let share = |sum: f64| if self.of_batch { (sum / self.extent.n()) as f32 } else { 0.0 };
             let (mean_g, mean_gx) = (share(sums[c][0]), share(sums[c][1]) * inverse);
-            let masked = self.through_relu(c, scale[c], shift[c]);
+            let masked = self.through_relu(c, scale[c], shift[c], relu);
             let both = xs[numbers.clone()].iter().zip(&g[numbers]);
             dx.to(both.map(|(&x, &g)| gain * (masked(x, g) - mean_g - (x - mean) * mean_gx)))
         })
     }
 }
 
-impl CustomOp3 for Norm {
-    fn name(&self) -> &'static str {
-        "batch_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        xs: &CpuStorage,
-        xs_layout: &Layout,
-        scale: &CpuStorage,
-        scale_layout: &Layout,
-        shift: &CpuStorage,
-        shift_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (xs, scale) = (slice(xs, xs_layout)?, slice(scale, scale_layout)?);
-        let shift = slice(shift, shift_layout)?;
-        let ys = self.planes(|c, numbers, ys| {
-            let (mean, gain, shift) = (self.mean[c], scale[c] * self.inverse[c], shift[c]);
-            let affine = xs[numbers].iter().map(|&x| (x - mean).mul_add(gain, shift));
-            if self.relu { ys.to(affine.map(rectify)) } else { ys.to(affine) }
-        });
-        output(ys, xs_layout.shape())
-    }
-
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        scale: &Tensor,
-        shift: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let ((grad, gl), (x, xl)) = (grad.storage_and_layout(), xs.storage_and_layout());
-        let ((a, al), (s, sl)) = (scale.storage_and_layout(), shift.storage_and_layout());
-        let (g, x, a, s) = (data(&grad, gl)?, data(&x, xl)?, data(&a, al)?, data(&s, sl)?);
-        let mut sums = channel_sums(self.extent, |c, start| {
-            let range = start..start + self.extent.plane;
-            let (mean, gain, shift) = (Vector::splat(self.mean[c]), a[c] * self.inverse[c], Vector::splat(s[c]));
-            let (gain, relu) = (Vector::splat(gain), self.relu);
-            sums2(&x[range.clone()], &g[range], (0.0, 0.0), |x, g| {
-                let d = x - mean;
-                let closed = d.mul_add(gain, shift).simd_le(Vector::ZERO);
-                let g = if relu { closed.select(Vector::ZERO, g) } else { g };
-                [g, g * d]
-            })
-        });
-        sums.iter_mut().zip(&self.inverse).for_each(|(sum, &inverse)| sum[1] *= f64::from(inverse));
-        let vector = |which: usize| tensor(sums.iter().map(|sum| sum[which] as f32).collect(), self.extent.c);
-        let dx = || tensor(self.input_gradient(x, g, a, s, &sums), xs.shape());
-        Ok((
-            xs.track_op().then(dx).transpose()?,
-            scale.track_op().then(|| vector(1)).transpose()?,
-            shift.track_op().then(|| vector(0)).transpose()?,
-        ))
+impl Operation for Norm {
+    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)> {
+        let ys = match args {
+            [xs, scale, shift] => numbers([xs, scale, shift], |[xs, scale, shift]| self.output(xs, scale, shift, None)),
+            [xs, scale, shift, plus] => {
+                numbers([xs, scale, shift, plus], |[xs, scale, shift, plus]| self.output(xs, scale, shift, Some(plus)))
+            }
+            _ => bail!("batch_norm has 3 or 4 arguments, found {}", args.len()),
+        };
+        output(ys?, args[0].shape())
     }
 }
 
-/// Batch normalisation with given statistics, then ReLU if `then_relu`:
+impl Backward for Norm {
+    fn backward(&self, args: &[Tensor], ys: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (xs, scale, shift, is_sum) = (&args[0], &args[1], &args[2], args.len() == 4);
+        let (grad, seen) = match is_sum && self.relu {
+            true => {
+                let (g, sums) = numbers([xs, ys, grad], |[xs, ys, grad]| self.behind_sum(xs, ys, grad))?;
+                (tensor(g, xs.shape())?, Some(sums))
+            }
+            false => (grad.contiguous()?, None),
+        };
+        let relu = self.relu && !is_sum;
+        let (dx, sums) = numbers([xs, &grad, scale, shift], |[x, g, a, s]| {
+            let mut sums = seen.unwrap_or_else(|| self.sums(x, g, a, s, relu));
+            sums.iter_mut().zip(&self.inverse).for_each(|(sum, &inverse)| sum[1] *= f64::from(inverse));
+            (xs.track_op().then(|| self.input_gradient(x, g, (a, s), &sums, relu)), sums)
+        })?;
+        let vector = |which: usize| tensor(sums.iter().map(|sum| sum[which] as f32).collect(), self.extent.c);
+        let mut grads = vec![
+            dx.map(|dx| tensor(dx, xs.shape())).transpose()?,
+            scale.track_op().then(|| vector(1)).transpose()?,
+            shift.track_op().then(|| vector(0)).transpose()?,
+        ];
+        grads.extend(args.get(3).map(|plus| plus.track_op().then_some(grad)));
+        Ok(grads)
+    }
+}
+
+/// Batch normalisation with given statistics, then what comes `after`:
 /// `ys = (xs - mean) / sqrt(var + eps) * scale + shift` per channel; (b, c) or (b, c, h, w), the rest (c,).
 ///
 /// # Errors
@@ -232,43 +282,46 @@ pub fn batch_norm(
     mean: &Tensor,
     var: &Tensor,
     eps: f64,
-    then_relu: bool,
+    after: After,
 ) -> Result<Tensor> {
-    check::norm("batch_norm", xs, &[("scale", scale), ("shift", shift), ("mean", mean), ("var", var)])?;
+    check::norm("batch_norm", xs, &[("scale", scale), ("shift", shift), ("mean", mean), ("var", var)], after)?;
     let given = !mean.track_op() && !var.track_op();
     #[cfg(feature = "cuda")]
     if given && cuda::serves(xs, &[scale, shift, mean, var]) {
-        return cuda::batch_norm(xs, [scale, shift, mean, var], eps, then_relu);
+        let relu = after.relu && after.plus.is_none();
+        return joined(cuda::batch_norm(xs, [scale, shift, mean, var], eps, relu)?, after);
     }
-    let kernel = serves(&[xs, scale, shift, mean, var]) && given;
+    let kernel = serves(&[xs, scale, shift, mean, var]) && serves_too(after) && given;
     if !kernel || xs.elem_count() == 0 {
-        return portable::batch_norm(xs, scale, shift, mean, var, eps, then_relu);
+        return portable::batch_norm(xs, scale, shift, mean, var, eps, after);
     }
-    apply(xs, scale, shift, (mean.to_vec1()?, &var.to_vec1()?), eps, false, then_relu)
+    apply(xs, scale, shift, (mean.to_vec1()?, &var.to_vec1()?), eps, false, after)
 }
 
-/// Batch normalisation with the statistics of this batch, then ReLU if `then_relu`; shapes as for [`batch_norm`].
+/// Batch normalisation with the statistics of this batch, then what comes `after`; shapes as for [`batch_norm`].
 ///
 /// # Errors
 /// If the shapes do not fit together or the batch is empty.
-pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, then_relu: bool) -> Result<BatchNormed> {
-    check::norm("batch_norm_train", xs, &[("scale", scale), ("shift", shift)])?;
+pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, after: After) -> Result<BatchNormed> {
+    check::norm("batch_norm_train", xs, &[("scale", scale), ("shift", shift)], after)?;
     if xs.dims()[0] == 0 || xs.dims()[2..].contains(&0) {
         bail!("batch_norm_train: xs has shape {:?}, expected at least one number per channel", xs.dims())
     }
     #[cfg(feature = "cuda")]
     if cuda::serves(xs, &[scale, shift]) {
-        return cuda::batch_norm_train(xs, scale, shift, eps, then_relu);
+        let relu = after.relu && after.plus.is_none();
+        let normed = cuda::batch_norm_train(xs, scale, shift, eps, relu)?;
+        return Ok(BatchNormed { ys: joined(normed.ys.clone(), after)?, ..normed });
     }
-    if !serves(&[xs, scale, shift]) || xs.elem_count() == 0 {
-        return portable::batch_norm_train(xs, scale, shift, eps, then_relu);
+    if !serves(&[xs, scale, shift]) || !serves_too(after) || xs.elem_count() == 0 {
+        return portable::batch_norm_train(xs, scale, shift, eps, after);
     }
     let xs = xs.contiguous()?;
     let (mean, var) = {
         let (storage, layout) = xs.storage_and_layout();
         statistics(data(&storage, layout)?, Extent::of(&xs))
     };
-    let ys = apply(&xs, scale, shift, (mean.clone(), &var), eps, true, then_relu)?;
+    let ys = apply(&xs, scale, shift, (mean.clone(), &var), eps, true, after)?;
     let c = mean.len();
     Ok(BatchNormed { ys, mean: tensor(mean, c)?, var: tensor(var, c)? })
 }
@@ -287,6 +340,18 @@ pub fn running(old: &Tensor, new: &Running) -> Result<Tensor> {
     portable::running(old, new)
 }
 
+fn serves_too(after: After) -> bool {
+    after.plus.is_none_or(|plus| serves(&[plus]))
+}
+
+/// What comes after a normalisation, where that did ReLU itself unless a sum comes before it.
+#[cfg(feature = "cuda")]
+fn joined(ys: Tensor, after: After) -> Result<Tensor> {
+    let Some(plus) = after.plus else { return Ok(ys) };
+    let sum = crate::add(&ys, plus)?;
+    if after.relu { crate::relu(&sum) } else { Ok(sum) }
+}
+
 fn apply(
     xs: &Tensor,
     scale: &Tensor,
@@ -294,9 +359,10 @@ fn apply(
     (mean, var): (Vec<f32>, &[f32]),
     eps: f64,
     of_batch: bool,
-    relu: bool,
+    after: After,
 ) -> Result<Tensor> {
     let inverse = var.iter().map(|&var| (1.0 / (f64::from(var) + eps).sqrt()) as f32).collect();
-    let norm = Norm { extent: Extent::of(xs), mean, inverse, of_batch, relu };
-    apply3(&xs.contiguous()?, &scale.contiguous()?, &shift.contiguous()?, norm)
+    let norm = Norm { extent: Extent::of(xs), mean, inverse, of_batch, relu: after.relu };
+    let args = [xs, scale, shift].into_iter().chain(after.plus);
+    apply_all(args.map(Tensor::contiguous).collect::<Result<_>>()?, norm)
 }

@@ -93,6 +93,15 @@ impl Window {
     }
 }
 
+/// What a normalisation does at once with its own work: add another value of its shape, then `max(0, x)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct After<'a> {
+    /// What is added, of the shape of the result.
+    pub plus: Option<&'a Tensor>,
+    /// Apply max(0, x), after the sum if there is one.
+    pub relu: bool,
+}
+
 /// The result of a batch normalisation that computed the statistics itself.
 #[derive(Debug, Clone)]
 pub struct BatchNormed {

@@ -1,5 +1,7 @@
 //! Targets in milliseconds: which share of the multiply-accumulates takes so long on this machine.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use l0::{Constraint, Estimator, GatedNet, Targets};
@@ -39,17 +41,53 @@ pub fn latency(model: &Model) -> Result<f64> {
     Ok(turns[TURNS / 2])
 }
 
+/// What says how many milliseconds a network takes for one example: [`latency`], unless it is for another machine or another
+/// runtime than this one.
+#[derive(Clone)]
+pub struct Clock(Arc<Measure>);
+
+type Measure = dyn Fn(&Model) -> Result<f64> + Send + Sync;
+
+impl Clock {
+    /// A clock that measures with a function of one's own.
+    pub fn new(measure: impl Fn(&Model) -> Result<f64> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(measure))
+    }
+
+    /// Milliseconds that the network takes for one example.
+    ///
+    /// # Errors
+    /// If it cannot be measured.
+    pub fn latency(&self, model: &Model) -> Result<f64> {
+        (self.0)(model)
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new(latency)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
 /// A limit in milliseconds that decides, when gates are frozen, how much of the network is left.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limit {
     /// The limit.
     pub milliseconds: f64,
+    /// What measures whether it is kept.
+    pub clock: Clock,
 }
 
 impl Freeze for Limit {
     /// The smallest network where none is fast enough: it is late to refuse.
     fn constraint(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> l0::Result<Constraint> {
-        let share = share_within(network, weights, constraint, self.milliseconds).map_err(|error| match error {
+        let share = self.share(network, weights, constraint).map_err(|error| match error {
             Error::Gates(error) => error,
             error => candle_core::Error::wrap(error).into(),
         })?;
@@ -58,30 +96,24 @@ impl Freeze for Limit {
     }
 }
 
-/// The largest share of the multiply-accumulates with which the network with the gates of `weights` takes so many milliseconds
-/// at most; nothing if the smallest one takes longer.
-///
-/// # Errors
-/// If a network does not run.
-pub(crate) fn share_within(
-    network: &GatedNet,
-    weights: &Weights,
-    constraint: &Constraint,
-    limit: f64,
-) -> Result<Option<f64>> {
-    let takes = |share: f64| -> Result<f64> {
-        let constraint = Constraint { targets: Targets::Model(share), ..constraint.clone() };
-        let within = network.brought_within(weights, &constraint, Estimator::Mean)?;
-        let masks = network.test_masks(&within, Estimator::Mean)?;
-        latency(&network.net().compact(&within, &masks)?)
-    };
-    let (mut low, mut high) = (network.least_share(constraint)?, 1.0);
-    if takes(low)? > limit {
-        return Ok(None);
+impl Limit {
+    /// The largest share of the multiply-accumulates with which the network with the gates of `weights` keeps to the limit;
+    /// nothing if the smallest one takes longer.
+    pub(crate) fn share(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> Result<Option<f64>> {
+        let holds = |share: f64| -> Result<bool> {
+            let constraint = Constraint { targets: Targets::Model(share), ..constraint.clone() };
+            let within = network.brought_within(weights, &constraint, Estimator::Mean)?;
+            let masks = network.test_masks(&within, Estimator::Mean)?;
+            Ok(self.clock.latency(&network.net().compact(&within, &masks)?)? <= self.milliseconds)
+        };
+        let (mut low, mut high) = (network.least_share(constraint)?, 1.0);
+        if !holds(low)? {
+            return Ok(None);
+        }
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (low + high);
+            if holds(middle)? { low = middle } else { high = middle }
+        }
+        Ok(Some(low))
     }
-    for _ in 0..HALVINGS {
-        let middle = 0.5 * (low + high);
-        if takes(middle)? <= limit { low = middle } else { high = middle }
-    }
-    Ok(Some(low))
 }

@@ -31,7 +31,7 @@ mod settings;
 mod target;
 
 pub use error::{Error, Result};
-pub use latency::{Limit, latency};
+pub use latency::{Clock, Limit, latency};
 pub use normalise::normalised;
 pub use plan::Plan;
 pub use prune::Prune;

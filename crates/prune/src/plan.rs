@@ -7,7 +7,7 @@ use l0_data::Dataset;
 use l0_net::Weights;
 use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
 
-use crate::Limit;
+use crate::{Clock, Limit};
 use crate::settings::Settings;
 
 /// How far log α can be moved while gates learn: from nearly open, 4, to closed, -2.4, and back again.
@@ -43,6 +43,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What measures how long the network takes.
+    pub(crate) fn clock(&self) -> Clock {
+        self.limit.as_ref().map(|limit| limit.clock.clone()).unwrap_or_default()
+    }
+
     /// The plan as a training on `data`, for [`l0_train::run`].
     pub fn job<'a>(&'a self, data: &'a Dataset, seed: u64, device: Device, precision: Precision) -> Job<'a> {
         Job {

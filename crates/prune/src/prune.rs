@@ -11,7 +11,7 @@ use l0_train::{Distillation, Evaluation, Optimiser, Precision, Teacher, Watch, e
 
 use crate::gates::Choice;
 use crate::settings::Settings;
-use crate::{Error, Limit, Plan, Pruned, Result, Target, latency, normalise, plan};
+use crate::{Clock, Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
 
 /// The share of the epochs in which gates learn.
 const LEARNING: f64 = 0.3;
@@ -30,13 +30,15 @@ pub struct Prune {
     settings: Settings,
     distillation: Option<Distillation>,
     teacher: Option<Model>,
+    clock: Clock,
     seed: u64,
 }
 
 impl Prune {
     /// A described network, to be brought to half of its multiply-accumulates in 10 epochs.
     pub fn new(net: Net) -> Self {
-        Self { net, start: None, settings: Settings::default(), distillation: None, teacher: None, seed: 1 }
+        let (settings, clock) = (Settings::default(), Clock::default());
+        Self { net, start: None, settings, distillation: None, teacher: None, clock, seed: 1 }
     }
 
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
@@ -143,6 +145,12 @@ impl Prune {
         self.with(|settings| settings.aim = Some(share))
     }
 
+    /// What measures a [latency](Target::Latency), in the place of one thread of this machine.
+    #[must_use]
+    pub fn timed_by(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
     /// Address of all random numbers.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
@@ -168,10 +176,10 @@ impl Prune {
         let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(network.net()));
         let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| with_rate(optimiser, rate));
         let limit = match self.settings.target {
-            Target::Latency(milliseconds) => Some(Limit { milliseconds }),
+            Target::Latency(milliseconds) => Some(Limit { milliseconds, clock: self.clock.clone() }),
             Target::Weights(_) | Target::Macs(_) | Target::Inputs(_) => None,
         };
-        let targets = match (self.settings.target, limit) {
+        let targets = match (self.settings.target, &limit) {
             (_, Some(limit)) => Targets::Model(self.share_for(limit, &network, start.as_ref())?),
             // Whole inputs: a little more than their share, so that no rounding takes one away.
             (Target::Inputs(n), _) => Targets::Layers(vec![(n as f64 + 0.01) / network.gated_units()[0] as f64]),
@@ -206,7 +214,7 @@ impl Prune {
 
     /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit: what training aims at
     /// until it is known which channels stay.
-    fn share_for(&self, limit: Limit, network: &GatedNet, start: Option<&Weights>) -> Result<f64> {
+    fn share_for(&self, limit: &Limit, network: &GatedNet, start: Option<&Weights>) -> Result<f64> {
         if let Some(aim) = self.settings.aim {
             return Ok(aim);
         }
@@ -215,7 +223,7 @@ impl Prune {
             None => network.init(self.seed, &Device::Cpu)?,
         };
         let weights = params.detached();
-        let whole = latency::latency(&Model::new(network.net().clone(), weights.clone())?)?;
+        let whole = limit.clock.latency(&Model::new(network.net().clone(), weights.clone())?)?;
         let refused = |expected: String| Error::Setting {
             name: "the target",
             found: format!("{} ms", limit.milliseconds),
@@ -227,7 +235,7 @@ impl Prune {
         let objective = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
         let share = objective
             .constraint()
-            .map_or(Ok(None), |constraint| latency::share_within(network, &weights, constraint, limit.milliseconds))?;
+            .map_or(Ok(None), |constraint| limit.share(network, &weights, constraint))?;
         share.ok_or_else(|| refused("more than the smallest network with these gates takes".into()))
     }
 

@@ -8,7 +8,7 @@ use l0_data::{Dataset, Feed};
 use l0_net::{Agreement, Card, Existing, Masks, Mode, Model, OnnxAbout};
 use l0_train::{Evaluation, Finished, evaluate};
 
-use crate::{Error, Plan, Result, Target, latency};
+use crate::{Error, Plan, Result, Target};
 
 /// A smaller network, what was asked for, and how it does.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Pruned {
         let left = match target {
             Target::Weights(_) => kept.weights() as f64 / full.weights() as f64,
             Target::Macs(_) => kept.macs() as f64 / full.macs() as f64,
-            Target::Latency(_) => latency(&model)?,
+            Target::Latency(_) => plan.clock().latency(&model)?,
             Target::Inputs(_) => read_of(&model).len() as f64,
         };
         Ok(Self { model, target, left, before, after, agreement })

@@ -34,7 +34,7 @@ pub struct Trainer<'a> {
 }
 
 /// Whoever decides what gates are brought within when they are frozen, by what they have become.
-pub trait Freeze: std::fmt::Debug {
+pub trait Freeze: std::fmt::Debug + Send + Sync {
     /// The constraint, in the place of the objective's, for the network with these values.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use clap::Parser;
 use l0_data::{DataSpec, Origin};
 use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
-use l0_experiments::cli::{self, DataArgs, RunArgs};
+use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::network_file::{Format, NetworkFile, input_size};
 use l0_experiments::prune::{self, Brought, Place};
@@ -86,6 +86,8 @@ struct Args {
     #[arg(long, value_name = "DIR", default_value = "results/pruned")]
     out: PathBuf,
     #[command(flatten)]
+    validation: Validation,
+    #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     run: RunArgs,
@@ -107,14 +109,14 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
         (None, None, None) => Target::Macs(args.target_macs),
     };
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = args.data.load(&data_of(args, &brought)?)?;
+    let data = args.validation.applied(args.data.load(&data_of(args, &brought)?)?)?;
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
     let prune = prune::as_begun(prune, target, &folder)?;
     let plan = prune.plan(&data)?;
     let teacher = args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(path)).transpose()?;
-    let place = Place { folder, seed: args.seed, compute: &compute, teacher };
+    let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };
     prune::train(&brought, &plan, target, &data, &place, stop)?;
     let page = prune::finish(&brought, &prune, target, &data, &place)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;

@@ -1,7 +1,7 @@
 //! Batch normalisation, and sums over rows.
 
 use candle_core::{Tensor, Var};
-use l0_ops::{Running, Selection};
+use l0_ops::{After, Running, Selection};
 
 use crate::launch::SOME;
 use crate::numbers::{KINDS, Kind, Numbers, at_or_null, close, exact, gradients, last, random, values, variable};
@@ -194,7 +194,7 @@ fn statistics_of_the_batch() {
     for (kind, c, relu) in cases() {
         let (variables, g) = operands(kind, c);
         let [xs, scale, shift] = &variables;
-        let expected = l0_ops::batch_norm_train(xs, scale, shift, f64::from(EPS), relu).unwrap();
+        let expected = l0_ops::batch_norm_train(xs, scale, shift, f64::from(EPS), After { plus: None, relu }).unwrap();
         let none = || Numbers::unset(Kind::F32, c);
         let [mean, var, inverse] = norm(kind, relu, &variables, none(), none()).statistics();
         close("mean", &mean, &values(&expected.mean), 1e-5);
@@ -209,7 +209,7 @@ fn given_statistics() {
         let (variables, g) = operands(kind, c);
         let [xs, scale, shift] = &variables;
         let (mean, var) = ((random("mean", &[c]) + 3.0).unwrap(), random("var", &[c]).sqr().unwrap());
-        let ys = l0_ops::batch_norm(xs, scale, shift, &mean, &var, f64::from(EPS), relu).unwrap();
+        let ys = l0_ops::batch_norm(xs, scale, shift, &mean, &var, f64::from(EPS), After { plus: None, relu }).unwrap();
         let inverse: Vec<f32> = values(&var).iter().map(|var| 1.0 / (var + EPS).sqrt()).collect();
         let norm = norm(kind, relu, &variables, Numbers::f32(&values(&mean)), Numbers::f32(&inverse));
         check_passes(&norm, &variables, &ys, &g, false);

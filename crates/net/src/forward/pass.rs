@@ -1,7 +1,7 @@
 //! What the layers of one pass share, and what a pass gives.
 
 use candle_core::Tensor;
-use l0_ops::{Epilogue, Selection};
+use l0_ops::{After, Epilogue, Selection};
 use l0_rng::Stream;
 
 use crate::{Masks, Net, NodeId, Plan, Result, Shape, Weights};
@@ -44,6 +44,8 @@ pub(crate) struct At<'a> {
     pub(crate) id: NodeId,
     /// What is computed at once with the layer.
     pub(crate) epilogue: Epilogue,
+    /// What is added before that, where a sum is computed at once with the layer.
+    pub(crate) plus: Option<&'a Tensor>,
     /// What the network was given.
     pub(crate) batch: &'a Tensor,
     pub(crate) mode: Mode<'a>,
@@ -64,6 +66,11 @@ pub(super) const ALONE: Epilogue = Epilogue { relu: false, max_pool: 1 };
 impl At<'_> {
     pub(crate) fn name(&self) -> &str {
         &self.pass.net.node(self.id).name
+    }
+
+    /// What a normalisation does after its own work.
+    pub(crate) fn after(&self) -> After<'_> {
+        After { plus: self.plus, relu: self.epilogue.relu }
     }
 
     /// The value of a parameter of this layer.

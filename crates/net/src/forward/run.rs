@@ -93,8 +93,10 @@ impl Pass<'_> {
             if inputs.len() != node.inputs.len() {
                 return Err(Error::layer(&node.name, format!("{} lacks an input", node.layer.kind())));
             }
-            let (last, epilogue) = if fuse { self.fused(id) } else { (id, ALONE) };
-            let mut at = At { pass: self, id, epilogue, batch, mode, statistics: &mut *statistics };
+            let alone = Fused { last: id, epilogue: ALONE, plus: None };
+            let Fused { last, epilogue, plus } = if fuse { self.fused(id, &made) } else { alone };
+            let term = plus.and_then(|term| made[term].as_ref()?.computed.clone());
+            let mut at = At { pass: self, id, epilogue, plus: term.as_ref(), batch, mode, statistics: &mut *statistics };
             let flow = node.layer.rules().forward(&mut at, &inputs)?;
             let mut at = id;
             while at != last {
@@ -103,7 +105,7 @@ impl Pass<'_> {
             }
             done[last] = true;
             made[last] = Some(flow);
-            for &input in node.inputs.iter().filter(|_| fuse) {
+            for &input in node.inputs.iter().chain(&plus).filter(|_| fuse) {
                 if self.net.readers(input).iter().all(|&reader| done[reader]) {
                     made[input] = None;
                 }
@@ -112,19 +114,44 @@ impl Pass<'_> {
         Ok(made)
     }
 
-    /// The last of the layers from `id` on that are computed as one, and what they do after the first.
-    fn fused(&self, id: NodeId) -> (NodeId, Epilogue) {
-        let (mut last, mut epilogue) = (id, ALONE);
+    /// The layers from `id` on that are computed as one.
+    fn fused(&self, id: NodeId, made: &[Option<Flow>]) -> Fused {
+        let mut fused = Fused { last: id, epilogue: ALONE, plus: None };
         let per_example = matches!(self.masks.get(self.net.space(id)), Some(Mask::PerExample(_)));
         if per_example && self.net.makes_space(id) {
-            return (last, epilogue);
+            return fused;
         }
         let rules = self.net.node(id).layer.rules();
-        while let [reader] = *self.net.readers(last) {
-            let next = self.net.node(reader).layer.rules().epilogue();
-            let Some(more) = next.and_then(|next| rules.fuse(epilogue, next)) else { break };
-            (last, epilogue) = (reader, more);
+        if let Some(plus) = self.added(id, made).filter(|_| rules.fuses_sum()) {
+            (fused.last, fused.plus) = (self.net.readers(id)[0], Some(plus));
         }
-        (last, epilogue)
+        while let [reader] = *self.net.readers(fused.last) {
+            let next = self.net.node(reader).layer.rules().epilogue();
+            let Some(more) = next.and_then(|next| rules.fuse(fused.epilogue, next)) else { break };
+            (fused.last, fused.epilogue) = (reader, more);
+        }
+        fused
     }
+
+    /// What is added to node `id` by the only layer that reads it: a value that is there already, of the same units, and no
+    /// constants beside them.
+    fn added(&self, id: NodeId, made: &[Option<Flow>]) -> Option<NodeId> {
+        let [reader] = *self.net.readers(id) else { return None };
+        let sum = self.net.node(reader);
+        let term = match *sum.inputs {
+            [a, b] if a != b => a + b - id,
+            _ => return None,
+        };
+        let (kept, flow) = (self.plan.kept(id), made[term].as_ref()?);
+        let constants = [id, reader, term].iter().any(|&node| !self.plan.constants(node).is_empty());
+        let same = self.plan.kept(reader) == kept && flow.kept == *kept && flow.computed.is_some();
+        (sum.layer.rules().is_sum() && same && !constants && flow.scale.is_none()).then_some(term)
+    }
+}
+
+/// Layers that are computed as one: the last of them, what they do after the first, and what is added on the way.
+struct Fused {
+    last: NodeId,
+    epilogue: Epilogue,
+    plus: Option<NodeId>,
 }

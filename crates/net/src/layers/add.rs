@@ -30,6 +30,10 @@ impl Rules for Add {
         }
     }
 
+    fn is_sum(&self) -> bool {
+        true
+    }
+
     fn becomes(&self, from: &Sources) -> Vec<Unit> {
         let all = |unit: usize| from.inputs.iter().map(move |input| input[unit]);
         (0..from.units).map(|unit| all(unit).reduce(sum_of_units).unwrap_or(Unit::Zero)).collect()

@@ -97,6 +97,10 @@ impl Rules for BatchNorm {
         then_relu(so_far, next)
     }
 
+    fn fuses_sum(&self) -> bool {
+        true
+    }
+
     fn row_dim(&self) -> Option<usize> {
         Some(0)
     }
@@ -152,10 +156,10 @@ impl BatchNorm {
 
     /// Normalises with the running statistics.
     fn evaluate(&self, at: &At, input: &Flow) -> Result<Flow> {
-        let (kept, eps, relu) = (at.kept(), self.eps, at.epilogue.relu);
+        let (kept, eps, after) = (at.kept(), self.eps, at.after());
         let normed = |xs: &Tensor| -> Result<Tensor> {
             let p = Self::parts(at, kept)?;
-            Ok(l0_ops::batch_norm(xs, &p.scale, &p.shift, &p.mean, &p.var, eps, relu)?)
+            Ok(l0_ops::batch_norm(xs, &p.scale, &p.shift, &p.mean, &p.var, eps, after)?)
         };
         let computed = input.computed.as_ref().map(normed).transpose()?;
         let all = Self::parts(at, &Selection::all(kept.total()))?;
@@ -175,12 +179,12 @@ impl BatchNorm {
 
     /// Normalises with the statistics of this batch; also says what the running statistics learn.
     fn train(&self, at: &mut At, input: &Flow) -> Result<Flow> {
-        let (kept, eps, relu) = (at.kept(), self.eps, at.epilogue.relu);
+        let (kept, eps, after) = (at.kept(), self.eps, at.after());
         let shift = at.value("bias")?;
         let constants = Self::constants(at, |_| Ok(shift.clone()), input)?;
         let normed = |xs: &Tensor| -> Result<BatchNormed> {
             let p = self.parts_of_open(at, kept)?;
-            Ok(l0_ops::batch_norm_train(xs, &p.scale, &p.shift, eps, relu)?)
+            Ok(l0_ops::batch_norm_train(xs, &p.scale, &p.shift, eps, after)?)
         };
         let normed = input.computed.as_ref().map(normed).transpose()?;
         let learns = at.learning(self.keeps_closed_zero());

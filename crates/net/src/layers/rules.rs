@@ -65,6 +65,16 @@ pub(crate) trait Rules {
         None
     }
 
+    /// Whether the layer can add another value to its own at once, before anything else.
+    fn fuses_sum(&self) -> bool {
+        false
+    }
+
+    /// Whether the layer is a sum of its inputs and nothing else.
+    fn is_sum(&self) -> bool {
+        false
+    }
+
     /// What this layer is to the one before it, if that can do its work at once with its own.
     fn epilogue(&self) -> Option<Epilogue> {
         None

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use l0_net::layers::{BatchNorm, Bias, GlobalPool, Pad, PoolKind, Upsample, UpsampleMode};
 use l0_net::{Activation, ClosedMaps, Layer, Mask, Masks, Net, Pair, Plan, Sides, Unit, Weights};
-use l0_ops::{ConvSettings, TransposedSettings, Window, portable};
+use l0_ops::{After, ConvSettings, TransposedSettings, Window, portable};
 
 /// The output of the network with masks multiplied in full size, nothing left out.
 pub fn reference(net: &Net, w: &Weights, xs: &Tensor, masks: &Masks, training: bool) -> candle_core::Result<Tensor> {
@@ -72,9 +72,9 @@ fn normalised(norm: &BatchNorm, x: &Tensor, of: &Of, training: bool) -> candle_c
     let value = |leaf| of(leaf).unwrap();
     let (scale, shift) = (value("weight"), value("bias"));
     if training {
-        return Ok(portable::batch_norm_train(x, &scale, &shift, norm.eps, false)?.ys);
+        return Ok(portable::batch_norm_train(x, &scale, &shift, norm.eps, After::default())?.ys);
     }
-    portable::batch_norm(x, &scale, &shift, &value("running_mean"), &value("running_var"), norm.eps, false)
+    portable::batch_norm(x, &scale, &shift, &value("running_mean"), &value("running_var"), norm.eps, After::default())
 }
 
 /// The output of a layer that has parameters, normalisations aside.

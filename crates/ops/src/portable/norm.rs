@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::pointwise::relu;
 use crate::check;
-use crate::settings::{BatchNormed, Running};
+use crate::settings::{After, BatchNormed, Running};
 
 fn per_channel(v: &Tensor, xs: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; xs.rank()];
@@ -12,7 +12,12 @@ fn per_channel(v: &Tensor, xs: &Tensor) -> Result<Tensor> {
     v.reshape(shape)
 }
 
-/// Batch normalisation with given statistics, then ReLU if `then_relu`:
+fn finished(ys: Tensor, after: After) -> Result<Tensor> {
+    let ys = after.plus.map_or(Ok(ys.clone()), |plus| ys + plus)?;
+    if after.relu { relu(&ys) } else { Ok(ys) }
+}
+
+/// Batch normalisation with given statistics, then what comes `after`:
 /// `ys = (xs - mean) / sqrt(var + eps) * scale + shift` per channel; (b, c) or (b, c, h, w), statistics (c,).
 ///
 /// # Errors
@@ -24,29 +29,28 @@ pub fn batch_norm(
     mean: &Tensor,
     var: &Tensor,
     eps: f64,
-    then_relu: bool,
+    after: After,
 ) -> Result<Tensor> {
-    check::norm("batch_norm", xs, &[("scale", scale), ("shift", shift), ("mean", mean), ("var", var)])?;
+    check::norm("batch_norm", xs, &[("scale", scale), ("shift", shift), ("mean", mean), ("var", var)], after)?;
     let gain = (scale / (var + eps)?.sqrt()?)?;
     let offset = (shift - (mean * &gain)?)?;
     let ys = xs.broadcast_mul(&per_channel(&gain, xs)?)?.broadcast_add(&per_channel(&offset, xs)?)?;
-    if then_relu { relu(&ys) } else { Ok(ys) }
+    finished(ys, after)
 }
 
-/// Batch normalisation with the statistics of this batch, then ReLU if `then_relu`; shapes as for [`batch_norm`].
+/// Batch normalisation with the statistics of this batch, then what comes `after`; shapes as for [`batch_norm`].
 ///
 /// # Errors
 /// If the shapes do not fit each other.
-pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, then_relu: bool) -> Result<BatchNormed> {
-    check::norm("batch_norm_train", xs, &[("scale", scale), ("shift", shift)])?;
+pub fn batch_norm_train(xs: &Tensor, scale: &Tensor, shift: &Tensor, eps: f64, after: After) -> Result<BatchNormed> {
+    check::norm("batch_norm_train", xs, &[("scale", scale), ("shift", shift)], after)?;
     let dims: Vec<usize> = (0..xs.rank()).filter(|&d| d != 1).collect();
     let mean = xs.mean(dims.as_slice())?;
     let centred = xs.broadcast_sub(&per_channel(&mean, xs)?)?;
     let var = centred.sqr()?.mean(dims.as_slice())?;
     let gain = (scale / (&var + eps)?.sqrt()?)?;
     let ys = centred.broadcast_mul(&per_channel(&gain, xs)?)?.broadcast_add(&per_channel(shift, xs)?)?;
-    let ys = if then_relu { relu(&ys)? } else { ys };
-    Ok(BatchNormed { ys, mean: mean.detach(), var: var.detach() })
+    Ok(BatchNormed { ys: finished(ys, after)?, mean: mean.detach(), var: var.detach() })
 }
 
 /// `(1 - rate) old + rate new` for each unit, as [`crate::running`].
