@@ -1,6 +1,6 @@
 //! Architectures of the experiments: which network, how large, and whether it has gates.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use l0::{GatedNet, Quantity, Targets};
 use l0_net::Net;
 use l0_record::Reference;
@@ -55,6 +55,13 @@ pub enum Architecture {
         /// Its gates.
         gating: Gating,
     },
+    /// A residual network of the tables on CIFAR.
+    Resnet {
+        /// Its sizes, and its shortcuts.
+        sizes: l0_resnet::Config,
+        /// Its gates.
+        gating: Gating,
+    },
     /// A network that somebody described layer by layer.
     Layers {
         /// What it is called.
@@ -90,6 +97,11 @@ impl Architecture {
                 Gating::Dropout => l0_wide_resnet::dropout(sizes)?,
                 Gating::L0 => l0_wide_resnet::l0(sizes)?,
             },
+            Self::Resnet { sizes, gating } => match gating {
+                Gating::Dense => l0_resnet::dense(sizes)?,
+                Gating::Dropout => bail!("a ResNet has no dropout; gating is dense or l0"),
+                Gating::L0 => l0_resnet::l0(sizes)?,
+            },
             Self::Layers { net, gating: Gating::L0, droprate, .. } => GatedNet::prunable(net.clone(), *droprate)?,
             Self::Layers { net, .. } => GatedNet::new(net.clone(), &[])?,
         })
@@ -117,6 +129,7 @@ impl Architecture {
             Self::Mlp { gating, .. }
             | Self::Lenet5 { gating, .. }
             | Self::WideResnet { gating, .. }
+            | Self::Resnet { gating, .. }
             | Self::Layers { gating, .. } => *gating,
         }
     }
@@ -140,13 +153,17 @@ impl Architecture {
                 let classes = if sizes.classes == 10 { String::new() } else { format!("-c{}", sizes.classes) };
                 format!("wrn-{}-{}{classes}", sizes.depth, sizes.width)
             }
+            Self::Resnet { sizes, .. } => format!("resnet-{}", sizes.depth),
         }
     }
 
     /// What a table calls it where it was trained on a data set that people write so.
     pub fn title(&self, data: &str) -> String {
         match self {
-            Self::WideResnet { sizes, .. } => format!("{} on CIFAR-{}", self.title_alone(), sizes.classes),
+            Self::WideResnet { sizes: l0_wide_resnet::Config { classes, .. }, .. }
+            | Self::Resnet { sizes: l0_resnet::Config { classes, .. }, .. } => {
+                format!("{} on CIFAR-{classes}", self.title_alone())
+            }
             Self::Layers { name, .. } => format!("{name} on {data}"),
             _ => self.title_alone(),
         }
@@ -166,6 +183,12 @@ impl Architecture {
                 let inner = sizes.inner.as_ref().map_or(String::new(), |inner| format!(" ({})", joined(inner, "-")));
                 format!("WRN-{}-{}{inner}", sizes.depth, sizes.width)
             }
+            Self::Resnet { sizes, .. } => {
+                let slim = sizes.stages.iter().chain(&sizes.inner).map(|sizes| joined(sizes, "-"));
+                let slim = joined(&slim.collect::<Vec<_>>(), "; ");
+                let slim = if slim.is_empty() { slim } else { format!(" ({slim})") };
+                format!("ResNet-{}{slim}", sizes.depth)
+            }
             Self::Layers { name, .. } => name.clone(),
         }
     }
@@ -177,7 +200,7 @@ impl Architecture {
             Self::Lenet5 { sizes, .. } => (*sizes == l0_lenet5::lenet5_caffe()).then_some("lenet5"),
             Self::WideResnet { sizes, .. } if sizes.classes == 100 => Some("cifar100"),
             Self::WideResnet { .. } => Some("cifar10"),
-            Self::Layers { .. } => None,
+            Self::Resnet { .. } | Self::Layers { .. } => None,
         }
     }
 

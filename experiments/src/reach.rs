@@ -40,7 +40,7 @@ fn fall(network: &GatedNet, objective: &Objective, training: &Training, n_train:
     Ok(match training.gate_optimiser {
         // Whatever is above the target when gates are frozen is brought within it then.
         _ if is_held && training.frozen_epochs > 0 => lowest(sets),
-        Optimiser::Adam { .. } => Fall {
+        Optimiser::Adam { .. } | Optimiser::Muon { .. } => Fall {
             each: vec![rates; sets],
             why: format!("{steps} steps of Adam lower log alpha by about {rates:.2} at most: {raise}"),
         },

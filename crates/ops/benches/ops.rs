@@ -174,7 +174,7 @@ fn linear_relu(bencher: Bencher, (i, o): (usize, usize)) {
 #[divan::bench(args = [[128, 16, 32, 32], [128, 32, 16, 16], [128, 64, 8, 8], [64, 160, 32, 32]])]
 fn batch_norm_relu(bencher: Bencher, dims: [usize; 4]) {
     let (xs, scale, shift) = (var(&dims), var(&dims[1..2]), var(&dims[1..2]));
-    forward_backward(bencher, || Ok(l0_ops::batch_norm_train(&xs, &scale, &shift, 1e-5, true)?.ys));
+    forward_backward(bencher, || Ok(l0_ops::batch_norm_train(&xs, &scale, &shift, 1e-5, l0_ops::After::RELU)?.ys));
 }
 
 #[divan::bench]

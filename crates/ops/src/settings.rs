@@ -94,12 +94,19 @@ impl Window {
 }
 
 /// What a normalisation does at once with its own work: add another value of its shape, then `max(0, x)`.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct After<'a> {
     /// What is added, of the shape of the result.
     pub plus: Option<&'a Tensor>,
     /// Apply max(0, x), after the sum if there is one.
     pub relu: bool,
+}
+
+impl After<'_> {
+    /// Nothing.
+    pub const NONE: Self = Self { plus: None, relu: false };
+    /// ReLU alone.
+    pub const RELU: Self = Self { plus: None, relu: true };
 }
 
 /// The result of a batch normalisation that computed the statistics itself.

@@ -7,8 +7,8 @@ use l0_data::Dataset;
 use l0_net::Weights;
 use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
 
-use crate::{Clock, Limit};
 use crate::settings::Settings;
+use crate::{Clock, Limit};
 
 /// How far log α can be moved while gates learn: from nearly open, 4, to closed, -2.4, and back again.
 const REACH: f64 = 16.0;

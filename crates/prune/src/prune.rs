@@ -174,7 +174,7 @@ impl Prune {
         let learning = learning.clamp(1, self.settings.epochs - 1); // a default of few epochs may be 0
         let steps = (learning * data.train.len().div_ceil(self.settings.batch_size) as u64) as f64;
         let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(network.net()));
-        let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| with_rate(optimiser, rate));
+        let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| optimiser.with_rate(rate));
         let limit = match self.settings.target {
             Target::Latency(milliseconds) => Some(Limit { milliseconds, clock: self.clock.clone() }),
             Target::Weights(_) | Target::Macs(_) | Target::Inputs(_) => None,
@@ -233,9 +233,7 @@ impl Prune {
             return Err(refused(format!("less than the {whole:.4} ms that the network takes now")));
         }
         let objective = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
-        let share = objective
-            .constraint()
-            .map_or(Ok(None), |constraint| limit.share(network, &weights, constraint))?;
+        let share = objective.constraint().map_or(Ok(None), |constraint| limit.share(network, &weights, constraint))?;
         share.ok_or_else(|| refused("more than the smallest network with these gates takes".into()))
     }
 
@@ -350,13 +348,6 @@ fn usual(net: &Net) -> Optimiser {
     match net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(_))) {
         true => Optimiser::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true },
         false => Optimiser::adam(1e-3),
-    }
-}
-
-fn with_rate(optimiser: Optimiser, learning_rate: f64) -> Optimiser {
-    match optimiser {
-        Optimiser::Adam { beta1, beta2, eps, .. } => Optimiser::Adam { learning_rate, beta1, beta2, eps },
-        Optimiser::Sgd { momentum, nesterov, .. } => Optimiser::Sgd { learning_rate, momentum, nesterov },
     }
 }
 

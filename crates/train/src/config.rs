@@ -35,12 +35,39 @@ pub enum Optimiser {
         /// Look ahead along the velocity.
         nesterov: bool,
     },
+    /// Orthogonal steps for weights that are matrices (Muon, Jordan et al. 2024), and Adam for all else: biases, normalisations,
+    /// convolutions of a single input channel, gates.
+    Muon {
+        /// How far a step of a matrix goes, as a share of its norm.
+        learning_rate: f64,
+        /// Decay of the velocity of matrices.
+        momentum: f64,
+        /// Step size of Adam, with the constants of its paper.
+        adam_rate: f64,
+    },
 }
 
 impl Optimiser {
     /// Adam with the constants of its paper.
     pub fn adam(learning_rate: f64) -> Self {
         Self::Adam { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+    }
+
+    /// Muon with the momentum that suits a network with normalisations.
+    pub fn muon(learning_rate: f64) -> Self {
+        Self::Muon { learning_rate, momentum: 0.9, adam_rate: 0.1 * learning_rate }
+    }
+
+    /// The same at another learning rate; Muon's Adam changes in proportion.
+    #[must_use]
+    pub fn with_rate(self, rate: f64) -> Self {
+        match self {
+            Self::Adam { beta1, beta2, eps, .. } => Self::Adam { learning_rate: rate, beta1, beta2, eps },
+            Self::Sgd { momentum, nesterov, .. } => Self::Sgd { learning_rate: rate, momentum, nesterov },
+            Self::Muon { learning_rate, momentum, adam_rate } => {
+                Self::Muon { learning_rate: rate, momentum, adam_rate: adam_rate * rate / learning_rate }
+            }
+        }
     }
 
     /// Checks every number; `name` is how messages call this optimiser.
@@ -50,6 +77,10 @@ impl Optimiser {
                 (learning_rate, vec![("beta1", beta1), ("beta2", beta2)], eps)
             }
             Self::Sgd { learning_rate, momentum, .. } => (learning_rate, vec![("momentum", momentum)], 1.0),
+            Self::Muon { learning_rate, momentum, adam_rate } => {
+                positive(&format!("{name}.adam_rate"), adam_rate)?;
+                (learning_rate, vec![("momentum", momentum)], 1.0)
+            }
         };
         positive(&format!("{name}.learning_rate"), rate)?;
         positive(&format!("{name}.eps"), eps)?;
@@ -59,7 +90,9 @@ impl Optimiser {
     /// The step size before any schedule.
     pub fn learning_rate(&self) -> f64 {
         match *self {
-            Self::Adam { learning_rate, .. } | Self::Sgd { learning_rate, .. } => learning_rate,
+            Self::Adam { learning_rate, .. } | Self::Sgd { learning_rate, .. } | Self::Muon { learning_rate, .. } => {
+                learning_rate
+            }
         }
     }
 }
@@ -168,6 +201,9 @@ impl Training {
         }
         self.optimiser.check("optimiser")?;
         self.gate_optimiser.check("gate_optimiser")?;
+        if let Optimiser::Muon { .. } = self.gate_optimiser {
+            return wrong("gate_optimiser.kind", "muon", "adam or sgd: gates are no matrices");
+        }
         self.schedule.check()?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return wrong("weight_decay", self.weight_decay, "a number of 0 or more");

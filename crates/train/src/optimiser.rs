@@ -2,9 +2,14 @@
 
 use candle_core::{Tensor, Var};
 use l0_net::{Params, Role};
-use l0_ops::update::{Adam, Item, Sgd, adam_each, sgd_each};
+use l0_ops::update::{Adam, Item, Muon, Sgd, adam_each, muon_each, sgd_each};
 
 use crate::{Optimiser, Result, Training};
+
+/// Whether Muon steps along this parameter: (o, i, ..) with several inputs.
+fn is_matrix(param: &Tensor) -> bool {
+    param.rank() > 1 && param.dims()[1] > 1
+}
 
 /// What is kept for one parameter.
 #[derive(Debug)]
@@ -35,8 +40,9 @@ impl OptimiserState {
         for param in params.iter().filter(|param| param.role.is_trained()) {
             let is_gate = param.role == Role::Mask;
             let count = match if is_gate { gates } else { weights } {
-                Optimiser::Adam { .. } => 2,
                 Optimiser::Sgd { .. } => 1,
+                Optimiser::Muon { .. } if is_matrix(&param.var) => 1,
+                Optimiser::Adam { .. } | Optimiser::Muon { .. } => 2,
             };
             let moments = (0..count).map(|_| param.var.zeros_like()).collect::<candle_core::Result<_>>()?;
             let decays = !is_gate && !covered.contains(&param.name);
@@ -79,6 +85,12 @@ impl OptimiserState {
             Optimiser::Adam { learning_rate, beta1, beta2, eps } => {
                 let (learning_rate, step) = (learning_rate * factor, self.steps);
                 adam_each(&items, &Adam { learning_rate, beta1, beta2, eps, weight_decay, step })?;
+            }
+            Optimiser::Muon { learning_rate, momentum, adam_rate } => {
+                let (matrices, others): (Vec<Item>, Vec<Item>) = items.iter().partition(|item| is_matrix(item.param));
+                muon_each(&matrices, &Muon { learning_rate: learning_rate * factor, momentum })?;
+                let (learning_rate, step) = (adam_rate * factor, self.steps);
+                adam_each(&others, &Adam { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay, step })?;
             }
             Optimiser::Sgd { learning_rate, momentum, nesterov } => {
                 let learning_rate = learning_rate * factor;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use l0_data::{DataSpec, Origin};
 use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
@@ -14,7 +14,7 @@ use l0_experiments::network_file::{Format, NetworkFile, input_size};
 use l0_experiments::prune::{self, Brought, Place};
 use l0_net::Shape;
 use l0_prune::{Prune, Target};
-use l0_train::Distillation;
+use l0_train::{Distillation, Optimiser};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -53,6 +53,9 @@ struct Args {
     /// Examples in a batch.
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = cli::at_least_one)]
     batch_size: usize,
+    /// What steps the weights take; if not given, SGD with momentum for a network with normalisations, Adam for others.
+    #[arg(long, value_name = "NAME")]
+    optimiser: Option<OptimiserName>,
     /// Highest learning rate of the weights; if not given, 0.05 with SGD for a network with normalisations, 0.001 with Adam else.
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
@@ -93,6 +96,25 @@ struct Args {
     run: RunArgs,
     #[command(flatten)]
     compute: ComputeArgs,
+}
+
+/// What steps weights take.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OptimiserName {
+    Adam,
+    Sgd,
+    Muon,
+}
+
+impl OptimiserName {
+    /// At the rate that suits most.
+    fn usual(self) -> Optimiser {
+        match self {
+            Self::Adam => Optimiser::adam(1e-3),
+            Self::Sgd => Optimiser::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true },
+            Self::Muon => Optimiser::muon(0.03),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -162,6 +184,9 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
     }
     if let Some(learning) = args.learning_epochs {
         prune = prune.learning_epochs(learning);
+    }
+    if let Some(optimiser) = args.optimiser {
+        prune = prune.optimiser(optimiser.usual());
     }
     if let Some(learning_rate) = args.learning_rate {
         prune = prune.learning_rate(learning_rate);

@@ -66,7 +66,12 @@ fn adam(learning_rate: f64) -> Value {
 /// An optimiser with what is asked of it; of another kind than the usual one, with that kind's usual constants.
 fn optimiser(asked: Map<String, Value>, usual: Option<&Value>) -> Map<String, Value> {
     let sgd = json!({ "kind": "sgd", "momentum": 0.9, "nesterov": true });
-    let base = if asked.get("kind").and_then(Value::as_str) == Some("sgd") { Some(&sgd) } else { usual };
+    let muon = json!({ "kind": "muon", "momentum": 0.9, "adam_rate": 2e-3 });
+    let base = match asked.get("kind").and_then(Value::as_str) {
+        Some("sgd") => Some(&sgd),
+        Some("muon") => Some(&muon),
+        _ => usual,
+    };
     let base = base.and_then(Value::as_object).cloned().unwrap_or_default();
     base.into_iter().chain(asked).collect()
 }

@@ -96,7 +96,8 @@ impl Pass<'_> {
             let alone = Fused { last: id, epilogue: ALONE, plus: None };
             let Fused { last, epilogue, plus } = if fuse { self.fused(id, &made) } else { alone };
             let term = plus.and_then(|term| made[term].as_ref()?.computed.clone());
-            let mut at = At { pass: self, id, epilogue, plus: term.as_ref(), batch, mode, statistics: &mut *statistics };
+            let mut at =
+                At { pass: self, id, epilogue, plus: term.as_ref(), batch, mode, statistics: &mut *statistics };
             let flow = node.layer.rules().forward(&mut at, &inputs)?;
             let mut at = id;
             while at != last {

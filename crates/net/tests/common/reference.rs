@@ -72,9 +72,9 @@ fn normalised(norm: &BatchNorm, x: &Tensor, of: &Of, training: bool) -> candle_c
     let value = |leaf| of(leaf).unwrap();
     let (scale, shift) = (value("weight"), value("bias"));
     if training {
-        return Ok(portable::batch_norm_train(x, &scale, &shift, norm.eps, After::default())?.ys);
+        return Ok(portable::batch_norm_train(x, &scale, &shift, norm.eps, After::NONE)?.ys);
     }
-    portable::batch_norm(x, &scale, &shift, &value("running_mean"), &value("running_var"), norm.eps, After::default())
+    portable::batch_norm(x, &scale, &shift, &value("running_mean"), &value("running_var"), norm.eps, After::NONE)
 }
 
 /// The output of a layer that has parameters, normalisations aside.

@@ -3,6 +3,7 @@
 //! On the CPU in `f32` a kernel runs; elsewhere the new values are composed of Candle's operations and copied over the
 //! old ones. Every number depends on its own operands alone, so threads cannot change a result.
 
+mod muon;
 pub(crate) mod rules;
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
@@ -11,7 +12,8 @@ use std::cell::RefCell;
 use crate::cpu::{data, expect_dims, serves};
 use crate::parallel::each;
 
-pub use self::rules::{Adam, Sgd};
+pub use self::muon::muon_each;
+pub use self::rules::{Adam, Muon, Sgd};
 
 /// Numbers a piece holds: 64 KiB of each operand.
 const PIECE: usize = 16 * 1024;

@@ -52,12 +52,12 @@ fn portable_operations_refuse_what_the_kernels_refuse() {
         (l0_ops::conv2d(&image, &kernel, None, 0, 0), portable::conv2d(&image, &kernel, None, 0, 0)),
         (l0_ops::dropout(&row, &row, 1.5), portable::dropout(&row, &row, 1.5)),
         (
-            l0_ops::batch_norm(&row, &row, &row, &row, &row, 1e-5, l0_ops::After::default()),
-            portable::batch_norm(&row, &row, &row, &row, &row, 1e-5, l0_ops::After::default()),
+            l0_ops::batch_norm(&row, &row, &row, &row, &row, 1e-5, l0_ops::After::NONE),
+            portable::batch_norm(&row, &row, &row, &row, &row, 1e-5, l0_ops::After::NONE),
         ),
         (
-            l0_ops::batch_norm_train(&row, &row, &row, 1e-5, l0_ops::After::default()).map(|normed| normed.ys),
-            portable::batch_norm_train(&row, &row, &row, 1e-5, l0_ops::After::default()).map(|normed| normed.ys),
+            l0_ops::batch_norm_train(&row, &row, &row, 1e-5, l0_ops::After::NONE).map(|normed| normed.ys),
+            portable::batch_norm_train(&row, &row, &row, 1e-5, l0_ops::After::NONE).map(|normed| normed.ys),
         ),
         (l0_ops::linear(&logits, &weight, Some(&two)), portable::linear(&logits, &weight, Some(&two))),
         (l0_ops::cross_entropy(&one(&[0, 3]), &none), portable::cross_entropy(&one(&[0, 3]), &none)),

@@ -72,7 +72,7 @@ fn statistics_are_those_of_the_batch() {
     let mut far = Array::normal("xs", &dims);
     far.data.iter_mut().for_each(|x| *x += 1000.0);
     let ones = Array { dims: vec![3], data: vec![1.0; 3] }.tensor();
-    let normed = l0_ops::batch_norm_train(&far.tensor(), &ones, &ones, EPS, After::default()).unwrap();
+    let normed = l0_ops::batch_norm_train(&far.tensor(), &ones, &ones, EPS, After::NONE).unwrap();
     for k in 0..3 {
         let in_channel = |at: &usize| at / 20 % 3 == k;
         let numbers: Vec<f64> = (0..360).filter(in_channel).map(|at| f64::from(far.data[at])).collect();
@@ -86,11 +86,11 @@ fn statistics_are_those_of_the_batch() {
 #[test]
 fn errors_name_both_shapes() {
     let t = |dims: &[usize]| Array::normal("x", dims).tensor();
-    let text = message(l0_ops::batch_norm_train(&t(&[2, 3]), &t(&[4]), &t(&[3]), EPS, After::default()));
+    let text = message(l0_ops::batch_norm_train(&t(&[2, 3]), &t(&[4]), &t(&[3]), EPS, After::NONE));
     assert!(text.contains("scale has shape [4], expected [3]"), "{text}");
-    let text = message(l0_ops::batch_norm_train(&t(&[2, 3, 4]), &t(&[3]), &t(&[3]), EPS, After::default()));
+    let text = message(l0_ops::batch_norm_train(&t(&[2, 3, 4]), &t(&[3]), &t(&[3]), EPS, After::NONE));
     assert!(text.contains("expected rank [2, 4]"), "{text}");
-    let text = message(l0_ops::batch_norm_train(&t(&[0, 3]), &t(&[3]), &t(&[3]), EPS, After::default()));
+    let text = message(l0_ops::batch_norm_train(&t(&[0, 3]), &t(&[3]), &t(&[3]), EPS, After::NONE));
     assert!(text.contains("at least one number"), "{text}");
     let after = After { plus: Some(&t(&[2, 1])), relu: true };
     let text = message(l0_ops::batch_norm_train(&t(&[2, 3]), &t(&[3]), &t(&[3]), EPS, after));

@@ -149,17 +149,17 @@ fn cases() -> candle_core::Result<Vec<Case>> {
         case("conv map relu", &[&[8, 16, 12, 12], &[24, 16, 3, 3], &[24, 12, 12]], |t| epilogue(t, 1))?,
         case("conv pool", &[&[8, 16, 12, 12], &[24, 16, 3, 3], &[24]], |t| epilogue(t, 2))?,
         case("batch norm", &[&[16, 24, 7, 9], &[24], &[24]], |t| {
-            Ok(l0_ops::batch_norm_train(&t[0], &t[1], &t[2], 1e-5, false)?.ys)
+            Ok(l0_ops::batch_norm_train(&t[0], &t[1], &t[2], 1e-5, l0_ops::After::NONE)?.ys)
         })?,
         case("batch norm relu", &[&[16, 160, 16, 16], &[160], &[160]], |t| {
-            Ok(l0_ops::batch_norm_train(&t[0], &t[1], &t[2], 1e-5, true)?.ys)
+            Ok(l0_ops::batch_norm_train(&t[0], &t[1], &t[2], 1e-5, l0_ops::After::RELU)?.ys)
         })?,
         case("batch norm of units", &[&[64, 20], &[20], &[20]], |t| {
-            Ok(l0_ops::batch_norm_train(&t[0], &t[1], &t[2], 1e-5, true)?.ys)
+            Ok(l0_ops::batch_norm_train(&t[0], &t[1], &t[2], 1e-5, l0_ops::After::RELU)?.ys)
         })?,
         case("batch norm given", &[&[16, 21, 7, 9], &[21], &[21]], move |t| {
             let (mean, var) = ((t[1].detach() * 0.1)?, positive(&t[2].detach())?);
-            l0_ops::batch_norm(&t[0], &t[1], &t[2], &mean, &var, 1e-5, true)
+            l0_ops::batch_norm(&t[0], &t[1], &t[2], &mean, &var, 1e-5, l0_ops::After::RELU)
         })?,
         case("add", &[&[4, 24, 7, 9], &[4, 24, 7, 9]], |t| l0_ops::add(&t[0], &t[1].to_dtype(t[0].dtype())?))?,
         case("relu", &[&[4, 24, 7, 9]], |t| l0_ops::relu(&t[0]))?,
@@ -186,7 +186,7 @@ fn cases() -> candle_core::Result<Vec<Case>> {
             let [scale, shift] = [l0_ops::take(&t[3], 0, &some(24))?, l0_ops::take(&t[4], 0, &some(24))?];
             // Given statistics: after those of the batch, the scale of a row would have no effect to compare.
             let (mean, var) = ((scale.detach() * 0.1)?, (shift.detach().sqr()? + 0.5)?);
-            let ys = l0_ops::batch_norm(&ys, &scale, &shift, &mean, &var, 1e-5, true)?;
+            let ys = l0_ops::batch_norm(&ys, &scale, &shift, &mean, &var, 1e-5, l0_ops::After::RELU)?;
             let weight = l0_ops::select(&t[5], &Selection::all(16), &some(24), None, None)?;
             l0_ops::avg_pool(&l0_ops::add(&l0_ops::conv2d(&ys, &weight, None, 1, 1)?, &t[0])?)
         })?,
