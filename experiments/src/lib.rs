@@ -30,6 +30,8 @@ pub mod recipes;
 pub mod rows;
 pub mod session;
 pub mod sweep;
+pub mod taught;
+pub mod teachers;
 
 pub use architecture::{Architecture, Gating};
 pub use recipe::Recipe;

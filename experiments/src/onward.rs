@@ -100,6 +100,7 @@ pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
         curve: None,
         reference: None,
         scaled_down: before.scaled_down.clone(),
+        teacher: before.teacher.clone(),
         ..before.clone().with_epochs(epochs)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use l0_data::{DataRecord, Dataset, Standing};
-use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader};
-use l0_train::{Finished, Job, Score};
+use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader, StartedFrom, Status, read_run};
+use l0_train::{Finished, Job, Score, Teacher};
 use serde_json::Value;
 
 use crate::device::Compute;
@@ -72,40 +72,48 @@ pub(crate) fn portable(arg: &str) -> String {
     }
 }
 
+/// What a run has beside its recipe and seed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Began<'a> {
+    /// The values of another run to begin with.
+    pub start: Option<&'a Start>,
+    /// What it learns from beside the labels.
+    pub lessons: Option<&'a Lessons>,
+}
+
+/// Teachers of a run, and what is recorded of them.
+#[derive(Debug)]
+pub struct Lessons {
+    /// The networks.
+    pub teacher: Teacher,
+    /// The runs that they are from.
+    pub from: Vec<StartedFrom>,
+}
+
 /// Trains in `path`: from the start in a new folder, from its newest checkpoint in that of an unfinished run. A finished
 /// run is left as it is, and `None` returned. What the training cannot reach is said before it begins.
 ///
 /// # Errors
-/// If the folder holds another run, or the run fails or is interrupted.
-pub fn train(
-    recipe: &Recipe,
-    seed: u64,
-    data: &Dataset,
-    path: &Path,
-    compute: &Compute,
-    stop: &AtomicBool,
-) -> Result<Option<Finished>> {
-    train_on(recipe, seed, None, data, path, compute, stop)
-}
-
-/// As [`train`], with the values of another run to begin with.
-///
-/// # Errors
-/// As [`train`], or if they do not fit the network.
+/// If the folder holds another run, the run fails or is interrupted, or the values or teachers do not fit the network.
 pub fn train_on(
     recipe: &Recipe,
     seed: u64,
-    start: Option<&Start>,
+    began: Began,
     data: &Dataset,
     path: &Path,
     compute: &Compute,
     stop: &AtomicBool,
 ) -> Result<Option<Finished>> {
+    let Began { start, lessons } = began;
     recipe.check_data(data)?;
     let (network, objective) = (recipe.architecture.network()?, recipe.objective.clone().unwrap_or_default());
     let started_from = start.map(|start| start.from.clone());
     let mut header = RunHeader { started_from, ..header(recipe, seed, data, compute)? };
     header.data.record = header.data.record.map(|record| seen_from(path, record)).transpose()?;
+    header.taught_by = match finished(path) {
+        Some(done) => done.taught_by, // of a run that is over nobody asks for its teachers
+        None => lessons.map_or(Vec::new(), |lessons| lessons.from.clone()),
+    };
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &old::as_begun(path, header)?) {
             Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first
@@ -125,12 +133,23 @@ pub fn train_on(
         seed: start.map_or(seed, |start| start.address(seed)),
         start: start.map(|start| &start.weights),
         freeze: None,
-        teacher: None,
+        teacher: lessons.map(|lessons| &lessons.teacher),
         device: compute.device.clone(),
         precision: compute.precision,
     };
     let mut bar = Bar::new(&format!("{} seed {seed}", recipe.name), recipe.training.epochs);
     Ok(Some(l0_train::run(&job, folder, &mut bar, stop)?))
+}
+
+/// Whether the run in a folder is finished.
+pub(crate) fn is_finished(path: &Path) -> bool {
+    finished(path).is_some()
+}
+
+/// The header of the run in a folder, if there is one and it is finished.
+fn finished(path: &Path) -> Option<RunHeader> {
+    let run = path.join("run.json").exists().then(|| read_run(path).ok()).flatten()?;
+    Some(run.header).filter(|header| header.status == Status::Finished)
 }
 
 /// Says what a training will not come to.

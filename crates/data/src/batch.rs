@@ -10,9 +10,16 @@ pub struct Batch {
     /// Classes as u32, (b,), or numbers to be predicted as f32, (b, 1). Batches that were made elsewhere may have classes of
     /// each position, (b, h, w).
     pub labels: Tensor,
+    /// What another network makes of the examples, (b, outputs), where the [`Feed`](crate::Feed) was given it.
+    pub soft: Option<Tensor>,
 }
 
 impl Batch {
+    /// Examples and their labels.
+    pub fn new(images: Tensor, labels: Tensor) -> Self {
+        Self { images, labels, soft: None }
+    }
+
     /// Number of examples.
     pub fn len(&self) -> usize {
         self.labels.dims().first().copied().unwrap_or(0)
@@ -43,7 +50,7 @@ impl Split {
         let labels = self.labels_of(indices, device)?;
         if self.is_table() {
             let values = self.rows_of(indices, channels, placements)?;
-            return Ok(Batch { images: Tensor::from_vec(values, (indices.len(), c), device)?, labels });
+            return Ok(Batch::new(Tensor::from_vec(values, (indices.len(), c), device)?, labels));
         }
         let mut values = Vec::with_capacity(indices.len() * self.image_size());
         let images = self.pixels(indices)?;
@@ -59,7 +66,7 @@ impl Split {
                 return Err(Error::Argument(format!("{n} placements for {m} images")));
             }
         }
-        Ok(Batch { images: Tensor::from_vec(values, (indices.len(), c, h, w), device)?, labels })
+        Ok(Batch::new(Tensor::from_vec(values, (indices.len(), c, h, w), device)?, labels))
     }
 
     /// The labels of these examples: classes as u32, (b,), or numbers as f32, (b, 1).

@@ -23,6 +23,8 @@ pub struct Feed<'a> {
     dtype: DType,
     /// All images as they are, (n, c, h, w), on a GPU, which makes its batches itself.
     bytes: Option<Tensor>,
+    /// What another network makes of each example, (n, outputs).
+    soft: Option<Tensor>,
 }
 
 impl<'a> Feed<'a> {
@@ -38,7 +40,7 @@ impl<'a> Feed<'a> {
         let bytes = || Tensor::from_slice(split.images(), (split.len(), c, h, w), device);
         let is_bytes = !split.is_table() && split.is_held();
         let bytes = (device.is_cuda() && is_bytes).then(bytes).transpose()?;
-        Ok(Self { split, normalise, augment: None, size, device: device.clone(), dtype: DType::F32, bytes })
+        Ok(Self { split, normalise, augment: None, size, device: device.clone(), dtype: DType::F32, bytes, soft: None })
     }
 
     /// The same with training images varied.
@@ -49,6 +51,29 @@ impl<'a> Feed<'a> {
     /// The same with images in another type, to which they are rounded on the device.
     pub fn in_dtype(self, dtype: DType) -> Self {
         Self { dtype, ..self }
+    }
+
+    /// The same with what another network makes of each example, (n, outputs), handed out with the batches.
+    ///
+    /// # Errors
+    /// If there are not as many rows as examples.
+    pub fn with_soft(self, soft: Tensor) -> Result<Self> {
+        let (found, n) = (soft.dims().first().copied().unwrap_or(0), self.split.len());
+        if found != n {
+            return Err(Error::Argument(format!("outputs of another network for {found} examples of {n}")));
+        }
+        Ok(Self { soft: Some(soft), ..self })
+    }
+
+    /// The same with batches of another size.
+    #[must_use]
+    pub fn of_size(&self, size: usize) -> Self {
+        Self { size: size.max(1), ..self.clone() }
+    }
+
+    /// Whether an example is the same in every epoch.
+    pub fn is_fixed(&self) -> bool {
+        self.augment.is_none() || self.split.is_table()
     }
 
     /// Batches of an epoch, the last incomplete one included.
@@ -75,9 +100,11 @@ impl<'a> Feed<'a> {
 
     /// The images with these indices, placed, in the feed's type; made on the device if that holds them.
     fn batch(&self, indices: &[u32], placements: Option<&[Placement]>) -> Result<Batch> {
+        let rows = |soft: &Tensor| soft.index_select(&Tensor::new(indices, soft.device())?, 0);
+        let soft = self.soft.as_ref().map(rows).transpose()?;
         let Some(bytes) = &self.bytes else {
             let batch = self.split.batch(indices, &self.normalise, placements, &self.device)?;
-            return Ok(Batch { images: batch.images.to_dtype(self.dtype)?, ..batch });
+            return Ok(Batch { images: batch.images.to_dtype(self.dtype)?, soft, ..batch });
         };
         let placed = |(i, &index): (usize, &u32)| {
             let Placement { down, right, flip } = placements.map_or(Placement::default(), |placements| placements[i]);
@@ -86,7 +113,7 @@ impl<'a> Feed<'a> {
         let placed: Vec<Placed> = indices.iter().enumerate().map(placed).collect();
         let (mean, std) = self.normalise.constants();
         let images = l0_ops::images(bytes, &placed, mean, std, self.dtype)?;
-        Ok(Batch { images, labels: self.split.labels_of(indices, &self.device)? })
+        Ok(Batch { images, labels: self.split.labels_of(indices, &self.device)?, soft })
     }
 
     /// All images in their order and unvaried, for evaluation.

@@ -217,6 +217,7 @@ fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()
             "recipe": header.recipe,
             "seed": header.seed,
             "started_from": header.started_from.as_ref().map(|from| &from.sha256),
+            "taught_by": header.taught_by.iter().map(|from| &from.sha256).collect::<Vec<_>>(),
             "config": settled(&header.config),
         })
     };

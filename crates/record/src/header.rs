@@ -77,6 +77,9 @@ pub struct RunHeader {
     /// The finished run whose values this one began with, if it did not begin anew. Shown wherever the run is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_from: Option<StartedFrom>,
+    /// The finished runs whose networks it learnt from beside the labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taught_by: Vec<StartedFrom>,
     /// What took the place of real data, as `digits drawn by the program`. Shown wherever the run is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthetic: Option<String>,

@@ -137,6 +137,7 @@ fn epochs(
     stop: &AtomicBool,
 ) -> Result<Evaluation> {
     let feed = job.feed(&job.data.train, job.training.batch_size)?.augment(job.augment);
+    let feed = trainer.taught(feed)?;
     let mut pace = Pace::default();
     let mut evaluation = None;
     while trainer.progress().epoch < job.training.epochs {

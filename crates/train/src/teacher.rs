@@ -1,11 +1,15 @@
 //! Learning from another network's outputs beside the labels (Hinton, Vinyals and Dean, 2015).
 
 use candle_core::{D, DType, Device, Tensor};
+use l0_data::{Batch, Feed};
 use l0_net::{Model, Net};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{positive, wrong};
 use crate::{Error, Loss, Result};
+
+/// Examples in a batch whose outputs are computed once.
+const BATCH: usize = 500;
 
 /// How much of the loss comes from a teacher.
 ///
@@ -44,10 +48,10 @@ impl Distillation {
     }
 }
 
-/// A trained network whose outputs another one learns from.
+/// Trained networks whose outputs another one learns from: of several, the mean of their logits.
 #[derive(Debug, Clone)]
 pub struct Teacher {
-    model: Model,
+    models: Vec<Model>,
     distillation: Distillation,
 }
 
@@ -57,8 +61,19 @@ impl Teacher {
     /// # Errors
     /// If a number of `distillation` is out of its range.
     pub fn new(model: Model, distillation: Distillation) -> Result<Self> {
+        Self::mean_of(vec![model], distillation)
+    }
+
+    /// Several of them, with the same input and as many outputs.
+    ///
+    /// # Errors
+    /// As for [`Teacher::new`], or if there is none.
+    pub fn mean_of(models: Vec<Model>, distillation: Distillation) -> Result<Self> {
         distillation.check()?;
-        Ok(Self { model, distillation })
+        match models.is_empty() {
+            true => Err(Error::config("a teacher", "no network", "one or more")),
+            false => Ok(Self { models, distillation }),
+        }
     }
 
     /// How much of the loss comes from it.
@@ -72,18 +87,33 @@ impl Teacher {
     /// If it reads or computes something else than `net`, or the device cannot hold it.
     pub(crate) fn of(&self, net: &Net, device: &Device) -> Result<Self> {
         let ends = |net: &Net| [net.shape(0), net.shape(net.output())];
-        let (found, expected) = (ends(&self.model.net), ends(net));
-        if found != expected {
-            let said = |[from, to]: [l0_net::Shape; 2]| format!("{from} to {to}");
-            return Err(Error::config("a teacher", said(found), format!("{}, as its pupil", said(expected))));
-        }
-        let weights = self.model.weights.to_device(device)?;
-        Ok(Self { model: Model { weights, ..self.model.clone() }, ..*self })
+        let said = |[from, to]: [l0_net::Shape; 2]| format!("{from} to {to}");
+        let there = |model: &Model| {
+            let (found, expected) = (ends(&model.net), ends(net));
+            if found != expected {
+                return Err(Error::config("a teacher", said(found), format!("{}, as its pupil", said(expected))));
+            }
+            Ok(Model { weights: model.weights.to_device(device)?, ..model.clone() })
+        };
+        Ok(Self { models: self.models.iter().map(there).collect::<Result<_>>()?, ..*self })
     }
 
     /// Its outputs for a batch, in evaluation mode, f32 and without a graph.
     pub(crate) fn outputs(&self, images: &Tensor) -> Result<Tensor> {
-        Ok(self.model.forward(images)?.detach().to_dtype(DType::F32)?)
+        let each = self.models.iter().map(|model| Ok(model.forward(images)?.detach().to_dtype(DType::F32)?));
+        let sum = each.reduce(|sum: Result<Tensor>, one| Ok((sum? + one?)?));
+        let sum = sum.unwrap_or_else(|| Err(Error::config("a teacher", "no network", "one or more")))?;
+        Ok((sum / self.models.len() as f64)?)
+    }
+
+    /// The same feed with its outputs beside the examples, computed once; as it is where examples change from epoch to epoch.
+    pub(crate) fn beside<'a>(&self, feed: Feed<'a>) -> Result<Feed<'a>> {
+        if !feed.is_fixed() {
+            return Ok(feed);
+        }
+        let outputs = |batch: l0_data::Result<Batch>| self.outputs(&batch?.images);
+        let outputs = feed.of_size(BATCH).in_order().map(outputs).collect::<Result<Vec<_>>>()?;
+        Ok(feed.with_soft(Tensor::cat(&outputs, 0)?)?)
     }
 
     /// The loss of labels and teacher together.

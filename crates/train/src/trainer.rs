@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use l0::{Constraint, GatedNet, Multipliers, Objective, Penalty, Sampling};
-use l0_data::Batch;
+use l0_data::{Batch, Feed};
 use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
 
@@ -112,6 +112,14 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// The feed with the outputs of the teacher beside the examples, where these stay the same from epoch to epoch.
+    pub(crate) fn taught<'b>(&self, feed: Feed<'b>) -> Result<Feed<'b>> {
+        match &self.teacher {
+            Some(teacher) => teacher.beside(feed),
+            None => Ok(feed),
+        }
+    }
+
     /// How far the training has come.
     pub fn progress(&self) -> &Progress {
         &self.progress
@@ -196,7 +204,11 @@ impl<'a> Trainer<'a> {
             self.freeze_gates()?;
         }
         let begin = Instant::now();
-        let soft = self.teacher.as_ref().map(|teacher| teacher.outputs(&batch.images)).transpose()?;
+        let soft = match (&self.teacher, &batch.soft) {
+            (Some(_), Some(known)) => Some(known.clone()),
+            (Some(teacher), None) => Some(teacher.outputs(&batch.images)?),
+            (None, _) => None,
+        };
         let mut one_step = || l0_ops::taped(|| self.one_step(batch, soft.as_ref(), epoch, step));
         // The threads of the pool do the work of a step on the CPU; beside a GPU they would only look for some.
         let mut result = if batch.images.device().is_cpu() { l0_ops::awake(one_step)? } else { one_step()? };

@@ -176,7 +176,7 @@ fn a_step_under_a_teacher_is_one_down_the_gradient_of_hintons_loss() {
     let (net, labels) = (line("fc"), [0, 2, 1, 1, 0]);
     let teacher_model = model(line("other"), 3);
     let images = tensor("images", &[5, 4]);
-    let batch = Batch { images: images.clone(), labels: Tensor::new(&labels, &Device::Cpu).unwrap() };
+    let batch = Batch::new(images.clone(), Tensor::new(&labels, &Device::Cpu).unwrap());
     let soft = teacher_model.forward(&images).unwrap();
     for (temperature, share) in [(4.0, 0.7), (1.0, 1.0), (2.0, 0.0)] {
         let teacher = Teacher::new(teacher_model.clone(), Distillation { temperature, share }).unwrap();
@@ -204,6 +204,16 @@ fn a_step_under_a_teacher_is_one_down_the_gradient_of_hintons_loss() {
         }
     }
     let (plain, ..) = step(&net, None, &batch, 1.0);
+    // What it says can be computed before, and of several the mean is learnt from.
+    let teacher = |models| Teacher::mean_of(models, Distillation { temperature: 2.0, share: 0.5 }).unwrap();
+    let (one, other) = (teacher(vec![teacher_model.clone()]), model(line("third"), 5));
+    let known = Batch { soft: Some(soft.clone()), ..batch.clone() };
+    assert_eq!(step(&net, Some(&one), &known, 1.0).0, step(&net, Some(&one), &batch, 1.0).0);
+    let mean = ((&soft + other.forward(&images).unwrap()).unwrap() / 2.0).unwrap();
+    let known = Batch { soft: Some(mean), ..batch.clone() };
+    let both = teacher(vec![teacher_model.clone(), other]);
+    close(step(&net, Some(&both), &batch, 1.0).0, step(&net, Some(&one), &known, 1.0).0);
+    assert!(Teacher::mean_of(vec![], Distillation { temperature: 2.0, share: 0.5 }).is_err());
     let idle = Teacher::new(teacher_model.clone(), Distillation { temperature: 2.0, share: 0.0 }).unwrap();
     assert_eq!(step(&net, Some(&idle), &batch, 1.0).0, plain);
 }
@@ -238,7 +248,7 @@ fn a_network_learns_to_tell_light_from_dark_at_each_position_and_its_compact_for
     let (objective, training) = (Objective::priced(&[Lambda::PerWeight(0.1)]), training(40, 0.5));
     let images = tensor("pictures", &[10, 1, 8, 8]);
     let labels = images.squeeze(1).unwrap().gt(0f32).unwrap().to_dtype(candle_core::DType::U32).unwrap();
-    let batch = Batch { images: images.clone(), labels };
+    let batch = Batch::new(images.clone(), labels);
     assert_eq!(batch.len(), 10);
     let mut trainer = Trainer::new(&network, &objective, &training, 10, 7, &Device::Cpu).unwrap();
     let results: Vec<_> = (0..40).map(|_| trainer.step(&batch).unwrap()).collect();

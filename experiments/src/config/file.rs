@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{lines_before, nearest};
 use super::unread;
+use crate::taught::Taught;
 use crate::{Architecture, Recipe, old, published};
 
 /// What a file says.
@@ -27,6 +28,8 @@ struct File {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     objective: Option<Objective>,
     training: Training,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    teacher: Option<Taught>,
 }
 
 /// The recipe as a file with a table for each group of settings.
@@ -42,6 +45,7 @@ pub(super) fn written(recipe: &Recipe) -> Result<String> {
         architecture: recipe.architecture,
         objective: recipe.objective,
         training: recipe.training,
+        teacher: recipe.teacher,
     };
     Ok(format!("# A recipe, as --print-config writes one and --config reads it.\n\n{}", toml::to_string(&file)?))
 }
@@ -66,6 +70,7 @@ pub(crate) fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
         architecture: file.architecture,
         objective: file.objective,
         training: file.training,
+        teacher: file.teacher,
         reference: file.published.map(published).transpose()?,
         scaled_down: file.scaled_down,
     };

@@ -66,7 +66,7 @@ fn timed(precision: &str, density: Option<f64>, device: &Device) -> Result<Value
     let dtype = if precision == "bf16" { DType::BF16 } else { DType::F32 };
     let images = Tensor::randn(0f32, 1.0, (BATCH, 3, 32, 32), device)?.to_dtype(dtype)?;
     let labels = Tensor::from_vec((0..BATCH as u32).map(|i| i % 10).collect(), BATCH, device)?;
-    let batch = Batch { images, labels };
+    let batch = Batch::new(images, labels);
     let begin = Instant::now();
     for _ in 0..WARM {
         trainer.step(&batch)?;
