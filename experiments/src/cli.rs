@@ -72,10 +72,9 @@ impl DataArgs {
         Ok(if is_alike && own.known().is_none() { DataSpec { options: own.options.clone(), ..spec } } else { spec })
     }
 
-    /// The Hub's cache and the Hub, as the environment (HF_HUB_OFFLINE) has it.
+    /// The Hub's cache and the Hub, as the environment has it.
     pub fn source(&self) -> Source {
-        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| is_on(&value));
-        Source { offline, ..Source::default() }
+        hub_source()
     }
 
     /// The data that a run recorded, or what the command line asks for in its place. A file or folder that is not where it was
@@ -134,6 +133,12 @@ impl Validation {
     pub fn caveat(&self) -> Option<String> {
         self.validation.map(|n| format!("tested on {n} {HELD_OUT}"))
     }
+}
+
+/// The Hub's cache and the Hub, as the environment (HF_HUB_OFFLINE) has it.
+pub fn hub_source() -> Source {
+    let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| is_on(&value));
+    Source { offline, ..Source::default() }
 }
 
 /// Whether a folder holds pictures in folders, one for each class.

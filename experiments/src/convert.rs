@@ -9,7 +9,7 @@ use l0_rng::{Purpose, Stream};
 use serde_json::json;
 
 use crate::artifact;
-use crate::network_file::{Format, NetworkFile, is_onnx};
+use crate::network_file::{self, Format, NetworkFile, is_onnx};
 
 /// Examples that both networks are compared on.
 const BATCH: usize = 4;
@@ -51,6 +51,7 @@ pub fn convert(
     values: Option<NewValues<'_>>,
     existing: Existing,
 ) -> Result<Converted> {
+    let from = &network_file::found(from)?;
     let (source, target) = (is_onnx(from)?, is_onnx(to)?);
     if source == target && values.is_none() {
         let ending = if source { ".safetensors" } else { ".onnx" };

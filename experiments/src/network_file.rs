@@ -1,6 +1,6 @@
 //! Networks in files, ONNX or our own, told apart by the endings of their names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
@@ -8,6 +8,8 @@ use l0_net::{Card, GatedModel, Kind, Model, OnnxReader, read_card};
 use serde::Serialize;
 
 use crate::artifact::ENDS;
+#[cfg(feature = "hub")]
+use crate::{cli, progress::Downloads};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -66,12 +68,35 @@ pub fn input_size(text: &str) -> std::result::Result<(usize, usize), String> {
     sides.ok_or_else(|| format!("{text:?} is no height and width, as 224x224"))
 }
 
+/// Where a network lies: what is on the Hub, as "hub:owner/name/file.onnx", in its cache, fetched and checked if it is not there.
+///
+/// # Errors
+/// If it cannot be fetched, or this program was built without the Hub.
+pub fn found(path: &Path) -> Result<PathBuf> {
+    match path.to_str().and_then(|text| text.strip_prefix("hub:")) {
+        Some(name) => fetched(name),
+        None => Ok(path.to_path_buf()),
+    }
+}
+
+#[cfg(feature = "hub")]
+fn fetched(name: &str) -> Result<PathBuf> {
+    let file = l0_data::hub::HubFile::of_network(name).map_err(cli::advised)?;
+    Ok(l0_data::hub::fetch(&file, &cli::hub_source(), &Downloads::default()).map_err(cli::advised)?.path)
+}
+
+#[cfg(not(feature = "hub"))]
+fn fetched(name: &str) -> Result<PathBuf> {
+    bail!("hub:{name}: this program was built without the Hub; build it with --features hub, or give a file")
+}
+
 impl NetworkFile {
-    /// Reads a file. `size` is the height and width of the input, where an ONNX file leaves them open.
+    /// Reads a file, of the Hub too ([`found`]). `size` is the height and width of the input, where an ONNX file leaves them open.
     ///
     /// # Errors
     /// If it cannot be read or does not hold a network that this workspace knows; if a size is given for what has one.
     pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
+        let path = &found(path)?;
         let onnx = is_onnx(path)?;
         let bytes = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
         if onnx {

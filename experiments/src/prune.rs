@@ -20,7 +20,7 @@ pub use self::page::Page;
 use crate::artifact::{self, ENDS, Verification};
 use crate::device::Compute;
 use crate::inspect::Inspection;
-use crate::network_file::{Format, NetworkFile};
+use crate::network_file::{self, Format, NetworkFile};
 use crate::progress::Bar;
 use crate::{say, session};
 
@@ -41,6 +41,7 @@ impl Brought {
     /// # Errors
     /// If it cannot be read.
     pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
+        let path = &network_file::found(path)?;
         let read = NetworkFile::read(path, size)?;
         let of_run = path.parent().and_then(|folder| read_run(folder).ok()).map(|run| run.header.recipe);
         let stem = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();

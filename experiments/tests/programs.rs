@@ -518,7 +518,7 @@ fn brought(path: &Path, classes: usize) {
     b.flatten("features").linear("fc1", 24).relu().linear("fc2", classes);
     let net = b.build().unwrap();
     let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
-    let ends = Some(OnnxEnds { input: "pixels".into(), output: "digits".into() });
+    let ends = Some(OnnxEnds { input: "pixels".into(), output: "digits".into(), opset: 18 });
     let about = OnnxAbout { ends, ..OnnxAbout::default() };
     std::fs::write(path, l0_net::to_onnx(&net, &weights, &about).unwrap()).unwrap();
 }
@@ -540,7 +540,7 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
     assert!(page.contains("<h1>mine, pruned</h1>") && page.contains("200 test examples of mnist"), "{page}");
     let ends = l0_net::onnx_ends(folder.join("compact.onnx")).unwrap();
-    assert_eq!([ends.input, ends.output], ["pixels", "digits"]);
+    assert_eq!((ends.input.as_str(), ends.output.as_str(), ends.opset), ("pixels", "digits", 18));
     let (compact, _) = Model::load(folder.join("compact.safetensors"), &Device::Cpu).unwrap();
     let from_onnx = l0_net::from_onnx(folder.join("compact.onnx")).unwrap();
     let xs = Tensor::rand(0f32, 1.0, (4, 1, 28, 28), &Device::Cpu).unwrap();

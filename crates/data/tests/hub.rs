@@ -4,7 +4,7 @@
 mod common;
 
 use common::server::{Fault, Server};
-use l0_data::hub::{HubFile, fetch};
+use l0_data::hub::{Holds, HubFile, fetch};
 use l0_data::{Benchmark, Error, Progress, Silent, Source, download, load};
 use l0_files::sha256;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,12 @@ impl Case {
             patience: Duration::from_secs(10),
             ..Source::default()
         };
-        let file = HubFile { repo: "someone/pictures".into(), path: "train/0000.parquet".into(), sha256: Some(digest) };
+        let file = HubFile {
+            holds: Holds::Data,
+            repo: "someone/pictures".into(),
+            path: "train/0000.parquet".into(),
+            sha256: Some(digest),
+        };
         Self { server, cache, source, file }
     }
 
@@ -321,4 +326,29 @@ fn a_data_set_comes_whole() {
     assert_eq!([&data.files[0].sha256, &data.files[1].sha256], [&digests[0], &digests[1]]);
     source.offline = true;
     assert_eq!(download(Benchmark::Cifar100, &source, &Silent).unwrap(), data.files);
+}
+
+#[test]
+fn networks_come_as_data_does() {
+    let content = content();
+    let digest = sha256(&content);
+    let server = Server::start(&[("someone/nets/onnx/model.onnx", &digest, &content)]);
+    let cache = tempfile::tempdir().unwrap();
+    let source = Source {
+        endpoint: Some(server.endpoint.clone()),
+        cache: Some(cache.path().to_path_buf()),
+        ..Source::default()
+    };
+    let file = HubFile::of_network("someone/nets/onnx/model.onnx").unwrap();
+    let path = fetch(&file, &source, &Silent).unwrap().path;
+    assert_eq!(std::fs::read(&path).unwrap(), content);
+    assert!(path.starts_with(cache.path().join("models--someone--nets")));
+    let offline = Source { offline: true, ..source.clone() };
+    assert_eq!(fetch(&file, &offline, &Silent).unwrap().path, path);
+    let missing = HubFile::of_network("someone/nets/other.onnx").unwrap();
+    assert!(fetch(&missing, &source, &Silent).unwrap_err().to_string().contains("someone/nets/other.onnx"));
+    for wrong in ["model.onnx", "someone/model.onnx", "someone//model.onnx", "someone/nets/"] {
+        let error = HubFile::of_network(wrong).unwrap_err().to_string();
+        assert!(error.contains("expected owner/name/file.onnx"), "{error}");
+    }
 }

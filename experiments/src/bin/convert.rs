@@ -16,7 +16,7 @@ use l0_net::{Existing, Rename};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The file to read: .onnx or .safetensors.
+    /// The file to read: .onnx or .safetensors, or one on the Hub, hub:owner/name/file.onnx.
     from: PathBuf,
     /// The file to write, of the other kind; with --values of either.
     to: PathBuf,

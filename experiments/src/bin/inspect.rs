@@ -15,7 +15,7 @@ use l0_files::{Existing, write};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// An ONNX file, or a network file of ours.
+    /// An ONNX file, or a network file of ours; or hub:owner/name/file.onnx, one on the Hub.
     file: PathBuf,
     /// Height and width of the input, where an ONNX file leaves them open.
     #[arg(long, value_name = "HxW", value_parser = input_size)]

@@ -10,7 +10,7 @@ use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::ComputeArgs;
-use l0_experiments::network_file::{Format, NetworkFile, input_size};
+use l0_experiments::network_file::{Format, NetworkFile, found, input_size};
 use l0_experiments::prune::{self, Brought, Place};
 use l0_net::Shape;
 use l0_prune::{Prune, Target};
@@ -30,7 +30,7 @@ const MISSED: u8 = 3;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// An ONNX file, or a network file of ours.
+    /// An ONNX file, or a network file of ours; or hub:owner/name/file.onnx, one on the Hub.
     network: PathBuf,
     /// Share of the multiply-accumulates to be left.
     #[arg(long, value_name = "SHARE", conflicts_with = "target", default_value_t = 0.5)]
@@ -137,7 +137,8 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
     let prune = prune::as_begun(prune, target, &folder)?;
     let plan = prune.plan(&data)?;
-    let teacher = args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(path)).transpose()?;
+    let teacher =
+        args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };
     prune::train(&brought, &plan, target, &data, &place, stop)?;
     let page = prune::finish(&brought, &prune, target, &data, &place)?;

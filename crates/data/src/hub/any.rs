@@ -117,8 +117,8 @@ pub(crate) fn download_any(
 }
 
 fn fetched(name: &str, chosen: &Chosen, source: &Source, progress: &dyn Progress) -> Result<Vec<SourceFile>> {
-    let file = |path: &String| HubFile { repo: name.to_string(), path: path.clone(), sha256: None };
-    chosen.train.iter().chain(&chosen.test).map(|path| fetch(&file(path), source, progress)).collect()
+    let files = chosen.train.iter().chain(&chosen.test).map(|path| HubFile::of_data(name, path));
+    files.map(|file| fetch(&file, source, progress)).collect()
 }
 
 /// `config/split/0000.parquet` and so on: of which configuration, and which splits.

@@ -2,6 +2,7 @@
 //! that was cut: `blobs/<etag>` holds the bytes, `blobs/<etag>.incomplete` what has arrived of them, and
 //! `snapshots/<commit>/<path>` points to a blob. The etag of a large file is its sha256.
 
+use super::fetch::Holds;
 use crate::{Error, Result};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -24,8 +25,8 @@ pub(super) struct Partial {
 }
 
 impl Folder {
-    pub(super) fn new(cache: &Path, dataset: &str) -> Self {
-        let name = format!("datasets--{}", dataset.replace('/', "--"));
+    pub(super) fn new(cache: &Path, holds: Holds, repo: &str) -> Self {
+        let name = format!("{}--{}", holds.plural(), repo.replace('/', "--"));
         let part = |part: &str| cache.join(&name).join(part);
         let locks = cache.join(".locks").join(&name);
         Self { refs: part("refs"), blobs: part("blobs"), snapshots: part("snapshots"), locks }

@@ -2,23 +2,72 @@ use super::cache::{self, Folder};
 use super::meter::Meter;
 use super::refusal;
 use crate::{Error, Progress, Result, Source, SourceFile, digest};
-use hf_hub::{HFClient, HFError, HFRepository, RepoTypeDataset};
+use hf_hub::{HFClient, HFError, HFRepository, RepoTypeAny};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The branch on which the Hub keeps its own conversion of every data set to parquet. It can move: what is pinned is
 /// each file's digest.
-pub(super) const REVISION: &str = "refs/convert/parquet";
+const PARQUET: &str = "refs/convert/parquet";
 
-/// A file of a data set on the Hub.
+/// What a repository of the Hub holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// A data set: its files are those of the revision `refs/convert/parquet`.
+    Data,
+    /// A network, which the Hub calls a model: its files are those of the revision `main`.
+    Network,
+}
+
+impl Holds {
+    pub(super) fn revision(self) -> &'static str {
+        match self {
+            Self::Data => PARQUET,
+            Self::Network => "main",
+        }
+    }
+
+    /// How the cache calls such repositories.
+    pub(super) fn plural(self) -> &'static str {
+        match self {
+            Self::Data => "datasets",
+            Self::Network => "models",
+        }
+    }
+}
+
+/// A file of a repository of the Hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubFile {
-    /// Owner and name of the data set.
+    /// What the repository holds.
+    pub holds: Holds,
+    /// Owner and name of the repository.
     pub repo: String,
-    /// The file within the revision `refs/convert/parquet`.
+    /// The file within it.
     pub path: String,
     /// The digest it must have, in lower-case hex; without one, the one that the Hub states.
     pub sha256: Option<String>,
+}
+
+impl HubFile {
+    /// A file of a data set whose digest nobody knows.
+    pub(super) fn of_data(repo: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { holds: Holds::Data, repo: repo.into(), path: path.into(), sha256: None }
+    }
+
+    /// A file of a network, from "owner/name/path".
+    ///
+    /// # Errors
+    /// If it names no owner, repository and file.
+    pub fn of_network(name: &str) -> Result<Self> {
+        let parts: Vec<&str> = name.splitn(3, '/').collect();
+        match parts[..] {
+            [owner, repo, path] if ![owner, repo, path].contains(&"") => {
+                Ok(Self { holds: Holds::Network, repo: format!("{owner}/{repo}"), path: path.into(), sha256: None })
+            }
+            _ => Err(Error::Argument(format!("{name:?} is no file of the Hub, expected owner/name/file.onnx"))),
+        }
+    }
 }
 
 /// The file in the Hub's cache, fetched if it is not there, its digest found right.
@@ -63,7 +112,7 @@ fn on_a_thread<T: Send>(
 /// # Errors
 /// If the Hub cannot be reached, knows no such data set, or, offline, the cache holds nothing of it.
 pub(super) fn list(repo: &str, source: &Source, progress: &dyn Progress) -> Result<Vec<String>> {
-    let file = HubFile { repo: repo.to_string(), path: "its list of files".into(), sha256: None };
+    let file = HubFile::of_data(repo, "its list of files");
     on_a_thread(&file, source, progress, async |session| session.list().await)
 }
 
@@ -83,7 +132,7 @@ pub(super) struct Session<'a> {
     pub(super) source: &'a Source,
     pub(super) progress: &'a dyn Progress,
     client: HFClient,
-    pub(super) repo: HFRepository<RepoTypeDataset>,
+    pub(super) repo: HFRepository<RepoTypeAny>,
     pub(super) folder: Folder,
     pub(super) meter: Arc<Meter>,
 }
@@ -101,9 +150,13 @@ impl<'a> Session<'a> {
             let endpoint = source.endpoint.clone().unwrap_or_else(|| "the Hub".into());
             Error::Hub { file: name(file), endpoint, reason: chain(&error) }
         })?;
-        let (owner, dataset) = hf_hub::split_id(&file.repo);
-        let repo = client.dataset(owner, dataset);
-        let folder = Folder::new(client.cache_dir(), &file.repo);
+        let (owner, name) = hf_hub::split_id(&file.repo);
+        let kind = match file.holds {
+            Holds::Data => RepoTypeAny::Dataset,
+            Holds::Network => RepoTypeAny::Model,
+        };
+        let repo = client.repository(kind, owner, name);
+        let folder = Folder::new(client.cache_dir(), file.holds, &file.repo);
         let meter = Arc::new(Meter::new());
         Ok(Self { file, source, progress, client, repo, folder, meter })
     }
@@ -143,11 +196,12 @@ impl<'a> Session<'a> {
 
     async fn list(&self) -> Result<Vec<String>> {
         if self.source.offline {
-            let listed = self.folder.listed(REVISION);
+            let listed = self.folder.listed(PARQUET);
             let cache = self.client.cache_dir().to_path_buf();
             return if listed.is_empty() { Err(Error::Offline { file: name(self.file), cache }) } else { Ok(listed) };
         }
-        let info = self.watch(self.repo.info().revision(REVISION).send()).await?;
+        let (owner, name) = hf_hub::split_id(&self.file.repo);
+        let info = self.watch(self.client.dataset(owner, name).info().revision(PARQUET).send()).await?;
         let info = info.map_err(|error| match error {
             HFError::RepoNotFound { .. } | HFError::RevisionNotFound { .. } => {
                 self.failed(&"it knows no such data set, or has not converted it to parquet")
@@ -159,11 +213,12 @@ impl<'a> Session<'a> {
 
     /// The file in the cache, if there is one.
     async fn cached(&self) -> Result<Option<PathBuf>> {
-        let local = self.repo.download_file().filename(&self.file.path).revision(REVISION);
+        let revision = self.file.holds.revision();
+        let local = self.repo.download_file().filename(&self.file.path).revision(revision);
         match local.local_files_only(true).send().await {
             Ok(path) => Ok(Some(path)),
             Err(HFError::LocalEntryNotFound { .. } | HFError::EntryNotFound { .. }) => {
-                self.folder.legible(REVISION).map(|()| None).map_err(|cause| self.refused("look for", cause))
+                self.folder.legible(revision).map(|()| None).map_err(|cause| self.refused("look for", cause))
             }
             Err(error) => Err(self.failed(&chain(&error))),
         }

@@ -20,7 +20,7 @@ mod vision;
 pub use any::parse_pictures;
 pub(crate) use any::{download_any, load_any, load_pictures};
 pub use bar::Bar;
-pub use fetch::{HubFile, fetch};
+pub use fetch::{Holds, HubFile, fetch};
 
 use crate::repo::{Part, Repo};
 use crate::{Dataset, Progress, Result, Source, SourceFile, Split};
@@ -35,8 +35,8 @@ pub(crate) fn load(repo: &Repo, source: &Source, progress: &dyn Progress) -> Res
 
 /// The training and the test file.
 pub(crate) fn download(repo: &Repo, source: &Source, progress: &dyn Progress) -> Result<Vec<SourceFile>> {
-    let file =
-        |part| HubFile { repo: repo.id.to_string(), path: repo.file(part), sha256: repo.pin(part).map(str::to_string) };
+    let pin = |part| repo.pin(part).map(str::to_string);
+    let file = |part| HubFile { sha256: pin(part), ..HubFile::of_data(repo.id, repo.file(part)) };
     Part::BOTH.iter().map(|&part| fetch(&file(part), source, progress)).collect()
 }
 

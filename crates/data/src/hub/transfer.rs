@@ -1,7 +1,7 @@
 //! Getting the bytes: one attempt after another, each going on where the last one was cut.
 
 use super::cache;
-use super::fetch::{REVISION, Session, chain, name};
+use super::fetch::{Session, chain, name};
 use super::refusal;
 use crate::{Error, Result, digest};
 use hf_hub::HFError;
@@ -56,7 +56,7 @@ impl Session<'_> {
     async fn attempt(&self) -> Result<PathBuf, Failure> {
         self.resume().await?;
         let before = self.folder.arriving();
-        let download = self.repo.download_file().filename(&self.file.path).revision(REVISION);
+        let download = self.repo.download_file().filename(&self.file.path).revision(self.file.holds.revision());
         let download = download.progress(self.meter.clone()).send();
         match self.watch(download).await? {
             Ok(path) => self.whole(path),
@@ -102,7 +102,7 @@ impl Session<'_> {
         use futures_util::StreamExt;
         use std::io::Write;
         let total = range.end;
-        let stream = self.repo.download_file_stream().filename(&self.file.path).revision(REVISION);
+        let stream = self.repo.download_file_stream().filename(&self.file.path).revision(self.file.holds.revision());
         let (_, mut stream) = stream.range(range).send().await.map_err(|error| self.judge(&error))?;
         let write = |error| Failure::Final(self.refused("store", error));
         let mut file = std::fs::OpenOptions::new().append(true).open(path).map_err(write)?;

@@ -137,7 +137,8 @@ impl Server {
         if let Fault::Busy(times) = fault {
             state.fault = if times > 1 { Fault::Busy(times - 1) } else { Fault::None };
         }
-        let name = path.trim_start_matches("/datasets/").replace("/resolve/refs/convert/parquet", "");
+        let name = path.trim_start_matches("/datasets/").trim_start_matches('/');
+        let name = name.replace("/resolve/refs/convert/parquet", "").replace("/resolve/main", "");
         (fault, state.files.get(&name).cloned())
     }
 

@@ -19,10 +19,10 @@ pub(crate) use self::read::{
 pub use self::read::{OnnxProblem, OnnxReader, from_onnx, onnx_ends};
 use crate::{Error, Net, Result, Weights};
 
-/// Version of the file format: 8 came with opset 15 and is read by every runtime of the last years.
-const IR_VERSION: i64 = 8;
-/// Version of the operators' meanings.
+/// Version of the operators' meanings, where nobody asks for another.
 const OPSET: i64 = 17;
+/// The versions in which the operators that are written here mean the same.
+const OPSETS: std::ops::RangeInclusive<i64> = 14..=22;
 /// A protocol buffer must be smaller than 2 GiB.
 const LIMIT: usize = i32::MAX as usize;
 
@@ -41,13 +41,30 @@ pub struct OnnxAbout {
     pub ends: Option<OnnxEnds>,
 }
 
-/// What the input and the output of an ONNX file are called: by these names a program hands it values and asks for results.
+/// What the input and the output of an ONNX file are called, by which names a program hands it values and asks for results,
+/// and the version of its operators, which the program's runtime has to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnnxEnds {
     /// The input.
     pub input: String,
     /// The output.
     pub output: String,
+    /// The opset; a file has it if the operators in it mean the same there.
+    #[serde(default = "usual_opset")]
+    pub opset: i64,
+}
+
+fn usual_opset() -> i64 {
+    OPSET
+}
+
+/// The version of the file format that came with an opset: 8 is read by every runtime of the last years.
+fn ir_version(opset: i64) -> i64 {
+    match opset {
+        ..=18 => 8,
+        19 | 20 => 9,
+        _ => 10,
+    }
 }
 
 /// The bytes of an ONNX file of `net`, which reads (batch, ...) as the network's input and gives (batch, ...) as its
@@ -62,16 +79,17 @@ pub fn to_onnx(net: &Net, weights: &Weights, about: &OnnxAbout) -> Result<Vec<u8
         return Err(Error::Count { what: "bytes of parameters", found: size, expected: format!("fewer than {LIMIT}") });
     }
     let graph = Graph::new(net, weights, about.ends.as_ref())?.finish();
-    let opset = Message::new().text(1, "").int(2, OPSET);
+    let opset = about.ends.as_ref().map(|ends| ends.opset).filter(|opset| OPSETS.contains(opset)).unwrap_or(OPSET);
+    let operators = Message::new().text(1, "").int(2, opset);
     let entry = |(key, value): (&String, &String)| Message::new().text(1, key).text(2, value);
     let metadata: Vec<Message> = about.metadata.iter().map(entry).collect();
     let model = Message::new()
-        .int(1, IR_VERSION)
+        .int(1, ir_version(opset))
         .text(2, &about.producer)
         .text(3, &about.version)
         .text(6, &about.doc)
         .message(7, &graph)
-        .message(8, &opset)
+        .message(8, &operators)
         .messages(14, &metadata);
     Ok(model.into_bytes())
 }

@@ -33,7 +33,8 @@ fn the_same_network_gives_the_same_bytes() {
 #[test]
 fn the_input_and_the_output_are_called_as_one_likes() {
     let case = Case::new("every layer", every_layer(), 1);
-    let ends = |input: &str, output: &str| Some(OnnxEnds { input: input.into(), output: output.into() });
+    let of = |input: &str, output: &str, opset| OnnxEnds { input: input.into(), output: output.into(), opset };
+    let ends = |input: &str, output: &str| Some(of(input, output, 17));
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("named.onnx");
     let write = |ends| {
@@ -47,6 +48,12 @@ fn the_input_and_the_output_are_called_as_one_likes() {
     let xs = Tensor::rand(0f32, 1.0, (3, 2, 11, 9), &Device::Cpu).unwrap();
     let difference = l0_net::from_onnx(&path).unwrap().forward(&xs).unwrap() - case.forward(&xs);
     assert!(difference.unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
+    // The version of the operators is the one that is asked for, where all of them mean the same.
+    for opset in 9..=23 {
+        let found = write(Some(of("pixels", "classes", opset))).opset;
+        assert_eq!(found, if (14..=22).contains(&opset) { opset } else { 17 });
+        assert_eq!(l0_net::from_onnx(&path).unwrap().net.nodes().len(), case.net.nodes().len());
+    }
     // A name that a parameter has is left to it.
     let taken = case.net.parameters()[0].0.clone();
     assert_eq!(Some(write(ends(&taken, "classes"))), ends("image", "classes"));

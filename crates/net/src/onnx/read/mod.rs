@@ -61,12 +61,19 @@ pub fn from_onnx(path: impl AsRef<Path>) -> crate::Result<crate::Model> {
 /// If the file cannot be read, is no ONNX file, or does not have one of each.
 pub fn onnx_ends(path: impl AsRef<Path>) -> crate::Result<OnnxEnds> {
     let ends = |bytes: &[u8]| {
-        let graph = proto::parse::<Model<'_>>(bytes).map_err(OnnxProblem::Bytes)?.graph;
-        let graph = graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
-        Ok(OnnxEnds { input: input(&graph)?.name.into(), output: output(&graph)?.into() })
+        let model = proto::parse::<Model<'_>>(bytes).map_err(OnnxProblem::Bytes)?;
+        let opset = opset(&model);
+        let graph = model.graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
+        Ok(OnnxEnds { input: input(&graph)?.name.into(), output: output(&graph)?.into(), opset })
     };
     let ends = read(path.as_ref()).and_then(|bytes| ends(&bytes));
     ends.map_err(|problem| crate::Error::onnx(&path.as_ref().display().to_string(), problem))
+}
+
+/// The version of ONNX's own operators; 0 if none is said.
+fn opset(model: &Model<'_>) -> i64 {
+    let own = model.opsets.iter().find(|opset| matches!(opset.domain, "" | "ai.onnx"));
+    own.map_or(0, |opset| opset.version)
 }
 
 type Result<T> = std::result::Result<T, OnnxProblem>;
@@ -116,8 +123,7 @@ impl OnnxReader {
 
     fn layers(&self, bytes: &[u8], folder: Folder<'_>) -> Result<Vec<Found>> {
         let model: Model<'_> = proto::parse(bytes).map_err(OnnxProblem::Bytes)?;
-        let opset = model.opsets.iter().find(|opset| matches!(opset.domain, "" | "ai.onnx"));
-        let opset = opset.map_or(0, |opset| opset.version);
+        let opset = opset(&model);
         let graph = model.graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
         if !OPSETS.contains(&opset) {
             return Err(OnnxProblem::Opset { found: opset });
