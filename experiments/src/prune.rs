@@ -90,6 +90,7 @@ fn slug(target: Target) -> String {
         Target::Macs(_) => "macs",
         Target::Latency(_) => "latency",
         Target::Inputs(_) => "inputs",
+        Target::Price(_) => "lambda",
     };
     format!("{of}-{}", target.asked())
 }

@@ -2,7 +2,7 @@
 //! that the user did not give follows from the steps there are.
 
 use candle_core::Device;
-use l0::{Constraint, Estimator, Fit, GatedNet, L2, Objective, Sampling, Targets};
+use l0::{Constraint, Estimator, Fit, GatedNet, L2, Lambda, Objective, Sampling, Targets};
 use l0_data::Dataset;
 use l0_net::Weights;
 use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
@@ -30,7 +30,7 @@ const FASTEST: f64 = 0.5;
 pub struct Plan {
     /// The network, with gates on what can be pruned.
     pub network: GatedNet,
-    /// The target, as a constraint.
+    /// The target, as a constraint or a price.
     pub objective: Objective,
     /// Epochs, rates and phases.
     pub training: Training,
@@ -77,6 +77,12 @@ pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Ob
         fit: Fit::Fill { multiple: settings.multiple },
     };
     Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }
+}
+
+/// A price for each open weight, in place of a target.
+pub(crate) fn priced(settings: &Settings, lambda: f64) -> Objective {
+    let price = Objective::priced(&[Lambda::PerWeight(lambda)]);
+    Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..price }
 }
 
 /// The training of a network on so many examples; gates learn for the first `learning` epochs.

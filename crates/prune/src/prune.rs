@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::{Clock, Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
 
 /// The share of the epochs in which gates learn.
-const LEARNING: f64 = 0.3;
+const LEARNING: f64 = 0.1;
 
 /// With so many layers that hold weights and no normalisation a network is given some to train with.
 const DEEP: usize = 8;
@@ -63,7 +63,7 @@ impl Prune {
         self.with(|settings| settings.target = target)
     }
 
-    /// Passes over the training examples, 2 or more: in the first three tenths gates learn, in the others the network settles.
+    /// Passes over the training examples, 2 or more: in the first tenth gates learn, in the others the network settles.
     #[must_use]
     pub fn epochs(self, epochs: u64) -> Self {
         self.with(|settings| settings.epochs = epochs)
@@ -177,7 +177,7 @@ impl Prune {
         let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| optimiser.with_rate(rate));
         let limit = match self.settings.target {
             Target::Latency(milliseconds) => Some(Limit { milliseconds, clock: self.clock.clone() }),
-            Target::Weights(_) | Target::Macs(_) | Target::Inputs(_) => None,
+            _ => None,
         };
         let targets = match (self.settings.target, &limit) {
             (_, Some(limit)) => Targets::Model(self.share_for(limit, &network, start.as_ref())?),
@@ -185,7 +185,10 @@ impl Prune {
             (Target::Inputs(n), _) => Targets::Layers(vec![(n as f64 + 0.01) / network.gated_units()[0] as f64]),
             (target, None) => Targets::Model(target.asked()),
         };
-        let objective = plan::objective(&self.settings, targets, steps);
+        let objective = match self.settings.target {
+            Target::Price(lambda) => plan::priced(&self.settings, lambda),
+            _ => plan::objective(&self.settings, targets, steps),
+        };
         let training = plan::training(&self.settings, learning, steps, optimiser);
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
@@ -265,6 +268,7 @@ impl Prune {
         let (asked, most, expected) = match self.settings.target {
             Target::Weights(share) | Target::Macs(share) => (share, 1.0, "a share above 0, 1 at most"),
             Target::Latency(milliseconds) => (milliseconds, f64::MAX, "milliseconds above 0"),
+            Target::Price(lambda) => (lambda, f64::MAX, "a lambda above 0"),
             Target::Inputs(n) => {
                 let most = match self.net.shape(0) {
                     Shape::Features(inputs) => inputs as f64 - 1.0,
@@ -346,7 +350,7 @@ impl Prune {
 /// The optimiser that suits a network.
 fn usual(net: &Net) -> Optimiser {
     match net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(_))) {
-        true => Optimiser::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true },
+        true => Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true },
         false => Optimiser::adam(1e-3),
     }
 }

@@ -54,7 +54,7 @@ impl Pruned {
         let after = evaluate(&model.net, &model.weights, &Masks::none(&model.net), &feed)?;
         let (kept, full) = (&finished.pruned.cost, net.cost());
         let left = match target {
-            Target::Weights(_) => kept.weights() as f64 / full.weights() as f64,
+            Target::Weights(_) | Target::Price(_) => kept.weights() as f64 / full.weights() as f64,
             Target::Macs(_) => kept.macs() as f64 / full.macs() as f64,
             Target::Latency(_) => plan.clock().latency(&model)?,
             Target::Inputs(_) => read_of(&model).len() as f64,

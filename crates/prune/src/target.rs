@@ -18,32 +18,37 @@ pub enum Target {
     Latency(f64),
     /// So many of the numbers that the network reads, as columns of a table; its other layers stay as they are.
     Inputs(usize),
+    /// Whatever a price of lambda / N for each open weight leaves, in the paper's unit; above 0.
+    Price(f64),
 }
 
 impl Target {
-    /// The number that was asked for: a share, milliseconds, or inputs.
+    /// The number that was asked for: a share, milliseconds, inputs, or a lambda.
     pub fn asked(self) -> f64 {
         match self {
             Self::Weights(share) | Self::Macs(share) => share,
             Self::Latency(milliseconds) => milliseconds,
             Self::Inputs(inputs) => inputs as f64,
+            Self::Price(lambda) => lambda,
         }
     }
 
     /// What training bounds.
     pub fn quantity(self) -> Quantity {
         match self {
-            Self::Weights(_) | Self::Inputs(_) => Quantity::Weights,
+            Self::Weights(_) | Self::Inputs(_) | Self::Price(_) => Quantity::Weights,
             Self::Macs(_) | Self::Latency(_) => Quantity::Macs,
         }
     }
 
-    /// Whether a network of which this is left meets it: a share, inputs, or milliseconds, of which 5 % more are no miss.
+    /// Whether a network of which this is left meets it: a share, inputs, or milliseconds, of which 5 % more are no miss. A price
+    /// is met by whatever it leaves.
     pub fn is_met_by(self, left: f64) -> bool {
         match self {
             Self::Weights(share) | Self::Macs(share) => left <= share,
             Self::Latency(milliseconds) => left <= TOLERANCE * milliseconds,
             Self::Inputs(inputs) => left <= inputs as f64,
+            Self::Price(_) => true,
         }
     }
 }
@@ -55,6 +60,7 @@ impl fmt::Display for Target {
             Self::Macs(share) => write!(f, "{share} of the MACs"),
             Self::Latency(milliseconds) => write!(f, "{milliseconds} ms"),
             Self::Inputs(inputs) => write!(f, "{inputs} inputs"),
+            Self::Price(lambda) => write!(f, "what lambda = {lambda}/N leaves of the weights"),
         }
     }
 }

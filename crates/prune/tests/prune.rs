@@ -109,6 +109,18 @@ fn a_target_can_be_a_time() {
 }
 
 #[test]
+fn a_price_leaves_what_it_leaves() {
+    let (prune, data) = in_steps(&mlp(), 400, 8);
+    let of = |lambda| prune.clone().target(Target::Price(lambda)).train(&data).unwrap();
+    let (cheap, dear) = (of(1e-6), of(2.0));
+    assert!(cheap.meets_its_target() && dear.meets_its_target());
+    assert!(dear.left < cheap.left && cheap.left > 0.9, "{dear}; {cheap}");
+    assert!(dear.to_string().starts_with("asked for what lambda = 2/N leaves of the weights, got 0."), "{dear}");
+    let refused = prune.target(Target::Price(0.0)).plan(&data).unwrap_err().to_string();
+    assert_eq!(refused, "the target is 0, expected a lambda above 0");
+}
+
+#[test]
 fn the_usual_clock_is_this_machine() {
     assert!(latency(&values(&mlp())).unwrap() > 0.0);
 }

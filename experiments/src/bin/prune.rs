@@ -44,10 +44,13 @@ struct Args {
     /// How many of the numbers that the network reads are to be left, as columns of a table; its other layers stay as they are.
     #[arg(long, value_name = "N", conflicts_with_all = ["target", "target_macs", "target_latency", "gate_inputs", "only", "except"])]
     target_inputs: Option<usize>,
+    /// A price for each open weight in place of a target: lambda, which is divided by the number of training examples.
+    #[arg(long, value_name = "LAMBDA", alias = "lambdas", conflicts_with_all = ["target", "target_macs", "target_latency", "target_inputs"])]
+    lambda: Option<f64>,
     /// Passes over the training data.
     #[arg(long, value_name = "N", default_value_t = 10)]
     epochs: u64,
-    /// In how many of them gates learn; three tenths if not given.
+    /// In how many of them gates learn; a tenth if not given, at least one.
     #[arg(long, value_name = "N")]
     learning_epochs: Option<u64>,
     /// Examples in a batch.
@@ -122,14 +125,20 @@ fn main() -> ExitCode {
     cli::main(|| args.run.inside(|threads| prune(&args, threads)))
 }
 
+impl Args {
+    /// What is asked for: clap lets one of these through.
+    fn target(&self) -> Target {
+        let inputs = self.target_inputs.map(Target::Inputs);
+        let latency = self.target_latency.map(Target::Latency);
+        let price = self.lambda.map(Target::Price);
+        let weights = self.target.map(Target::Weights);
+        inputs.or(latency).or(price).or(weights).unwrap_or(Target::Macs(self.target_macs))
+    }
+}
+
 fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
-    let target = match (args.target_inputs, args.target_latency, args.target) {
-        (Some(inputs), ..) => Target::Inputs(inputs),
-        (None, Some(milliseconds), _) => Target::Latency(milliseconds),
-        (None, None, Some(share)) => Target::Weights(share),
-        (None, None, None) => Target::Macs(args.target_macs),
-    };
+    let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
     let data = args.validation.applied(args.data.load(&data_of(args, &brought)?)?)?;
     let prune = settings(args, &brought, target)?;

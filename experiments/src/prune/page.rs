@@ -72,7 +72,7 @@ impl Page {
     pub fn left(&self) -> f64 {
         let (before, after) = &self.cost;
         match self.target {
-            Target::Weights(_) => after.weights() as f64 / before.weights() as f64,
+            Target::Weights(_) | Target::Price(_) => after.weights() as f64 / before.weights() as f64,
             Target::Macs(_) => after.macs() as f64 / before.macs() as f64,
             Target::Latency(_) => self.infer.1,
             Target::Inputs(_) => self.inputs.len() as f64,
