@@ -81,8 +81,8 @@ impl Prune {
         self.with(|settings| settings.batch_size = batch_size)
     }
 
-    /// The optimiser of the weights, at its highest rate. Without this call it is SGD with momentum for a network with
-    /// normalisations, and Adam for others.
+    /// The optimiser of the weights, at its highest rate. Without this call it is Muon for a network with normalisations, and
+    /// Adam for others.
     #[must_use]
     pub fn optimiser(self, optimiser: Optimiser) -> Self {
         self.with(|settings| settings.optimiser = Some(optimiser))
@@ -350,7 +350,7 @@ impl Prune {
 /// The optimiser that suits a network.
 fn usual(net: &Net) -> Optimiser {
     match net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(_))) {
-        true => Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true },
+        true => Optimiser::muon(0.01),
         false => Optimiser::adam(1e-3),
     }
 }

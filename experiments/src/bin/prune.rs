@@ -56,10 +56,10 @@ struct Args {
     /// Examples in a batch.
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = cli::at_least_one)]
     batch_size: usize,
-    /// What steps the weights take; if not given, SGD with momentum for a network with normalisations, Adam for others.
+    /// What steps the weights take; if not given, Muon for a network with normalisations, Adam for others.
     #[arg(long, value_name = "NAME")]
     optimiser: Option<OptimiserName>,
-    /// Highest learning rate of the weights; if not given, 0.05 with SGD for a network with normalisations, 0.001 with Adam else.
+    /// Highest learning rate of the weights; if not given, 0.01 with Muon, 0.1 with SGD, 0.001 with Adam.
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// L2 coefficient of all weights.
@@ -114,8 +114,8 @@ impl OptimiserName {
     fn usual(self) -> Optimiser {
         match self {
             Self::Adam => Optimiser::adam(1e-3),
-            Self::Sgd => Optimiser::Sgd { learning_rate: 0.05, momentum: 0.9, nesterov: true },
-            Self::Muon => Optimiser::muon(0.03),
+            Self::Sgd => Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true },
+            Self::Muon => Optimiser::muon(0.01),
         }
     }
 }
