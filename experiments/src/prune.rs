@@ -168,7 +168,13 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
 ///
 /// # Errors
 /// If the run is not finished, the compact network differs from what was trained, or a file cannot be written.
-pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, place: &Place) -> Result<Page> {
+pub fn finish(
+    brought: &Brought,
+    (prune, plan): (&Prune, &Plan),
+    target: Target,
+    data: &Dataset,
+    place: &Place,
+) -> Result<Page> {
     let folder = &place.folder;
     let run = read_run(folder)?;
     ensure!(run.header.status == Status::Finished, "{}: the run is not finished", folder.display());
@@ -198,6 +204,7 @@ pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, 
         cost: (brought.model().net.cost(), compact.model.net.cost()),
         bytes: (brought_bytes, std::fs::metadata(folder.join(ONNX))?.len()),
         infer: latency::infer(brought.model(), &compact.model, place.compute.threads)?,
+        rounding: rounding(plan, place.compute.threads)?,
         onnxruntime: latency::onnxruntime(&onnx_of(brought, folder)?, &folder.join(ONNX)),
         agreement: compact.agreement,
         training: run.header.outcome.train_seconds,
@@ -210,6 +217,16 @@ pub fn finish(brought: &Brought, prune: &Prune, target: Target, data: &Dataset, 
     l0_files::write(&folder.join(PAGE), page.html().as_bytes(), Existing::Replace)?;
     say!("{page}")?;
     Ok(page)
+}
+
+/// What channels in multiples gain or lose.
+fn rounding(plan: &Plan, threads: usize) -> Result<Option<page::Rounding>> {
+    let multiple = plan.multiple();
+    if multiple == 1 {
+        return Ok(None);
+    }
+    let (free, rounded) = latency::infer(&plan.untrained(1)?, &plan.untrained(multiple)?, threads)?;
+    Ok(Some(page::Rounding { multiple, rounded, free }))
 }
 
 /// Refuses what does not compute what was trained.

@@ -4,11 +4,11 @@
 use candle_core::Device;
 use l0::{Constraint, Estimator, Fit, GatedNet, L2, Lambda, Objective, Sampling, Targets};
 use l0_data::Dataset;
-use l0_net::Weights;
+use l0_net::{Model, Weights};
 use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
 
 use crate::settings::Settings;
-use crate::{Clock, Limit};
+use crate::{Clock, Limit, Result};
 
 /// How far log α can be moved while gates learn: from nearly open, 4, to closed, -2.4, and back again.
 const REACH: f64 = 16.0;
@@ -43,6 +43,33 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Channels are kept in multiples of so many: 1, unless it was [asked for](crate::Prune::round).
+    pub fn multiple(&self) -> usize {
+        match self.objective.constraint().map(|constraint| constraint.fit) {
+            Some(Fit::Fill { multiple }) => multiple,
+            _ => 1,
+        }
+    }
+
+    /// The network at its target before any training, with channels that chance has chosen, kept in multiples of so many: as large
+    /// as the one that is trained, for whoever wants to know how long that will take. The whole network where there is no target.
+    ///
+    /// # Errors
+    /// If no network with these gates keeps to the target.
+    pub fn untrained(&self, multiple: usize) -> Result<Model> {
+        let params = match &self.start {
+            Some(weights) => self.network.init_with(weights, 0, &Device::Cpu)?,
+            None => self.network.init(0, &Device::Cpu)?,
+        };
+        let mut weights = params.detached();
+        if let Some(constraint) = self.objective.constraint() {
+            let constraint = Constraint { fit: Fit::Fill { multiple }, ..constraint.clone() };
+            weights = self.network.brought_within(&weights, &constraint, Estimator::Mean)?;
+        }
+        let masks = self.network.test_masks(&weights, Estimator::Mean)?;
+        Ok(self.network.net().compact(&weights, &masks)?)
+    }
+
     /// What measures how long the network takes.
     pub(crate) fn clock(&self) -> Clock {
         self.limit.as_ref().map(|limit| limit.clock.clone()).unwrap_or_default()

@@ -128,7 +128,12 @@ fn the_usual_clock_is_this_machine() {
 #[test]
 fn what_is_saved_computes_what_was_trained() {
     let (prune, data) = in_steps(&vgg(), 40, 8);
-    let pruned = prune.round(4).train(&data).unwrap();
+    let prune = prune.round(4);
+    let plan = prune.plan(&data).unwrap();
+    // Before training it can be seen how large the network will be, with multiples and without.
+    let share = |multiple| plan.untrained(multiple).unwrap().net.cost().macs() as f64 / vgg().cost().macs() as f64;
+    assert!(plan.multiple() == 4 && share(4) <= share(1) && share(1) <= 0.5 && share(4) > 0.4, "{}", share(4));
+    let pruned = prune.train(&data).unwrap();
     let temp = tempfile::tempdir().unwrap();
     let (ours, onnx) = (temp.path().join("small.safetensors"), temp.path().join("small.onnx"));
     pruned.save(&ours).unwrap();

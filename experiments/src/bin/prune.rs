@@ -150,7 +150,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
         args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };
     prune::train(&brought, &plan, target, &data, &place, stop)?;
-    let page = prune::finish(&brought, &prune, target, &data, &place)?;
+    let page = prune::finish(&brought, (&prune, &plan), target, &data, &place)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
 }

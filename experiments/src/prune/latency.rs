@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use l0_net::Model;
@@ -11,6 +12,9 @@ use crate::latency::{Candidate, alternate};
 
 /// Turns of the measurement.
 const ROUNDS: usize = 15;
+
+/// How long onnxruntime may take for all of its turns: a second, as a rule.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Median milliseconds of a batch of 1 on one thread, before and after.
 pub(super) type Milliseconds = (f64, f64);
@@ -61,6 +65,14 @@ pub(super) fn onnxruntime(before: &Path, after: &Path) -> Option<Milliseconds> {
         .spawn()
         .ok()?;
     child.stdin.take()?.write_all(SCRIPT.as_bytes()).ok()?;
+    let begin = Instant::now();
+    while child.try_wait().ok()?.is_none() {
+        if begin.elapsed() > PATIENCE {
+            child.kill().ok()?;
+            tracing::warn!("onnxruntime gave no times within {} s, and was ended", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let output = child.wait_with_output().ok()?;
     let said = String::from_utf8(output.stdout).ok()?;
     let mut times = said.split_whitespace().map(|time| time.parse().ok());

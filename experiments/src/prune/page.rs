@@ -43,6 +43,8 @@ pub struct Page {
     pub infer: (f64, f64),
     /// Milliseconds in onnxruntime.
     pub onnxruntime: Option<(f64, f64)>,
+    /// What multiples of channels bring, where they were asked for.
+    pub rounding: Option<Rounding>,
     /// The verification.
     pub agreement: Agreement,
     /// Seconds of training.
@@ -65,6 +67,32 @@ struct Line {
     before: String,
     after: String,
     ratio: String,
+}
+
+/// What it brings to keep channels in multiples: milliseconds in `infer` of networks at the target, before training, with channels
+/// that chance has chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Rounding {
+    /// The multiple.
+    pub multiple: usize,
+    /// With channels in multiples.
+    pub rounded: f64,
+    /// With any number of them.
+    pub free: f64,
+}
+
+impl fmt::Display for Rounding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { multiple, rounded, free } = self;
+        let change = 100.0 * (rounded / free - 1.0);
+        let said = if change < 0.0 { "faster" } else { "slower" };
+        write!(
+            f,
+            "channels in multiples of {multiple}: {rounded:.3} ms in infer, {free:.3} ms with any number of them at the same target \
+             ({:.0} % {said})",
+            change.abs()
+        )
+    }
 }
 
 impl Page {
@@ -138,13 +166,15 @@ impl Page {
             [] => String::new(),
             read => format!("<h2>Columns that it reads</h2>\n<p>{}</p>\n", escaped(&read.join(", "))),
         };
+        let rounding =
+            self.rounding.map_or(String::new(), |rounding| format!(" Measured before training, {rounding}."));
         let (epochs, learning, drawing) = (self.rows.len(), self.learning, &self.drawing);
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}, pruned</title>\
              <style>{STYLE}</style></head><body>\n<h1>{name}, pruned</h1>\n<p{class}>{verdict}.</p>\n\
              <table><tr><th></th><th>brought</th><th>pruned</th><th>ratio</th></tr>\n{rows}</table>\n\
              <p class=\"note\">Errors over all {images} test examples of {data}. Latency of one example on one thread of this \
-             machine, median of turns. Verification, what was trained against the file: {agreement}.</p>\n\
+             machine, median of turns. Verification, what was trained against the file: {agreement}.{rounding}</p>\n\
              <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the network \
              that they left settled.</p>\n{figure}\n\
              {inputs}<h2>Which channels went where</h2>\n{drawing}\n\
@@ -230,6 +260,9 @@ impl fmt::Display for Page {
         }
         if !self.inputs.is_empty() {
             writeln!(table, "reads {} columns: {}", self.inputs.len(), self.inputs.join(", "))?;
+        }
+        if let Some(rounding) = self.rounding {
+            writeln!(table, "{rounding}")?;
         }
         write!(f, "{table}{}\n{}", self.agreement, self.verdict())
     }
