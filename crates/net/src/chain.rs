@@ -24,17 +24,9 @@
 mod draft;
 mod step;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
-
 use self::draft::Draft;
-use self::step::Step;
+pub use self::step::Chain;
 use crate::{ClosedMaps, Net, Result, Shape};
-
-/// A chain of layers that leaves open what the data says: the shape of an example, and the number of outputs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Chain(Vec<Step>);
 
 impl Chain {
     /// The network for examples of a shape, with so many outputs wherever the chain says `"outputs"`; normalisations that do not
@@ -50,23 +42,6 @@ impl Chain {
         let mut draft = Draft::new(input, outputs, closed);
         draft.chain(self, "", "")?;
         draft.finish()
-    }
-}
-
-impl<'de> Deserialize<'de> for Chain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        Self::of(Vec::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-}
-
-impl Chain {
-    /// Of the entries of a list; what is wrong is said with the number of the entry.
-    fn of(entries: Vec<Value>) -> std::result::Result<Self, String> {
-        if entries.is_empty() {
-            return Ok(Self(vec![])); // a branch may be what it starts from
-        }
-        let step = |(i, entry)| Step::of(entry).map_err(|problem| format!("layer {}: {problem}", i + 1));
-        entries.into_iter().enumerate().map(step).collect::<std::result::Result<_, _>>().map(Self)
     }
 }
 

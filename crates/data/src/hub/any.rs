@@ -1,7 +1,8 @@
 //! Any data set of pictures and classes on the Hub, by owner and name: which of its files, and what is in them, is found from
 //! the names of files and from their schema.
 
-use super::fetch::{self, HubFile, fetch};
+use super::fetch::{self, fetch};
+use super::file::HubFile;
 use super::pictures::{self, Rows};
 use crate::gather::{Labelled, Skipped, Wish, gather};
 use crate::held_out::HELD_OUT;

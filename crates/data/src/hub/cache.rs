@@ -2,7 +2,7 @@
 //! that was cut: `blobs/<etag>` holds the bytes, `blobs/<etag>.incomplete` what has arrived of them, and
 //! `snapshots/<commit>/<path>` points to a blob. The etag of a large file is its sha256.
 
-use super::fetch::Holds;
+use super::file::Holds;
 use crate::{Error, Result};
 use std::fs::{self, File};
 use std::io::ErrorKind;

@@ -9,6 +9,7 @@ mod bar;
 mod cache;
 mod columns;
 mod fetch;
+mod file;
 mod meter;
 pub(crate) mod pages;
 pub mod parquet;
@@ -20,7 +21,8 @@ mod vision;
 pub use any::parse_pictures;
 pub(crate) use any::{download_any, load_any, load_pictures};
 pub use bar::Bar;
-pub use fetch::{Holds, HubFile, fetch};
+pub use fetch::fetch;
+pub use file::{Holds, HubFile};
 
 use crate::repo::{Part, Repo};
 use crate::{Dataset, Progress, Result, Source, SourceFile, Split};

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Chain;
-use super::step::{Step, Written};
+use super::step::{Chain, Step, Written};
 use crate::layers::Input;
 use crate::{ClosedMaps, Error, Layer, Net, Node, NodeId, Result, Shape};
 

@@ -1,8 +1,9 @@
-//! One entry of a chain, as it is written.
+//! A chain and its entries, as they are written.
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::Chain;
 use crate::Layer;
 
 /// Layers that people write with one number first, and what that number is.
@@ -23,6 +24,27 @@ const EXTRA: [&str; 2] = ["depthwise", "relu6"];
 
 /// What joins branches.
 const JOINS: [&str; 3] = ["add", "mul", "concat"];
+
+/// A chain of layers that leaves open what the data says: the shape of an example, and the number of outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chain(pub(super) Vec<Step>);
+
+impl<'de> Deserialize<'de> for Chain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Self::of(Vec::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Chain {
+    /// Of the entries of a list; what is wrong is said with the number of the entry.
+    fn of(entries: Vec<Value>) -> std::result::Result<Self, String> {
+        if entries.is_empty() {
+            return Ok(Self(vec![])); // a branch may be what it starts from
+        }
+        let step = |(i, entry)| Step::of(entry).map_err(|problem| format!("layer {}: {problem}", i + 1));
+        entries.into_iter().enumerate().map(step).collect::<std::result::Result<_, _>>().map(Self)
+    }
+}
 
 /// One entry of a chain.
 #[derive(Debug, Clone, PartialEq)]

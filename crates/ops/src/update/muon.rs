@@ -8,8 +8,8 @@
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
+use super::place::{Item, check, in_place, put};
 use super::rules::Muon;
-use super::{Item, check, in_place, put};
 use crate::cpu::{numbers, tensor};
 use crate::gemm::{Mat, gemm};
 
