@@ -4,11 +4,13 @@
 Reads one JSON request a line on standard input and answers each with one line: the milliseconds of every timed
 repetition. Requests are answered in turn, so that whoever asks can alternate between this program and another.
 
-  {"work": "step", "model": "mlp" | "lenet5" | "lenet5-dense" | "wrn", "batch": 100, "compile": false, "threads": 2, "times": 20}
+  {"work": "step", "model": "mlp" | "lenet5" | "lenet5-dense" | "wrn" | "resnet20" | "depthwise", "batch": 100,
+   "compile": false, "channels_last": false, "threads": 2, "times": 20}
   {"work": "conv", "shape": [64, 160, 32, 32], "out": 160, "kernel": 3, "padding": 1, "threads": 2, "times": 5}
   {"work": "matmul", "n": 1024, "threads": 2, "times": 20}
 
-A step is forward, cross-entropy, L0 penalty (where there are gates), backward, Adam or SGD, clamp of the gates, and the average of all values.
+A step is forward, cross-entropy, L0 penalty (where there are gates), backward, Adam or SGD (fused, the fastest form that
+PyTorch has of either), clamp of the gates, and the average of all values.
 """
 import json
 import math
@@ -119,24 +121,61 @@ def wrn(depth=16, width=1):
     return nn.Sequential(*layers)
 
 
+class Residual(nn.Module):
+    """A block of a ResNet for CIFAR, no gates."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
+        self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+        short = lambda: nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.short = nn.Identity() if stride == 1 else short()
+
+    def forward(self, x):
+        return F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))) + self.short(x))
+
+
+def resnet20():
+    """ResNet-20 for CIFAR-10, projected shortcuts."""
+    layers, inputs = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()], 16
+    for stage, outputs in enumerate([16, 32, 64]):
+        for i in range(3):
+            layers.append(Residual(inputs, outputs, 2 if stage > 0 and i == 0 else 1))
+            inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def depthwise():
+    """A block of a MobileNet."""
+    normed = lambda i, o, kernel, groups: [
+        nn.Conv2d(i, o, kernel, padding=kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(o), nn.ReLU()
+    ]
+    layers = normed(64, 64, 3, 64) + normed(64, 128, 1, 1)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
+
+
 MODELS = {
     "mlp": (mlp, (1, 28, 28)),
     "lenet5": (lenet5, (1, 28, 28)),
     "lenet5-dense": (lenet5_dense, (1, 28, 28)),
     "wrn": (wrn, (3, 32, 32)),
+    "resnet20": (resnet20, (3, 32, 32)),
+    "depthwise": (depthwise, (64, 16, 16)),
 }
 
 
-def step(model, batch, compiled):
+def step(model, batch, compiled, channels_last):
     """A function that makes one training step on random images."""
     make, shape = MODELS[model]
-    net = make().train()
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    net = make().train().to(memory_format=layout)
     params = list(net.parameters())
     gated = [m for m in net.modules() if hasattr(m, "gates")]
-    sgd = model == "wrn"
-    optimiser = torch.optim.SGD(params, 0.1, momentum=0.9, nesterov=True) if sgd else torch.optim.Adam(params, 1e-3)
+    adam = model in ("mlp", "lenet5", "lenet5-dense")
+    sgd = lambda: torch.optim.SGD(params, 0.1, momentum=0.9, nesterov=True, fused=True)
+    optimiser = torch.optim.Adam(params, 1e-3, fused=True) if adam else sgd()
     average = [p.detach().clone() for p in params]
-    xs, ys = torch.rand(batch, *shape), torch.randint(0, 10, (batch,))
+    xs, ys = torch.rand(batch, *shape).contiguous(memory_format=layout), torch.randint(0, 10, (batch,))
 
     def loss():
         penalty = sum(m.gates.open() * m.price for m in gated)
@@ -176,7 +215,7 @@ def matmul(n):
 
 def prepare(request):
     if request["work"] == "step":
-        return step(request["model"], request["batch"], request["compile"])
+        return step(request["model"], request["batch"], request["compile"], request["channels_last"])
     if request["work"] == "conv":
         return conv(request["shape"], request["out"], request["kernel"], request["padding"])
     return matmul(request["n"])

@@ -22,8 +22,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Time full training steps (forward, loss, penalty, backward, optimiser, clamp, average) and convolutions.
 ///
-/// Where a Python with PyTorch is found, each row is timed against the better of PyTorch eager and compiled, with one
-/// thread and with all, in turns. Nothing else should run meanwhile.
+/// Where a Python with PyTorch is found, each row is timed against the best of PyTorch eager and compiled, channels first and
+/// last, with one thread and with all, in turns. Nothing else should run meanwhile.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -104,22 +104,7 @@ fn time(
     floor: f64,
 ) -> Result<Timing> {
     let mut ours = Vec::new();
-    let mut variants: Vec<(String, Value, Vec<f64>)> = Vec::new();
-    for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
-        for compile in [false, true] {
-            let step = row.peer["work"] == "step";
-            if compile && (!step || args.no_compile) {
-                continue;
-            }
-            let mut request = row.peer.clone();
-            request["threads"] = threads.into();
-            if step {
-                request["compile"] = compile.into();
-            }
-            let name = format!("{}, {threads} threads", if compile { "compiled" } else { "eager" });
-            variants.push((name, request, Vec::new()));
-        }
-    }
+    let mut variants = variants(row, threads, args.no_compile);
     for _ in 0..args.rounds {
         std::thread::sleep(PAUSE);
         (row.ours)()?; // each turn begins with one untimed, for both
@@ -148,6 +133,34 @@ fn time(
         timing.floor_ms
     );
     Ok(timing)
+}
+
+/// What the peer is asked for: the name of a variant, the request, and the times it takes.
+type Variant = (String, Value, Vec<f64>);
+
+fn variants(row: &Row, threads: usize, no_compile: bool) -> Vec<Variant> {
+    let is_step = row.peer["work"] == "step";
+    let (layouts, ways): (&[bool], &[bool]) = match is_step {
+        true => (
+            if row.is_of_images { &[false, true] } else { &[false] },
+            if no_compile { &[false] } else { &[false, true] },
+        ),
+        false => (&[false], &[false]),
+    };
+    let mut all = Vec::new();
+    for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
+        for (&compile, &last) in ways.iter().flat_map(|way| layouts.iter().map(move |layout| (way, layout))) {
+            let mut request = row.peer.clone();
+            request["threads"] = threads.into();
+            if is_step {
+                (request["compile"], request["channels_last"]) = (compile.into(), last.into());
+            }
+            let way = if compile { "compiled" } else { "eager" };
+            let layout = if last { ", channels last" } else { "" };
+            all.push((format!("{way}{layout}, {threads} threads"), request, Vec::new()));
+        }
+    }
+    all
 }
 
 fn gflops(threads: usize) -> Result<f64> {

@@ -5,6 +5,8 @@ use candle_core::{Device, Tensor, Var};
 use l0::{GatedNet, Lambda, Objective};
 use l0_data::{Normalise, Split};
 use l0_experiments::recipes;
+use l0_net::Builder;
+use l0_net::layers::Conv2d;
 use l0_rng::{Purpose, Stream};
 use l0_train::{Optimiser, Trainer, Training};
 use serde_json::{Value, json};
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 pub(crate) struct Row {
     pub(crate) ours: Box<dyn FnMut() -> Result<()>>,
     pub(crate) peer: Value,
+    /// Whether the peer's tensors may lie with their channels last.
+    pub(crate) is_of_images: bool,
     pub(crate) times: usize,
     pub(crate) flop: f64,
 }
@@ -31,28 +35,44 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Prepare)>> {
     let wrn = Training { optimiser: sgd, ..adam.clone() };
     let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10))?;
     let (mlp_l0, lenet5_l0) = (l0_mlp::l0(&mlp)?, l0_lenet5::l0(&lenet5)?);
-    let mlp = |open: Option<&'static [usize]>| step(&mlp_l0, open, "mlp", 100, 20, &adam);
-    let lenet5_l0 = |open: Option<&'static [usize]>| step(&lenet5_l0, open, "lenet5", 100, 10, &adam);
+    let open = |units: &[usize]| Some(units.to_vec());
+    let mlp = |open: Option<Vec<usize>>| step(&mlp_l0, open, "mlp", 100, 20, &adam);
+    let lenet5_l0 = |open: Option<Vec<usize>>| step(&lenet5_l0, open, "lenet5", 100, 10, &adam);
+    let resnet = l0_resnet::Config { shortcut: l0_resnet::Shortcut::Projected, ..l0_resnet::Config::cifar(20) };
+    let (resnet20, resnet20_l0) = (l0_resnet::dense(&resnet)?, l0_resnet::l0(&resnet)?);
+    let half = Some(resnet20_l0.gated_units().iter().map(|units| units / 2).collect());
     let lenet5_dense = step(&l0_lenet5::dense(&lenet5)?, None, "lenet5-dense", 100, 10, &adam);
     Ok(vec![
         ("MLP step, gates as initialised", mlp(None)),
-        ("MLP step, gates at 219-214-100", mlp(Some(&[219, 214, 100]))),
+        ("MLP step, gates at 219-214-100", mlp(open(&[219, 214, 100]))),
         ("LeNet-5 step, dense, no gates", lenet5_dense),
         ("LeNet-5 step, gates as initialised", lenet5_l0(None)),
-        ("LeNet-5 step, gates at 20-25-45-462", lenet5_l0(Some(&[20, 25, 45, 462]))),
-        ("LeNet-5 step, gates at 9-18-65-25", lenet5_l0(Some(&[9, 18, 65, 25]))),
+        ("LeNet-5 step, gates at 20-25-45-462", lenet5_l0(open(&[20, 25, 45, 462]))),
+        ("LeNet-5 step, gates at 9-18-65-25", lenet5_l0(open(&[9, 18, 65, 25]))),
         ("WRN-16-1 step, gates as initialised", step(&wrn_l0, None, "wrn", 128, 3, &wrn)),
+        ("ResNet-20 step, dense", step(&resnet20, None, "resnet20", 128, 3, &wrn)),
+        ("ResNet-20 step, half of each set of gates (peer: dense)", step(&resnet20_l0, half, "resnet20", 128, 5, &wrn)),
+        ("depthwise block 64x16x16 -> 128 step, dense", step(&depthwise()?, None, "depthwise", 128, 10, &wrn)),
         ("conv 64x160x32x32 -> 160, 3x3, with backward", conv([64, 160, 32, 32], 160, 3, 1, 2)),
         ("conv 64x16x32x32 -> 16, 3x3, with backward", conv([64, 16, 32, 32], 16, 3, 1, 10)),
         ("conv 100x20x12x12 -> 50, 5x5, with backward", conv([100, 20, 12, 12], 50, 5, 0, 10)),
     ])
 }
 
+/// A block of a MobileNet: a depthwise convolution and a 1x1 convolution, both normalised.
+fn depthwise() -> Result<GatedNet> {
+    let mut b = Builder::image("image", 64, 16, 16);
+    let depthwise = Conv2d::new(64, 3).padding(1).groups(64).without_bias();
+    b.layer("depthwise", depthwise).batch_norm("bn1").relu();
+    b.conv2d_same("pointwise", 128, 1, 1).batch_norm("bn2").relu().avg_pool().linear("fc", 10);
+    Ok(GatedNet::new(b.build()?, &[])?)
+}
+
 /// A training step on random images. `open` puts so many gates of each set at the upper end of their range and all
 /// others at the lower, where a twentieth of them still opens in a step, as late in a real run.
 fn step(
     network: &GatedNet,
-    open: Option<&'static [usize]>,
+    open: Option<Vec<usize>>,
     model: &'static str,
     batch: usize,
     times: usize,
@@ -64,7 +84,7 @@ fn step(
 
 fn prepare_step(
     network: GatedNet,
-    open: Option<&[usize]>,
+    open: Option<Vec<usize>>,
     model: &str,
     batch: usize,
     times: usize,
@@ -84,7 +104,7 @@ fn prepare_step(
     let mut trainer = Trainer::new(network, objective, training, 60_000, 1, &Device::Cpu)?;
     if let Some(open) = open {
         let gates: Vec<_> = trainer.params().iter().filter(|p| p.role == l0_net::Role::Mask).cloned().collect();
-        for (gate, &open) in gates.iter().zip(open) {
+        for (gate, open) in gates.iter().zip(open) {
             let values: Vec<f32> = (0..gate.var.elem_count()).map(|i| if i < open { 4.6 } else { -4.6 }).collect();
             gate.var.set(&Tensor::new(values, &Device::Cpu)?)?;
         }
@@ -97,7 +117,7 @@ fn prepare_step(
         Ok(())
     };
     let peer = json!({ "work": "step", "model": model, "batch": batch });
-    Ok(Row { ours: Box::new(ours), peer, times, flop })
+    Ok(Row { ours: Box::new(ours), peer, is_of_images: model != "mlp", times, flop })
 }
 
 fn conv(shape: [usize; 4], out: usize, kernel: usize, padding: usize, times: usize) -> Prepare {
@@ -117,5 +137,5 @@ fn prepare_conv(shape: [usize; 4], out: usize, kernel: usize, padding: usize, ti
         Ok(())
     };
     let peer = json!({ "work": "conv", "shape": shape, "out": out, "kernel": kernel, "padding": padding });
-    Ok(Row { ours: Box::new(ours), peer, times, flop })
+    Ok(Row { ours: Box::new(ours), peer, is_of_images: true, times, flop })
 }
