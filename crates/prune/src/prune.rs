@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
-use l0::{GatedNet, Targets};
+use l0::{GatedNet, Objective, Targets};
 use l0_data::{Dataset, Feed};
 use l0_net::{Layer, Masks, Model, Net, Shape, Weights};
 use l0_record::{RunFolder, RunHeader};
@@ -179,22 +179,31 @@ impl Prune {
             Target::Latency(milliseconds) => Some(Limit { milliseconds, clock: self.clock.clone() }),
             _ => None,
         };
-        let targets = match (self.settings.target, &limit) {
-            (_, Some(limit)) => Targets::Model(self.share_for(limit, &network, start.as_ref())?),
-            // Whole inputs: a little more than their share, so that no rounding takes one away.
-            (Target::Inputs(n), _) => Targets::Layers(vec![(n as f64 + 0.01) / network.gated_units()[0] as f64]),
-            (target, None) => Targets::Model(target.asked()),
-        };
-        let objective = match self.settings.target {
-            Target::Price(lambda) => plan::priced(&self.settings, lambda),
-            _ => plan::objective(&self.settings, targets, steps),
-        };
+        let objective = self.objective(&network, start.as_ref(), limit.as_ref(), steps)?;
         let training = plan::training(&self.settings, learning, steps, optimiser);
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
         }
         let teacher = self.teaching()?;
         Ok(Plan { network, objective, training, start, limit, teacher })
+    }
+
+    /// The target as a constraint, or the price in its place.
+    fn objective(
+        &self,
+        network: &GatedNet,
+        start: Option<&Weights>,
+        limit: Option<&Limit>,
+        steps: f64,
+    ) -> Result<Objective> {
+        let targets = match (self.settings.target, limit) {
+            (Target::Price(lambda), _) => return Ok(plan::priced(&self.settings, lambda)),
+            (_, Some(limit)) => Targets::Model(self.share_for(limit, network, start)?),
+            // Whole inputs: a little more than their share, so that no rounding takes one away.
+            (Target::Inputs(n), _) => Targets::Layers(vec![(n as f64 + 0.01) / network.gated_units()[0] as f64]),
+            (target, None) => Targets::Model(target.asked()),
+        };
+        Ok(plan::objective(&self.settings, targets, steps))
     }
 
     /// The teacher: the one that was named, or else the network as it was brought.

@@ -4,6 +4,8 @@
 //! goes as far along directions that few examples ask for as along those that most do: small networks learn in fewer steps.
 //! The step is a share of the weight's own norm, which on average it leaves as it was (Bernstein et al. 2020), so one rate does
 //! for weights of any scale, also for those of a network that somebody else trained.
+//!
+//! Numbers on another device are brought to the CPU and back, which is right but slow.
 
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -54,7 +56,7 @@ fn stepped(item: &Item, rule: &Muon) -> Result<[Vec<f32>; 2]> {
         let u: Vec<f32> = u.iter().zip(&g).map(|(&u, &g)| momentum.mul_add(u, g)).collect();
         let ahead: Vec<f32> = u.iter().zip(&g).map(|(&u, &g)| momentum.mul_add(u, g)).collect();
         let direction = orthogonal(&ahead, rows);
-        // What no gradient has reached, as the weights of closed channels, neither counts nor moves.
+        // What no gradient has reached neither counts nor moves: weights of closed channels, unless weight decay is theirs.
         let reached: Vec<f32> = w.iter().zip(&ahead).filter(|(_, a)| **a != 0.0).map(|(&w, _)| w).collect();
         let size = norm(&reached).max(LEAST * (reached.len() as f64).sqrt());
         let step = (rule.learning_rate * size / norm(&direction).max(LITTLE)) as f32;
