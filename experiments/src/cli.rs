@@ -68,8 +68,11 @@ impl DataArgs {
             return Ok(own.clone());
         }
         let spec: DataSpec = text.parse()?;
-        let is_alike = std::mem::discriminant(&spec.origin) == std::mem::discriminant(&own.origin);
-        Ok(if is_alike && own.known().is_none() { DataSpec { options: own.options.clone(), ..spec } } else { spec })
+        let is_alike = match own.known() {
+            Some(known) => spec.known() == Some(known),
+            None => std::mem::discriminant(&spec.origin) == std::mem::discriminant(&own.origin),
+        };
+        Ok(if is_alike { DataSpec { options: own.options.clone(), ..spec } } else { spec })
     }
 
     /// The Hub's cache and the Hub, as the environment has it.

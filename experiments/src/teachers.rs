@@ -59,7 +59,13 @@ fn lessons(
     let Some(taught) = &pupil.teacher else { return Ok(None) };
     let path = std::path::absolute(path)?;
     let out = path.ancestors().nth(2).unwrap_or(&path);
-    let recipe = row_of(taught)?.on(pupil.data.clone());
+    let recipe = row_of(taught)?;
+    let is_alike = recipe.data.origin == pupil.data.origin;
+    let recipe = if is_alike { recipe } else { recipe.on(pupil.data.clone()) };
+    // Its images are varied as its own row says.
+    let own = recipe.data.options.augment.or(recipe.data.known().and_then(|known| known.augment()));
+    let varied = Dataset { augment: own, source: Some(recipe.data.clone()), ..data.clone() };
+    let data = if is_alike { &varied } else { data };
     // Tested on held-out images as the pupil is: else it would have learnt from them.
     let held_out = pupil.scaled_down.iter().flat_map(|said| said.split("; ")).find(|part| part.contains(HELD_OUT));
     let recipe = held_out.into_iter().fold(recipe, |recipe, part| recipe.with_caveat(part));

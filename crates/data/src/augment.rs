@@ -43,6 +43,25 @@ impl Augment {
         };
         (0..n).map(|_| one()).collect()
     }
+
+    /// In how many ways an image can land.
+    pub fn ways(&self) -> usize {
+        (2 * self.pad + 1).pow(2) * if self.flip { 2 } else { 1 }
+    }
+
+    /// Way number `k` of [`ways`](Self::ways).
+    pub fn way(&self, k: usize) -> Placement {
+        let side = 2 * self.pad + 1;
+        let shift = |k: usize| (k % side) as isize - self.pad as isize;
+        Placement { down: shift(k / side), right: shift(k), flip: k / side.pow(2) == 1 }
+    }
+
+    /// The number of a way: `way` the other way round.
+    pub(crate) fn number(&self, placement: &Placement) -> usize {
+        let side = 2 * self.pad + 1;
+        let place = |shift: isize| (shift + self.pad as isize) as usize;
+        (usize::from(placement.flip) * side + place(placement.down)) * side + place(placement.right)
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +80,16 @@ mod tests {
         }
         let flips = draws.iter().filter(|p| p.flip).count();
         assert!((4300..4700).contains(&flips));
+    }
+
+    #[test]
+    fn every_draw_is_one_of_the_ways() {
+        for augment in [Augment::cifar(), Augment { pad: 1, flip: false }, Augment { pad: 0, flip: true }] {
+            let ways: Vec<Placement> = (0..augment.ways()).map(|k| augment.way(k)).collect();
+            assert!((0..ways.len()).all(|k| augment.number(&ways[k]) == k));
+            assert!(augment.draw(1, 2, 3, 500).iter().all(|drawn| ways[augment.number(drawn)] == *drawn));
+        }
+        assert_eq!([Augment::cifar().ways(), Augment { pad: 1, flip: false }.ways()], [162, 9]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Feed<'a> {
     dtype: DType,
     /// All images as they are, (n, c, h, w), on a GPU, which makes its batches itself.
     bytes: Option<Tensor>,
-    /// What another network makes of each example, (n, outputs).
+    /// What another network makes of each example in each of its ways, (ways n, outputs).
     soft: Option<Tensor>,
 }
 
@@ -53,12 +53,13 @@ impl<'a> Feed<'a> {
         Self { dtype, ..self }
     }
 
-    /// The same with what another network makes of each example, (n, outputs), handed out with the batches.
+    /// The same with what another network makes of each example, handed out with the batches: (ways n, outputs), row
+    /// `k n + i` of example `i` in its [way](Self::in_way) `k`.
     ///
     /// # Errors
-    /// If there are not as many rows as examples.
+    /// If there is not a row for each example in each way.
     pub fn with_soft(self, soft: Tensor) -> Result<Self> {
-        let (found, n) = (soft.dims().first().copied().unwrap_or(0), self.split.len());
+        let (found, n) = (soft.dims().first().copied().unwrap_or(0), self.ways() * self.split.len());
         if found != n {
             return Err(Error::Argument(format!("outputs of another network for {found} examples of {n}")));
         }
@@ -71,9 +72,14 @@ impl<'a> Feed<'a> {
         Self { size: size.max(1), ..self.clone() }
     }
 
-    /// Whether an example is the same in every epoch.
-    pub fn is_fixed(&self) -> bool {
-        self.augment.is_none() || self.split.is_table()
+    /// How an example is varied, if it is.
+    fn varied(&self) -> Option<Augment> {
+        self.augment.filter(|_| !self.split.is_table())
+    }
+
+    /// In how many ways an example may come: 1 where it is the same in every epoch.
+    pub fn ways(&self) -> usize {
+        self.varied().map_or(1, |augment| augment.ways())
     }
 
     /// Batches of an epoch, the last incomplete one included.
@@ -90,18 +96,13 @@ impl<'a> Feed<'a> {
     /// `skip(k)`: batches skipped are not made.
     pub fn epoch(&self, seed: u64, epoch: u64) -> Batches<'_> {
         let order = order(seed, epoch, self.split.len());
-        Batches {
-            feed: self,
-            order,
-            draw: self.augment.filter(|_| !self.split.is_table()).map(|a| (a, seed, epoch)),
-            step: 0,
-        }
+        let placing = self.varied().map_or(Placing::None, |augment| Placing::Drawn { augment, seed, epoch });
+        Batches { feed: self, order, placing, step: 0 }
     }
 
     /// The images with these indices, placed, in the feed's type; made on the device if that holds them.
     fn batch(&self, indices: &[u32], placements: Option<&[Placement]>) -> Result<Batch> {
-        let rows = |soft: &Tensor| soft.index_select(&Tensor::new(indices, soft.device())?, 0);
-        let soft = self.soft.as_ref().map(rows).transpose()?;
+        let soft = self.soft.as_ref().map(|soft| self.rows_of(soft, indices, placements)).transpose()?;
         let Some(bytes) = &self.bytes else {
             let batch = self.split.batch(indices, &self.normalise, placements, &self.device)?;
             return Ok(Batch { images: batch.images.to_dtype(self.dtype)?, soft, ..batch });
@@ -116,10 +117,28 @@ impl<'a> Feed<'a> {
         Ok(Batch { images, labels: self.split.labels_of(indices, &self.device)?, soft })
     }
 
+    /// What another network makes of these examples as they are placed.
+    fn rows_of(&self, soft: &Tensor, indices: &[u32], placements: Option<&[Placement]>) -> Result<Tensor> {
+        let n = self.split.len() as u32;
+        let way = |i: usize| match (self.varied(), placements) {
+            (Some(augment), Some(placements)) => augment.number(&placements[i]) as u32,
+            (Some(augment), None) => augment.number(&Placement::default()) as u32,
+            (None, _) => 0,
+        };
+        let rows: Vec<u32> = indices.iter().enumerate().map(|(i, &index)| way(i) * n + index).collect();
+        Ok(soft.index_select(&Tensor::new(rows, soft.device())?, 0)?)
+    }
+
     /// All images in their order and unvaried, for evaluation.
     pub fn in_order(&self) -> Batches<'_> {
         let order = (0..self.split.len() as u32).collect();
-        Batches { feed: self, order, draw: None, step: 0 }
+        Batches { feed: self, order, placing: Placing::None, step: 0 }
+    }
+
+    /// All images in their order, each in its way `k` of [`ways`](Self::ways).
+    pub fn in_way(&self, k: usize) -> Batches<'_> {
+        let placing = self.varied().map_or(Placing::None, |augment| Placing::Same(augment.way(k)));
+        Batches { placing, ..self.in_order() }
     }
 }
 
@@ -128,8 +147,16 @@ impl<'a> Feed<'a> {
 pub struct Batches<'a> {
     feed: &'a Feed<'a>,
     order: Vec<u32>,
-    draw: Option<(Augment, u64, u64)>,
+    placing: Placing,
     step: usize,
+}
+
+/// How the images of a pass are placed.
+#[derive(Debug, Clone, Copy)]
+enum Placing {
+    None,
+    Same(Placement),
+    Drawn { augment: Augment, seed: u64, epoch: u64 },
 }
 
 impl Iterator for Batches<'_> {
@@ -137,9 +164,13 @@ impl Iterator for Batches<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let indices = self.order.chunks(self.feed.size).nth(self.step)?;
-        let draw =
-            |(augment, seed, epoch): (Augment, u64, u64)| augment.draw(seed, epoch, self.step as u64, indices.len());
-        let placements = self.draw.map(draw);
+        let placements = match self.placing {
+            Placing::None => None,
+            Placing::Same(placement) => Some(vec![placement; indices.len()]),
+            Placing::Drawn { augment, seed, epoch } => {
+                Some(augment.draw(seed, epoch, self.step as u64, indices.len()))
+            }
+        };
         let batch = self.feed.batch(indices, placements.as_deref());
         self.step += 1;
         Some(batch)

@@ -214,8 +214,9 @@ impl DataSpec {
     pub fn check(self) -> Result<Self> {
         let Options { size, held_out, channels, .. } = self.options;
         let wrong = |said: String| Err(Error::Argument(format!("{self}: {said}")));
-        if self.known().is_some() && self.options != Options::default() {
-            return wrong("a known data set is what it is; choose nothing else of it".into());
+        let beside_augment = Options { augment: None, ..self.options.clone() };
+        if self.known().is_some() && beside_augment != Options::default() {
+            return wrong("a known data set is what it is; choose nothing of it but how images are varied".into());
         }
         if let Some(size) = size.filter(|size| !(1..=4096).contains(size)) {
             return wrong(format!("a size of {size} pixels, where 1 to 4096 are possible"));
@@ -297,7 +298,8 @@ enum Written {
 impl From<DataSpec> for Written {
     fn from(DataSpec { origin, options }: DataSpec) -> Self {
         let (key, value) = match origin {
-            Origin::Known(known) => return Self::Text(known.as_str().into()),
+            Origin::Known(known) if options == Options::default() => return Self::Text(known.as_str().into()),
+            Origin::Known(known) => ("name", known.as_str().into()),
             Origin::Hub(name) => ("hub", name),
             Origin::File(path) => ("file", path.display().to_string()),
             Origin::Folder(path) => ("folder", path.display().to_string()),

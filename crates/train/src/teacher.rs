@@ -106,13 +106,15 @@ impl Teacher {
         Ok((sum / self.models.len() as f64)?)
     }
 
-    /// The same feed with its outputs beside the examples, computed once; as it is where examples change from epoch to epoch.
-    pub(crate) fn beside<'a>(&self, feed: Feed<'a>) -> Result<Feed<'a>> {
-        if !feed.is_fixed() {
+    /// The same feed with its outputs beside the examples, computed once for each way in which they come; as it is where
+    /// there are more ways than `epochs`.
+    pub(crate) fn beside<'a>(&self, feed: Feed<'a>, epochs: u64) -> Result<Feed<'a>> {
+        if feed.ways() as u64 > epochs {
             return Ok(feed);
         }
+        let batches = feed.of_size(BATCH);
         let outputs = |batch: l0_data::Result<Batch>| self.outputs(&batch?.images);
-        let outputs = feed.of_size(BATCH).in_order().map(outputs).collect::<Result<Vec<_>>>()?;
+        let outputs = (0..feed.ways()).flat_map(|k| batches.in_way(k)).map(outputs).collect::<Result<Vec<_>>>()?;
         Ok(feed.with_soft(Tensor::cat(&outputs, 0)?)?)
     }
 

@@ -112,10 +112,10 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The feed with the outputs of the teacher beside the examples, where these stay the same from epoch to epoch.
+    /// The feed with the outputs of the teacher beside the examples, where these come in fewer ways than there are epochs.
     pub(crate) fn taught<'b>(&self, feed: Feed<'b>) -> Result<Feed<'b>> {
         match &self.teacher {
-            Some(teacher) => teacher.beside(feed),
+            Some(teacher) => teacher.beside(feed, self.training.epochs),
             None => Ok(feed),
         }
     }
