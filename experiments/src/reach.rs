@@ -44,6 +44,8 @@ fn fall(network: &GatedNet, objective: &Objective, training: &Training, n_train:
             each: vec![rates; sets],
             why: format!("{steps} steps of Adam lower log alpha by about {rates:.2} at most: {raise}"),
         },
+        // The one that is pushed hardest goes as far as all others together.
+        Optimiser::Novograd { .. } => lowest(sets),
         Optimiser::Sgd { .. } if is_held => lowest(sets),
         Optimiser::Sgd { momentum, .. } => {
             let steepest = network.steepest_price(&objective.penalties(network, n_train)?)?;

@@ -26,6 +26,18 @@ pub enum Optimiser {
         /// Added to the root of the second moment.
         eps: f64,
     },
+    /// Adam with one second moment for a whole parameter, the mean of those of its numbers (after NovoGrad, Ginsburg et al.
+    /// 2019): for gates. Those that matter least close first.
+    Novograd {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay of the first moment.
+        beta1: f64,
+        /// Decay of the second moment.
+        beta2: f64,
+        /// Added to the root of the second moment.
+        eps: f64,
+    },
     /// Gradient descent with momentum.
     Sgd {
         /// Step size.
@@ -53,6 +65,11 @@ impl Optimiser {
         Self::Adam { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
     }
 
+    /// One second moment for a whole parameter, with the constants of Adam's paper.
+    pub fn novograd(learning_rate: f64) -> Self {
+        Self::Novograd { learning_rate, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+    }
+
     /// Muon with the momentum that suits a network with normalisations.
     pub fn muon(learning_rate: f64) -> Self {
         Self::Muon { learning_rate, momentum: 0.9, adam_rate: 0.1 * learning_rate }
@@ -63,6 +80,7 @@ impl Optimiser {
     pub fn with_rate(self, rate: f64) -> Self {
         match self {
             Self::Adam { beta1, beta2, eps, .. } => Self::Adam { learning_rate: rate, beta1, beta2, eps },
+            Self::Novograd { beta1, beta2, eps, .. } => Self::Novograd { learning_rate: rate, beta1, beta2, eps },
             Self::Sgd { momentum, nesterov, .. } => Self::Sgd { learning_rate: rate, momentum, nesterov },
             Self::Muon { learning_rate, momentum, adam_rate } => {
                 Self::Muon { learning_rate: rate, momentum, adam_rate: adam_rate * rate / learning_rate }
@@ -73,7 +91,7 @@ impl Optimiser {
     /// Checks every number; `name` is how messages call this optimiser.
     fn check(&self, name: &str) -> Result<()> {
         let (rate, shares, eps) = match *self {
-            Self::Adam { learning_rate, beta1, beta2, eps } => {
+            Self::Adam { learning_rate, beta1, beta2, eps } | Self::Novograd { learning_rate, beta1, beta2, eps } => {
                 (learning_rate, vec![("beta1", beta1), ("beta2", beta2)], eps)
             }
             Self::Sgd { learning_rate, momentum, .. } => (learning_rate, vec![("momentum", momentum)], 1.0),
@@ -90,9 +108,10 @@ impl Optimiser {
     /// The step size before any schedule.
     pub fn learning_rate(&self) -> f64 {
         match *self {
-            Self::Adam { learning_rate, .. } | Self::Sgd { learning_rate, .. } | Self::Muon { learning_rate, .. } => {
-                learning_rate
-            }
+            Self::Adam { learning_rate, .. }
+            | Self::Novograd { learning_rate, .. }
+            | Self::Sgd { learning_rate, .. }
+            | Self::Muon { learning_rate, .. } => learning_rate,
         }
     }
 }

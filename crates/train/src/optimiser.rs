@@ -2,7 +2,7 @@
 
 use candle_core::{Tensor, Var};
 use l0_net::{Params, Role};
-use l0_ops::update::{Adam, Item, Muon, Sgd, adam_each, muon_each, sgd_each};
+use l0_ops::update::{Adam, Item, Muon, Sgd, adam_each, muon_each, novograd_each, sgd_each};
 
 use crate::{Optimiser, Result, Training};
 
@@ -42,7 +42,7 @@ impl OptimiserState {
             let count = match if is_gate { gates } else { weights } {
                 Optimiser::Sgd { .. } => 1,
                 Optimiser::Muon { .. } if is_matrix(&param.var) => 1,
-                Optimiser::Adam { .. } | Optimiser::Muon { .. } => 2,
+                Optimiser::Adam { .. } | Optimiser::Novograd { .. } | Optimiser::Muon { .. } => 2,
             };
             let moments = (0..count).map(|_| param.var.zeros_like()).collect::<candle_core::Result<_>>()?;
             let decays = !is_gate && !covered.contains(&param.name);
@@ -85,6 +85,10 @@ impl OptimiserState {
             Optimiser::Adam { learning_rate, beta1, beta2, eps } => {
                 let (learning_rate, step) = (learning_rate * factor, self.steps);
                 adam_each(&items, &Adam { learning_rate, beta1, beta2, eps, weight_decay, step })?;
+            }
+            Optimiser::Novograd { learning_rate, beta1, beta2, eps } => {
+                let (learning_rate, step) = (learning_rate * factor, self.steps);
+                novograd_each(&items, &Adam { learning_rate, beta1, beta2, eps, weight_decay, step })?;
             }
             Optimiser::Muon { learning_rate, momentum, adam_rate } => {
                 let (matrices, others): (Vec<Item>, Vec<Item>) = items.iter().partition(|item| is_matrix(item.param));

@@ -4,6 +4,7 @@
 //! old ones. Every number depends on its own operands alone, so threads cannot change a result.
 
 mod muon;
+mod novograd;
 mod place;
 pub(crate) mod rules;
 
@@ -15,6 +16,7 @@ use crate::parallel::each;
 use self::place::{check, in_place, put};
 
 pub use self::muon::muon_each;
+pub use self::novograd::{novograd, novograd_each};
 pub use self::place::Item;
 pub use self::rules::{Adam, Muon, Sgd};
 
@@ -29,8 +31,8 @@ pub fn adam(param: &Tensor, grad: &Tensor, first: &Tensor, second: &Tensor, adam
     if adam.step == 0 {
         bail!("adam: step is 0, expected 1 or more")
     }
-    let correction = |beta: f64| 1.0 - beta.powf(adam.step as f64);
-    let (step_size, root) = (adam.learning_rate / correction(adam.beta1), correction(adam.beta2).sqrt());
+    let step_size = adam.learning_rate / correction(adam.beta1, adam.step);
+    let root = correction(adam.beta2, adam.step).sqrt();
     check("adam", param, &[("grad", grad), ("first moment", first), ("second moment", second)])?;
     if !serves(&[param, grad, first, second]) {
         let g = decayed(param, grad, adam.weight_decay)?;
@@ -222,6 +224,11 @@ pub fn clamp(param: &Tensor, low: f64, high: f64) -> Result<()> {
         return put(param, &param.detach().clamp(low, high)?);
     }
     in_place(param, |p| p.iter_mut().for_each(|p| *p = p.clamp(low as f32, high as f32)))
+}
+
+/// What a moment that began at zero is divided by after so many steps.
+fn correction(beta: f64, step: u64) -> f64 {
+    1.0 - beta.powf(step as f64)
 }
 
 fn decayed(param: &Tensor, grad: &Tensor, weight_decay: f64) -> Result<Tensor> {
