@@ -7,8 +7,8 @@ use super::facts::sum as sum_of_units;
 use super::{Rules, Sources};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, sum};
-use crate::onnx::{Chain, Graph, Operator, Outcome, Reason};
-use crate::{Node, NodeId, Result, Shape, Unit};
+use crate::onnx::Graph;
+use crate::{NodeId, Place, Result, Shape, Unit};
 
 /// The sum of inputs of equal shape, which then share one space of units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,20 +71,8 @@ impl Rules for Add {
         Ok(Held::new(node, units))
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         let kind = if inputs.len() == 2 { "Add" } else { "Sum" };
-        Ok(graph.operator(kind, &node.name, inputs, &[]))
-    }
-}
-
-/// From ONNX.
-impl Add {
-    /// Values of equal shape.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let inputs = (0..op.args.len()).map(|i| op.layered(i)).collect::<Result<Vec<_>, _>>()?;
-        match inputs.iter().find(|(_, dims)| *dims != inputs[0].1) {
-            Some((_, other)) => Err(format!("{:?} and {other:?}, expected equal shapes", inputs[0].1)),
-            None => Ok(Chain::plain(inputs.into_iter().map(|input| input.0).collect(), Self).into()),
-        }
+        Ok(graph.operator(kind, place.name, inputs, &[]))
     }
 }

@@ -7,7 +7,7 @@ use super::facts::Declared;
 use super::{Rules, Work};
 use crate::forward::{At, Flow, sum};
 use crate::onnx::Graph;
-use crate::{Node, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// Adds a constant per unit, or one per unit and position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +54,9 @@ impl Rules for Bias {
         added(at, inputs[0], bias)
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let bias = graph.per_unit(node, "bias")?;
-        Ok(graph.operator("Add", &node.name, &[inputs[0].clone(), bias], &[]))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let bias = graph.per_unit(place, "bias")?;
+        Ok(graph.operator("Add", place.name, &[inputs[0].clone(), bias], &[]))
     }
 }
 

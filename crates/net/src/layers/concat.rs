@@ -5,12 +5,11 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::pad::padded;
 use super::{Reads, Rules, SpaceOf};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, part, within};
-use crate::onnx::{Arg, Chain, Graph, Operator, Outcome, Reason, axis};
-use crate::{Node, NodeId, Result, Shape};
+use crate::onnx::Graph;
+use crate::{NodeId, Place, Result, Shape};
 
 /// The units of all inputs, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,8 +95,8 @@ impl Rules for Concat {
         Ok(Held::new(node, units))
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        Ok(graph.operator("Concat", &node.name, inputs, &[("axis", 1.into())]))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        Ok(graph.operator("Concat", place.name, inputs, &[("axis", 1.into())]))
     }
 }
 
@@ -120,43 +119,4 @@ fn constants(at: &At, inputs: &[Flow]) -> Result<Option<Tensor>> {
     };
     let all = inputs.iter().enumerate().map(one).collect::<Result<Vec<Tensor>>>()?;
     Ok(Some(Tensor::cat(&all, 0)?))
-}
-
-/// From ONNX.
-impl Concat {
-    /// Values along their units; zeros beside one value are zeros around it.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let values: Vec<usize> = (0..op.args.len()).filter(|&i| op.value(i).is_some()).collect();
-        let &first = values.first().ok_or("no inputs that are computed")?;
-        let (input, dims) = op.layered(first)?;
-        match axis(op.int("axis")?.ok_or("no axis")?, dims.len() + 1)? {
-            1 => {}
-            other => return Err(format!("inputs one after another along axis {other}, expected the channels")),
-        }
-        if values.len() == 1 {
-            let units = |mut at: std::ops::Range<usize>| {
-                at.try_fold(0usize, |sum, i| Ok::<_, Reason>(sum.saturating_add(empty(op, i, dims)?)))
-            };
-            let (before, after) = (units(0..first)?, units(first + 1..op.args.len())?);
-            return padded(input, &[0, before], &[0, after]);
-        }
-        let inputs = (0..op.args.len()).map(|i| Ok(op.layered(i)?.0)).collect::<Result<Vec<_>, Reason>>()?;
-        Ok(Chain::plain(inputs, Self).into())
-    }
-}
-
-/// How many units of zeros input `i` puts beside a value of shape `dims`.
-fn empty(op: &Operator<'_>, i: usize, dims: &[usize]) -> Result<usize, Reason> {
-    let found = match &op.args[i] {
-        Arg::Zeros(found) => Some(found.clone()),
-        Arg::Constant(xs) if xs.as_floats()?.iter().all(|&x| x == 0.0) => match xs.dims().split_first() {
-            Some((&batch, rest)) if op.batch == Some(batch as i64) => Some(rest.to_vec()),
-            _ => None,
-        },
-        _ => None,
-    };
-    match found.as_deref() {
-        Some([units, rest @ ..]) if *rest == dims[1..] => Ok(*units),
-        _ => Err(format!("constants beside {dims:?} that are not zeros of its shape")),
-    }
 }

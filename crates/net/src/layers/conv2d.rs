@@ -12,14 +12,13 @@ use l0_ops::{ConvSettings, Epilogue, Selection};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Declared, mixture, nonzero_rows, then_relu};
-use super::linear::{Linear, features_as_image};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, scatter, within};
 use crate::geometry::{Pair, Sides};
-use crate::onnx::{Chain, Graph, Kernel, Operator, Outcome, Reason, extent, groups};
+use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Layer, Node, NodeId, Result, Shape, Unit};
+use crate::{Layer, NodeId, Place, Result, Shape, Unit};
 
 /// Cross-correlation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,8 +231,8 @@ impl Rules for Conv2d {
         }
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let stored = graph.weight_and_bias(&node.name, self.bias)?;
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let stored = graph.weight_and_bias(place.name, self.bias)?;
         let mut attributes = vec![
             ("kernel_shape", self.kernel.ints().into()),
             ("strides", self.stride.ints().into()),
@@ -245,7 +244,7 @@ impl Rules for Conv2d {
         if self.groups > 1 {
             attributes.push(("group", (self.groups as i64).into()));
         }
-        Ok(graph.operator("Conv", &node.name, &[inputs, &stored].concat(), &attributes))
+        Ok(graph.operator("Conv", place.name, &[inputs, &stored].concat(), &attributes))
     }
 }
 
@@ -362,32 +361,5 @@ impl Conv2d {
         let layer = Self { out: outputs.len(), groups, ..*self };
         let node = walk.draft.push_with(&node.name, layer.into(), reads, values);
         Ok(Held::new(node, outputs.iter().map(|unit| unit as u32).collect()))
-    }
-}
-
-/// From ONNX.
-impl Conv2d {
-    /// A convolution; one of 1x1 over features that the graph sees as an image is a linear layer.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let (groups, kernel) = (groups(op)?, Kernel::of(op)?);
-        let ([out, per_group, ..], side) = (kernel.dims, kernel.side);
-        let (stride, dilation) = (op.pair("strides")?, op.pair("dilations")?);
-        let (stride, dilation) = (stride.unwrap_or(Pair::ONE), dilation.unwrap_or(Pair::ONE));
-        if let Some((of, index, channels)) = features_as_image(op)? {
-            let plain = side == Pair::ONE && groups == 1 && per_group == channels;
-            let padding = op.padding((1, 1), side, stride)?;
-            if !plain || padding != Default::default() {
-                return Err("features as an image, expected a kernel of 1x1 there".into());
-            }
-            return Linear::read_kernel((of, index), out, &kernel);
-        }
-        let (input, [c, h, w]) = op.image()?;
-        if per_group.checked_mul(groups) != Some(c) || out % groups != 0 {
-            return Err(format!("{c} channels in {groups} groups and a weight of shape {:?}", kernel.dims));
-        }
-        let padding = op.padding((h, w), extent(side, dilation), stride)?;
-        let bias = kernel.has_bias(out)?;
-        let layer = Self { out, kernel: side, stride, padding, dilation, groups, bias };
-        Ok(Chain::of(vec![input], layer, kernel.values).into())
     }
 }

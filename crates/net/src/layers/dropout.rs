@@ -6,7 +6,7 @@ use super::Rules;
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{Mode, Node, NodeId, Result, Shape, Unit};
+use crate::{Mode, NodeId, Place, Result, Shape, Unit};
 
 /// In training, values are zero with probability `p` and scaled by 1 / (1 - p) otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl Rules for Dropout {
         walk.held(inputs[0]).cloned()
     }
 
-    fn to_onnx(&self, _: &mut Graph, _: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, _: &mut Graph, _: &Place, inputs: &[String]) -> Result<String> {
         Ok(inputs[0].clone())
     }
 }

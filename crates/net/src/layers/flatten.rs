@@ -8,7 +8,7 @@ use super::{Reads, Rules, SpaceOf};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, within};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape, Unit};
+use crate::{NodeId, Place, Result, Shape, Unit};
 
 /// (c, h, w) -> (c h w,).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +64,8 @@ impl Rules for Flatten {
         Ok(Held::new(node, units))
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        Ok(graph.operator("Flatten", &node.name, inputs, &[("axis", 1.into())]))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        Ok(graph.operator("Flatten", place.name, inputs, &[("axis", 1.into())]))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Rules, SpaceOf};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape};
+use crate::{NodeId, Place, Result, Shape};
 
 /// Passes its input on under a space of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl Rules for Identity {
         walk.held(inputs[0]).cloned()
     }
 
-    fn to_onnx(&self, _: &mut Graph, _: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, _: &mut Graph, _: &Place, inputs: &[String]) -> Result<String> {
         Ok(inputs[0].clone())
     }
 }

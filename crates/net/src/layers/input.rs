@@ -6,7 +6,7 @@ use super::{Reads, Rules, Sources, SpaceOf};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape, Unit};
+use crate::{NodeId, Place, Result, Shape, Unit};
 
 /// What the network is given, without the batch: (features,) or (c, h, w).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ impl Rules for Input {
         Ok(Held::new(node, units.collect()))
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, _: &[String]) -> Result<String> {
-        Ok(graph.fresh(&node.name))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, _: &[String]) -> Result<String> {
+        Ok(graph.fresh(place.name))
     }
 }

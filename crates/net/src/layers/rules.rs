@@ -8,7 +8,7 @@ use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Layer, Node, NodeId, Result, Shape, Unit};
+use crate::{Layer, NodeId, Place, Result, Shape, Unit};
 
 /// What is known of a layer.
 ///
@@ -123,7 +123,7 @@ pub(crate) trait Rules {
     }
 
     /// Writes the layer's operators; the name of its output.
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String>;
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String>;
 }
 
 /// A linear map of all units of its input, without the bias.

@@ -7,7 +7,7 @@ use super::{Reads, Rules, SpaceOf};
 use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape};
+use crate::{NodeId, Place, Result, Shape};
 
 /// The listed units of its input, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl Rules for Take {
         Ok(Held::new(walk.draft.take(&held, &wanted, |_| name.into()), units))
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        Ok(graph.gather(&node.name, "units", inputs[0].clone(), &self.units, 1))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        Ok(graph.gather(place.name, "units", inputs[0].clone(), &self.units, 1))
     }
 }
