@@ -183,7 +183,7 @@ impl Net {
 
     /// Where a node stands.
     pub(crate) fn place(&self, id: NodeId) -> Place<'_> {
-        Place { name: &self.nodes[id].name, inputs: self.input_shapes(id) }
+        Place { name: &self.nodes[id].name, inputs: self.input_shapes(id), output: self.shapes[id] }
     }
 
     /// The shapes of what a node reads.

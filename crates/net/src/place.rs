@@ -2,9 +2,11 @@
 
 use crate::Shape;
 
-/// What a layer is called, and the shapes of one example of what it reads: all that it has to know of the network around it.
+/// What a layer is called, and the shapes of one example that it reads and makes: all that it has to know of the network
+/// around it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place<'a> {
     pub(crate) name: &'a str,
     pub(crate) inputs: Vec<Shape>,
+    pub(crate) output: Shape,
 }

@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
 
     /// Writes a linear map: its sub-block, and constants that are uneven behind it.
     pub(crate) fn linear_map(&mut self, id: NodeId, map: &dyn LinearMap, input: NodeId) -> Result<Held> {
-        let block = self.pass.block(id, map, self.pass.plan.kept(id), &self.made[input])?;
+        let block = self.pass.layer(id).block(map, self.pass.plan.kept(id), &self.made[input])?;
         let reads = self.take(input, &self.kept(input))?;
         self.block(id, map, block, reads)
     }
@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Held> {
         let plan = self.pass.plan;
         let (rows, constants) = (plan.kept(id), part(&plan.constants(input), start, size));
-        let block = self.pass.block_of(id, map, rows, &self.made[input].part(start, size)?, &constants)?;
+        let block = self.pass.layer(id).block_of(map, rows, &self.made[input].part(start, size)?, &constants)?;
         let units: Vec<u32> = part(plan.kept(input), start, size).iter().map(|unit| (start + unit) as u32).collect();
         let reads = self.take(input, &units)?;
         self.block(id, map, block, reads)
@@ -149,7 +149,7 @@ impl<'a> Walk<'a> {
     fn scaled(&mut self, id: NodeId, held: Held) -> Result<Held> {
         let kept = self.pass.plan.kept(id);
         let weighs = self.pass.net.node(id).layer.rules().weighs_output();
-        let scale = self.pass.scale(id).filter(|_| !weighs && !kept.is_empty());
+        let scale = self.pass.layer(id).scale().filter(|_| !weighs && !kept.is_empty());
         let Some(scale) = scale.filter(|_| self.made[id].scale.is_none()) else { return Ok(held) };
         let (units, name) = (self.kept(id), self.name(id));
         let node = self.draft.take(&held, &units, |draft| draft.fresh(name, "kept"));

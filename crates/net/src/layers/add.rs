@@ -46,7 +46,7 @@ impl Rules for Add {
         let terms = terms.collect::<Result<Vec<Tensor>>>()?;
         let (first, others) = (&terms[0], &terms[1..]);
         let made = at.computed(|_| others.iter().try_fold(first.clone(), |sum, term| l0_ops::add(&sum, term)))?;
-        Ok(Flow { constants: at.pass.masked_constants(at.id, constants)?, ..made })
+        Ok(Flow { constants: at.layer.masked_constants(constants)?, ..made })
     }
 
     /// Terms that are constant where others vary become a bias; those that vary are filled up with their constants.

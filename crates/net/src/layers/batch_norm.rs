@@ -142,9 +142,8 @@ impl BatchNorm {
 
     /// The same, with 0 for scale and shift of closed units that are computed to fill a tile, where they stay zero.
     fn parts_of_open(&self, at: &At, kept: &Selection) -> Result<Parts> {
-        let (parts, space) = (Self::parts(at, kept)?, at.pass.net.space(at.id));
-        let filler = |unit| at.pass.masks.is_filler(space, unit);
-        let open: Vec<f32> = kept.iter().map(|unit| f32::from(u8::from(!filler(unit)))).collect();
+        let parts = Self::parts(at, kept)?;
+        let open: Vec<f32> = kept.iter().map(|unit| f32::from(u8::from(!at.layer.is_filler(unit)))).collect();
         if !self.keeps_closed_zero() || !open.contains(&0.0) {
             return Ok(parts);
         }
@@ -199,11 +198,11 @@ impl BatchNorm {
         value: impl Fn(Option<&Tensor>) -> candle_core::Result<Tensor>,
         input: &Flow,
     ) -> Result<Option<Tensor>> {
-        if at.pass.plan.constants(at.id).is_empty() {
+        if at.layer.constants().is_empty() {
             return Ok(None);
         }
         let ys = value(input.constants.as_ref())?;
         let ys = if at.epilogue.relu { l0_ops::relu(&ys)? } else { ys };
-        at.pass.masked_constants(at.id, Some(ys))
+        at.layer.masked_constants(Some(ys))
     }
 }

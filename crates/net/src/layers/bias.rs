@@ -64,7 +64,7 @@ impl Rules for Bias {
 pub(super) fn added(at: &At, input: &Flow, bias: &Tensor) -> Result<Flow> {
     let ys = at.expanded(0, input)?;
     let constants = input.constants.as_ref().map_or(Ok(bias.clone()), |c| sum(c, bias))?;
-    let constants = at.pass.masked_constants(at.id, Some(constants))?;
+    let constants = at.layer.masked_constants(Some(constants))?;
     let made = at.computed(|kept| {
         let bias = l0_ops::take(bias, 0, kept)?;
         let mut dims = vec![1; ys.rank()];

@@ -74,7 +74,7 @@ impl Rules for Concat {
             [only] => Some(only.clone()),
             parts => Some(l0_ops::concat(&parts.iter().collect::<Vec<_>>())?),
         };
-        let constants = at.pass.masked_constants(at.id, constants(at, &inputs)?)?;
+        let constants = at.layer.masked_constants(constants(at, &inputs)?)?;
         at.entered(Flow { computed, kept: kept.clone(), constants, scale: None })
     }
 

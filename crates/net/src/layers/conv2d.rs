@@ -314,7 +314,7 @@ impl Conv2d {
     /// The outputs `units`, each made by its whole group, of `xs`, which makes the inputs of a selection.
     fn outputs(&self, at: &At, units: &Selection, xs: impl Fn(&Selection) -> Result<Tensor>) -> Result<Tensor> {
         let (groups, inputs, outputs) = self.whole(units, at.input_shape(0).units());
-        let z = at.pass.scale(at.id);
+        let z = at.layer.scale();
         let weight = at.value("weight")?;
         let weight = l0_ops::select(weight, &outputs, &Selection::all(weight.dim(1)?), z, None)?;
         let bias = if self.bias { Some(l0_ops::select_vector(at.value("bias")?, &outputs, z)?) } else { None };
@@ -328,7 +328,7 @@ impl Conv2d {
             true => None,
             false => Some(self.outputs(at, kept, |inputs| input.expand(inputs, b, shape, at.batch))?),
         };
-        let constant = at.pass.plan.constants(at.id);
+        let constant = at.layer.constants();
         let constants = if constant.is_empty() {
             None
         } else {
@@ -351,7 +351,7 @@ impl Conv2d {
             return walk.one_group(id, &Self { groups: 1, ..*self }, input, (start, inputs.len()));
         }
         let reads = walk.whole(input, &inputs)?;
-        let z = pass.scale(id);
+        let z = pass.layer(id).scale();
         let weight = pass.weights.of(&node.name, "weight")?;
         let weight = l0_ops::select(weight, &outputs, &Selection::all(weight.dim(1)?), z, None)?;
         let mut values = vec![("weight", weight)];

@@ -69,7 +69,7 @@ impl Rules for Mul {
             let factor = if features { factor.unsqueeze(2)?.unsqueeze(3)? } else { factor.clone() };
             l0_ops::mul(&image, &factor)
         })?;
-        Ok(Flow { constants: at.pass.masked_constants(at.id, constants)?, ..made })
+        Ok(Flow { constants: at.layer.masked_constants(constants)?, ..made })
     }
 
     fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {

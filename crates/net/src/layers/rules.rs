@@ -127,7 +127,7 @@ pub(crate) trait Rules {
 }
 
 /// A linear map of all units of its input, without the bias.
-pub(crate) trait LinearMap {
+pub(crate) trait LinearMap: Rules {
     /// Whether the weight is (inputs, outputs, ..) and not (outputs, inputs, ..).
     fn is_transposed(&self) -> bool {
         false

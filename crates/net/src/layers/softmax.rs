@@ -47,7 +47,7 @@ impl Rules for Softmax {
         if kept.is_empty() {
             // Nothing varies: one example stands for all.
             let constants = made(1)?.squeeze(0)?;
-            let constants = at.pass.masked_constants(at.id, Some(constants))?;
+            let constants = at.layer.masked_constants(Some(constants))?;
             return at.entered(Flow { computed: None, kept: kept.clone(), constants, scale: None });
         }
         let computed = Some(l0_ops::take(&made(at.batch.dim(0)?)?, 1, kept)?);
