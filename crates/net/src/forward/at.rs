@@ -34,8 +34,8 @@ pub(super) const ALONE: Epilogue = Epilogue { relu: false, max_pool: 1 };
 
 /// A layer of a masked network: where it stands, its values, and what becomes of its units.
 pub(crate) struct MaskedLayer<'a> {
-    pub(crate) place: Place<'a>,
-    pub(crate) weights: &'a Weights,
+    pub(super) place: Place<'a>,
+    pub(super) weights: &'a Weights,
     /// The mask of the space that its output has, and whether it is applied here.
     pub(super) mask: Option<&'a Mask>,
     pub(super) makes_space: bool,

@@ -6,23 +6,24 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Reads, Rules, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, part, within};
 use crate::onnx::Graph;
-use crate::{NodeId, Place, Result, Shape};
+use crate::{Place, Result, Shape};
 
 /// The units of all inputs, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concat;
 
-/// Of each input, where its units begin in the output.
-fn starts(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
-    let start = |next: &mut usize, size| {
-        let at = *next;
-        *next += size;
-        Some(at)
-    };
-    sizes.scan(0, start).collect()
+impl Concat {
+    /// Of each input, where its units begin in the output.
+    pub(crate) fn starts(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
+        let start = |next: &mut usize, size| {
+            let at = *next;
+            *next += size;
+            Some(at)
+        };
+        sizes.scan(0, start).collect()
+    }
 }
 
 impl Rules for Concat {
@@ -55,7 +56,7 @@ impl Rules for Concat {
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
         let inputs = inputs.iter().enumerate().map(|(place, input)| at.varying(place, input));
         let inputs = inputs.collect::<Result<Vec<Flow>>>()?;
-        let starts = starts(inputs.iter().map(|input| input.kept.total()));
+        let starts = Self::starts(inputs.iter().map(|input| input.kept.total()));
         let kept = at.kept();
         let mut parts = Vec::new();
         for ((place, input), &start) in inputs.iter().enumerate().zip(&starts) {
@@ -76,23 +77,6 @@ impl Rules for Concat {
         };
         let constants = at.layer.masked_constants(constants(at, &inputs)?)?;
         at.entered(Flow { computed, kept: kept.clone(), constants, scale: None })
-    }
-
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let (kept, units) = (walk.pass.plan.kept(id), walk.kept(id));
-        let sizes = inputs.iter().map(|&input| walk.pass.net.shape(input).units()).collect::<Vec<_>>();
-        let mut parts = Vec::new();
-        for ((&input, &size), start) in inputs.iter().zip(&sizes).zip(starts(sizes.iter().copied())) {
-            let wanted: Vec<u32> = part(kept, start, size).iter().map(|unit| unit as u32).collect();
-            if !wanted.is_empty() {
-                parts.push(walk.take(input, &wanted)?);
-            }
-        }
-        let node = match parts[..] {
-            [only] => only,
-            _ => walk.push(id, Self.into(), parts),
-        };
-        Ok(Held::new(node, units))
     }
 
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {

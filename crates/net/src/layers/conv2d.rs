@@ -13,12 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Declared, mixture, nonzero_rows, then_relu};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, scatter, within};
 use crate::geometry::{Pair, Sides};
 use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Layer, NodeId, Place, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// Cross-correlation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,16 +220,6 @@ impl Rules for Conv2d {
         }
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        match self.groups {
-            1 => walk.linear_map(id, self, inputs[0]),
-            _ if self.is_depthwise(walk.pass.net.shape(inputs[0]).units()) => {
-                self.compact_depthwise(walk, id, inputs[0])
-            }
-            _ => self.compact_grouped(walk, id, inputs[0]),
-        }
-    }
-
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         let stored = graph.weight_and_bias(place.name, self.bias)?;
         let mut attributes = vec![
@@ -266,10 +255,6 @@ impl LinearMap for Conv2d {
     ) -> candle_core::Result<Tensor> {
         l0_ops::conv(xs, weight, bias, &self.settings(1), epilogue)
     }
-
-    fn with_outputs(&self, out: usize, bias: bool) -> Layer {
-        Self { out, bias, ..*self }.into()
-    }
 }
 
 /// Channel by channel.
@@ -291,18 +276,12 @@ impl Conv2d {
             l0_ops::conv(&xs, &weight, bias.as_ref(), &self.settings(units.len()), epilogue)
         })
     }
-
-    fn compact_depthwise(&self, walk: &mut Walk, id: NodeId, input: NodeId) -> Result<Held> {
-        let units = walk.kept(id);
-        let layer = Self { out: units.len(), groups: units.len(), ..*self };
-        walk.unit_by_unit_as(id, layer.into(), input)
-    }
 }
 
 /// Group by group.
 impl Conv2d {
     /// The groups of which one output or more is in `units`, each with all its inputs and all its outputs.
-    fn whole(&self, units: &Selection, inputs: usize) -> (usize, Selection, Selection) {
+    pub(crate) fn whole(&self, units: &Selection, inputs: usize) -> (usize, Selection, Selection) {
         let (n, size) = (units.total(), units.total() / self.groups);
         let mask = units.mask();
         let group = |unit: usize, of: usize| mask[unit * self.groups / of * size..][..size].contains(&true);
@@ -339,27 +318,5 @@ impl Conv2d {
             Some(scatter(&values.squeeze(0)?, &constant)?)
         };
         at.per_example(Flow { computed, kept: kept.clone(), constants, scale: None })
-    }
-
-    /// All outputs of the groups that are left; who reads them takes those that count.
-    fn compact_grouped(&self, walk: &mut Walk, id: NodeId, input: NodeId) -> Result<Held> {
-        let pass = walk.pass;
-        let node = pass.net.node(id);
-        let (groups, inputs, outputs) = self.whole(pass.plan.kept(id), pass.net.shape(input).units());
-        if groups == 1 {
-            let start = inputs.iter().next().unwrap_or(0);
-            return walk.one_group(id, &Self { groups: 1, ..*self }, input, (start, inputs.len()));
-        }
-        let reads = walk.whole(input, &inputs)?;
-        let z = pass.layer(id).scale();
-        let weight = pass.weights.of(&node.name, "weight")?;
-        let weight = l0_ops::select(weight, &outputs, &Selection::all(weight.dim(1)?), z, None)?;
-        let mut values = vec![("weight", weight)];
-        if self.bias {
-            values.push(("bias", l0_ops::select_vector(pass.weights.of(&node.name, "bias")?, &outputs, z)?));
-        }
-        let layer = Self { out: outputs.len(), groups, ..*self };
-        let node = walk.draft.push_with(&node.name, layer.into(), reads, values);
-        Ok(Held::new(node, outputs.iter().map(|unit| unit as u32).collect()))
     }
 }

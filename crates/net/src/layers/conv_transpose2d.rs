@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Declared, nonzero_rows};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
 use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Layer, NodeId, Place, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// The gradient of a convolution, as a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,10 +135,6 @@ impl Rules for ConvTranspose2d {
         at.linear_map(self, inputs[0])
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        walk.linear_map(id, self, inputs[0])
-    }
-
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         let stored = graph.weight_and_bias(place.name, self.bias)?;
         let attributes = [
@@ -182,9 +177,5 @@ impl LinearMap for ConvTranspose2d {
         };
         let ys = l0_ops::conv_transpose(xs, weight, bias, &settings)?;
         if epilogue.relu { l0_ops::relu(&ys) } else { Ok(ys) }
-    }
-
-    fn with_outputs(&self, out: usize, bias: bool) -> Layer {
-        Self { out, bias, ..*self }.into()
     }
 }

@@ -4,10 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Rules, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{NodeId, Place, Result, Shape};
+use crate::{Place, Result, Shape};
 
 /// Passes its input on under a space of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +28,6 @@ impl Rules for Identity {
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
         let input = at.varying(0, inputs[0])?;
         at.entered(at.aligned(&input)?)
-    }
-
-    fn compact(&self, walk: &mut Walk, _: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        walk.held(inputs[0]).cloned()
     }
 
     fn to_onnx(&self, _: &mut Graph, _: &Place, inputs: &[String]) -> Result<String> {

@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Declared, nonzero_rows, then_relu};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Layer, NodeId, Place, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// `ys = xs W^T + b`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,10 +87,6 @@ impl Rules for Linear {
         at.linear_map(self, inputs[0])
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        walk.linear_map(id, self, inputs[0])
-    }
-
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         let stored = graph.weight_and_bias(place.name, self.bias)?;
         Ok(graph.operator("Gemm", place.name, &[inputs, &stored].concat(), &[("transB", 1.into())]))
@@ -115,9 +110,5 @@ impl LinearMap for Linear {
         epilogue: Epilogue,
     ) -> candle_core::Result<Tensor> {
         if epilogue.relu { l0_ops::linear_relu(xs, weight, bias) } else { l0_ops::linear(xs, weight, bias) }
-    }
-
-    fn with_outputs(&self, out: usize, bias: bool) -> Layer {
-        Self { out, bias }.into()
     }
 }

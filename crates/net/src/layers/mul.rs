@@ -4,15 +4,13 @@
 //! The output has the space of the image. The other factor keeps its own: where a channel of the image is closed, so is the
 //! product, and what makes the factor of that channel is read by nobody.
 
-use l0_ops::Selection;
 use serde::{Deserialize, Serialize};
 
 use super::facts::sum;
 use super::{Rules, Sources, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, beside};
 use crate::onnx::Graph;
-use crate::{NodeId, Place, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// The product of two inputs: of equal shape, or (c, h, w) with (c, 1, 1) or (c,).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,26 +70,6 @@ impl Rules for Mul {
         Ok(Flow { constants: at.layer.masked_constants(constants)?, ..made })
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let (kept, units) = (walk.pass.plan.kept(id), walk.kept(id));
-        let vary: Vec<NodeId> = inputs.iter().copied().filter(|&input| computes(walk, input, kept)).collect();
-        let node = match vary[..] {
-            [only] => {
-                let other = if only == inputs[0] { inputs[1] } else { inputs[0] };
-                match walk.constants(other, kept)? {
-                    Some(factor) if factor.rank() == 1 && walk.same_shape(id, only) => {
-                        let node = walk.whole(only, kept)?;
-                        let zeros = factor.zeros_like()?;
-                        walk.draft.scale(walk.name(id), node, factor, zeros)
-                    }
-                    _ => self.both(walk, id, inputs, kept)?,
-                }
-            }
-            _ => self.both(walk, id, inputs, kept)?,
-        };
-        Ok(Held::new(node, units))
-    }
-
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         let (shapes, mut inputs) = (&place.inputs, inputs.to_vec());
         if let (Shape::Image(..), Some(at)) = (shapes[image(shapes)], features(shapes)) {
@@ -100,20 +78,6 @@ impl Rules for Mul {
         }
         Ok(graph.operator("Mul", place.name, &inputs, &[]))
     }
-}
-
-impl Mul {
-    /// Both factors as nodes that hold all units, constants filled in.
-    fn both(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId], kept: &Selection) -> Result<NodeId> {
-        let factors = inputs.iter().map(|&input| walk.filled(input, kept)).collect::<Result<_>>()?;
-        Ok(walk.push(id, Self.into(), factors))
-    }
-}
-
-/// Whether a unit of `input` is computed among those kept.
-fn computes(walk: &Walk, input: NodeId, kept: &Selection) -> bool {
-    let mask = walk.pass.plan.kept(input).mask();
-    kept.iter().any(|unit| mask[unit])
 }
 
 /// Which input is features beside an image.

@@ -4,10 +4,9 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Reads, Rules, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, within};
 use crate::onnx::Graph;
-use crate::{NodeId, Place, Result, Shape};
+use crate::{Place, Result, Shape};
 
 /// Units that are 0 before and after those of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,14 +67,6 @@ impl Rules for PadUnits {
         };
         let constants = input.constants.as_ref().map(|constants| self.spread(constants)).transpose()?;
         at.entered(Flow { computed, kept: kept.clone(), constants, scale: None })
-    }
-
-    /// Nothing is left of units that are 0; who reads all units fills them in again.
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let units = walk.kept(id);
-        let wanted: Vec<u32> = units.iter().map(|unit| unit - self.before as u32).collect();
-        let name = walk.name(id).into();
-        Ok(Held { padded_by: Some(name), ..Held::new(walk.take(inputs[0], &wanted)?, units) })
     }
 
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {

@@ -6,10 +6,9 @@ use l0_ops::Selection;
 use serde::{Deserialize, Serialize};
 
 use super::{Reads, Rules, Sources, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{NodeId, Place, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// `exp(x) / sum of exp` over the units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,13 +51,6 @@ impl Rules for Softmax {
         }
         let computed = Some(l0_ops::take(&made(at.batch.dim(0)?)?, 1, kept)?);
         at.entered(Flow { computed, kept: kept.clone(), constants: None, scale: None })
-    }
-
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let all = Selection::all(walk.pass.net.shape(id).units());
-        let reads = walk.whole(inputs[0], &all)?;
-        let node = walk.push(id, Self.into(), vec![reads]);
-        Ok(Held::new(node, all.iter().map(|unit| unit as u32).collect()))
     }
 
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
