@@ -17,15 +17,16 @@
 //! Layers keep their names.
 
 mod constant;
+mod conv2d;
 mod draft;
 mod fold;
+mod kinds;
 mod walk;
+mod writer;
 
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::draft::Held;
-pub(crate) use self::walk::Walk;
 use crate::forward::Pass;
 use crate::{Error, Masks, Mode, Net, Plan, Result, Weights};
 
@@ -86,7 +87,7 @@ impl Net {
         let pass = Pass { net: self, plan: &plan, masks, weights: &weights };
         let zeros = Tensor::zeros(self.shape(0).batch(1), DType::F32, &weights.device())?;
         let made = pass.flows(&zeros, Mode::Eval, false, &mut Vec::new())?;
-        let (mut nodes, mut values) = Walk::new(&pass, made)?.finish()?;
+        let (mut nodes, mut values) = walk::write(&pass, made)?;
         fold::fold(&mut nodes, &mut values)?;
         fold::borders(&mut nodes, &mut values)?;
         let net = Net::new(nodes)?;

@@ -70,9 +70,9 @@ impl Masks {
         }
     }
 
-    /// Whether a unit of a space is closed and computed all the same, to fill a tile.
-    pub(crate) fn is_filler(&self, space: SpaceId, unit: usize) -> bool {
-        self.fillers[space].get(unit).is_some_and(|&fills| fills)
+    /// Which units of a space are closed and computed all the same, to fill a tile; empty for none.
+    pub(crate) fn fillers(&self, space: SpaceId) -> &[bool] {
+        &self.fillers[space]
     }
 
     /// The mask of a space.

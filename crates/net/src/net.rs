@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Reads, SpaceOf};
-use crate::{Error, Layer, NodeId, Result, Shape, Space, SpaceId};
+use crate::{Error, Layer, NodeId, Place, Result, Shape, Space, SpaceId};
 
 /// One layer of a network and what it reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,6 +179,11 @@ impl Net {
     /// Of which units of its inputs each unit of a node is made.
     pub(crate) fn reads(&self, id: NodeId) -> &Reads {
         &self.reads[id]
+    }
+
+    /// Where a node stands.
+    pub(crate) fn place(&self, id: NodeId) -> Place<'_> {
+        Place { name: &self.nodes[id].name, inputs: self.input_shapes(id), output: self.shapes[id] }
     }
 
     /// The shapes of what a node reads.

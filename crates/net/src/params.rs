@@ -8,7 +8,7 @@ use l0_rng::{Purpose, Stream};
 
 use crate::layers::{Declared, Init};
 use crate::weights::{expect, lookup};
-use crate::{Error, Net, Result, Role, Weights};
+use crate::{Error, Net, Result, Role, StatisticsUpdate, Weights};
 
 /// One parameter.
 #[derive(Debug, Clone)]
@@ -83,6 +83,17 @@ impl Params {
         Arc::make_mut(&mut self.index).insert(name.into(), self.entries.len());
         self.entries.push(Param { name: name.into(), role, var: var.clone() });
         Ok(var)
+    }
+
+    /// Takes over what the running statistics learned in a forward pass.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn learn(&self, updates: &[StatisticsUpdate]) -> Result<()> {
+        updates.iter().try_for_each(|StatisticsUpdate { node, mean, var }| {
+            self.get(&format!("{node}.running_mean"))?.var.set(mean)?;
+            Ok(self.get(&format!("{node}.running_var"))?.var.set(var)?)
+        })
     }
 
     /// The parameters in order.

@@ -43,7 +43,12 @@ impl Plan {
 
     /// The units of a node that are the same for every input but not zero, and read.
     pub(crate) fn constants(&self, node: NodeId) -> Selection {
-        let constant = self.units[node].iter().map(|unit| matches!(unit, Unit::Constant | Unit::Pattern));
-        Selection::of(&constant.collect::<Vec<_>>())
+        constants(&self.units[node])
     }
+}
+
+/// Those of `units` that are the same for every input but not zero, and read.
+pub(crate) fn constants(units: &[Unit]) -> Selection {
+    let constant = units.iter().map(|unit| matches!(unit, Unit::Constant | Unit::Pattern));
+    Selection::of(&constant.collect::<Vec<_>>())
 }

@@ -8,32 +8,32 @@ use crate::layers::{Bias, Identity, Layer, PadUnits, Scale, Take};
 use crate::{Net, Node, NodeId, Result};
 
 /// Values of parameters by name.
-pub(crate) type Values = HashMap<String, Tensor>;
+pub(super) type Values = HashMap<String, Tensor>;
 
 /// A node of the compact network and the units of an original node that it holds, in its order.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
-    pub(crate) node: NodeId,
-    pub(crate) units: Vec<u32>,
+pub(super) struct Held {
+    pub(super) node: NodeId,
+    pub(super) units: Vec<u32>,
     /// The name of the layer that fills in zeros around these units, if the original network has one.
-    pub(crate) padded_by: Option<String>,
+    pub(super) padded_by: Option<String>,
 }
 
 impl Held {
-    pub(crate) fn new(node: NodeId, units: Vec<u32>) -> Self {
+    pub(super) fn new(node: NodeId, units: Vec<u32>) -> Self {
         Self { node, units, padded_by: None }
     }
 
     /// The place of an original unit.
-    pub(crate) fn place(&self, unit: u32) -> u32 {
+    pub(super) fn place(&self, unit: u32) -> u32 {
         self.units.iter().position(|&held| held == unit).unwrap_or(0) as u32
     }
 }
 
 #[derive(Default)]
-pub(crate) struct Draft {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) values: Values,
+pub(super) struct Draft {
+    pub(super) nodes: Vec<Node>,
+    pub(super) values: Values,
     names: HashSet<String>,
     taken: HashMap<(NodeId, Vec<u32>), NodeId>,
     padded: HashMap<(NodeId, PadUnits), NodeId>,
@@ -41,12 +41,12 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// An empty draft that leaves the names of `net` to its layers.
-    pub(crate) fn new(net: &Net) -> Self {
+    pub(super) fn new(net: &Net) -> Self {
         Self { names: net.nodes().iter().map(|node| node.name.clone()).collect(), ..Self::default() }
     }
 
     /// A name that no layer has: "conv1.border", or "conv1.border.2" if that is taken.
-    pub(crate) fn fresh(&mut self, layer: &str, what: &str) -> String {
+    pub(super) fn fresh(&mut self, layer: &str, what: &str) -> String {
         let stem = format!("{layer}.{what}");
         let names = std::iter::once(stem.clone()).chain((2..).map(|i| format!("{stem}.{i}")));
         let name = names.into_iter().find(|name| !self.names.contains(name)).unwrap_or(stem);
@@ -54,13 +54,13 @@ impl Draft {
         name
     }
 
-    pub(crate) fn push(&mut self, name: &str, layer: Layer, inputs: Vec<NodeId>) -> NodeId {
+    pub(super) fn push(&mut self, name: &str, layer: Layer, inputs: Vec<NodeId>) -> NodeId {
         self.nodes.push(Node { name: name.into(), layer, inputs });
         self.nodes.len() - 1
     }
 
     /// Adds a layer with parameters.
-    pub(crate) fn push_with(&mut self, name: &str, layer: Layer, input: NodeId, values: Vec<(&str, Tensor)>) -> NodeId {
+    pub(super) fn push_with(&mut self, name: &str, layer: Layer, input: NodeId, values: Vec<(&str, Tensor)>) -> NodeId {
         for (leaf, value) in values {
             self.values.insert(format!("{name}.{leaf}"), value);
         }
@@ -68,7 +68,7 @@ impl Draft {
     }
 
     /// Makes `node` the last one, which is the output.
-    pub(crate) fn end_with(&mut self, node: NodeId) {
+    pub(super) fn end_with(&mut self, node: NodeId) {
         if node + 1 != self.nodes.len() {
             let name = self.fresh("output", "end");
             self.push(&name, Identity.into(), vec![node]);
@@ -76,7 +76,7 @@ impl Draft {
     }
 
     /// A node that holds exactly the units `wanted`, which `held` has; `name` is used if there is a choice to write.
-    pub(crate) fn take(&mut self, held: &Held, wanted: &[u32], name: impl FnOnce(&mut Self) -> String) -> NodeId {
+    pub(super) fn take(&mut self, held: &Held, wanted: &[u32], name: impl FnOnce(&mut Self) -> String) -> NodeId {
         if held.units == wanted {
             return held.node;
         }
@@ -86,7 +86,7 @@ impl Draft {
     }
 
     /// A node with the units of `node` at these places; written once.
-    pub(crate) fn pick(&mut self, node: NodeId, units: Vec<u32>, name: impl FnOnce(&mut Self) -> String) -> NodeId {
+    pub(super) fn pick(&mut self, node: NodeId, units: Vec<u32>, name: impl FnOnce(&mut Self) -> String) -> NodeId {
         if let Some(&taken) = self.taken.get(&(node, units.clone())) {
             return taken;
         }
@@ -97,7 +97,7 @@ impl Draft {
     }
 
     /// The units of `node` with zeros around them; written once, first under the name that is `wanted`.
-    pub(crate) fn pad(&mut self, node: NodeId, padding: PadUnits, layer: &str, wanted: Option<String>) -> NodeId {
+    pub(super) fn pad(&mut self, node: NodeId, padding: PadUnits, layer: &str, wanted: Option<String>) -> NodeId {
         if let Some(&padded) = self.padded.get(&(node, padding)) {
             return padded;
         }
@@ -109,12 +109,12 @@ impl Draft {
     }
 
     /// Scales the units of `node` by `scale` and adds `shift`, both (n,).
-    pub(crate) fn scale(&mut self, name: &str, node: NodeId, scale: Tensor, shift: Tensor) -> NodeId {
+    pub(super) fn scale(&mut self, name: &str, node: NodeId, scale: Tensor, shift: Tensor) -> NodeId {
         self.push_with(name, Scale.into(), node, vec![("weight", scale), ("bias", shift)])
     }
 
     /// Adds constants, (n,) or (n, h, w), unless all are 0.
-    pub(crate) fn bias(&mut self, layer: &str, what: &str, node: NodeId, constants: Option<Tensor>) -> Result<NodeId> {
+    pub(super) fn bias(&mut self, layer: &str, what: &str, node: NodeId, constants: Option<Tensor>) -> Result<NodeId> {
         let Some(constants) = nonzero(constants)? else { return Ok(node) };
         let name = self.fresh(layer, what);
         let per_position = constants.rank() > 1;
@@ -123,7 +123,7 @@ impl Draft {
 }
 
 /// The constants, if there is one that is not 0.
-pub(crate) fn nonzero(constants: Option<Tensor>) -> Result<Option<Tensor>> {
+pub(super) fn nonzero(constants: Option<Tensor>) -> Result<Option<Tensor>> {
     let Some(constants) = constants else { return Ok(None) };
     let any = constants.ne(0.0)?.flatten_all()?.to_vec1::<u8>()?.contains(&1);
     Ok(any.then_some(constants))

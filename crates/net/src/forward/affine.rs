@@ -7,10 +7,10 @@
 use candle_core::Tensor;
 use l0_ops::{Epilogue, Selection};
 
+use super::at::{ALONE, At, MaskedLayer};
 use super::flow::{Flow, scatter, sum};
-use super::pass::{ALONE, At, Pass};
 use crate::layers::LinearMap;
-use crate::{Error, Mask, NodeId, Result, Shape};
+use crate::{Error, Result, Shape};
 
 /// A linear map of the computed units.
 pub(crate) struct Block {
@@ -22,45 +22,34 @@ pub(crate) struct Block {
     pub(crate) uneven: Option<Tensor>,
 }
 
-impl Pass<'_> {
-    /// The scale of all units of the space that node `id` makes, (n,).
-    pub(crate) fn scale(&self, id: NodeId) -> Option<&Tensor> {
-        match self.masks.get(self.net.space(id)) {
-            Some(Mask::Shared(z)) if self.net.makes_space(id) => Some(z),
-            _ => None,
-        }
-    }
-
-    /// The sub-block of the linear map `id` that makes the units `rows` from `input`.
-    pub(crate) fn block(&self, id: NodeId, map: &dyn LinearMap, rows: &Selection, input: &Flow) -> Result<Block> {
-        let constants = self.plan.constants(self.net.node(id).inputs[0]);
-        self.block_of(id, map, rows, input, &constants)
+impl MaskedLayer<'_> {
+    /// The sub-block of this layer, the linear map `map`, that makes the units `rows` from `input`.
+    pub(crate) fn block(&self, map: &dyn LinearMap, rows: &Selection, input: &Flow) -> Result<Block> {
+        self.block_of(map, rows, input, &self.constants_read())
     }
 
     /// The same where the weight has a column for each unit of `input`, of which `cols` are constant.
     pub(crate) fn block_of(
         &self,
-        id: NodeId,
         map: &dyn LinearMap,
         rows: &Selection,
         input: &Flow,
         cols: &Selection,
     ) -> Result<Block> {
-        let node = self.net.node(id);
-        let weight = self.weights.of(&node.name, "weight")?;
-        let z = self.scale(id);
+        let weight = self.value("weight")?;
+        let z = self.scale();
         let block = (!input.kept.is_empty())
             .then(|| map.select(weight, [rows, &input.kept], [z, input.scale.as_ref()]))
             .transpose()?;
-        let mut bias = match node.layer.rules().bias() {
-            Some(true) => Some(l0_ops::select_vector(self.weights.of(&node.name, "bias")?, rows, z)?),
+        let mut bias = match map.bias() {
+            Some(true) => Some(l0_ops::select_vector(self.value("bias")?, rows, z)?),
             _ => None,
         };
         let mut uneven = None;
         if let Some(constants) = &input.constants {
             let values = l0_ops::take(constants, 0, cols)?;
             let block = map.select(weight, [rows, cols], [z, None])?;
-            match spread(map, self.net.shape(node.inputs[0]), &block, &values)? {
+            match spread(map, self.place.inputs[0], &block, &values)? {
                 Spread::Even(even) => bias = Some(bias.map_or(Ok(even.clone()), |bias| bias + even)?),
                 Spread::Uneven(values) => uneven = Some(values),
             }
@@ -68,14 +57,14 @@ impl Pass<'_> {
         Ok(Block { weight: block, bias, uneven })
     }
 
-    /// The values of the constant units that the linear map `id` makes, (n,) or (n, h', w'), or none.
-    fn block_constants(&self, id: NodeId, map: &dyn LinearMap, input: &Flow) -> Result<Option<Tensor>> {
-        let constant = self.plan.constants(id);
+    /// The values of the constant units of this layer, the linear map `map`, (n,) or (n, h', w'), or none.
+    fn block_constants(&self, map: &dyn LinearMap, input: &Flow) -> Result<Option<Tensor>> {
+        let constant = self.constants();
         if constant.is_empty() {
             return Ok(None);
         }
         let nothing = Selection::of(&vec![false; input.kept.total()]);
-        let made = self.block(id, map, &constant, &Flow { kept: nothing, ..input.clone() })?;
+        let made = self.block(map, &constant, &Flow { kept: nothing, ..input.clone() })?;
         made.values()?.map(|values| scatter(&values, &constant)).transpose()
     }
 }
@@ -115,8 +104,8 @@ impl Block {
 impl At<'_> {
     /// Runs this layer, which is the linear map `map`.
     pub(crate) fn linear_map(&self, map: &dyn LinearMap, input: &Flow) -> Result<Flow> {
-        let (id, kept, epilogue) = (self.id, self.kept(), self.epilogue);
-        let constants = match self.pass.block_constants(id, map, input)? {
+        let (kept, epilogue) = (self.kept(), self.epilogue);
+        let constants = match self.layer.block_constants(map, input)? {
             Some(c) if c.rank() > 1 => Some(finish(&c.unsqueeze(0)?, epilogue)?.squeeze(0)?),
             Some(c) => Some(if epilogue.relu { l0_ops::relu(&c)? } else { c }),
             None => None,
@@ -125,7 +114,7 @@ impl At<'_> {
         if kept.is_empty() {
             return Ok(made);
         }
-        let block = self.pass.block(id, map, kept, input)?;
+        let block = self.layer.block(map, kept, input)?;
         let ys = match (&block.weight, &input.computed) {
             (Some(weight), Some(xs)) => map.apply(xs, weight, block.values()?.as_ref(), epilogue)?,
             _ => finish(&self.constant_channels(&block)?, epilogue)?,
@@ -137,7 +126,7 @@ impl At<'_> {
     fn constant_channels(&self, block: &Block) -> Result<Tensor> {
         let values = block.values()?.ok_or_else(|| Error::layer(self.name(), "has no computed input"))?;
         let rows = values.dim(0)?;
-        let shape = self.pass.net.shape(self.id).with_units(rows);
+        let shape = self.layer.place.output.with_units(rows);
         let kept = Selection::of(&vec![false; rows]);
         let made = Flow { computed: None, kept, constants: Some(values.clone()), scale: None };
         made.expand(&Selection::all(rows), self.batch.dim(0)?, shape, &values)

@@ -4,7 +4,8 @@ use candle_core::{DType, Tensor};
 use l0_ops::{Epilogue, Selection};
 
 use super::Flow;
-use super::pass::{ALONE, At, Mode, Output, Pass, StatisticsUpdate};
+use super::at::{ALONE, At, Mode, StatisticsUpdate};
+use super::pass::{Output, Pass};
 use crate::weights::expect_f32;
 use crate::{Error, Mask, Masks, Net, NodeId, Plan, Result, Weights};
 
@@ -96,8 +97,8 @@ impl Pass<'_> {
             let alone = Fused { last: id, epilogue: ALONE, plus: None };
             let Fused { last, epilogue, plus } = if fuse { self.fused(id, &made) } else { alone };
             let term = plus.and_then(|term| made[term].as_ref()?.computed.clone());
-            let mut at =
-                At { pass: self, id, epilogue, plus: term.as_ref(), batch, mode, statistics: &mut *statistics };
+            let layer = self.layer(id);
+            let mut at = At { layer, epilogue, plus: term.as_ref(), batch, mode, statistics: &mut *statistics };
             let flow = node.layer.rules().forward(&mut at, &inputs)?;
             let mut at = id;
             while at != last {

@@ -4,8 +4,8 @@ use candle_core::Tensor;
 use l0_ops::{BatchNormed, Running};
 
 use super::Flow;
-use super::pass::{At, StatisticsUpdate};
-use crate::{Params, Result, Unit};
+use super::at::{At, StatisticsUpdate};
+use crate::{Result, Unit};
 
 impl At<'_> {
     /// `running = (1 - momentum) running + momentum batch`, the variance with Bessel's correction; none where no unit
@@ -42,28 +42,13 @@ impl At<'_> {
 
     /// For each unit of the normalisation that reads it, whether what it reads is known.
     pub(crate) fn learning(&self, stays_zero: bool) -> Vec<bool> {
-        let pass = self.pass;
-        let input = pass.plan.units(pass.net.node(self.id).inputs[0]);
-        let forgets = |place: usize| stays_zero && pass.masks.is_filler(pass.net.space(self.id), place);
+        let forgets = |place: usize| stays_zero && self.layer.is_filler(place);
         let learns = |(place, (unit, input)): (usize, (&Unit, &Unit))| match unit {
             _ if forgets(place) => false,
             Unit::Computed | Unit::Constant | Unit::Pattern => true,
             Unit::Zero => false,
             Unit::Unread => *input == Unit::Zero,
         };
-        pass.plan.units(self.id).iter().zip(input).enumerate().map(learns).collect()
-    }
-}
-
-impl Params {
-    /// Takes over what the running statistics learned in a forward pass.
-    ///
-    /// # Errors
-    /// If a parameter is missing.
-    pub fn learn(&self, updates: &[StatisticsUpdate]) -> Result<()> {
-        updates.iter().try_for_each(|StatisticsUpdate { node, mean, var }| {
-            self.get(&format!("{node}.running_mean"))?.var.set(mean)?;
-            Ok(self.get(&format!("{node}.running_var"))?.var.set(var)?)
-        })
+        self.layer.units.iter().zip(self.layer.read).enumerate().map(learns).collect()
     }
 }

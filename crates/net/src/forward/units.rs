@@ -3,32 +3,24 @@
 use candle_core::Tensor;
 use l0_ops::Selection;
 
+use super::at::{At, MaskedLayer};
 use super::flow::{Flow, beside, scatter, within};
-use super::pass::{At, Pass};
-use crate::{Mask, Mode, NodeId, Result, Shape, Unit};
+use crate::{Mask, Mode, Result, Shape, Unit};
 
-impl Pass<'_> {
-    /// Whether all that reads a space are linear maps, which fold its scale into their weights: that also spares the
-    /// gradient of the input.
-    pub(crate) fn folds_scale(&self, id: NodeId) -> bool {
-        let readers = self.net.readers(id);
-        !readers.is_empty() && readers.iter().all(|&reader| self.net.node(reader).layer.rules().linear_map().is_some())
-    }
-
-    /// Constants of the units that are still constant after node `id`, 0 for all others.
-    pub(crate) fn masked_constants(&self, id: NodeId, constants: Option<Tensor>) -> Result<Option<Tensor>> {
-        let constant = self.plan.constants(id);
+impl MaskedLayer<'_> {
+    /// Constants of the units that are still constant after this layer, 0 for all others.
+    pub(crate) fn masked_constants(&self, constants: Option<Tensor>) -> Result<Option<Tensor>> {
+        let constant = self.constants();
         let Some(constants) = constants.filter(|_| !constant.is_empty()) else { return Ok(None) };
         let mask: Vec<f32> = constant.mask().iter().map(|&m| f32::from(u8::from(m))).collect();
         let mask = Tensor::new(mask, constants.device())?.to_dtype(constants.dtype())?;
-        let constants = self.evened(id, &constant, &constants)?;
+        let constants = self.evened(&constant, &constants)?;
         Ok(Some(constants.broadcast_mul(&beside(&mask, &constants)?)?))
     }
 
-    /// The values of `units` of node `id`, (n, ..), as (n,) if all of them are the same at every position.
-    fn evened(&self, id: NodeId, units: &Selection, values: &Tensor) -> Result<Tensor> {
-        let all = self.plan.units(id);
-        if values.rank() == 1 || units.iter().any(|unit| all[unit] == Unit::Pattern) {
+    /// The values of some units, (n, ..), as (n,) if all of them are the same at every position.
+    fn evened(&self, units: &Selection, values: &Tensor) -> Result<Tensor> {
+        if values.rank() == 1 || units.iter().any(|unit| self.units[unit] == Unit::Pattern) {
             return Ok(values.clone());
         }
         Ok(values.flatten_from(1)?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?)
@@ -38,11 +30,11 @@ impl Pass<'_> {
 impl At<'_> {
     /// Applies a mask where a space is made by something that is not a linear map.
     pub(crate) fn entered(&self, made: Flow) -> Result<Flow> {
-        match self.pass.masks.get(self.pass.net.space(self.id)) {
+        match self.layer.mask {
             None => Ok(made),
             Some(Mask::Shared(z)) => {
                 let constants = made.constants.as_ref().map(|c| c.broadcast_mul(&beside(z, c)?)).transpose()?;
-                if self.pass.folds_scale(self.id) {
+                if self.layer.folds_scale {
                     return Ok(Flow { constants, scale: Some(z.clone()), ..made });
                 }
                 let z = l0_ops::take(z, 0, &made.kept)?;
@@ -59,7 +51,7 @@ impl At<'_> {
 
     /// Applies a mask that differs between examples.
     pub(crate) fn per_example(&self, made: Flow) -> Result<Flow> {
-        let Some(Mask::PerExample(z)) = self.pass.masks.get(self.pass.net.space(self.id)) else { return Ok(made) };
+        let Some(Mask::PerExample(z)) = self.layer.mask else { return Ok(made) };
         let z = l0_ops::take(z, 1, &made.kept)?;
         made.map_computed(|xs| {
             let mut dims = xs.dims().to_vec();
@@ -70,7 +62,7 @@ impl At<'_> {
 
     /// An input of a layer whose units are scaled per example, constants spread over the examples.
     pub(crate) fn varying(&self, place: usize, input: &Flow) -> Result<Flow> {
-        if input.constants.is_none() || !self.pass.masks.varies(self.pass.net.space(self.id)) {
+        if input.constants.is_none() || !matches!(self.layer.mask, Some(Mask::PerExample(_))) {
             return Ok(input.clone());
         }
         let kept = Selection::all(input.kept.total());
@@ -81,7 +73,7 @@ impl At<'_> {
     /// The units of `input` that a layer acting unit by unit keeps: fewer than its input has where another reader has more.
     pub(crate) fn aligned(&self, input: &Flow) -> Result<Flow> {
         let kept = self.kept();
-        let constants = self.pass.masked_constants(self.id, input.constants.clone())?;
+        let constants = self.layer.masked_constants(input.constants.clone())?;
         let computed = input.computed.as_ref().filter(|_| !kept.is_empty());
         let computed = computed.map(|xs| l0_ops::take(xs, 1, &within(&input.kept, kept))).transpose()?;
         Ok(Flow { computed, kept: kept.clone(), constants, scale: None })
@@ -130,7 +122,7 @@ impl At<'_> {
         spread: bool,
         f: impl Fn(&Tensor, &Selection) -> candle_core::Result<Tensor>,
     ) -> Result<Option<Tensor>> {
-        let constant = self.pass.plan.constants(self.id);
+        let constant = self.layer.constants();
         if constant.is_empty() {
             return Ok(None);
         }
@@ -145,7 +137,7 @@ impl At<'_> {
             _ => values.unsqueeze(0)?,
         };
         let ys = f(&xs.contiguous()?, &constant)?.squeeze(0)?;
-        Ok(Some(scatter(&self.pass.evened(self.id, &constant, &ys)?, &constant)?))
+        Ok(Some(scatter(&self.layer.evened(&constant, &ys)?, &constant)?))
     }
 
     /// The units that enter a space by being copied from those `available`. In training, copying out most of them costs
@@ -153,7 +145,7 @@ impl At<'_> {
     pub(crate) fn entering(&self, available: &Selection) -> Selection {
         let kept = self.kept();
         let most = 5 * kept.len() >= 4 * available.len();
-        let folded = self.pass.scale(self.id).is_some() && self.pass.folds_scale(self.id);
+        let folded = self.layer.scale().is_some() && self.layer.folds_scale;
         let training = matches!(self.mode, Mode::Train(_));
         if training && most && folded { available.clone() } else { kept.clone() }
     }

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::Rules;
 use crate::forward::{At, Flow};
-use crate::onnx::{Attribute, Graph, Operator, Reason};
-use crate::{Node, Result, Shape, Unit};
+use crate::onnx::{Attribute, Graph};
+use crate::{Place, Result, Shape, Unit};
 
 /// A function of each number by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -179,28 +179,6 @@ impl Activation {
         })
     }
 
-    /// The function that an operator is, if it is one that has a name.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Option<Self>, Reason> {
-        Ok(Some(match op.kind {
-            "Relu" => Self::Relu,
-            "LeakyRelu" => Self::LeakyRelu { slope: op.float("alpha")?.unwrap_or(0.01) },
-            "Sigmoid" => Self::Sigmoid,
-            "HardSigmoid" => {
-                let (alpha, beta) = (op.float("alpha")?.unwrap_or(0.2), op.float("beta")?.unwrap_or(0.5));
-                Self::HardSigmoid { alpha, beta }
-            }
-            "HardSwish" => Self::HardSwish,
-            "Tanh" => Self::Tanh,
-            "Elu" => Self::Elu { alpha: op.float("alpha")?.unwrap_or(1.0) },
-            "Gelu" => match op.text("approximate")?.unwrap_or("none") {
-                "none" => Self::Gelu { tanh: false },
-                "tanh" => Self::Gelu { tanh: true },
-                other => return Err(format!("the approximation {other:?}")),
-            },
-            _ => return Ok(None),
-        }))
-    }
-
     /// The operators of what ONNX has no name for.
     fn written_out(self, graph: &mut Graph, name: &str, x: &str) -> String {
         let mut then = |kind: &str, what: &str, inputs: &[&str]| {
@@ -335,10 +313,10 @@ impl Rules for Activation {
         at.each(inputs[0], false, |xs, _| self.of(xs))
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         Ok(match self.operator() {
-            Some((kind, attributes)) => graph.operator(kind, &node.name, inputs, &attributes),
-            None => self.written_out(graph, &node.name, &inputs[0]),
+            Some((kind, attributes)) => graph.operator(kind, place.name, inputs, &attributes),
+            None => self.written_out(graph, place.name, &inputs[0]),
         })
     }
 }

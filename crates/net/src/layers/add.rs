@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::sum as sum_of_units;
 use super::{Rules, Sources};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, sum};
-use crate::onnx::{Chain, Graph, Operator, Outcome, Reason};
-use crate::{Node, NodeId, Result, Shape, Unit};
+use crate::onnx::Graph;
+use crate::{Place, Result, Shape, Unit};
 
 /// The sum of inputs of equal shape, which then share one space of units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,45 +45,11 @@ impl Rules for Add {
         let terms = terms.collect::<Result<Vec<Tensor>>>()?;
         let (first, others) = (&terms[0], &terms[1..]);
         let made = at.computed(|_| others.iter().try_fold(first.clone(), |sum, term| l0_ops::add(&sum, term)))?;
-        Ok(Flow { constants: at.pass.masked_constants(at.id, constants)?, ..made })
+        Ok(Flow { constants: at.layer.masked_constants(constants)?, ..made })
     }
 
-    /// Terms that are constant where others vary become a bias; those that vary are filled up with their constants.
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let (kept, units) = (walk.pass.plan.kept(id), walk.kept(id));
-        let computes = |term: &NodeId| {
-            let mask = walk.pass.plan.kept(*term).mask();
-            kept.iter().any(|unit| mask[unit])
-        };
-        let (vary, constant): (Vec<NodeId>, Vec<NodeId>) = inputs.iter().partition(|&term| computes(term));
-        let mut node = match vary[..] {
-            [only] => walk.whole(only, kept)?,
-            _ => {
-                let terms = vary.iter().map(|&term| walk.whole(term, kept)).collect::<Result<_>>()?;
-                walk.push(id, Self.into(), terms)
-            }
-        };
-        for term in constant {
-            let constants = walk.constants(term, kept)?;
-            node = walk.draft.bias(walk.name(id), "constant", node, constants)?;
-        }
-        Ok(Held::new(node, units))
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         let kind = if inputs.len() == 2 { "Add" } else { "Sum" };
-        Ok(graph.operator(kind, &node.name, inputs, &[]))
-    }
-}
-
-/// From ONNX.
-impl Add {
-    /// Values of equal shape.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let inputs = (0..op.args.len()).map(|i| op.layered(i)).collect::<Result<Vec<_>, _>>()?;
-        match inputs.iter().find(|(_, dims)| *dims != inputs[0].1) {
-            Some((_, other)) => Err(format!("{:?} and {other:?}, expected equal shapes", inputs[0].1)),
-            None => Ok(Chain::plain(inputs.into_iter().map(|input| input.0).collect(), Self).into()),
-        }
+        Ok(graph.operator(kind, place.name, inputs, &[]))
     }
 }

@@ -3,13 +3,13 @@
 use l0_ops::Window;
 use serde::{Deserialize, Serialize};
 
+use super::Rules;
 use super::facts::uneven;
 use super::max_pool2d::{attributes, pooled, window};
-use super::{PoolKind, Rules, max_pool2d};
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
-use crate::onnx::{Graph, Operator, Outcome, Reason};
-use crate::{Node, Result, Shape, Unit};
+use crate::onnx::Graph;
+use crate::{Place, Result, Shape, Unit};
 
 /// Mean of windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,20 +68,11 @@ impl Rules for AvgPool2d {
         })
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         let mut attributes = attributes(&self.window());
         if self.count_include_pad {
             attributes.push(("count_include_pad", 1.into()));
         }
-        Ok(graph.operator("AveragePool", &node.name, inputs, &attributes))
-    }
-}
-
-/// From ONNX.
-impl AvgPool2d {
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let count_include_pad = op.flag("count_include_pad")?;
-        let layer = |size, stride, padding, ceil| Self { size, stride, padding, ceil, count_include_pad }.into();
-        max_pool2d::read(op, PoolKind::Mean, layer)
+        Ok(graph.operator("AveragePool", place.name, inputs, &attributes))
     }
 }

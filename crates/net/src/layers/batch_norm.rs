@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::facts::{Declared, then_relu};
 use super::{Dependence, Rules, Work};
 use crate::forward::{At, Flow, beside};
-use crate::onnx::{Chain, Graph, Operator, Outcome, Reason};
+use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Mode, Node, Result, Role, Shape, Unit};
+use crate::{Mode, Place, Result, Role, Shape, Unit};
 
 /// What a BatchNorm makes of a channel that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,10 +121,10 @@ impl Rules for BatchNorm {
         }
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let stored = graph.stored(&node.name, &["weight", "bias", "running_mean", "running_var"])?;
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let stored = graph.stored(place.name, &["weight", "bias", "running_mean", "running_var"])?;
         let inputs = [inputs, &stored].concat();
-        Ok(graph.operator("BatchNormalization", &node.name, &inputs, &[("epsilon", (self.eps as f32).into())]))
+        Ok(graph.operator("BatchNormalization", place.name, &inputs, &[("epsilon", (self.eps as f32).into())]))
     }
 }
 
@@ -142,9 +142,8 @@ impl BatchNorm {
 
     /// The same, with 0 for scale and shift of closed units that are computed to fill a tile, where they stay zero.
     fn parts_of_open(&self, at: &At, kept: &Selection) -> Result<Parts> {
-        let (parts, space) = (Self::parts(at, kept)?, at.pass.net.space(at.id));
-        let filler = |unit| at.pass.masks.is_filler(space, unit);
-        let open: Vec<f32> = kept.iter().map(|unit| f32::from(u8::from(!filler(unit)))).collect();
+        let parts = Self::parts(at, kept)?;
+        let open: Vec<f32> = kept.iter().map(|unit| f32::from(u8::from(!at.layer.is_filler(unit)))).collect();
         if !self.keeps_closed_zero() || !open.contains(&0.0) {
             return Ok(parts);
         }
@@ -199,40 +198,11 @@ impl BatchNorm {
         value: impl Fn(Option<&Tensor>) -> candle_core::Result<Tensor>,
         input: &Flow,
     ) -> Result<Option<Tensor>> {
-        if at.pass.plan.constants(at.id).is_empty() {
+        if at.layer.constants().is_empty() {
             return Ok(None);
         }
         let ys = value(input.constants.as_ref())?;
         let ys = if at.epilogue.relu { l0_ops::relu(&ys)? } else { ys };
-        at.pass.masked_constants(at.id, Some(ys))
+        at.layer.masked_constants(Some(ys))
     }
-}
-
-/// From ONNX.
-impl BatchNorm {
-    /// Also as exported for training: what a network computes in evaluation is meant.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let (input, dims) = op.layered(0)?;
-        op.ignore(&["training_mode", "spatial"]);
-        let leaves = ["weight", "bias", "running_mean", "running_var"];
-        let value = |(&leaf, i): (&&'static str, usize)| {
-            let value = op.stored(i, leaf)?;
-            match value.dims() == [dims[0]] {
-                true => Ok((leaf, value.clone())),
-                false => Err(format!("a {leaf} of shape {:?}, expected [{}]", value.dims(), dims[0])),
-            }
-        };
-        let values = leaves.iter().zip(1..).map(value).collect::<Result<Vec<_>, Reason>>()?;
-        let eps = op.float("epsilon")?.unwrap_or(1e-5);
-        let momentum = 1.0 - op.float("momentum")?.unwrap_or(0.9); // of the newest batch, where ONNX has that of the past
-        let decimal = |value: f32| f64::from((value * 1e7).round()) / 1e7; // 0.1 rather than 0.100000024
-        let layer =
-            Self { eps: decimal_of(eps), momentum: decimal(momentum).clamp(0.0, 1.0), closed: ClosedMaps::Constant };
-        Ok(Chain::of(vec![input], layer, values).into())
-    }
-}
-
-/// The shortest decimal that is this f32: 0.001 rather than 0.0010000000474974513.
-fn decimal_of(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }

@@ -7,7 +7,7 @@ use super::facts::Declared;
 use super::{Rules, Work};
 use crate::forward::{At, Flow, sum};
 use crate::onnx::Graph;
-use crate::{Node, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// Adds a constant per unit, or one per unit and position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +54,9 @@ impl Rules for Bias {
         added(at, inputs[0], bias)
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let bias = graph.per_unit(node, "bias")?;
-        Ok(graph.operator("Add", &node.name, &[inputs[0].clone(), bias], &[]))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let bias = graph.per_unit(place, "bias")?;
+        Ok(graph.operator("Add", place.name, &[inputs[0].clone(), bias], &[]))
     }
 }
 
@@ -64,7 +64,7 @@ impl Rules for Bias {
 pub(super) fn added(at: &At, input: &Flow, bias: &Tensor) -> Result<Flow> {
     let ys = at.expanded(0, input)?;
     let constants = input.constants.as_ref().map_or(Ok(bias.clone()), |c| sum(c, bias))?;
-    let constants = at.pass.masked_constants(at.id, Some(constants))?;
+    let constants = at.layer.masked_constants(Some(constants))?;
     let made = at.computed(|kept| {
         let bias = l0_ops::take(bias, 0, kept)?;
         let mut dims = vec![1; ys.rank()];

@@ -10,8 +10,8 @@ use super::bias::added;
 use super::facts::Declared;
 use super::{Rules, Work};
 use crate::forward::{At, Flow};
-use crate::onnx::{Chain, Constant, Graph};
-use crate::{Node, Result, Shape, Unit};
+use crate::onnx::Graph;
+use crate::{Place, Result, Shape, Unit};
 
 /// Adds constants per unit that differ between positions only near the edges of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,34 +60,13 @@ impl Rules for Border {
         added(at, inputs[0], &bias)
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let (name, dims) = (&node.name, graph.net.shape(node.inputs[0]).dims());
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let (name, dims) = (place.name, place.inputs[0].dims());
         let (rows, columns) = self.margins.places(dims[1], dims[2]);
-        let values = graph.per_unit(node, "bias")?;
+        let values = graph.per_unit(place, "bias")?;
         let values = graph.gather(&format!("{name}.of_rows"), "rows", values, &rows, 2);
         let map = graph.gather(&format!("{name}.map"), "columns", values, &columns, 3);
         Ok(graph.operator("Add", name, &[inputs[0].clone(), map], &[]))
-    }
-}
-
-/// From ONNX.
-impl Border {
-    /// Constants for each position (n, h, w), added to a value, where they differ near the edges alone: such as were written
-    /// above.
-    pub(crate) fn read(input: usize, map: &Constant) -> Option<Chain> {
-        let (&[n, h, w], values) = (map.dims(), map.as_floats().ok()?) else { return None };
-        let margins = Margins::exact(values, [h, w]);
-        let (rows, columns) = margins.dims();
-        if rows * columns == h * w {
-            return None;
-        }
-        let line = |i: usize, before: usize, lines: usize, of: usize| if i <= before { i } else { of - lines + i };
-        let places = (0..n * rows * columns).map(|i| {
-            let (unit, row, column) = (i / (rows * columns), i / columns % rows, i % columns);
-            (unit * h + line(row, margins.top, rows, h)) * w + line(column, margins.left, columns, w)
-        });
-        let distinct = map.picked(vec![n, rows, columns], places).ok()?;
-        Some(Chain::of(vec![input], Self { margins }, vec![("bias", distinct)]))
     }
 }
 
@@ -137,7 +116,7 @@ impl Margins {
     }
 
     /// The margins of constants (n, h, w) without any rounding, in one pass: `h` and `w` may be whatever a file says.
-    fn exact(values: &[f32], [h, w]: [usize; 2]) -> Self {
+    pub(crate) fn exact(values: &[f32], [h, w]: [usize; 2]) -> Self {
         let units = || values.chunks(h * w);
         let (top, bottom) = around_longest(h, |y| units().all(|unit| unit[y * w..][..w] == unit[(y - 1) * w..][..w]));
         let (left, right) = around_longest(w, |x| values.chunks(w).all(|row| row[x] == row[x - 1]));

@@ -5,25 +5,25 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::pad::padded;
 use super::{Reads, Rules, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, part, within};
-use crate::onnx::{Arg, Chain, Graph, Operator, Outcome, Reason, axis};
-use crate::{Node, NodeId, Result, Shape};
+use crate::onnx::Graph;
+use crate::{Place, Result, Shape};
 
 /// The units of all inputs, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concat;
 
-/// Of each input, where its units begin in the output.
-fn starts(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
-    let start = |next: &mut usize, size| {
-        let at = *next;
-        *next += size;
-        Some(at)
-    };
-    sizes.scan(0, start).collect()
+impl Concat {
+    /// Of each input, where its units begin in the output.
+    pub(crate) fn starts(sizes: impl Iterator<Item = usize>) -> Vec<usize> {
+        let start = |next: &mut usize, size| {
+            let at = *next;
+            *next += size;
+            Some(at)
+        };
+        sizes.scan(0, start).collect()
+    }
 }
 
 impl Rules for Concat {
@@ -56,7 +56,7 @@ impl Rules for Concat {
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
         let inputs = inputs.iter().enumerate().map(|(place, input)| at.varying(place, input));
         let inputs = inputs.collect::<Result<Vec<Flow>>>()?;
-        let starts = starts(inputs.iter().map(|input| input.kept.total()));
+        let starts = Self::starts(inputs.iter().map(|input| input.kept.total()));
         let kept = at.kept();
         let mut parts = Vec::new();
         for ((place, input), &start) in inputs.iter().enumerate().zip(&starts) {
@@ -75,29 +75,12 @@ impl Rules for Concat {
             [only] => Some(only.clone()),
             parts => Some(l0_ops::concat(&parts.iter().collect::<Vec<_>>())?),
         };
-        let constants = at.pass.masked_constants(at.id, constants(at, &inputs)?)?;
+        let constants = at.layer.masked_constants(constants(at, &inputs)?)?;
         at.entered(Flow { computed, kept: kept.clone(), constants, scale: None })
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let (kept, units) = (walk.pass.plan.kept(id), walk.kept(id));
-        let sizes = inputs.iter().map(|&input| walk.pass.net.shape(input).units()).collect::<Vec<_>>();
-        let mut parts = Vec::new();
-        for ((&input, &size), start) in inputs.iter().zip(&sizes).zip(starts(sizes.iter().copied())) {
-            let wanted: Vec<u32> = part(kept, start, size).iter().map(|unit| unit as u32).collect();
-            if !wanted.is_empty() {
-                parts.push(walk.take(input, &wanted)?);
-            }
-        }
-        let node = match parts[..] {
-            [only] => only,
-            _ => walk.push(id, Self.into(), parts),
-        };
-        Ok(Held::new(node, units))
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        Ok(graph.operator("Concat", &node.name, inputs, &[("axis", 1.into())]))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        Ok(graph.operator("Concat", place.name, inputs, &[("axis", 1.into())]))
     }
 }
 
@@ -120,43 +103,4 @@ fn constants(at: &At, inputs: &[Flow]) -> Result<Option<Tensor>> {
     };
     let all = inputs.iter().enumerate().map(one).collect::<Result<Vec<Tensor>>>()?;
     Ok(Some(Tensor::cat(&all, 0)?))
-}
-
-/// From ONNX.
-impl Concat {
-    /// Values along their units; zeros beside one value are zeros around it.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let values: Vec<usize> = (0..op.args.len()).filter(|&i| op.value(i).is_some()).collect();
-        let &first = values.first().ok_or("no inputs that are computed")?;
-        let (input, dims) = op.layered(first)?;
-        match axis(op.int("axis")?.ok_or("no axis")?, dims.len() + 1)? {
-            1 => {}
-            other => return Err(format!("inputs one after another along axis {other}, expected the channels")),
-        }
-        if values.len() == 1 {
-            let units = |mut at: std::ops::Range<usize>| {
-                at.try_fold(0usize, |sum, i| Ok::<_, Reason>(sum.saturating_add(empty(op, i, dims)?)))
-            };
-            let (before, after) = (units(0..first)?, units(first + 1..op.args.len())?);
-            return padded(input, &[0, before], &[0, after]);
-        }
-        let inputs = (0..op.args.len()).map(|i| Ok(op.layered(i)?.0)).collect::<Result<Vec<_>, Reason>>()?;
-        Ok(Chain::plain(inputs, Self).into())
-    }
-}
-
-/// How many units of zeros input `i` puts beside a value of shape `dims`.
-fn empty(op: &Operator<'_>, i: usize, dims: &[usize]) -> Result<usize, Reason> {
-    let found = match &op.args[i] {
-        Arg::Zeros(found) => Some(found.clone()),
-        Arg::Constant(xs) if xs.as_floats()?.iter().all(|&x| x == 0.0) => match xs.dims().split_first() {
-            Some((&batch, rest)) if op.batch == Some(batch as i64) => Some(rest.to_vec()),
-            _ => None,
-        },
-        _ => None,
-    };
-    match found.as_deref() {
-        Some([units, rest @ ..]) if *rest == dims[1..] => Ok(*units),
-        _ => Err(format!("constants beside {dims:?} that are not zeros of its shape")),
-    }
 }

@@ -12,14 +12,12 @@ use l0_ops::{ConvSettings, Epilogue, Selection};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Declared, mixture, nonzero_rows, then_relu};
-use super::linear::{Linear, features_as_image};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, scatter, within};
 use crate::geometry::{Pair, Sides};
-use crate::onnx::{Chain, Graph, Kernel, Operator, Outcome, Reason, extent, groups};
+use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Layer, Node, NodeId, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// Cross-correlation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,18 +220,8 @@ impl Rules for Conv2d {
         }
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        match self.groups {
-            1 => walk.linear_map(id, self, inputs[0]),
-            _ if self.is_depthwise(walk.pass.net.shape(inputs[0]).units()) => {
-                self.compact_depthwise(walk, id, inputs[0])
-            }
-            _ => self.compact_grouped(walk, id, inputs[0]),
-        }
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let stored = graph.weight_and_bias(&node.name, self.bias)?;
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let stored = graph.weight_and_bias(place.name, self.bias)?;
         let mut attributes = vec![
             ("kernel_shape", self.kernel.ints().into()),
             ("strides", self.stride.ints().into()),
@@ -245,7 +233,7 @@ impl Rules for Conv2d {
         if self.groups > 1 {
             attributes.push(("group", (self.groups as i64).into()));
         }
-        Ok(graph.operator("Conv", &node.name, &[inputs, &stored].concat(), &attributes))
+        Ok(graph.operator("Conv", place.name, &[inputs, &stored].concat(), &attributes))
     }
 }
 
@@ -266,10 +254,6 @@ impl LinearMap for Conv2d {
         epilogue: Epilogue,
     ) -> candle_core::Result<Tensor> {
         l0_ops::conv(xs, weight, bias, &self.settings(1), epilogue)
-    }
-
-    fn with_outputs(&self, out: usize, bias: bool) -> Layer {
-        Self { out, bias, ..*self }.into()
     }
 }
 
@@ -292,18 +276,12 @@ impl Conv2d {
             l0_ops::conv(&xs, &weight, bias.as_ref(), &self.settings(units.len()), epilogue)
         })
     }
-
-    fn compact_depthwise(&self, walk: &mut Walk, id: NodeId, input: NodeId) -> Result<Held> {
-        let units = walk.kept(id);
-        let layer = Self { out: units.len(), groups: units.len(), ..*self };
-        walk.unit_by_unit_as(id, layer.into(), input)
-    }
 }
 
 /// Group by group.
 impl Conv2d {
     /// The groups of which one output or more is in `units`, each with all its inputs and all its outputs.
-    fn whole(&self, units: &Selection, inputs: usize) -> (usize, Selection, Selection) {
+    pub(crate) fn whole(&self, units: &Selection, inputs: usize) -> (usize, Selection, Selection) {
         let (n, size) = (units.total(), units.total() / self.groups);
         let mask = units.mask();
         let group = |unit: usize, of: usize| mask[unit * self.groups / of * size..][..size].contains(&true);
@@ -315,7 +293,7 @@ impl Conv2d {
     /// The outputs `units`, each made by its whole group, of `xs`, which makes the inputs of a selection.
     fn outputs(&self, at: &At, units: &Selection, xs: impl Fn(&Selection) -> Result<Tensor>) -> Result<Tensor> {
         let (groups, inputs, outputs) = self.whole(units, at.input_shape(0).units());
-        let z = at.pass.scale(at.id);
+        let z = at.layer.scale();
         let weight = at.value("weight")?;
         let weight = l0_ops::select(weight, &outputs, &Selection::all(weight.dim(1)?), z, None)?;
         let bias = if self.bias { Some(l0_ops::select_vector(at.value("bias")?, &outputs, z)?) } else { None };
@@ -329,7 +307,7 @@ impl Conv2d {
             true => None,
             false => Some(self.outputs(at, kept, |inputs| input.expand(inputs, b, shape, at.batch))?),
         };
-        let constant = at.pass.plan.constants(at.id);
+        let constant = at.layer.constants();
         let constants = if constant.is_empty() {
             None
         } else {
@@ -340,54 +318,5 @@ impl Conv2d {
             Some(scatter(&values.squeeze(0)?, &constant)?)
         };
         at.per_example(Flow { computed, kept: kept.clone(), constants, scale: None })
-    }
-
-    /// All outputs of the groups that are left; who reads them takes those that count.
-    fn compact_grouped(&self, walk: &mut Walk, id: NodeId, input: NodeId) -> Result<Held> {
-        let pass = walk.pass;
-        let node = pass.net.node(id);
-        let (groups, inputs, outputs) = self.whole(pass.plan.kept(id), pass.net.shape(input).units());
-        if groups == 1 {
-            let start = inputs.iter().next().unwrap_or(0);
-            return walk.one_group(id, &Self { groups: 1, ..*self }, input, (start, inputs.len()));
-        }
-        let reads = walk.whole(input, &inputs)?;
-        let z = pass.scale(id);
-        let weight = pass.weights.of(&node.name, "weight")?;
-        let weight = l0_ops::select(weight, &outputs, &Selection::all(weight.dim(1)?), z, None)?;
-        let mut values = vec![("weight", weight)];
-        if self.bias {
-            values.push(("bias", l0_ops::select_vector(pass.weights.of(&node.name, "bias")?, &outputs, z)?));
-        }
-        let layer = Self { out: outputs.len(), groups, ..*self };
-        let node = walk.draft.push_with(&node.name, layer.into(), reads, values);
-        Ok(Held::new(node, outputs.iter().map(|unit| unit as u32).collect()))
-    }
-}
-
-/// From ONNX.
-impl Conv2d {
-    /// A convolution; one of 1x1 over features that the graph sees as an image is a linear layer.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let (groups, kernel) = (groups(op)?, Kernel::of(op)?);
-        let ([out, per_group, ..], side) = (kernel.dims, kernel.side);
-        let (stride, dilation) = (op.pair("strides")?, op.pair("dilations")?);
-        let (stride, dilation) = (stride.unwrap_or(Pair::ONE), dilation.unwrap_or(Pair::ONE));
-        if let Some((of, index, channels)) = features_as_image(op)? {
-            let plain = side == Pair::ONE && groups == 1 && per_group == channels;
-            let padding = op.padding((1, 1), side, stride)?;
-            if !plain || padding != Default::default() {
-                return Err("features as an image, expected a kernel of 1x1 there".into());
-            }
-            return Linear::read_kernel((of, index), out, &kernel);
-        }
-        let (input, [c, h, w]) = op.image()?;
-        if per_group.checked_mul(groups) != Some(c) || out % groups != 0 {
-            return Err(format!("{c} channels in {groups} groups and a weight of shape {:?}", kernel.dims));
-        }
-        let padding = op.padding((h, w), extent(side, dilation), stride)?;
-        let bias = kernel.has_bias(out)?;
-        let layer = Self { out, kernel: side, stride, padding, dilation, groups, bias };
-        Ok(Chain::of(vec![input], layer, kernel.values).into())
     }
 }

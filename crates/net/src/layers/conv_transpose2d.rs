@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Declared, nonzero_rows};
 use super::{Dependence, LinearMap, Per, Reads, Rules, Sources, SpaceOf, Work};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
-use crate::onnx::{Chain, Graph, Kernel, Operator, Outcome, Reason, extent, groups};
+use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Layer, Node, NodeId, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// The gradient of a convolution, as a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,12 +135,8 @@ impl Rules for ConvTranspose2d {
         at.linear_map(self, inputs[0])
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        walk.linear_map(id, self, inputs[0])
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let stored = graph.weight_and_bias(&node.name, self.bias)?;
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let stored = graph.weight_and_bias(place.name, self.bias)?;
         let attributes = [
             ("kernel_shape", self.kernel.ints().into()),
             ("strides", self.stride.ints().into()),
@@ -149,7 +144,7 @@ impl Rules for ConvTranspose2d {
             ("dilations", self.dilation.ints().into()),
             ("output_padding", self.output_padding.ints().into()),
         ];
-        Ok(graph.operator("ConvTranspose", &node.name, &[inputs, &stored].concat(), &attributes))
+        Ok(graph.operator("ConvTranspose", place.name, &[inputs, &stored].concat(), &attributes))
     }
 }
 
@@ -182,40 +177,5 @@ impl LinearMap for ConvTranspose2d {
         };
         let ys = l0_ops::conv_transpose(xs, weight, bias, &settings)?;
         if epilogue.relu { l0_ops::relu(&ys) } else { Ok(ys) }
-    }
-
-    fn with_outputs(&self, out: usize, bias: bool) -> Layer {
-        Self { out, bias, ..*self }.into()
-    }
-}
-
-/// From ONNX.
-impl ConvTranspose2d {
-    /// A transposed convolution of one group.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let (input, [c, h, w]) = op.image()?;
-        let kernel = Kernel::of(op)?;
-        let [n_in, out, ..] = kernel.dims;
-        if groups(op)? != 1 || n_in != c {
-            return Err(format!(
-                "{c} channels in {} groups and a weight of shape {:?}, expected one group",
-                groups(op)?,
-                kernel.dims
-            ));
-        }
-        if op.ints("output_shape")?.is_some() || op.text("auto_pad")?.is_some_and(|pad| pad.starts_with("SAME")) {
-            return Err("an output_shape or padding SAME; export it with pads and output_padding".into());
-        }
-        let output_padding = match op.ints("output_padding")? {
-            Some(&[h, w]) if h >= 0 && w >= 0 => Pair { h: h as usize, w: w as usize },
-            Some(found) if !found.is_empty() => return Err(format!("output_padding {found:?}, expected two numbers")),
-            _ => Pair { h: 0, w: 0 },
-        };
-        let (stride, dilation) = (op.pair("strides")?, op.pair("dilations")?);
-        let (stride, dilation) = (stride.unwrap_or(Pair::ONE), dilation.unwrap_or(Pair::ONE));
-        let padding = op.padding((h, w), extent(kernel.side, dilation), stride)?;
-        let bias = kernel.has_bias(out)?;
-        let layer = Self { out, kernel: kernel.side, stride, padding, output_padding, dilation, bias };
-        Ok(Chain::of(vec![input], layer, kernel.values).into())
     }
 }

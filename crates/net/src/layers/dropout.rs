@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rules;
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{Mode, Node, NodeId, Result, Shape, Unit};
+use crate::{Mode, Place, Result, Shape, Unit};
 
 /// In training, values are zero with probability `p` and scaled by 1 / (1 - p) otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,11 +44,7 @@ impl Rules for Dropout {
         }
     }
 
-    fn compact(&self, walk: &mut Walk, _: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        walk.held(inputs[0]).cloned()
-    }
-
-    fn to_onnx(&self, _: &mut Graph, _: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, _: &mut Graph, _: &Place, inputs: &[String]) -> Result<String> {
         Ok(inputs[0].clone())
     }
 }

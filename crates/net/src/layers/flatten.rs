@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::even;
 use super::{Reads, Rules, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, within};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// (c, h, w) -> (c h w,).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,19 +52,8 @@ impl Rules for Flatten {
         at.entered(Flow { computed, kept, constants, scale: None })
     }
 
-    /// All features of the channels of which one is left; who reads them takes those.
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let positions = walk.pass.net.shape(inputs[0]).positions() as u32;
-        let mut channels: Vec<u32> = walk.kept(id).iter().map(|feature| feature / positions).collect();
-        channels.dedup();
-        let reads = walk.take(inputs[0], &channels)?;
-        let node = walk.push(id, Self.into(), vec![reads]);
-        let units = channels.iter().flat_map(|channel| channel * positions..(channel + 1) * positions).collect();
-        Ok(Held::new(node, units))
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        Ok(graph.operator("Flatten", &node.name, inputs, &[("axis", 1.into())]))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        Ok(graph.operator("Flatten", place.name, inputs, &[("axis", 1.into())]))
     }
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::Rules;
 use super::facts::even;
 use crate::forward::{At, Flow};
-use crate::onnx::{Chain, Constant, Graph, Operator, Outcome, Reason};
-use crate::{Node, Result, Shape, Unit};
+use crate::onnx::Graph;
+use crate::{Place, Result, Shape, Unit};
 
 /// Which number stands for a channel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,43 +66,15 @@ impl Rules for GlobalPool {
         })
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
         let (kind, stem) = match self.kind {
             PoolKind::Mean => ("GlobalAveragePool", "mean"),
             PoolKind::Max => ("GlobalMaxPool", "max"),
         };
         if self.keep {
-            return Ok(graph.operator(kind, &node.name, inputs, &[]));
+            return Ok(graph.operator(kind, place.name, inputs, &[]));
         }
-        let pooled = graph.operator(kind, &format!("{}.{stem}", node.name), inputs, &[]);
-        Ok(graph.operator("Flatten", &node.name, &[pooled], &[("axis", 1.into())]))
-    }
-}
-
-/// From ONNX.
-impl GlobalPool {
-    /// GlobalAveragePool and GlobalMaxPool.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let kind = if op.kind == "GlobalMaxPool" { PoolKind::Max } else { PoolKind::Mean };
-        Ok(Chain::plain(vec![op.image()?.0], Self { kind, keep: true }).into())
-    }
-
-    /// ReduceMean and ReduceMax over rows and columns.
-    pub(crate) fn read_reduce(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let axes = match op.ints("axes")? {
-            Some(axes) => axes.to_vec(),
-            None => op.constant(1, "axes")?.map(Constant::known).transpose()?.unwrap_or_default(),
-        };
-        op.ignore(&["noop_with_empty_axes"]); // no axes are refused
-        let (input, _) = op.image()?;
-        let mut axes: Vec<i64> =
-            axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(4) } else { axis }).collect();
-        axes.sort_unstable();
-        if axes != [2, 3] {
-            return Err(format!("axes {axes:?}, expected rows and columns, [2, 3]"));
-        }
-        let kind = if op.kind == "ReduceMax" { PoolKind::Max } else { PoolKind::Mean };
-        let keep = op.int("keepdims")?.unwrap_or(1) != 0;
-        Ok(Chain::plain(vec![input], Self { kind, keep }).into())
+        let pooled = graph.operator(kind, &format!("{}.{stem}", place.name), inputs, &[]);
+        Ok(graph.operator("Flatten", place.name, &[pooled], &[("axis", 1.into())]))
     }
 }

@@ -4,10 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Rules, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape};
+use crate::{Place, Result, Shape};
 
 /// Passes its input on under a space of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +30,7 @@ impl Rules for Identity {
         at.entered(at.aligned(&input)?)
     }
 
-    fn compact(&self, walk: &mut Walk, _: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        walk.held(inputs[0]).cloned()
-    }
-
-    fn to_onnx(&self, _: &mut Graph, _: &Node, inputs: &[String]) -> Result<String> {
+    fn to_onnx(&self, _: &mut Graph, _: &Place, inputs: &[String]) -> Result<String> {
         Ok(inputs[0].clone())
     }
 }

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Reads, Rules, Sources, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// What the network is given, without the batch: (features,) or (c, h, w).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,14 +53,7 @@ impl Rules for Input {
         at.entered(Flow { computed, kept, constants: None, scale: None })
     }
 
-    /// A network reads all that it is given, whatever it uses.
-    fn compact(&self, walk: &mut Walk, id: NodeId, _: &[NodeId]) -> Result<Held> {
-        let node = walk.push(id, self.clone().into(), Vec::new());
-        let units = 0..walk.pass.net.shape(id).units() as u32;
-        Ok(Held::new(node, units.collect()))
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, _: &[String]) -> Result<String> {
-        Ok(graph.fresh(&node.name))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, _: &[String]) -> Result<String> {
+        Ok(graph.fresh(place.name))
     }
 }

@@ -3,11 +3,11 @@
 use l0_ops::{Epilogue, Window};
 use serde::{Deserialize, Serialize};
 
-use super::{GlobalPool, PoolKind, Rules};
+use super::Rules;
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
-use crate::onnx::{Attribute, Chain, Graph, Operator, Outcome, Reason};
-use crate::{Layer, Node, Result, Shape};
+use crate::onnx::{Attribute, Graph};
+use crate::{Place, Result, Shape};
 
 /// Largest value of windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,40 +104,7 @@ impl Rules for MaxPool2d {
         })
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        Ok(graph.operator("MaxPool", &node.name, inputs, &attributes(&self.window())))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        Ok(graph.operator("MaxPool", place.name, inputs, &attributes(&self.window())))
     }
-}
-
-/// From ONNX.
-impl MaxPool2d {
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        read(op, PoolKind::Max, |size, stride, padding, ceil| Self { size, stride, padding, ceil }.into())
-    }
-}
-
-/// What an operator that pools windows becomes: a layer, nothing where windows are single positions, or a pool of the whole
-/// image.
-pub(super) fn read(
-    op: &Operator<'_>,
-    kind: PoolKind,
-    layer: impl FnOnce(Pair, Option<Pair>, Sides, bool) -> Layer,
-) -> Result<Outcome, Reason> {
-    let (input, [_, h, w]) = op.image()?;
-    let size = op.pair("kernel_shape")?.ok_or("no kernel_shape")?;
-    let stride = op.pair("strides")?.unwrap_or(Pair::ONE);
-    let padding = op.padding((h, w), size, stride)?;
-    let ceil = op.flag("ceil_mode")?;
-    op.ignore(&["storage_order"]); // of an output of indices, which nothing may read
-    if op.pair("dilations")?.is_some_and(|dilation| dilation != Pair::ONE) {
-        return Err("windows with gaps (dilations)".into());
-    }
-    if size == Pair::ONE && stride == size && padding == Sides::default() {
-        return Ok(Chain::pass(input).into()); // an adaptive pool to the size that the image has
-    }
-    if size == (Pair { h, w }) && padding == Sides::default() {
-        return Ok(Chain::plain(vec![input], GlobalPool { kind, keep: true }).into());
-    }
-    let stride = (stride != size).then_some(stride);
-    Ok(Chain::plain(vec![input], layer(size, stride, padding, ceil)).into())
 }

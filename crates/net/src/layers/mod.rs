@@ -1,5 +1,6 @@
-//! The kinds of layer a network is made of. Each has a file of its own that says all there is to know of it, by
-//! implementing `Rules` (`rules.rs`); what walks over a network asks those, and knows no layer by name.
+//! The kinds of layer a network is made of. Each has a file of its own that says all that can be said of it without the
+//! network around it, by implementing `Rules` (`rules.rs`). What is left of each in a compact network, which is made of
+//! layers, `compact/walk.rs` says; other walks over a network ask the rules, and know no layer by name.
 
 mod activation;
 mod add;

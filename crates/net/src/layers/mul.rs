@@ -4,15 +4,13 @@
 //! The output has the space of the image. The other factor keeps its own: where a channel of the image is closed, so is the
 //! product, and what makes the factor of that channel is read by nobody.
 
-use l0_ops::Selection;
 use serde::{Deserialize, Serialize};
 
 use super::facts::sum;
 use super::{Rules, Sources, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, beside};
-use crate::onnx::{Chain, Content, Graph, Moved, Operator, Outcome, Reason};
-use crate::{Node, NodeId, Result, Shape, Unit};
+use crate::onnx::Graph;
+use crate::{Place, Result, Shape, Unit};
 
 /// The product of two inputs: of equal shape, or (c, h, w) with (c, 1, 1) or (c,).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,95 +67,20 @@ impl Rules for Mul {
             let factor = if features { factor.unsqueeze(2)?.unsqueeze(3)? } else { factor.clone() };
             l0_ops::mul(&image, &factor)
         })?;
-        Ok(Flow { constants: at.pass.masked_constants(at.id, constants)?, ..made })
+        Ok(Flow { constants: at.layer.masked_constants(constants)?, ..made })
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let (kept, units) = (walk.pass.plan.kept(id), walk.kept(id));
-        let vary: Vec<NodeId> = inputs.iter().copied().filter(|&input| computes(walk, input, kept)).collect();
-        let node = match vary[..] {
-            [only] => {
-                let other = if only == inputs[0] { inputs[1] } else { inputs[0] };
-                match walk.constants(other, kept)? {
-                    Some(factor) if factor.rank() == 1 && walk.same_shape(id, only) => {
-                        let node = walk.whole(only, kept)?;
-                        let zeros = factor.zeros_like()?;
-                        walk.draft.scale(walk.name(id), node, factor, zeros)
-                    }
-                    _ => self.both(walk, id, inputs, kept)?,
-                }
-            }
-            _ => self.both(walk, id, inputs, kept)?,
-        };
-        Ok(Held::new(node, units))
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let shapes: Vec<Shape> = node.inputs.iter().map(|&input| graph.net.shape(input)).collect();
-        let mut inputs = inputs.to_vec();
-        if let (Shape::Image(..), Some(place)) = (shapes[image(&shapes)], features(&shapes)) {
-            let axes = graph.ints(&format!("{}.axes", node.name), &[2, 3]);
-            inputs[place] =
-                graph.operator("Unsqueeze", &format!("{}.factor", node.name), &[inputs[place].clone(), axes], &[]);
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let (shapes, mut inputs) = (&place.inputs, inputs.to_vec());
+        if let (Shape::Image(..), Some(at)) = (shapes[image(shapes)], features(shapes)) {
+            let (name, axes) = (place.name, graph.ints(&format!("{}.axes", place.name), &[2, 3]));
+            inputs[at] = graph.operator("Unsqueeze", &format!("{name}.factor"), &[inputs[at].clone(), axes], &[]);
         }
-        Ok(graph.operator("Mul", &node.name, &inputs, &[]))
+        Ok(graph.operator("Mul", place.name, &inputs, &[]))
     }
-}
-
-impl Mul {
-    /// Both factors as nodes that hold all units, constants filled in.
-    fn both(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId], kept: &Selection) -> Result<NodeId> {
-        let factors = inputs.iter().map(|&input| walk.filled(input, kept)).collect::<Result<_>>()?;
-        Ok(walk.push(id, Self.into(), factors))
-    }
-}
-
-/// Whether a unit of `input` is computed among those kept.
-fn computes(walk: &Walk, input: NodeId, kept: &Selection) -> bool {
-    let mask = walk.pass.plan.kept(input).mask();
-    kept.iter().any(|unit| mask[unit])
 }
 
 /// Which input is features beside an image.
 fn features(shapes: &[Shape]) -> Option<usize> {
     shapes.iter().position(|shape| matches!(shape, Shape::Features(_)))
-}
-
-/// From ONNX.
-impl Mul {
-    /// Equal shapes, or an image and a number for each of its channels.
-    pub(crate) fn read(op: &Operator<'_>, [a, b]: [usize; 2]) -> Result<Outcome, Reason> {
-        let ((first, of_first), (second, of_second)) = (factor(op, a)?, factor(op, b)?);
-        let real = [first, second].map(|id| &op.draft.step(id).dims[..]);
-        let plain = [of_first == real[0], of_second == real[1]];
-        let gates = |whole: &[usize], gate: &[usize], real: &[usize]| {
-            let seen = gate == whole || (gate.len() == 3 && gate[1..] == [1, 1]);
-            whole.len() == 3 && seen && (*real == [whole[0]] || *real == [whole[0], 1, 1])
-        };
-        let fits = (plain == [true; 2] && real[0] == real[1])
-            || (plain[0] && gates(real[0], of_second, real[1]))
-            || (plain[1] && gates(real[1], of_first, real[0]));
-        match fits {
-            true => Ok(Chain::plain(vec![first, second], Self).into()),
-            false => {
-                Err(format!("{of_first:?} and {of_second:?}, expected equal shapes or one number for each channel"))
-            }
-        }
-    }
-}
-
-/// The layer whose output a factor is, and the shape in which it counts.
-fn factor<'a>(op: &Operator<'a>, id: usize) -> Result<(usize, &'a [usize]), Reason> {
-    let step = op.draft.step(id);
-    match &step.content {
-        // A gate for each channel: features (c), seen as an image of one position.
-        Content::Moved(Moved { of, index, whole: false }) if index.is_counting() => {
-            match op.draft.step(*of).dims.len() {
-                1 => Ok((*of, &step.dims)),
-                _ => Err("numbers in another arrangement".into()),
-            }
-        }
-        Content::Expanded(of) => Ok((factor(op, *of)?.0, &step.dims)),
-        _ => op.draft.expect_layer(id).map(|()| (id, &step.dims[..])),
-    }
 }

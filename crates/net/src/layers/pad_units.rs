@@ -4,10 +4,9 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Reads, Rules, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow, within};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape};
+use crate::{Place, Result, Shape};
 
 /// Units that are 0 before and after those of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,18 +69,10 @@ impl Rules for PadUnits {
         at.entered(Flow { computed, kept: kept.clone(), constants, scale: None })
     }
 
-    /// Nothing is left of units that are 0; who reads all units fills them in again.
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let units = walk.kept(id);
-        let wanted: Vec<u32> = units.iter().map(|unit| unit - self.before as u32).collect();
-        let name = walk.name(id).into();
-        Ok(Held { padded_by: Some(name), ..Held::new(walk.take(inputs[0], &wanted)?, units) })
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let sides = graph.net.shape(node.inputs[0]).dims().len() - 1;
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let sides = place.inputs[0].dims().len() - 1;
         let side = |n: usize| [vec![0, n as i64], vec![0; sides]].concat();
-        let pads = graph.ints(&format!("{}.pads", node.name), &[side(self.before), side(self.after)].concat());
-        Ok(graph.operator("Pad", &node.name, &[inputs[0].clone(), pads], &[]))
+        let pads = graph.ints(&format!("{}.pads", place.name), &[side(self.before), side(self.after)].concat());
+        Ok(graph.operator("Pad", place.name, &[inputs[0].clone(), pads], &[]))
     }
 }

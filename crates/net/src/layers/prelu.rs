@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::facts::Declared;
 use super::{Rules, Work};
 use crate::forward::{At, Flow};
-use crate::onnx::{Chain, Graph, Operator, Outcome, Reason};
-use crate::{Node, Result, Role, Shape};
+use crate::onnx::Graph;
+use crate::{Place, Result, Role, Shape};
 
 /// ReLU with a learned slope below 0 for each unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,28 +34,8 @@ impl Rules for PRelu {
         at.each(inputs[0], false, |xs, units| l0_ops::prelu(xs, &l0_ops::take(slope, 0, units)?))
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let slope = graph.per_unit(node, "slope")?;
-        Ok(graph.operator("PRelu", &node.name, &[inputs[0].clone(), slope], &[]))
-    }
-}
-
-/// From ONNX.
-impl PRelu {
-    /// A slope for each channel, or one for all.
-    pub(crate) fn read(op: &Operator<'_>) -> Result<Outcome, Reason> {
-        let (input, dims) = op.layered(0)?;
-        let slope = op.stored(1, "slope")?;
-        let expected = match slope.dims() {
-            found if found.iter().all(|&dim| dim == 1) => true,
-            &[n] => dims == [n],
-            &[n, 1, 1] | &[1, n, 1, 1] => dims.len() == 3 && dims[0] == n,
-            &[1, n] => dims == [n],
-            _ => false,
-        };
-        match expected {
-            true => Ok(Chain::of(vec![input], Self, vec![("slope", slope.spread(dims[0])?)]).into()),
-            false => Err(format!("a slope of shape {:?} for {dims:?}, expected one for each channel", slope.dims())),
-        }
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let slope = graph.per_unit(place, "slope")?;
+        Ok(graph.operator("PRelu", place.name, &[inputs[0].clone(), slope], &[]))
     }
 }

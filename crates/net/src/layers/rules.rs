@@ -1,14 +1,13 @@
-//! What a network asks of a layer.
+//! What a network asks of a layer. What a layer is told of the network is in the arguments, and no more.
 
 use candle_core::Tensor;
 use l0_ops::{Epilogue, Selection};
 
 use super::facts::{Declared, Dependence, Reads, Sources, SpaceOf, Work};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Layer, Node, NodeId, Result, Shape, Unit};
+use crate::{Place, Result, Shape, Unit};
 
 /// What is known of a layer.
 ///
@@ -117,17 +116,12 @@ pub(crate) trait Rules {
     /// Runs the layer on the computed units and the constants beside them.
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow>;
 
-    /// Writes what is left of the layer.
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        walk.unit_by_unit(id, inputs[0])
-    }
-
     /// Writes the layer's operators; the name of its output.
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String>;
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String>;
 }
 
 /// A linear map of all units of its input, without the bias.
-pub(crate) trait LinearMap {
+pub(crate) trait LinearMap: Rules {
     /// Whether the weight is (inputs, outputs, ..) and not (outputs, inputs, ..).
     fn is_transposed(&self) -> bool {
         false
@@ -161,9 +155,6 @@ pub(crate) trait LinearMap {
             l0_ops::select(weight, outputs, inputs, z, scale)
         }
     }
-
-    /// The same layer with so many outputs.
-    fn with_outputs(&self, outputs: usize, bias: bool) -> Layer;
 }
 
 /// "conv2d expects ..., found (3)".

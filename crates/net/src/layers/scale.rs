@@ -10,7 +10,7 @@ use super::{Dependence, Rules, Work};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
 use crate::weights::Values;
-use crate::{Node, Result, Role, Shape, Unit};
+use crate::{Place, Result, Role, Shape, Unit};
 
 /// A factor and a constant for each unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,9 +69,9 @@ impl Rules for Scale {
         })
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let (scale, shift) = (graph.per_unit(node, "weight")?, graph.per_unit(node, "bias")?);
-        let scaled = graph.operator("Mul", &format!("{}.scaled", node.name), &[inputs[0].clone(), scale], &[]);
-        Ok(graph.operator("Add", &node.name, &[scaled, shift], &[]))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let (scale, shift) = (graph.per_unit(place, "weight")?, graph.per_unit(place, "bias")?);
+        let scaled = graph.operator("Mul", &format!("{}.scaled", place.name), &[inputs[0].clone(), scale], &[]);
+        Ok(graph.operator("Add", place.name, &[scaled, shift], &[]))
     }
 }

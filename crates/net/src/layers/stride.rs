@@ -6,7 +6,7 @@ use super::Rules;
 use crate::forward::{At, Flow};
 use crate::geometry::Pair;
 use crate::onnx::Graph;
-use crate::{Node, Result, Shape};
+use crate::{Place, Result, Shape};
 
 /// Every so many rows and columns of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +45,8 @@ impl Rules for Stride {
         })
     }
 
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        let name = &node.name;
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        let name = place.name;
         let mut list = |what: &str, values: &[i64]| graph.ints(&format!("{name}.{what}"), values);
         let starts = list("starts", &self.start.ints());
         let ends = list("ends", &[i64::MAX, i64::MAX]);

@@ -4,10 +4,9 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Reads, Rules, SpaceOf};
-use crate::compact::{Held, Walk};
 use crate::forward::{At, Flow};
 use crate::onnx::Graph;
-use crate::{Node, NodeId, Result, Shape};
+use crate::{Place, Result, Shape};
 
 /// The listed units of its input, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +62,7 @@ impl Rules for Take {
         at.entered(Flow { computed, kept: kept.clone(), constants, scale: None })
     }
 
-    fn compact(&self, walk: &mut Walk, id: NodeId, inputs: &[NodeId]) -> Result<Held> {
-        let units = walk.kept(id);
-        let wanted: Vec<u32> = units.iter().map(|&unit| self.units[unit as usize]).collect();
-        let (held, name) = (walk.held(inputs[0])?.clone(), walk.name(id));
-        Ok(Held::new(walk.draft.take(&held, &wanted, |_| name.into()), units))
-    }
-
-    fn to_onnx(&self, graph: &mut Graph, node: &Node, inputs: &[String]) -> Result<String> {
-        Ok(graph.gather(&node.name, "units", inputs[0].clone(), &self.units, 1))
+    fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        Ok(graph.gather(place.name, "units", inputs[0].clone(), &self.units, 1))
     }
 }

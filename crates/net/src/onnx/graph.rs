@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 use candle_core::{DType, Tensor};
 use l0_files::Message;
 
-use super::OnnxEnds;
-use crate::{Net, Node, NodeId, Result, Shape, Weights};
+use crate::{Place, Result, Shape, Weights};
 
 /// Codes of `TensorProto.DataType`.
 const FLOAT: i64 = 1;
@@ -38,13 +37,10 @@ impl From<Vec<i64>> for Attribute {
     }
 }
 
-/// A graph under construction.
+/// A graph under construction: what layers ask for while they are written.
 pub(crate) struct Graph<'a> {
-    pub(crate) net: &'a Net,
     weights: &'a Weights,
     taken: HashSet<String>,
-    /// The name of each node's output.
-    values: Vec<String>,
     operators: Vec<Message>,
     parameters: Vec<Message>,
     /// What the input and the output are to be called, by the names of their layers.
@@ -52,41 +48,11 @@ pub(crate) struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    pub(super) fn new(net: &'a Net, weights: &'a Weights, ends: Option<&OnnxEnds>) -> Result<Self> {
-        let mut taken: HashSet<String> = net.parameters().into_iter().map(|(name, ..)| name).collect();
-        let (values, operators, parameters) = (Vec::new(), Vec::new(), Vec::new());
-        let wanted = ends.map(|ends| [(0, &ends.input), (net.output(), &ends.output)]);
-        let free = wanted.into_iter().flatten().filter(|(_, name)| taken.insert((*name).clone()));
-        let ends = free.map(|(id, name)| (net.node(id).name.clone(), name.clone())).collect();
-        let mut graph = Self { net, weights, taken, values, operators, parameters, ends };
-        for id in 0..net.nodes().len() {
-            let value = graph.layer(id)?;
-            graph.values.push(value);
-        }
-        graph.end();
-        Ok(graph)
+    /// An empty graph, the names `taken` left to parameters.
+    pub(super) fn new(weights: &'a Weights, taken: HashSet<String>, ends: HashMap<String, String>) -> Self {
+        Self { weights, taken, operators: Vec::new(), parameters: Vec::new(), ends }
     }
 
-    /// The output of a graph may not be its input itself.
-    fn end(&mut self) {
-        let out = self.net.output();
-        if self.values[out] == self.values[0] {
-            let from = self.values[0].clone();
-            self.values[out] = self.operator("Identity", "output", &[from], &[]);
-        }
-    }
-
-    /// Writes the operators of a layer; the name of its output.
-    fn layer(&mut self, id: NodeId) -> Result<String> {
-        let net = self.net;
-        let node = net.node(id);
-        let inputs: Vec<String> = node.inputs.iter().map(|&input| self.values[input].clone()).collect();
-        node.layer.rules().to_onnx(self, node, &inputs)
-    }
-}
-
-/// What layers ask for while they are written.
-impl<'a> Graph<'a> {
     /// A name that no other value has: values and parameters share one set of names, and an empty one means no value.
     pub(crate) fn fresh(&mut self, wanted: &str) -> String {
         if let Some(end) = self.ends.remove(wanted) {
@@ -151,9 +117,9 @@ impl<'a> Graph<'a> {
     }
 
     /// Stores values of each unit in the shape in which they spread over the batch and, if need be, the positions.
-    pub(crate) fn per_unit(&mut self, node: &Node, leaf: &str) -> Result<String> {
-        let (name, value) = self.value_of(&node.name, leaf)?;
-        let mut dims = vec![1; self.net.shape(node.inputs[0]).dims().len() + 1];
+    pub(crate) fn per_unit(&mut self, place: &Place, leaf: &str) -> Result<String> {
+        let (name, value) = self.value_of(place.name, leaf)?;
+        let mut dims = vec![1; place.inputs[0].dims().len() + 1];
         dims[1..=value.rank()].copy_from_slice(value.dims());
         self.parameters.push(tensor(&name, &dims, FLOAT, &bytes(value)?));
         Ok(name)
@@ -174,14 +140,14 @@ impl<'a> Graph<'a> {
         output
     }
 
-    pub(super) fn finish(self) -> Message {
-        let (first, last) = (0, self.net.output());
+    /// The graph as it is stored, with name and shape of its input and its output.
+    pub(super) fn finish(self, input: (&str, Shape), output: (&str, Shape)) -> Message {
         Message::new()
             .messages(1, &self.operators)
             .text(2, "network")
             .messages(5, &self.parameters)
-            .message(11, &described(&self.values[first], self.net.shape(first)))
-            .message(12, &described(&self.values[last], self.net.shape(last)))
+            .message(11, &described(input))
+            .message(12, &described(output))
     }
 }
 
@@ -207,7 +173,7 @@ fn bytes(value: &Tensor) -> Result<Vec<u8>> {
 }
 
 /// Name, type and shape of a value, the batch left open.
-fn described(name: &str, shape: Shape) -> Message {
+fn described((name, shape): (&str, Shape)) -> Message {
     let batch = Message::new().text(2, "batch");
     let sizes = shape.dims().into_iter().map(|dim| Message::new().int(1, dim as i64));
     let dims: Vec<Message> = std::iter::once(batch).chain(sizes).collect();

@@ -1,10 +1,33 @@
-//! Functions of single numbers, on numbers in any arrangement; bounds, which may be none, a ReLU or two.
+//! Functions of single numbers, on numbers in any arrangement: by name, by bounds, with a slope for each unit.
 
 use super::constant::Constant;
 use super::draft::{Chain, Content, Moved, Outcome, ValueId};
 use super::operator::Operator;
 use super::wire::Reason;
 use crate::Activation;
+use crate::layers::PRelu;
+
+/// The function that an operator is, if it is one that has a name.
+pub(super) fn named(op: &Operator<'_>) -> Result<Option<Activation>, Reason> {
+    Ok(Some(match op.kind {
+        "Relu" => Activation::Relu,
+        "LeakyRelu" => Activation::LeakyRelu { slope: op.float("alpha")?.unwrap_or(0.01) },
+        "Sigmoid" => Activation::Sigmoid,
+        "HardSigmoid" => {
+            let (alpha, beta) = (op.float("alpha")?.unwrap_or(0.2), op.float("beta")?.unwrap_or(0.5));
+            Activation::HardSigmoid { alpha, beta }
+        }
+        "HardSwish" => Activation::HardSwish,
+        "Tanh" => Activation::Tanh,
+        "Elu" => Activation::Elu { alpha: op.float("alpha")?.unwrap_or(1.0) },
+        "Gelu" => match op.text("approximate")?.unwrap_or("none") {
+            "none" => Activation::Gelu { tanh: false },
+            "tanh" => Activation::Gelu { tanh: true },
+            other => return Err(format!("the approximation {other:?}")),
+        },
+        _ => return Ok(None),
+    }))
+}
 
 /// A layer that works number by number, on numbers in any arrangement.
 pub(super) fn by_number(op: &Operator<'_>, id: ValueId, function: Activation) -> Result<Outcome, Reason> {
@@ -54,5 +77,22 @@ fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -
             Err(format!("bounds {min} and {max}"))
         }
         function => by_number(op, id, function),
+    }
+}
+
+/// A slope for each channel, or one for all.
+pub(super) fn prelu(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let (input, dims) = op.layered(0)?;
+    let slope = op.stored(1, "slope")?;
+    let expected = match slope.dims() {
+        found if found.iter().all(|&dim| dim == 1) => true,
+        &[n] => dims == [n],
+        &[n, 1, 1] | &[1, n, 1, 1] => dims.len() == 3 && dims[0] == n,
+        &[1, n] => dims == [n],
+        _ => false,
+    };
+    match expected {
+        true => Ok(Chain::of(vec![input], PRelu, vec![("slope", slope.spread(dims[0])?)]).into()),
+        false => Err(format!("a slope of shape {:?} for {dims:?}, expected one for each channel", slope.dims())),
     }
 }

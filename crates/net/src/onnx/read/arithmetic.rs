@@ -5,7 +5,7 @@ use super::moving::Room;
 use super::wire::Reason;
 
 /// The dimensions over which both tensors spread.
-pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Reason> {
+pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Reason> {
     let rank = a.len().max(b.len());
     let at = |dims: &[usize], axis: usize| (axis + dims.len()).checked_sub(rank).map_or(1, |axis| dims[axis]);
     let dim = |axis| match (at(a, axis), at(b, axis)) {

@@ -7,14 +7,14 @@ use super::wire::{Reason, whole};
 
 /// A whole number of a shape. What is computed from the size of the batch in another way than by moving it is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Int {
+pub(super) enum Int {
     Known(i64),
     Batch,
     Unknown,
 }
 
 impl Int {
-    pub(crate) fn known(self) -> Result<i64, Reason> {
+    pub(super) fn known(self) -> Result<i64, Reason> {
         match self {
             Self::Known(value) => Ok(value),
             _ => Err("computes with the size of the batch, which is open".into()),
@@ -23,7 +23,7 @@ impl Int {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Data {
+pub(super) enum Data {
     Floats(Vec<f32>),
     /// Whole numbers of any width, and truth values as 0 and 1.
     Ints(Vec<Int>),
@@ -31,7 +31,7 @@ pub(crate) enum Data {
 
 /// A constant tensor; it has as many values as its dimensions say.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Constant {
+pub(super) struct Constant {
     dims: Vec<usize>,
     data: Rc<Data>,
     /// The name of the stored tensor that it is, or is another arrangement of.
@@ -40,7 +40,7 @@ pub(crate) struct Constant {
 
 /// The number of values of a tensor of these dimensions, none of which is larger than can be counted with, not even
 /// where another is 0.
-pub(crate) fn size(dims: &[usize]) -> Result<usize, Reason> {
+pub(super) fn size(dims: &[usize]) -> Result<usize, Reason> {
     let most = dims.iter().try_fold(1i64, |size, &dim| size.checked_mul(i64::try_from(dim.max(1)).ok()?));
     match most {
         Some(_) => Ok(dims.iter().product()),
@@ -49,14 +49,14 @@ pub(crate) fn size(dims: &[usize]) -> Result<usize, Reason> {
 }
 
 /// Values of a layer's parameters, under their leaves.
-pub(crate) type Values = Vec<(&'static str, Constant)>;
+pub(super) type Values = Vec<(&'static str, Constant)>;
 
 impl Constant {
     /// A tensor of these values.
     ///
     /// # Errors
     /// If there is another number of them than the dimensions say.
-    pub(crate) fn new(dims: Vec<usize>, data: Data, name: &str) -> Result<Self, Reason> {
+    pub(super) fn new(dims: Vec<usize>, data: Data, name: &str) -> Result<Self, Reason> {
         let (found, expected) = (data.len(), size(&dims)?);
         if found != expected {
             return Err(format!("{found} values, expected {expected} for its shape {dims:?}"));
@@ -64,16 +64,16 @@ impl Constant {
         Ok(Self { dims, data: Rc::new(data), name: name.into() })
     }
 
-    pub(crate) fn ints(dims: Vec<usize>, ints: Vec<Int>) -> Result<Self, Reason> {
+    pub(super) fn ints(dims: Vec<usize>, ints: Vec<Int>) -> Result<Self, Reason> {
         Self::new(dims, Data::Ints(ints), "")
     }
 
-    pub(crate) fn floats(dims: Vec<usize>, floats: Vec<f32>, name: &str) -> Result<Self, Reason> {
+    pub(super) fn floats(dims: Vec<usize>, floats: Vec<f32>, name: &str) -> Result<Self, Reason> {
         Self::new(dims, Data::Floats(floats), name)
     }
 
     /// The same values under other dimensions.
-    pub(crate) fn reshaped(&self, dims: Vec<usize>) -> Result<Self, Reason> {
+    pub(super) fn reshaped(&self, dims: Vec<usize>) -> Result<Self, Reason> {
         let (found, expected) = (self.len(), size(&dims)?);
         if found != expected {
             return Err(format!("a shape {dims:?} of {expected} values for {found} of shape {:?}", self.dims));
@@ -82,7 +82,7 @@ impl Constant {
     }
 
     /// The values at these places of the flattened tensor.
-    pub(crate) fn picked(&self, dims: Vec<usize>, places: impl Iterator<Item = usize>) -> Result<Self, Reason> {
+    pub(super) fn picked(&self, dims: Vec<usize>, places: impl Iterator<Item = usize>) -> Result<Self, Reason> {
         let data = match &*self.data {
             Data::Floats(values) => Data::Floats(picked(values, places)?),
             Data::Ints(values) => Data::Ints(picked(values, places)?),
@@ -91,37 +91,37 @@ impl Constant {
     }
 
     /// A value for each unit: this one repeated where it is a single one.
-    pub(crate) fn spread(&self, n: usize) -> Result<Self, Reason> {
+    pub(super) fn spread(&self, n: usize) -> Result<Self, Reason> {
         match self.len() {
             1 => self.picked(vec![n], std::iter::repeat_n(0, n)),
             _ => self.reshaped(vec![n]),
         }
     }
 
-    pub(crate) fn dims(&self) -> &[usize] {
+    pub(super) fn dims(&self) -> &[usize] {
         &self.dims
     }
 
-    pub(crate) fn data(&self) -> &Data {
+    pub(super) fn data(&self) -> &Data {
         &self.data
     }
 
-    pub(crate) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.data.len()
     }
 
-    pub(crate) fn as_floats(&self) -> Result<&[f32], Reason> {
+    pub(super) fn as_floats(&self) -> Result<&[f32], Reason> {
         match &*self.data {
             Data::Floats(values) => Ok(values),
             Data::Ints(_) => Err(format!("whole numbers in {:?} where floats are expected", self.name)),
         }
     }
 
-    pub(crate) fn as_ints(&self) -> Result<&[Int], Reason> {
+    pub(super) fn as_ints(&self) -> Result<&[Int], Reason> {
         match &*self.data {
             Data::Ints(values) => Ok(values),
             Data::Floats(_) => Err(format!("floats in {:?} where whole numbers are expected", self.name)),
@@ -129,12 +129,12 @@ impl Constant {
     }
 
     /// Whole numbers that do not depend on the batch.
-    pub(crate) fn known(&self) -> Result<Vec<i64>, Reason> {
+    pub(super) fn known(&self) -> Result<Vec<i64>, Reason> {
         self.as_ints()?.iter().map(|int| int.known()).collect()
     }
 
     /// The value of a tensor of one float.
-    pub(crate) fn scalar(&self) -> Option<f32> {
+    pub(super) fn scalar(&self) -> Option<f32> {
         match &*self.data {
             Data::Floats(values) if values.len() == 1 => Some(values[0]),
             _ => None,

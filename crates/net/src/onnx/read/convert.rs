@@ -1,13 +1,9 @@
-//! Which operator becomes which layer. What is one operator the layer reads itself; what takes looking at several is here.
+//! Which operator becomes which layer.
 
 use super::draft::Outcome;
 use super::operator::Operator;
 use super::wire::Reason;
-use super::{activation, elementwise, parts, shapes};
-use crate::Activation;
-use crate::layers::{
-    AvgPool2d, BatchNorm, Concat, Conv2d, ConvTranspose2d, GlobalPool, Linear, MaxPool2d, PRelu, Pad, Softmax, Upsample,
-};
+use super::{activation, convolution, elementwise, matrix, normalisation, padding, parts, pool, resize, shapes};
 
 /// What becomes of operators that only a pattern of several understands.
 const LOOSE: [&str; 2] = ["Erf", "Pow"];
@@ -23,24 +19,24 @@ pub(super) fn convert(op: &Operator<'_>) -> Result<Vec<Outcome>, Reason> {
 }
 
 fn single(op: &Operator<'_>) -> Result<Outcome, Reason> {
-    if let Some(function) = Activation::read(op)? {
+    if let Some(function) = activation::named(op)? {
         return activation::by_number(op, op.any_value(0)?, function);
     }
     match op.kind {
-        "Conv" => Conv2d::read(op),
-        "ConvTranspose" => ConvTranspose2d::read(op),
-        "Gemm" => Linear::read_gemm(op),
-        "MatMul" => Linear::read_matmul(op),
-        "BatchNormalization" => BatchNorm::read(op),
-        "PRelu" => PRelu::read(op),
-        "Softmax" => Softmax::read(op),
-        "MaxPool" => MaxPool2d::read(op),
-        "AveragePool" => AvgPool2d::read(op),
-        "GlobalAveragePool" | "GlobalMaxPool" => GlobalPool::read(op),
-        "ReduceMean" | "ReduceMax" => GlobalPool::read_reduce(op),
-        "Concat" => Concat::read(op),
-        "Pad" => Pad::read(op),
-        "Resize" | "Upsample" => Upsample::read(op),
+        "Conv" => convolution::conv(op),
+        "ConvTranspose" => convolution::conv_transpose(op),
+        "Gemm" => matrix::gemm(op),
+        "MatMul" => matrix::matmul(op),
+        "BatchNormalization" => normalisation::batch_norm(op),
+        "PRelu" => activation::prelu(op),
+        "Softmax" => normalisation::softmax(op),
+        "MaxPool" => pool::max(op),
+        "AveragePool" => pool::average(op),
+        "GlobalAveragePool" | "GlobalMaxPool" => pool::global(op),
+        "ReduceMean" | "ReduceMax" => pool::reduced(op),
+        "Concat" => padding::concat(op),
+        "Pad" => padding::pad(op),
+        "Resize" | "Upsample" => resize::resize(op),
         "Add" | "Sub" | "Mul" | "Div" | "Neg" | "Sum" => elementwise::elementwise(op),
         "Clip" => activation::clip(op),
         "Max" | "Min" => activation::extreme(op),

@@ -5,11 +5,11 @@ use super::wire::Reason;
 use crate::Layer;
 
 /// The place of a value in the draft.
-pub(crate) type ValueId = usize;
+pub(super) type ValueId = usize;
 
 /// What an operator reads.
 #[derive(Debug, Clone)]
-pub(crate) enum Arg {
+pub(super) enum Arg {
     Absent,
     Constant(Constant),
     Value(ValueId),
@@ -19,7 +19,7 @@ pub(crate) enum Arg {
 
 /// What makes a value.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub(super) enum Content {
     /// A layer of the network.
     Layer { layer: Layer, inputs: Vec<ValueId>, values: Values },
     /// Another arrangement of a layer's output.
@@ -32,69 +32,69 @@ pub(crate) enum Content {
 
 /// An arrangement of the units of a value, or of all its numbers.
 #[derive(Debug, Clone)]
-pub(crate) struct Moved {
-    pub(crate) of: ValueId,
+pub(super) struct Moved {
+    pub(super) of: ValueId,
     /// Which unit, or which number, is where.
-    pub(crate) index: Constant,
+    pub(super) index: Constant,
     /// Whether `index` speaks of numbers; else each unit's positions follow it unmoved.
-    pub(crate) whole: bool,
+    pub(super) whole: bool,
 }
 
 /// A value that depends on the network's input.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(super) struct Step {
     /// The shape of one example.
-    pub(crate) dims: Vec<usize>,
-    pub(crate) content: Content,
+    pub(super) dims: Vec<usize>,
+    pub(super) content: Content,
     /// The operator that made it, and what that read: patterns of several operators are found by these.
-    pub(crate) kind: String,
-    pub(crate) args: Vec<Arg>,
+    pub(super) kind: String,
+    pub(super) args: Vec<Arg>,
     /// The node of the file, for messages.
-    pub(crate) node: String,
+    pub(super) node: String,
     /// The name that its layer wants.
-    pub(crate) stem: String,
+    pub(super) stem: String,
     /// How many nodes of the file read it.
-    pub(crate) readers: usize,
+    pub(super) readers: usize,
 }
 
 /// All values so far, each after those it reads.
 #[derive(Debug, Default)]
-pub(crate) struct Draft {
+pub(super) struct Draft {
     steps: Vec<Step>,
 }
 
 /// Layers one after another, the first of which reads `inputs`; without one, the value that comes in.
 #[derive(Debug)]
-pub(crate) struct Chain {
-    pub(crate) inputs: Vec<ValueId>,
-    pub(crate) layers: Vec<(Layer, Values)>,
+pub(super) struct Chain {
+    pub(super) inputs: Vec<ValueId>,
+    pub(super) layers: Vec<(Layer, Values)>,
     /// The arrangement in which the graph sees the last one's output, where it is another.
-    pub(crate) view: Option<Constant>,
+    pub(super) view: Option<Constant>,
 }
 
 /// What an operator makes of its inputs.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(super) enum Outcome {
     Chain(Chain),
     Other(Content, Vec<usize>),
 }
 
 impl Chain {
-    pub(crate) fn of(inputs: Vec<ValueId>, layer: impl Into<Layer>, values: Values) -> Self {
+    pub(super) fn of(inputs: Vec<ValueId>, layer: impl Into<Layer>, values: Values) -> Self {
         Self { inputs, layers: vec![(layer.into(), values)], view: None }
     }
 
     /// A layer without parameters.
-    pub(crate) fn plain(inputs: Vec<ValueId>, layer: impl Into<Layer>) -> Self {
+    pub(super) fn plain(inputs: Vec<ValueId>, layer: impl Into<Layer>) -> Self {
         Self::of(inputs, layer, Vec::new())
     }
 
     /// The value itself.
-    pub(crate) fn pass(value: ValueId) -> Self {
+    pub(super) fn pass(value: ValueId) -> Self {
         Self { inputs: vec![value], layers: Vec::new(), view: None }
     }
 
-    pub(crate) fn then(mut self, layer: impl Into<Layer>) -> Self {
+    pub(super) fn then(mut self, layer: impl Into<Layer>) -> Self {
         self.layers.push((layer.into(), Vec::new()));
         self
     }
@@ -107,11 +107,11 @@ impl From<Chain> for Outcome {
 }
 
 impl Draft {
-    pub(crate) fn step(&self, id: ValueId) -> &Step {
+    pub(super) fn step(&self, id: ValueId) -> &Step {
         &self.steps[id]
     }
 
-    pub(crate) fn push(&mut self, step: Step) -> ValueId {
+    pub(super) fn push(&mut self, step: Step) -> ValueId {
         self.steps.push(step);
         self.steps.len() - 1
     }
@@ -135,7 +135,7 @@ impl Draft {
     }
 
     /// The layer that makes a value, and what it reads.
-    pub(crate) fn layer(&self, id: ValueId) -> Option<(&Layer, &[ValueId])> {
+    pub(super) fn layer(&self, id: ValueId) -> Option<(&Layer, &[ValueId])> {
         match &self.step(id).content {
             Content::Layer { layer, inputs, .. } => Some((layer, inputs)),
             _ => None,
@@ -143,7 +143,7 @@ impl Draft {
     }
 
     /// Fails where a value is not a layer's output.
-    pub(crate) fn expect_layer(&self, id: ValueId) -> Result<(), Reason> {
+    pub(super) fn expect_layer(&self, id: ValueId) -> Result<(), Reason> {
         let step = self.step(id);
         let why = match &step.content {
             Content::Layer { .. } => return Ok(()),

@@ -1,13 +1,14 @@
-//! Sums and products: of values, and with constants for each unit or position.
+//! Sums and products with constants for each unit or position.
 
 use super::arithmetic::broadcast;
 use super::constant::Constant;
 use super::draft::{Arg, Chain, Content, Moved, Outcome, ValueId};
 use super::operator::Operator;
 use super::patterns;
+use super::terms;
 use super::wire::Reason;
 use crate::Layer;
-use crate::layers::{Add, Bias, Border, Mul, Scale};
+use crate::layers::{Bias, Border, Margins, Scale};
 
 /// Add, Sub, Mul, Div, Neg and Sum.
 pub(super) fn elementwise(op: &Operator<'_>) -> Result<Outcome, Reason> {
@@ -25,8 +26,8 @@ pub(super) fn elementwise(op: &Operator<'_>) -> Result<Outcome, Reason> {
         ("Sub", [Arg::Value(id), Arg::Constant(c)]) => shift(op, *id, &mapped(c, |c| -c)?),
         ("Mul", [Arg::Value(id), Arg::Constant(c)] | [Arg::Constant(c), Arg::Value(id)]) => scale(op, *id, c),
         ("Div", [Arg::Value(id), Arg::Constant(c)]) => scale(op, *id, &mapped(c, f32::recip)?),
-        ("Mul", &[Arg::Value(a), Arg::Value(b)]) => Mul::read(op, [a, b]),
-        ("Add" | "Sum", args) if args.iter().all(|arg| matches!(arg, Arg::Value(_))) => Add::read(op),
+        ("Mul", &[Arg::Value(a), Arg::Value(b)]) => terms::product(op, [a, b]),
+        ("Add" | "Sum", args) if args.iter().all(|arg| matches!(arg, Arg::Value(_))) => terms::sum(op),
         ("Sub", [Arg::Value(_), Arg::Value(_)]) => Err("the difference of two values, expected a sum".into()),
         ("Div", [_, Arg::Value(_)]) => Err("a division by a value, expected one by constants".into()),
         _ => Err("other inputs than values and constants".into()),
@@ -92,10 +93,28 @@ fn shift(op: &Operator<'_>, id: ValueId, by: &Constant) -> Result<Outcome, Reaso
         },
         Constants::PerPosition(by) if view.is_none() => {
             let whole = || Chain::of(vec![input], Bias { per_position: true }, vec![("bias", by.clone())]);
-            Ok(Border::read(input, &by).unwrap_or_else(whole).into())
+            Ok(border(input, &by).unwrap_or_else(whole).into())
         }
         Constants::PerPosition(_) => Err("constants for positions of numbers in another arrangement".into()),
     }
+}
+
+/// Constants for each position (n, h, w), added to a value, where they differ near the edges alone, as a [`Border`] is
+/// written.
+fn border(input: ValueId, map: &Constant) -> Option<Chain> {
+    let (&[n, h, w], values) = (map.dims(), map.as_floats().ok()?) else { return None };
+    let margins = Margins::exact(values, [h, w]);
+    let (rows, columns) = margins.dims();
+    if rows * columns == h * w {
+        return None;
+    }
+    let line = |i: usize, before: usize, lines: usize, of: usize| if i <= before { i } else { of - lines + i };
+    let places = (0..n * rows * columns).map(|i| {
+        let (unit, row, column) = (i / (rows * columns), i / columns % rows, i % columns);
+        (unit * h + line(row, margins.top, rows, h)) * w + line(column, margins.left, columns, w)
+    });
+    let distinct = map.picked(vec![n, rows, columns], places).ok()?;
+    Some(Chain::of(vec![input], Border { margins }, vec![("bias", distinct)]))
 }
 
 /// The linear map or the scale below with its outputs scaled and shifted, where nobody else reads it.

@@ -8,11 +8,11 @@ use super::names::Names;
 use crate::{Error, Layer, Model, Net, Node, Result, Weights};
 
 /// A layer, its name, and the places of what it reads.
-pub(crate) struct Found {
-    pub(crate) name: String,
-    pub(crate) layer: Layer,
-    pub(crate) inputs: Vec<usize>,
-    pub(crate) values: Vec<(String, Constant)>,
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) layer: Layer,
+    pub(super) inputs: Vec<usize>,
+    pub(super) values: Vec<(String, Constant)>,
 }
 
 /// The layers that `output` needs, the input first, the output last.

@@ -6,14 +6,14 @@ use super::wire::Reason;
 use crate::Pair;
 
 /// A kernel of four dimensions (a, b, kh, kw), its side lengths and the bias if there is one.
-pub(crate) struct Kernel {
-    pub(crate) dims: [usize; 4],
-    pub(crate) side: Pair,
-    pub(crate) values: Values,
+pub(super) struct Kernel {
+    pub(super) dims: [usize; 4],
+    pub(super) side: Pair,
+    pub(super) values: Values,
 }
 
 impl Kernel {
-    pub(crate) fn of(op: &Operator<'_>) -> Result<Self, Reason> {
+    pub(super) fn of(op: &Operator<'_>) -> Result<Self, Reason> {
         let weight = op.stored(1, "weight")?;
         let dims: [usize; 4] = weight.dims().try_into().map_err(|_| {
             format!("a weight of shape {:?}, expected four dimensions: only images are convolved", weight.dims())
@@ -28,7 +28,7 @@ impl Kernel {
     }
 
     /// Checks the bias of a layer of `out` channels; whether there is one.
-    pub(crate) fn has_bias(&self, out: usize) -> Result<bool, Reason> {
+    pub(super) fn has_bias(&self, out: usize) -> Result<bool, Reason> {
         match self.values.get(1) {
             Some((_, bias)) if bias.dims() != [out] => {
                 Err(format!("a bias of shape {:?}, expected [{out}]", bias.dims()))
@@ -39,13 +39,13 @@ impl Kernel {
 }
 
 /// How far a window reaches.
-pub(crate) fn extent(side: Pair, dilation: Pair) -> Pair {
+pub(super) fn extent(side: Pair, dilation: Pair) -> Pair {
     let reach = |side: usize, dilation: usize| (side - 1).saturating_mul(dilation).saturating_add(1);
     Pair { h: reach(side.h, dilation.h), w: reach(side.w, dilation.w) }
 }
 
 /// How many parts the channels are divided into.
-pub(crate) fn groups(op: &Operator<'_>) -> Result<usize, Reason> {
+pub(super) fn groups(op: &Operator<'_>) -> Result<usize, Reason> {
     let groups = op.int("group")?.unwrap_or(1);
     usize::try_from(groups).ok().filter(|&groups| groups > 0).ok_or_else(|| format!("{groups} groups"))
 }

@@ -3,28 +3,36 @@
 //! 1. `wire`, `proto`: the fields of the protocol buffer, borrowed from the bytes; `constant`, `external`: values.
 //! 2. `walk`: the nodes that the output needs, in order. What depends on stored values and shapes alone is computed
 //!    (`fold`, `moving`, `arithmetic`); the batch is a number that is moved, not computed with.
-//! 3. `convert`: each other operator becomes the layer that reads it (`crate::layers`), or one of several (`elementwise`,
-//!    `parts`), or a part of something that a later one ends (`patterns`, `shapes`), or an error that names the node.
+//! 3. `convert`: each other operator becomes a layer (`matrix`, `convolution`, `pool`, `normalisation`, `activation`,
+//!    `terms`, `padding`, `resize`), or one of several (`elementwise`, `parts`), or a part of something that a later one
+//!    ends (`patterns`, `shapes`), or an error that names the node.
 //! 4. `finish`, `names`: the layers that are needed, under the names of their weights.
 
 mod activation;
 mod arithmetic;
 mod constant;
 mod convert;
+mod convolution;
 mod draft;
 mod elementwise;
 mod external;
 mod finish;
 mod fold;
 mod kernel;
+mod matrix;
 mod moving;
 mod names;
+mod normalisation;
 mod operator;
+mod padding;
 mod parts;
 mod patterns;
+mod pool;
 mod problem;
 mod proto;
+mod resize;
 mod shapes;
+mod terms;
 mod walk;
 mod wire;
 
@@ -33,19 +41,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-pub(crate) use self::constant::Constant;
 use self::constant::{is_float, kind_name};
-pub(crate) use self::draft::{Arg, Chain, Content, Moved, Outcome};
 use self::external::Folder;
 use self::finish::{Found, finish, model};
-pub(crate) use self::kernel::{Kernel, extent, groups};
-pub(crate) use self::moving::axis;
-pub(crate) use self::operator::Operator;
 pub use self::problem::OnnxProblem;
 use self::proto::{Described, Graph, Model};
 use self::walk::{Walk, input_step};
-pub(crate) use self::wire::Reason;
-use super::OnnxEnds;
+use super::about::OnnxEnds;
 
 /// The network of an ONNX file, as [`OnnxReader::read`] without settings.
 ///

@@ -7,7 +7,7 @@ use super::wire::Reason;
 
 /// How many values may yet be made out of constants, so that no small file asks for a large memory.
 #[derive(Debug)]
-pub(crate) struct Room(Cell<usize>);
+pub(super) struct Room(Cell<usize>);
 
 impl Room {
     pub(super) fn new(values: usize) -> Self {
@@ -15,7 +15,7 @@ impl Room {
     }
 
     /// Takes room for a tensor of these dimensions; its number of values.
-    pub(crate) fn take(&self, dims: &[usize]) -> Result<usize, Reason> {
+    pub(super) fn take(&self, dims: &[usize]) -> Result<usize, Reason> {
         let size = size(dims)?;
         match self.0.get().checked_sub(size) {
             Some(left) => self.0.set(left),
@@ -26,14 +26,14 @@ impl Room {
 }
 
 /// An axis as an index; negative ones count from the end.
-pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, Reason> {
+pub(super) fn axis(axis: i64, rank: usize) -> Result<usize, Reason> {
     let from_end = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
     let found = from_end.and_then(|axis| usize::try_from(axis).ok()).filter(|&axis| axis < rank);
     found.ok_or_else(|| format!("axis {axis} of a tensor of {rank} dimensions"))
 }
 
 /// Axes as indices, each once.
-pub(crate) fn axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, Reason> {
+pub(super) fn axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, Reason> {
     let mut found = axes.iter().map(|&a| axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
     found.sort_unstable();
     found.dedup();
@@ -51,15 +51,15 @@ fn strides(dims: &[usize]) -> Vec<i64> {
 
 /// A part of an axis: `count` entries from `start` on, `step` apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
-    pub(crate) start: usize,
-    pub(crate) step: i64,
-    pub(crate) count: usize,
+pub(super) struct Range {
+    pub(super) start: usize,
+    pub(super) step: i64,
+    pub(super) count: usize,
 }
 
 impl Range {
     /// ONNX's rule: negative positions count from the end, and positions beyond an end are moved to it.
-    pub(crate) fn new(start: i64, end: i64, step: i64, dim: usize) -> Result<Self, Reason> {
+    pub(super) fn new(start: i64, end: i64, step: i64, dim: usize) -> Result<Self, Reason> {
         let n = i64::try_from(dim).map_err(|_| "a dimension of 2^63 or more")?;
         let from_end = |at: i64| if at < 0 { at.saturating_add(n) } else { at };
         let (start, end) = (from_end(start), from_end(end));
@@ -73,7 +73,7 @@ impl Range {
     }
 
     /// Whether it is the whole axis, in its order.
-    pub(crate) fn is_all(&self, dim: usize) -> bool {
+    pub(super) fn is_all(&self, dim: usize) -> bool {
         self.count == dim && (self.step == 1 || dim == 1)
     }
 }
@@ -99,14 +99,14 @@ impl Constant {
         self.picked(dims.clone(), places)
     }
 
-    pub(crate) fn transposed(&self, perm: &[usize], room: &Room) -> Result<Self, Reason> {
+    pub(super) fn transposed(&self, perm: &[usize], room: &Room) -> Result<Self, Reason> {
         let from = strides(self.dims());
         let dims = perm.iter().map(|&axis| self.dims()[axis]).collect();
         self.strided(dims, 0, &perm.iter().map(|&axis| from[axis]).collect::<Vec<_>>(), room)
     }
 
     /// Repeats the tensor along missing axes and those of one entry.
-    pub(crate) fn expanded(&self, dims: &[usize], room: &Room) -> Result<Self, Reason> {
+    pub(super) fn expanded(&self, dims: &[usize], room: &Room) -> Result<Self, Reason> {
         if self.dims() == dims {
             return Ok(self.clone());
         }
@@ -126,7 +126,7 @@ impl Constant {
         format!("a shape {:?} that does not spread over {dims:?}", self.dims())
     }
 
-    pub(crate) fn sliced(&self, axis: usize, range: Range, room: &Room) -> Result<Self, Reason> {
+    pub(super) fn sliced(&self, axis: usize, range: Range, room: &Room) -> Result<Self, Reason> {
         let mut steps = strides(self.dims());
         let start = range.start as i64 * steps[axis];
         steps[axis] *= range.step; // no longer than the axis, or 1
@@ -136,7 +136,7 @@ impl Constant {
     }
 
     /// The entries `indices` of an axis, which the dimensions of `indices` replace.
-    pub(crate) fn gathered(&self, axis: usize, indices: &Self, room: &Room) -> Result<Self, Reason> {
+    pub(super) fn gathered(&self, axis: usize, indices: &Self, room: &Room) -> Result<Self, Reason> {
         let (outer, rest) = self.dims().split_at(axis);
         let (dim, inner) = (rest[0], &rest[1..]);
         let wanted = indices.known()?.into_iter().map(|index| super::moving::axis(index, dim));
@@ -149,7 +149,7 @@ impl Constant {
     }
 
     /// Tensors one after another along an axis.
-    pub(crate) fn concat(parts: &[Self], axis: usize, room: &Room) -> Result<Self, Reason> {
+    pub(super) fn concat(parts: &[Self], axis: usize, room: &Room) -> Result<Self, Reason> {
         let first = parts.first().ok_or("nothing to put together")?;
         let fits = |part: &&Self| {
             let (a, b) = (part.dims(), first.dims());
@@ -172,16 +172,16 @@ impl Constant {
 
     /// The numbers from 0 on.
     /// 0, 1, 2, ...: where numbers are that stay where they are.
-    pub(crate) fn count(n: usize) -> Vec<Int> {
+    pub(super) fn count(n: usize) -> Vec<Int> {
         (0..n as i64).map(Int::Known).collect()
     }
 
     /// Whether an index leaves everything where it is.
-    pub(crate) fn is_counting(&self) -> bool {
+    pub(super) fn is_counting(&self) -> bool {
         self.as_ints().is_ok_and(|ints| ints.iter().zip(0..).all(|(&int, at)| int == Int::Known(at)))
     }
 
-    pub(crate) fn counting(n: usize, room: &Room) -> Result<Self, Reason> {
+    pub(super) fn counting(n: usize, room: &Room) -> Result<Self, Reason> {
         room.take(&[n])?;
         Self::ints(vec![n], Self::count(n))
     }

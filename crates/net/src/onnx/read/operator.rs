@@ -17,17 +17,17 @@ const FLOATS: i64 = 6;
 const INTS: i64 = 7;
 
 /// An operator and its surroundings.
-pub(crate) struct Operator<'a> {
-    pub(crate) kind: &'a str,
+pub(super) struct Operator<'a> {
+    pub(super) kind: &'a str,
     /// Version of the operators' meanings.
-    pub(crate) opset: i64,
-    pub(crate) args: Vec<Arg>,
+    pub(super) opset: i64,
+    pub(super) args: Vec<Arg>,
     /// How many outputs it has.
-    pub(crate) outputs: usize,
-    pub(crate) draft: &'a Draft,
-    pub(crate) room: &'a Room,
+    pub(super) outputs: usize,
+    pub(super) draft: &'a Draft,
+    pub(super) room: &'a Room,
     /// The size of the batch where the file fixes it.
-    pub(crate) batch: Option<i64>,
+    pub(super) batch: Option<i64>,
     attributes: &'a [Attribute<'a>],
     /// Attributes that were asked for: one that nobody asked for may mean something.
     asked: RefCell<Vec<&'static str>>,
@@ -56,28 +56,28 @@ impl<'a> Operator<'a> {
         }
     }
 
-    pub(crate) fn int(&self, name: &'static str) -> Result<Option<i64>, Reason> {
+    pub(super) fn int(&self, name: &'static str) -> Result<Option<i64>, Reason> {
         Ok(self.typed(name, INT)?.map(|found| found.int.unwrap_or(0)))
     }
 
-    pub(crate) fn float(&self, name: &'static str) -> Result<Option<f32>, Reason> {
+    pub(super) fn float(&self, name: &'static str) -> Result<Option<f32>, Reason> {
         Ok(self.typed(name, FLOAT)?.map(|found| found.float.unwrap_or(0.0)))
     }
 
-    pub(crate) fn text(&self, name: &'static str) -> Result<Option<&'a str>, Reason> {
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<&'a str>, Reason> {
         let found = self.typed(name, TEXT)?.map(|found| std::str::from_utf8(found.text.unwrap_or_default()));
         found.transpose().map_err(|_| format!("an attribute {name:?} that is not UTF-8"))
     }
 
-    pub(crate) fn ints(&self, name: &'static str) -> Result<Option<&'a [i64]>, Reason> {
+    pub(super) fn ints(&self, name: &'static str) -> Result<Option<&'a [i64]>, Reason> {
         Ok(self.typed(name, INTS)?.map(|found| found.ints.as_slice()))
     }
 
-    pub(crate) fn floats(&self, name: &'static str) -> Result<Option<&'a [f32]>, Reason> {
+    pub(super) fn floats(&self, name: &'static str) -> Result<Option<&'a [f32]>, Reason> {
         Ok(self.typed(name, FLOATS)?.map(|found| found.floats.as_slice()))
     }
 
-    pub(crate) fn tensor(&self, name: &'static str) -> Result<Option<Constant>, Reason> {
+    pub(super) fn tensor(&self, name: &'static str) -> Result<Option<Constant>, Reason> {
         let stored = self.attribute(name).and_then(|found| found.tensor.as_ref());
         if stored.is_some_and(|stored| stored.external) {
             return Err(format!(
@@ -88,12 +88,12 @@ impl<'a> Operator<'a> {
     }
 
     /// Whether an attribute, 0 where it is missing, is other than 0.
-    pub(crate) fn flag(&self, name: &'static str) -> Result<bool, Reason> {
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, Reason> {
         Ok(self.int(name)?.unwrap_or(0) != 0)
     }
 
     /// Takes note of attributes that change nothing of what is read.
-    pub(crate) fn ignore(&self, names: &[&'static str]) {
+    pub(super) fn ignore(&self, names: &[&'static str]) {
         self.asked.borrow_mut().extend(names);
     }
 
@@ -107,7 +107,7 @@ impl<'a> Operator<'a> {
     }
 
     /// The value that input `i` is; `None` for a constant or a missing input.
-    pub(crate) fn value(&self, i: usize) -> Option<ValueId> {
+    pub(super) fn value(&self, i: usize) -> Option<ValueId> {
         match self.args.get(i) {
             Some(Arg::Value(id)) => Some(*id),
             _ => None,
@@ -115,26 +115,26 @@ impl<'a> Operator<'a> {
     }
 
     /// The value that input `i` must be, in whatever arrangement.
-    pub(crate) fn any_value(&self, i: usize) -> Result<ValueId, Reason> {
+    pub(super) fn any_value(&self, i: usize) -> Result<ValueId, Reason> {
         self.value(i).ok_or_else(|| format!("a constant or missing input {i} where one that is computed is expected"))
     }
 
     /// The layer's output that input `i` must be, and its shape.
-    pub(crate) fn layered(&self, i: usize) -> Result<(ValueId, &'a [usize]), Reason> {
+    pub(super) fn layered(&self, i: usize) -> Result<(ValueId, &'a [usize]), Reason> {
         let id = self.any_value(i)?;
         self.draft.expect_layer(id)?;
         Ok((id, &self.draft.step(id).dims))
     }
 
     /// An image (c, h, w) at input 0.
-    pub(crate) fn image(&self) -> Result<(ValueId, [usize; 3]), Reason> {
+    pub(super) fn image(&self) -> Result<(ValueId, [usize; 3]), Reason> {
         let (id, dims) = self.layered(0)?;
         let dims = dims.try_into().map_err(|_| format!("{dims:?}, expected an image (c, h, w)"))?;
         Ok((id, dims))
     }
 
     /// Features at input 0.
-    pub(crate) fn features(&self) -> Result<(ValueId, usize), Reason> {
+    pub(super) fn features(&self) -> Result<(ValueId, usize), Reason> {
         match self.layered(0)? {
             (id, &[n]) => Ok((id, n)),
             (_, dims) => Err(format!("{dims:?}, expected features (n)")),
@@ -142,7 +142,7 @@ impl<'a> Operator<'a> {
     }
 
     /// The constant that input `i` is; `None` where there is no input. One that is computed is refused.
-    pub(crate) fn constant(&self, i: usize, what: &str) -> Result<Option<&Constant>, Reason> {
+    pub(super) fn constant(&self, i: usize, what: &str) -> Result<Option<&Constant>, Reason> {
         match self.args.get(i) {
             None | Some(Arg::Absent) => Ok(None),
             Some(Arg::Constant(constant)) => Ok(Some(constant)),
@@ -155,12 +155,12 @@ impl<'a> Operator<'a> {
     }
 
     /// The constant that input `i` must be.
-    pub(crate) fn stored(&self, i: usize, what: &str) -> Result<&Constant, Reason> {
+    pub(super) fn stored(&self, i: usize, what: &str) -> Result<&Constant, Reason> {
         self.constant(i, what)?.ok_or_else(|| format!("no {what}"))
     }
 
     /// Whole numbers from an input in later opsets, from an attribute in earlier ones.
-    pub(crate) fn ints_at(&self, i: usize, name: &'static str) -> Result<Option<Vec<i64>>, Reason> {
+    pub(super) fn ints_at(&self, i: usize, name: &'static str) -> Result<Option<Vec<i64>>, Reason> {
         match self.ints(name)? {
             Some(ints) => Ok(Some(ints.to_vec())),
             None => self.constant(i, name)?.map(Constant::known).transpose(),
@@ -168,7 +168,7 @@ impl<'a> Operator<'a> {
     }
 
     /// Positive numbers (h, w) of an attribute.
-    pub(crate) fn pair(&self, name: &'static str) -> Result<Option<Pair>, Reason> {
+    pub(super) fn pair(&self, name: &'static str) -> Result<Option<Pair>, Reason> {
         let Some(found) = self.ints(name)? else { return Ok(None) };
         match found.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect::<Vec<_>>()[..] {
             [h, w] if h > 0 && w > 0 => Ok(Some(Pair { h, w })),
@@ -177,7 +177,7 @@ impl<'a> Operator<'a> {
     }
 
     /// Zeros around an image (h, w) under a window that reaches over `extent`.
-    pub(crate) fn padding(&self, (h, w): (usize, usize), extent: Pair, stride: Pair) -> Result<Sides, Reason> {
+    pub(super) fn padding(&self, (h, w): (usize, usize), extent: Pair, stride: Pair) -> Result<Sides, Reason> {
         let pads = self.ints("pads")?;
         let same = |n: usize, extent: usize, stride: usize| {
             (n.div_ceil(stride) - 1).saturating_mul(stride).saturating_add(extent).saturating_sub(n)
@@ -196,12 +196,12 @@ impl<'a> Operator<'a> {
     }
 
     /// Whether a dimension is that of the batch.
-    pub(crate) fn is_batch(&self, dim: Int) -> bool {
+    pub(super) fn is_batch(&self, dim: Int) -> bool {
         dim == Int::Batch || self.batch.is_some_and(|batch| dim == Int::Known(batch))
     }
 
     /// Whether an input is a part of something, which may be understood later on.
-    pub(crate) fn loose(&self) -> Option<Reason> {
+    pub(super) fn loose(&self) -> Option<Reason> {
         let reason = |arg: &Arg| match arg {
             Arg::Value(id) => match &self.draft.step(*id).content {
                 Content::Loose(reason) => Some(reason.clone()),

@@ -3,7 +3,7 @@
 //! Nothing is allocated by a length that the bytes claim: a field is a part of what is there, or an error.
 
 /// Why bytes or an operator were refused; whoever knows the tensor or node adds its name.
-pub(crate) type Reason = String;
+pub(super) type Reason = String;
 
 /// A field's value as it lies in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
