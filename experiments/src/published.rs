@@ -76,7 +76,8 @@ fn error_of(network: &str, label: &str, source: &str, error: f64, weights: Optio
 
 /// Table 1 of the paper, and others' rows beside it.
 fn mnist() -> Vec<Published> {
-    let table1 = |id, network, label, error, left: &[usize]| (id, row_of(network, label, error, left));
+    let widths = |id, network, label, source, error, left: &[usize]| (id, row_of(network, label, source, error, left));
+    let table1 = |id, network, label, error, left| widths(id, network, label, TABLE1, error, left);
     let held =
         |id, network, label, error, left| (id, shares(network, label, "Gallego-Posada et al. 2022", error, left));
     vec![
@@ -85,6 +86,8 @@ fn mnist() -> Vec<Published> {
         table1("louizos2018/table1/mlp-bc-ghs", MLP, "BC-GHS (Louizos et al. 2017)", 1.8, &[311, 86, 14]),
         table1("louizos2018/table1/mlp-l0", MLP, "L0, lambda = 0.1/N", 1.4, &[219, 214, 100]),
         table1("louizos2018/table1/mlp-separate", MLP, "L0, lambda separate", 1.8, &[266, 88, 33]),
+        widths("neklyudov2017/mlp/sbp", MLP, "SBP", "Neklyudov et al. 2017", 1.6, &[245, 160, 55]),
+        widths("dai2018/mlp/vib", MLP, "VIB", "Dai et al. 2018, by Evci et al. 2020", 1.6, &[97, 71, 33]),
         held("gallego2022/mlp/density-0.2", MLP, "constrained L0, density 0.2", 2.11, (12.8, 12.8)),
         held("gallego2022/mlp/density-0.35", MLP, "constrained L0, density 0.35", 1.75, (30.1, 30.1)),
         held("gallego2022/mlp/density-0.5", MLP, "constrained L0, density 0.5", 1.46, (49.7, 49.7)),
@@ -102,6 +105,7 @@ fn mnist() -> Vec<Published> {
         table1("louizos2018/table1/lenet5-bc-ghs", LENET5, "BC-GHS (Louizos et al. 2017)", 1.0, &[5, 10, 76, 16]),
         table1("louizos2018/table1/lenet5-l0", LENET5, "L0, lambda = 0.1/N", 0.9, &[20, 25, 45, 462]),
         table1("louizos2018/table1/lenet5-separate", LENET5, "L0, lambda separate", 1.0, &[9, 18, 65, 25]),
+        widths("li2019/lenet5/l0-arm", LENET5, "L0-ARM, lambda separate", "Li and Ji 2019", 1.3, &[6, 10, 39, 11]),
         held(
             "gallego2022/lenet5/layers-0.5-0.3-0.7-0.1",
             LENET5,
@@ -114,7 +118,7 @@ fn mnist() -> Vec<Published> {
 }
 
 /// A row that says what is left, layer by layer: its shares follow.
-fn row_of(network: &str, label: &str, error: f64, architecture: &[usize]) -> Reference {
+fn row_of(network: &str, label: &str, source: &str, error: f64, architecture: &[usize]) -> Reference {
     let (weights, macs) = match *architecture {
         [a, b, c] => {
             let layers = |[a, b, c]: [usize; 3]| [(a * b, 1), (b * c, 1), (10 * c, 1)];
@@ -126,7 +130,7 @@ fn row_of(network: &str, label: &str, error: f64, architecture: &[usize]) -> Ref
         }
         _ => unreachable!("a published architecture has 3 or 4 sizes"),
     };
-    Reference { architecture: architecture.to_vec(), ..shares(network, label, TABLE1, error, (weights, macs)) }
+    Reference { architecture: architecture.to_vec(), ..shares(network, label, source, error, (weights, macs)) }
 }
 
 /// How much of some layers, each so many weights used at so many positions, is left: weights and multiply-accumulates, in

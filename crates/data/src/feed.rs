@@ -167,9 +167,7 @@ impl Iterator for Batches<'_> {
         let placements = match self.placing {
             Placing::None => None,
             Placing::Same(placement) => Some(vec![placement; indices.len()]),
-            Placing::Drawn { augment, seed, epoch } => {
-                Some(augment.draw(seed, epoch, self.step as u64, indices.len()))
-            }
+            Placing::Drawn { augment, seed, epoch } => Some(augment.draw(seed, epoch, self.step as u64, indices.len())),
         };
         let batch = self.feed.batch(indices, placements.as_deref());
         self.step += 1;

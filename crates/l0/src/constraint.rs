@@ -63,6 +63,16 @@ pub enum Quantity {
     Macs,
 }
 
+impl Quantity {
+    /// As a sentence calls it: "weights", "MACs".
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Weights => "weights",
+            Self::Macs => "MACs",
+        }
+    }
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

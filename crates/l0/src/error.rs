@@ -38,8 +38,9 @@ pub enum Error {
     },
     /// A target density that no network with these gates can have.
     #[error(
-        "{target} of the {of} is asked for, but the smallest network with these gates keeps {least:.1e}: with less, nothing \
-         of the input would reach the output; ask for more, or place gates on more layers"
+        "{target} of the {of} is asked for, but the smallest network with these gates keeps {}: with less, nothing \
+         of the input would reach the output; ask for more, or place gates on more layers",
+        share(*least)
     )]
     Target {
         /// The density asked for.
@@ -82,4 +83,9 @@ impl From<Error> for candle_core::Error {
 /// `found` if it lies in the range that `range` says in words and `holds` tells.
 pub(crate) fn in_range(name: &'static str, found: f64, range: &'static str, holds: bool) -> Result<f64> {
     if holds { Ok(found) } else { Err(Error::Range { name, range, found }) }
+}
+
+/// A share as one reads it: 0.78, 0.045, 2.3e-5.
+fn share(least: f64) -> String {
+    if least >= 1e-3 { format!("{}", (least * 1e4).ceil() / 1e4) } else { format!("{least:.1e}") }
 }

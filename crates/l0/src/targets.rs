@@ -23,7 +23,7 @@ impl GatedNet {
         }
         let least = self.least_share(constraint)?;
         match constraint.targets.each().iter().find(|&&target| target < least) {
-            Some(&target) => Err(Error::Target { target, of: constraint.quantity.to_string(), least }),
+            Some(&target) => Err(Error::Target { target, of: constraint.quantity.plural().into(), least }),
             None => Ok(()),
         }
     }

@@ -82,14 +82,13 @@ fn a_target_below_the_smallest_network_is_refused() {
     assert!(check(Targets::Model(0.045)).is_ok() && check(Targets::Layers(vec![0.1, 0.125])).is_ok());
     let error = check(Targets::Model(1e-6)).unwrap_err().to_string();
     assert!(
-        error.contains("0.000001 of the weights is asked for, but the smallest network with these gates keeps 4.5e-2"),
+        error.contains("0.000001 of the weights is asked for, but the smallest network with these gates keeps 0.0447"),
         "{error}"
     );
     let error = check(Targets::Layers(vec![0.01, 1.0])).unwrap_err().to_string();
     assert!(
-        error.contains(
-            "0.01 of the gates of \"fc1\" is asked for, but the smallest network with these gates keeps 1.0e-1"
-        ),
+        error
+            .contains("0.01 of the gates of \"fc1\" is asked for, but the smallest network with these gates keeps 0.1"),
         "{error}"
     );
 }

@@ -7,6 +7,9 @@ use l0::Quantity;
 /// How far a latency may be above its limit and still meet it: no clock is better here.
 const TOLERANCE: f64 = 1.05;
 
+/// The share of the weights below which a price has closed the network itself.
+const NEXT_TO_NOTHING: f64 = 1e-3;
+
 /// How much of a network is to be left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
@@ -42,13 +45,13 @@ impl Target {
     }
 
     /// Whether a network of which this is left meets it: a share, inputs, or milliseconds, of which 5 % more are no miss. A price
-    /// is met by whatever it leaves.
+    /// is met by whatever it leaves, but for less than a thousandth of the weights, on which no output can well depend.
     pub fn is_met_by(self, left: f64) -> bool {
         match self {
             Self::Weights(share) | Self::Macs(share) => left <= share,
             Self::Latency(milliseconds) => left <= TOLERANCE * milliseconds,
             Self::Inputs(inputs) => left <= inputs as f64,
-            Self::Price(_) => true,
+            Self::Price(_) => left >= NEXT_TO_NOTHING,
         }
     }
 }

@@ -113,7 +113,11 @@ impl Page {
     }
 
     fn verdict(&self) -> String {
-        let met = if self.meets_its_target() { "" } else { ": missed" };
+        let met = match (self.meets_its_target(), self.target) {
+            (true, _) => "",
+            (false, Target::Price(_)) => ": next to nothing; a smaller lambda leaves more",
+            (false, _) => ": missed",
+        };
         format!("asked for {}, got {:.3}{met}", self.target, self.left())
     }
 

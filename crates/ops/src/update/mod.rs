@@ -13,7 +13,8 @@ use candle_core::{Result, Tensor, bail};
 use crate::cpu::{data, serves};
 use crate::parallel::each;
 
-use self::place::{check, in_place, put};
+use self::place::{check, decayed, in_place, put};
+use self::rules::correction;
 
 pub use self::muon::muon_each;
 pub use self::novograd::{novograd, novograd_each};
@@ -224,13 +225,4 @@ pub fn clamp(param: &Tensor, low: f64, high: f64) -> Result<()> {
         return put(param, &param.detach().clamp(low, high)?);
     }
     in_place(param, |p| p.iter_mut().for_each(|p| *p = p.clamp(low as f32, high as f32)))
-}
-
-/// What a moment that began at zero is divided by after so many steps.
-fn correction(beta: f64, step: u64) -> f64 {
-    1.0 - beta.powf(step as f64)
-}
-
-fn decayed(param: &Tensor, grad: &Tensor, weight_decay: f64) -> Result<Tensor> {
-    if weight_decay == 0.0 { Ok(grad.clone()) } else { grad + (param.detach() * weight_decay)? }
 }

@@ -6,9 +6,8 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::place::{Item, check, put};
-use super::rules::Adam;
-use super::{correction, decayed};
+use super::place::{Item, check, decayed, put};
+use super::rules::{Adam, correction};
 
 /// `param`, `first` and `second` moment in place, all of the parameter's shape: every number of `second` is the same, the
 /// mean of what [`adam`](super::adam) keeps for each (after NovoGrad, Ginsburg et al. 2019).
@@ -62,8 +61,7 @@ mod tests {
 
     #[test]
     fn steps_are_those_of_the_recurrence() {
-        let rule =
-            Adam { learning_rate: 0.03, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.02, step: 0 };
+        let rule = Adam { learning_rate: 0.03, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.02, step: 0 };
         let grads: Vec<Vec<f64>> =
             (0..20).map(|t| (0..7).map(|i| ((t * 7 + i) as f64 * 0.61).sin() * (i + 1) as f64).collect()).collect();
         let mut expected: Vec<f64> = (0..7).map(|i| i as f64 * 0.3 - 1.0).collect();

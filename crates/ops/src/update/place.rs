@@ -30,6 +30,11 @@ pub(super) fn put(to: &Tensor, new: &Tensor) -> Result<()> {
     to.flatten_all()?.slice_set(&new.flatten_all()?.contiguous()?, 0, 0)
 }
 
+/// The gradient with weight decay.
+pub(super) fn decayed(param: &Tensor, grad: &Tensor, weight_decay: f64) -> Result<Tensor> {
+    if weight_decay == 0.0 { Ok(grad.clone()) } else { grad + (param.detach() * weight_decay)? }
+}
+
 /// Equal shapes, contiguous, and no two in the same memory: each is locked while the others are.
 pub(super) fn check(op: &str, param: &Tensor, others: &[(&str, &Tensor)]) -> Result<()> {
     let address = |t: &Tensor| std::ptr::from_ref(&*t.storage_and_layout().0).addr();

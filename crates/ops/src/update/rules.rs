@@ -21,6 +21,11 @@ pub struct Adam {
     pub step: u64,
 }
 
+/// What a moment that began at zero is divided by after so many steps.
+pub(super) fn correction(beta: f64, step: u64) -> f64 {
+    1.0 - beta.powf(step as f64)
+}
+
 /// One step of gradient descent with momentum as `torch.optim.SGD` takes it (without dampening).
 ///
 /// With `g = grad + weight_decay * param`: `u = momentum u + g`, then `param -= learning_rate * d` with `d = u`, or
