@@ -9,7 +9,7 @@ use super::OnnxEnds;
 use crate::{Net, Node, NodeId, Result, Shape, Weights};
 
 /// Codes of `TensorProto.DataType`.
-const FLOAT: i64 = 1;
+pub(super) const FLOAT: i64 = 1;
 const INT64: i64 = 7;
 
 /// An attribute of an operator.
@@ -41,12 +41,12 @@ impl From<Vec<i64>> for Attribute {
 /// A graph under construction.
 pub(crate) struct Graph<'a> {
     pub(crate) net: &'a Net,
-    weights: &'a Weights,
+    pub(super) weights: &'a Weights,
     taken: HashSet<String>,
     /// The name of each node's output.
     values: Vec<String>,
     operators: Vec<Message>,
-    parameters: Vec<Message>,
+    pub(super) parameters: Vec<Message>,
     /// What the input and the output are to be called, by the names of their layers.
     ends: HashMap<String, String>,
 }
@@ -123,7 +123,7 @@ impl<'a> Graph<'a> {
         self.constant(name, &[], FLOAT, &value.to_le_bytes())
     }
 
-    fn constant(&mut self, name: &str, dims: &[usize], kind: i64, bytes: &[u8]) -> String {
+    pub(super) fn constant(&mut self, name: &str, dims: &[usize], kind: i64, bytes: &[u8]) -> String {
         let name = self.fresh(name);
         self.parameters.push(tensor(&name, dims, kind, bytes));
         name
@@ -145,9 +145,12 @@ impl<'a> Graph<'a> {
         leaves.iter().map(store).collect()
     }
 
-    /// Stores a weight and, if there is one, a bias; their names.
+    /// Stores a weight and, if there is one, a bias, as numbers of 8 and 32 bits where they are such; their names.
     pub(crate) fn weight_and_bias(&mut self, name: &str, bias: bool) -> Result<Vec<String>> {
-        self.stored(name, if bias { &["weight", "bias"] } else { &["weight"] })
+        match self.net.int8(self.weights, self.net.find(name)?)? {
+            Some((input, codes)) => Ok(self.int8(name, input, &codes)),
+            None => self.stored(name, if bias { &["weight", "bias"] } else { &["weight"] }),
+        }
     }
 
     /// Stores values of each unit in the shape in which they spread over the batch and, if need be, the positions.
@@ -195,7 +198,7 @@ fn attribute(name: &str, value: &Attribute) -> Message {
     }
 }
 
-fn tensor(name: &str, dims: &[usize], kind: i64, data: &[u8]) -> Message {
+pub(super) fn tensor(name: &str, dims: &[usize], kind: i64, data: &[u8]) -> Message {
     let dims: Vec<i64> = dims.iter().map(|&dim| dim as i64).collect();
     Message::new().ints(1, &dims).int(2, kind).text(8, name).bytes(9, data)
 }

@@ -5,6 +5,7 @@
 //! batch is a dimension without a number.
 
 mod graph;
+mod int8;
 mod read;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use super::draft::Outcome;
 use super::operator::Operator;
 use super::wire::Reason;
-use super::{activation, elementwise, parts, shapes};
+use super::{activation, elementwise, parts, quantised, shapes};
 use crate::Activation;
 use crate::layers::{
     AvgPool2d, BatchNorm, Concat, Conv2d, ConvTranspose2d, GlobalPool, Linear, MaxPool2d, PRelu, Pad, Softmax, Upsample,
@@ -51,6 +51,8 @@ fn single(op: &Operator<'_>) -> Result<Outcome, Reason> {
         "Expand" => parts::expand(op),
         "Identity" | "Dropout" => same(op),
         "Cast" => cast(op),
+        "QuantizeLinear" => quantised::quantise(op),
+        "DequantizeLinear" => quantised::dequantise(op),
         kind if LOOSE.contains(&kind) => loose(op),
         _ => Err(unknown(op.kind)),
     }
@@ -80,7 +82,9 @@ fn unknown(kind: &str) -> Reason {
     let advice = match kind {
         "LogSoftmax" => "; export the network without it: the classes' order is the same, and the loss takes logits",
         "ArgMax" => "; export the network without it, up to the values that it compares",
-        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" => "; export the network before it is quantised",
+        "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger" => {
+            "; export the network quantised by QuantizeLinear and DequantizeLinear alone (QDQ), or before it is quantised"
+        }
         "If" | "Loop" | "Scan" => "; export the network with its shapes fixed",
         _ => "",
     };

@@ -4,7 +4,7 @@
 //! 2. `walk`: the nodes that the output needs, in order. What depends on stored values and shapes alone is computed
 //!    (`fold`, `moving`, `arithmetic`); the batch is a number that is moved, not computed with.
 //! 3. `convert`: each other operator becomes the layer that reads it (`crate::layers`), or one of several (`elementwise`,
-//!    `parts`), or a part of something that a later one ends (`patterns`, `shapes`), or an error that names the node.
+//!    `parts`), or a rounding to 8 bits (`quantised`), or a part of something that a later one ends (`patterns`, `shapes`), or an error that names the node.
 //! 4. `finish`, `names`: the layers that are needed, under the names of their weights.
 
 mod activation;
@@ -24,6 +24,7 @@ mod parts;
 mod patterns;
 mod problem;
 mod proto;
+mod quantised;
 mod shapes;
 mod walk;
 mod wire;
