@@ -16,6 +16,7 @@ pub mod device;
 pub mod estimate;
 pub mod failures;
 pub mod inspect;
+pub mod int8;
 pub mod latency;
 pub mod network_file;
 pub mod old;
