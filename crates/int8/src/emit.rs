@@ -21,9 +21,10 @@ const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
 /// No code lies further from any other.
 const FAR: f32 = 1024.0;
 
-/// The whole number nearest to `x`, or to the end of what codes need.
+/// The whole number nearest to `x`, of two the even one, held to the 1024 that no code lies further from any other; of what is
+/// not a number, anything.
 #[inline(always)]
-pub(crate) fn nearest(x: f32) -> i32 {
+pub fn nearest(x: f32) -> i32 {
     let x = if x < -FAR { -FAR } else { x };
     let x = if x > FAR { FAR } else { x };
     (x + ROUND).to_bits() as i32 - ROUND.to_bits() as i32
@@ -37,25 +38,27 @@ pub(crate) trait Emit {
 
 /// Codes, the outputs of a position side by side.
 pub(crate) struct ToCodes<'a> {
+    /// With scales rounded up to whole vectors.
     pub(crate) to: &'a Codes,
-    /// The scales, rounded up to whole vectors.
-    pub(crate) scales: &'a [f32],
     pub(crate) outputs: usize,
     pub(crate) ys: &'a mut [u8],
+    /// From one position to the next.
+    pub(crate) stride: usize,
 }
 
 impl Emit for ToCodes<'_> {
     #[inline(always)]
     fn emit(&mut self, position: usize, output: usize, sums: [i32; LANES]) {
-        let Codes { zero, least, most, .. } = *self.to;
-        let (zero, least, most) = (i32::from(zero), i32::from(least), i32::from(most));
-        let scales: &[f32; LANES] = self.scales[output..].first_chunk().expect("scales are rounded up to vectors");
+        let Codes { scales, zero, least, most } = self.to;
+        let (zero, least, most) = (i32::from(*zero), i32::from(*least), i32::from(*most));
+        let scales: &[f32; LANES] = scales[output..].first_chunk().expect("scales are rounded up to vectors");
         let mut codes = [0u8; LANES];
         for i in 0..LANES {
             let code = nearest(sums[i] as f32 * scales[i]) + zero;
             codes[i] = code.max(least).min(most) as u8;
         }
-        store(&mut self.ys[position * self.outputs + output..(position + 1) * self.outputs], codes);
+        let at = position * self.stride;
+        store(&mut self.ys[at + output..at + self.outputs], codes);
     }
 }
 

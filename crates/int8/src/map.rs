@@ -89,21 +89,20 @@ impl Map {
         scales
     }
 
-    /// The codes (positions, outputs) of a map over `xs` at `positions`.
+    /// The codes of a map over `xs` at `positions`: those of a position side by side, those of the next one `stride` further.
     ///
     /// # Panics
     /// If `xs` does not hold what is read from a position on, or `ys` not what is written.
-    pub fn codes(&self, xs: &[u8], positions: &[u32], to: &Codes, ys: &mut [u8]) {
-        assert!(to.scales.len() == self.bias.len() && ys.len() >= positions.len() * self.outputs);
-        self.run(xs, positions, &mut ToCodes { to, scales: &to.scales, outputs: self.outputs, ys });
+    pub fn codes(&self, xs: &[u8], positions: &[u32], to: &Codes, (ys, stride): (&mut [u8], usize)) {
+        assert!(to.scales.len() == self.bias.len(), "scales are to be rounded up to vectors");
+        self.run(xs, positions, &mut ToCodes { to, outputs: self.outputs, ys, stride });
     }
 
-    /// The sums (positions, outputs) of a map over `xs` at `positions`, each times the scale of its output.
+    /// The sums of a map over `xs` at `positions`, each times the scale of its output: (positions, outputs).
     ///
     /// # Panics
     /// As for [`codes`](Self::codes).
     pub fn floats(&self, xs: &[u8], positions: &[u32], scales: &[f32], ys: &mut [f32]) {
-        assert!(scales.len() >= self.outputs && ys.len() >= positions.len() * self.outputs);
         self.run(xs, positions, &mut ToFloats { scales, outputs: self.outputs, ys });
     }
 

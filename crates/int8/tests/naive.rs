@@ -52,7 +52,7 @@ fn codes_and_numbers_are_those_of_plain_loops() {
                 let map = Map::new(Terms { runs, weight: &case.weight, bias: &case.bias, zero }, isa);
                 let to = Codes { scales: map.rounded_up(case.scales.clone()), zero: 100, least: 90, most: 250 };
                 let (mut codes, mut floats) = (vec![0; case.sums.len()], vec![0.0; case.sums.len()]);
-                map.codes(&case.xs, &case.positions, &to, &mut codes);
+                map.codes(&case.xs, &case.positions, &to, (&mut codes, outputs));
                 map.floats(&case.xs, &case.positions, &case.scales, &mut floats);
                 for (i, &sum) in case.sums.iter().enumerate() {
                     let number = sum as f32 * case.scales[i % outputs];
