@@ -1,7 +1,7 @@
 //! Steps on codes of 8 bits, which lie channel beside channel, position after position (h, w, c), in the same buffers as
 //! numbers, four to each.
 
-use l0_int8::{Codes, Map, nearest};
+use l0_int8::{Codes, Map, Range};
 use l0_net::layers::MaxPool2d;
 use l0_net::{Grid, Shape, Sides};
 
@@ -76,8 +76,9 @@ pub(crate) struct Encode {
 
 impl Kernel for Encode {
     fn run(&self, images: usize, xs: Inputs, ys: &mut [f32], _: &mut [f32]) -> Result<()> {
-        let (zero, scale, Size { c, .. }) = (i32::from(kept(self.grid, self.grid.zero)), self.grid.scale, self.size);
-        let code = |x: f32| (nearest(x / scale) + zero).clamp(0, 255) as u8;
+        let (scale, Size { c, .. }) = (self.grid.scale, self.size);
+        let range = Range::new(kept(self.grid, self.grid.zero), 0, 255);
+        let code = |x: f32| range.code(x / scale);
         let bytes = bytes_mut(ys);
         for image in 0..images {
             let (xs, ys) = (xs.image(0, &self.input, image), &mut bytes[image * self.size.stride()..]);
@@ -213,10 +214,24 @@ pub(crate) struct Largest {
     pub(crate) output: Size,
 }
 
+/// The rows or columns from `start` on that a window of `size` sees, `before` of which come before the image.
+fn seen(start: usize, size: usize, before: usize, n: usize) -> std::ops::Range<usize> {
+    start.saturating_sub(before)..(start + size).saturating_sub(before).min(n)
+}
+
 impl Largest {
-    /// The rows or columns from `start` on that a window of `size` sees, `before` of which come before the image.
-    fn seen(start: usize, size: usize, before: usize, n: usize) -> std::ops::Range<usize> {
-        start.saturating_sub(before)..(start + size).saturating_sub(before).min(n)
+    /// The windows of a row of codes, the channels of each place side by side.
+    #[inline(always)]
+    fn across(&self, c: usize, line: &[u8], to: &mut [u8]) {
+        let MaxPool2d { size, stride, padding, .. } = self.layer;
+        let stride = stride.unwrap_or(size).w;
+        to.fill(0);
+        for (x, to) in to.chunks_exact_mut(c).enumerate() {
+            for column in seen(x * stride, size.w, padding.left, self.input.w) {
+                let from = &line[column * c..][..c];
+                to.iter_mut().zip(from).for_each(|(to, x)| *to = (*to).max(*x));
+            }
+        }
     }
 }
 
@@ -233,28 +248,19 @@ impl Kernel for Largest {
             let (xs, ys) = (image(&xs, 0, self.input, i), &mut ys[i * self.output.stride()..][..self.output.len()]);
             for (y, to) in ys.chunks_exact_mut(self.output.w * c).enumerate() {
                 line.fill(0);
-                for row in Self::seen(y * stride.h, size.h, padding.top, h) {
+                for row in seen(y * stride.h, size.h, padding.top, h) {
                     line.iter_mut().zip(&xs[row * w * c..]).for_each(|(to, x)| *to = (*to).max(*x));
                 }
-                to.fill(0);
-                for (x, to) in to.chunks_exact_mut(c).enumerate() {
-                    for column in Self::seen(x * stride.w, size.w, padding.left, w) {
-                        larger(to, &line[column * c..][..c]);
-                    }
+                match c {
+                    8 => self.across(8, line, to), // known to the compiler, a vector
+                    16 => self.across(16, line, to),
+                    32 => self.across(32, line, to),
+                    _ => self.across(c, line, to),
                 }
             }
         }
         Ok(())
     }
-}
-
-/// The larger of each pair of codes, eight at a time as far as that goes.
-fn larger(to: &mut [u8], xs: &[u8]) {
-    let ((to, to_rest), (xs, xs_rest)) = (to.as_chunks_mut::<8>(), xs.as_chunks::<8>());
-    for (to, xs) in to.iter_mut().zip(xs) {
-        *to = std::array::from_fn(|i| to[i].max(xs[i]));
-    }
-    to_rest.iter_mut().zip(xs_rest).for_each(|(to, x)| *to = (*to).max(*x));
 }
 
 /// Codes that are picked.
@@ -275,28 +281,12 @@ impl Kernel for Gather {
     }
 }
 
-/// How a number, counted in steps of the grid that it is to lie on, becomes a code.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target {
-    pub(crate) zero: u8,
-    pub(crate) least: u8,
-    pub(crate) most: u8,
-}
-
-impl Target {
-    #[inline(always)]
-    fn code(&self, steps: f32) -> u8 {
-        let code = nearest(steps) + i32::from(self.zero);
-        code.max(i32::from(self.least)).min(i32::from(self.most)) as u8
-    }
-}
-
 /// The codes of two inputs, each times its factor, and a constant.
 pub(crate) struct Sum {
     pub(crate) size: Size,
     pub(crate) factors: [f32; 2],
     pub(crate) constant: f32,
-    pub(crate) to: Target,
+    pub(crate) to: Range,
 }
 
 impl Kernel for Sum {
@@ -317,7 +307,7 @@ pub(crate) struct Affine {
     /// Of each place in a row.
     pub(crate) factors: Vec<f32>,
     pub(crate) constants: Vec<f32>,
-    pub(crate) to: Target,
+    pub(crate) to: Range,
 }
 
 impl Kernel for Affine {

@@ -1,12 +1,12 @@
 //! Compiling what computes with whole numbers: a layer with the rounding of what it makes, as one step on codes.
 
-use l0_int8::{Codes, Isa, Map, Terms};
+use l0_int8::{Codes, Isa, Map, Range, Terms};
 use l0_net::layers::{Conv2d, GlobalPool, PoolKind};
 use l0_net::{Activation, Grid, Int8Weights, Layer, NodeId, Pair, Shape};
 
 use crate::Result;
 use crate::after::{After, Bounds};
-use crate::codes::{Affine, Coded, Convolve, Decode, Encode, Gather, Largest, Mean, Size, Sum, Target, To, Weigh, kept};
+use crate::codes::{Affine, Coded, Convolve, Decode, Encode, Gather, Largest, Mean, Size, Sum, To, Weigh, kept};
 use crate::compile::Compiler;
 use crate::fold::Chain;
 
@@ -18,19 +18,18 @@ struct Rounding {
 }
 
 impl Rounding {
-    fn target(&self) -> Target {
+    fn range(&self) -> Range {
         let Self { grid, bounds, .. } = self;
         let (first, last) = grid.ends();
         let code = |x: f32| {
             let steps = grid.nearest(x.clamp(first, last)) / grid.scale;
             kept(*grid, steps.round() as i32 + grid.zero)
         };
-        Target { zero: kept(*grid, grid.zero), least: code(bounds.least), most: code(bounds.most) }
+        Range::new(kept(*grid, grid.zero), code(bounds.least), code(bounds.most))
     }
 
     fn codes(&self, scales: Vec<f32>) -> Codes {
-        let Target { zero, least, most } = self.target();
-        Codes { scales, zero, least, most }
+        Codes { scales, range: self.range() }
     }
 }
 
@@ -194,7 +193,7 @@ impl Compiler<'_> {
         let factors = [a, b].map(|from| from.grid.scale / rounding.grid.scale);
         let zero = |from: Coded| f32::from(kept(from.grid, from.grid.zero));
         let constant = -(factors[0] * zero(a) + factors[1] * zero(b));
-        let kernel = Sum { size: a.size, factors, constant, to: rounding.target() };
+        let kernel = Sum { size: a.size, factors, constant, to: rounding.range() };
         Ok(Some(self.code(rounding.id, &[a, b], rounding.grid, kernel)))
     }
 
@@ -246,5 +245,5 @@ fn affine(from: Coded, (scale, shift): (Vec<f32>, Vec<f32>), rounding: &Rounding
     let factors: Vec<f32> = scale.iter().map(|scale| scale * from.grid.scale / step).collect();
     let zero = f32::from(kept(from.grid, from.grid.zero));
     let constants: Vec<f32> = shift.iter().zip(&factors).map(|(shift, factor)| shift / step - factor * zero).collect();
-    Affine { size, factors: factors.repeat(size.w), constants: constants.repeat(size.w), to: rounding.target() }
+    Affine { size, factors: factors.repeat(size.w), constants: constants.repeat(size.w), to: rounding.range() }
 }

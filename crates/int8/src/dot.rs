@@ -1,5 +1,8 @@
 //! What a set of instructions does for a tile: eight sums at a time, each of four products.
 
+use crate::emit::{Emit, Range};
+use crate::tile::{Place, tile};
+
 /// Outputs whose sums lie in one vector.
 pub(crate) const LANES: usize = 8;
 /// Products that are added to a sum at once.
@@ -22,6 +25,10 @@ pub(crate) trait Dot {
     unsafe fn weights(codes: &[i8; LANES * DEPTH]) -> Self::Weights;
     unsafe fn add(sums: Self::Sums, inputs: Self::Inputs, weights: Self::Weights) -> Self::Sums;
     unsafe fn numbers(sums: Self::Sums) -> [i32; LANES];
+    /// The codes of sums: each times its scale, held to the range, rounded, and counted from the code of 0.
+    unsafe fn codes(sums: Self::Sums, scales: &[f32; LANES], range: &Range) -> [u8; LANES];
+    /// [`tile`], compiled for these instructions.
+    unsafe fn tile<const P: usize, const N: usize>(place: Place<'_>, places: &[u32; P], emit: &mut impl Emit);
 }
 
 /// Plain loops.
@@ -58,5 +65,15 @@ impl Dot for Portable {
     #[inline(always)]
     unsafe fn numbers(sums: Self::Sums) -> [i32; LANES] {
         sums
+    }
+
+    #[inline(always)]
+    unsafe fn codes(sums: Self::Sums, scales: &[f32; LANES], range: &Range) -> [u8; LANES] {
+        std::array::from_fn(|i| range.code(sums[i] as f32 * scales[i]))
+    }
+
+    unsafe fn tile<const P: usize, const N: usize>(place: Place<'_>, places: &[u32; P], emit: &mut impl Emit) {
+        // SAFETY: as the trait asks.
+        unsafe { tile::<Self, P, N>(place, places, emit) }
     }
 }

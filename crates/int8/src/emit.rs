@@ -1,39 +1,51 @@
 //! What becomes of sums: codes of the next grid, or numbers.
 
-use crate::dot::LANES;
+use crate::dot::{Dot, LANES};
 
-/// How sums become codes of 0 to 255: `round(sum scale) + zero`, held to `least` and `most`; of two equally near codes the
-/// even one is taken before `zero` is added.
+/// How sums become codes: each times the scale of its output, as steps of a range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Codes {
     /// For each output the input's scale times the weight's, over that of the codes.
     pub scales: Vec<f32>,
-    /// The code of 0.
-    pub zero: u8,
-    /// The least code: more than 0 where a function such as ReLU has a least value.
-    pub least: u8,
-    /// The largest code.
-    pub most: u8,
+    /// The codes that there are.
+    pub range: Range,
 }
 
 /// Added to a number of less than 2^21 and read as bits, it leaves the number rounded to whole ones, ties to even.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
-/// No code lies further from any other.
-const FAR: f32 = 1024.0;
 
-/// The whole number nearest to `x`, of two the even one, held to the 1024 that no code lies further from any other; of what is
-/// not a number, anything.
-#[inline(always)]
-pub fn nearest(x: f32) -> i32 {
-    let x = if x < -FAR { -FAR } else { x };
-    let x = if x > FAR { FAR } else { x };
-    (x + ROUND).to_bits() as i32 - ROUND.to_bits() as i32
+/// The code of 0, and the distances from it of the least and the largest code.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    pub(crate) zero: i32,
+    pub(crate) least: f32,
+    pub(crate) most: f32,
+}
+
+impl Range {
+    /// Of codes from `least` to `most`.
+    pub fn new(zero: u8, least: u8, most: u8) -> Self {
+        let distance = |code: u8| f32::from(code) - f32::from(zero);
+        Self { zero: i32::from(zero), least: distance(least), most: distance(most) }
+    }
+
+    /// The code of a number of steps: the nearest, of two the one at an even distance from that of 0; of what is not a
+    /// number, the least.
+    #[inline(always)]
+    pub fn code(&self, steps: f32) -> u8 {
+        let steps = if steps > self.least { steps } else { self.least };
+        let steps = if steps < self.most { steps } else { self.most };
+        ((steps + ROUND).to_bits() as i32 - ROUND.to_bits() as i32 + self.zero) as u8
+    }
 }
 
 /// Takes in the sums of a tile.
 pub(crate) trait Emit {
     /// The sums of up to eight outputs from `output` on, at a position.
-    fn emit(&mut self, position: usize, output: usize, sums: [i32; LANES]);
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `D`.
+    unsafe fn emit<D: Dot>(&mut self, position: usize, output: usize, sums: D::Sums);
 }
 
 /// Codes, the outputs of a position side by side.
@@ -48,17 +60,18 @@ pub(crate) struct ToCodes<'a> {
 
 impl Emit for ToCodes<'_> {
     #[inline(always)]
-    fn emit(&mut self, position: usize, output: usize, sums: [i32; LANES]) {
-        let Codes { scales, zero, least, most } = self.to;
-        let (zero, least, most) = (i32::from(*zero), i32::from(*least), i32::from(*most));
-        let scales: &[f32; LANES] = scales[output..].first_chunk().expect("scales are rounded up to vectors");
-        let mut codes = [0u8; LANES];
-        for i in 0..LANES {
-            let code = nearest(sums[i] as f32 * scales[i]) + zero;
-            codes[i] = code.max(least).min(most) as u8;
+    unsafe fn emit<D: Dot>(&mut self, position: usize, output: usize, sums: D::Sums) {
+        let scales = self.to.scales[output..].first_chunk().expect("scales are rounded up to vectors");
+        // SAFETY: as for this function.
+        let codes = unsafe { D::codes(sums, scales, &self.to.range) };
+        let (at, room) = (position * self.stride + output, self.outputs - output);
+        debug_assert!(at + room <= self.ys.len());
+        if room >= LANES {
+            // SAFETY: `Map::codes` has made sure that `ys` holds all outputs of every position, and here are eight or more.
+            unsafe { self.ys.as_mut_ptr().add(at).cast::<[u8; LANES]>().write(codes) };
+        } else {
+            store(&mut self.ys[at..at + room], codes);
         }
-        let at = position * self.stride;
-        store(&mut self.ys[at + output..at + self.outputs], codes);
     }
 }
 
@@ -71,21 +84,19 @@ pub(crate) struct ToFloats<'a> {
 
 impl Emit for ToFloats<'_> {
     #[inline(always)]
-    fn emit(&mut self, position: usize, output: usize, sums: [i32; LANES]) {
+    unsafe fn emit<D: Dot>(&mut self, position: usize, output: usize, sums: D::Sums) {
         let to = &mut self.ys[position * self.outputs + output..(position + 1) * self.outputs];
+        // SAFETY: as for this function.
+        let sums = unsafe { D::numbers(sums) };
         for ((y, sum), scale) in to.iter_mut().zip(sums).zip(&self.scales[output..]) {
             *y = sum as f32 * scale;
         }
     }
 }
 
-/// As many of eight codes as there is room for, never by a call.
+/// As many of eight codes as there is room for, fewer than all, and never by a call.
 #[inline(always)]
 fn store(to: &mut [u8], codes: [u8; LANES]) {
-    if let Some(to) = to.first_chunk_mut::<LANES>() {
-        *to = codes;
-        return;
-    }
     let (n, mut at) = (to.len(), 0);
     if n & 4 != 0 {
         to[..4].copy_from_slice(&codes[..4]);
@@ -105,11 +116,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ties_go_to_the_even_code() {
+    fn ties_go_to_the_even_distance_and_what_lies_beyond_to_the_ends() {
+        let range = Range::new(100, 90, 250);
         for i in -4000..4000 {
             let x = i as f32 * 0.25;
-            assert_eq!(nearest(x), x.round_ties_even() as i32, "{x}");
+            assert_eq!(f32::from(range.code(x)), (x.round_ties_even() + 100.0).clamp(90.0, 250.0), "{x}");
         }
-        assert_eq!([nearest(1e30), nearest(-1e30)], [1024, -1024]);
+        assert_eq!([range.code(1e30), range.code(-1e30), range.code(f32::NAN)], [250, 90, 90]);
     }
 }

@@ -25,17 +25,18 @@ impl Isa {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn is_there(self) -> bool {
+    pub(crate) fn is_there(self) -> bool {
         match self {
-            Self::Vnni => is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vl"),
-            Self::AvxVnni => is_x86_feature_detected!("avxvnni"),
+            Self::Vnni => is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx2"),
+            Self::AvxVnni => is_x86_feature_detected!("avxvnni") && is_x86_feature_detected!("avx2"),
             Self::Avx2 => is_x86_feature_detected!("avx2"),
             Self::Portable => true,
         }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn is_there(self) -> bool {
+    pub(crate) fn is_there(self) -> bool {
         self == Self::Portable
     }
 }

@@ -23,6 +23,6 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use emit::{Codes, nearest};
+pub use emit::{Codes, Range};
 pub use isa::Isa;
 pub use map::{Map, Terms};

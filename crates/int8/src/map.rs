@@ -33,6 +33,8 @@ pub struct Map {
     pub(crate) weights: Vec<i8>,
     /// What sums start with, the zero of the inputs taken off.
     pub(crate) bias: Vec<i32>,
+    /// The first vector of outputs of each tile, and how many there are.
+    pub(crate) blocks: Vec<(usize, usize)>,
 }
 
 /// The vectors of a tile's outputs: ranges (first, count) of nearly equal count.
@@ -48,8 +50,10 @@ impl Map {
     /// Packs a map. Biases are of less than 2^30, and there are at most [`Map::MOST`] inputs.
     ///
     /// # Panics
-    /// If there is another number of weights than outputs times inputs, or there are too many inputs.
+    /// If there is another number of weights than outputs times inputs, there are too many inputs, or the CPU lacks the
+    /// instructions.
     pub fn new(terms: Terms<'_>, isa: Isa) -> Self {
+        assert!(isa.is_there(), "{isa:?} is not there on this CPU");
         let Terms { runs, weight, bias, zero } = terms;
         let inputs: usize = runs.iter().map(|run| run.1).sum();
         assert!(inputs <= Self::MOST && weight.len() == inputs * bias.len(), "weights of {inputs} inputs");
@@ -75,11 +79,7 @@ impl Map {
         let outputs = bias.len();
         bias.resize(vectors * LANES, 0);
         let steps = steps.into_iter().map(|(at, ..)| u32::try_from(at).expect("runs lie within an image")).collect();
-        Self { isa, outputs, steps, weights, bias }
-    }
-
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = (usize, usize)> {
-        blocks(self.bias.len() / LANES)
+        Self { isa, outputs, steps, weights, bias, blocks: blocks(vectors).collect() }
     }
 
     /// Numbers for each output, rounded up to whole vectors, as [`codes`](Self::codes) and [`floats`](Self::floats) want
@@ -95,6 +95,8 @@ impl Map {
     /// If `xs` does not hold what is read from a position on, or `ys` not what is written.
     pub fn codes(&self, xs: &[u8], positions: &[u32], to: &Codes, (ys, stride): (&mut [u8], usize)) {
         assert!(to.scales.len() == self.bias.len(), "scales are to be rounded up to vectors");
+        let needed = (positions.len().max(1) - 1).checked_mul(stride).and_then(|last| last.checked_add(self.outputs));
+        assert!(needed.is_some_and(|needed| needed <= ys.len()), "{} bytes of codes are too few", ys.len());
         self.run(xs, positions, &mut ToCodes { to, outputs: self.outputs, ys, stride });
     }
 
@@ -104,6 +106,11 @@ impl Map {
     /// As for [`codes`](Self::codes).
     pub fn floats(&self, xs: &[u8], positions: &[u32], scales: &[f32], ys: &mut [f32]) {
         self.run(xs, positions, &mut ToFloats { scales, outputs: self.outputs, ys });
+    }
+
+    /// Whether tiles are of three vectors of outputs: the sums of more than six positions would not stay in 32 registers.
+    fn is_wide(&self) -> bool {
+        self.blocks.iter().any(|block| block.1 == BLOCK)
     }
 
     /// Makes sure that every step from every position lies within `xs`.
@@ -116,38 +123,19 @@ impl Map {
         self.check(xs, positions);
         match self.isa {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `check` is what these ask for, and `Isa` is what this CPU has.
-            Isa::Vnni => unsafe { vnni(self, xs, positions, emit) },
+            // SAFETY: `check` is what `run` asks for, and `Isa::is_there` that the CPU has the instructions.
+            Isa::Vnni if self.is_wide() => unsafe { run::<crate::x86::Vnni, 6>(self, xs, positions, emit) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Isa::AvxVnni => unsafe { avx_vnni(self, xs, positions, emit) },
+            Isa::Vnni => unsafe { run::<crate::x86::Vnni, 8>(self, xs, positions, emit) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Isa::Avx2 => unsafe { avx2(self, xs, positions, emit) },
+            Isa::AvxVnni => unsafe { run::<crate::x86::AvxVnni, 4>(self, xs, positions, emit) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx2 => unsafe { run::<crate::x86::Avx2, 2>(self, xs, positions, emit) },
             // SAFETY: as above; this needs no instructions.
             _ => unsafe { run::<Portable, 4>(self, xs, positions, emit) },
         }
     }
-}
-
-/// 32 vectors hold the sums of three vectors at six positions; 16 those at three.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512vnni,avx512vl,avx512f,avx512bw,avx2")]
-unsafe fn vnni(map: &Map, xs: &[u8], positions: &[u32], emit: &mut impl Emit) {
-    // SAFETY: as for this function.
-    unsafe { run::<crate::x86::Vnni, 8>(map, xs, positions, emit) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avxvnni,avx2")]
-unsafe fn avx_vnni(map: &Map, xs: &[u8], positions: &[u32], emit: &mut impl Emit) {
-    // SAFETY: as for this function.
-    unsafe { run::<crate::x86::AvxVnni, 4>(map, xs, positions, emit) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn avx2(map: &Map, xs: &[u8], positions: &[u32], emit: &mut impl Emit) {
-    // SAFETY: as for this function.
-    unsafe { run::<crate::x86::Avx2, 2>(map, xs, positions, emit) }
 }

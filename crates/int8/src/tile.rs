@@ -4,78 +4,92 @@ use crate::dot::{DEPTH, Dot, LANES};
 use crate::emit::Emit;
 use crate::map::{BLOCK, Map};
 
+/// Of which map and which inputs a tile is, the first of its vectors of outputs, and which of its positions are stored
+/// where: so many, from the first on.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    map: &'a Map,
+    xs: &'a [u8],
+    vector: usize,
+    first: usize,
+    count: usize,
+}
+
 /// Runs a map over positions, `P` of them and up to three vectors of outputs at a time.
 ///
 /// # Safety
 /// The CPU has the instructions of `D`. From every position, `xs` holds all that the map reads.
-#[inline(always)]
 pub(crate) unsafe fn run<D: Dot, const P: usize>(map: &Map, xs: &[u8], positions: &[u32], emit: &mut impl Emit) {
-    let mut start = 0;
-    while start < positions.len() {
-        let left = positions.len() - start;
-        // SAFETY: as for this function.
-        unsafe {
-            if left >= P || left > 2 {
-                let places = std::array::from_fn(|p| positions[start + p.min(left - 1)]);
-                outputs::<D, P>(map, xs, &places, (start, left.min(P)), emit);
-            } else {
-                outputs::<D, 1>(map, xs, &[positions[start]], (start, 1), emit);
+    let mut first = 0;
+    while first < positions.len() {
+        let left = &positions[first..];
+        let count = if left.len() > 2 { left.len().min(P) } else { 1 };
+        for &(vector, vectors) in &map.blocks {
+            let place = Place { map, xs, vector, first, count };
+            // SAFETY: as for this function.
+            unsafe {
+                match (left.first_chunk::<P>(), count) {
+                    (Some(places), _) => outputs::<D, P>(place, places, vectors, emit),
+                    (None, 1) => outputs::<D, 1>(place, &[left[0]], vectors, emit),
+                    (None, _) => {
+                        let mut places = [left[0]; P];
+                        places[..count].copy_from_slice(left);
+                        outputs::<D, P>(place, &places, vectors, emit);
+                    }
+                }
             }
         }
-        start += if left > 2 { P } else { 1 };
+        first += count;
     }
 }
 
-/// All outputs at `P` positions, of which the first `n` are stored from position `start` on.
-#[inline(always)]
-unsafe fn outputs<D: Dot, const P: usize>(
-    map: &Map,
-    xs: &[u8],
-    places: &[u32; P],
-    (start, n): (usize, usize),
-    emit: &mut impl Emit,
-) {
-    for (vector, count) in map.blocks() {
-        // SAFETY: as for `run`.
-        unsafe {
-            match count {
-                1 => tile::<D, P, 1>(map, xs, places, vector, (start, n), emit),
-                2 => tile::<D, P, 2>(map, xs, places, vector, (start, n), emit),
-                _ => tile::<D, P, BLOCK>(map, xs, places, vector, (start, n), emit),
-            }
+unsafe fn outputs<D: Dot, const P: usize>(place: Place<'_>, places: &[u32; P], vectors: usize, emit: &mut impl Emit) {
+    // SAFETY: as for `run`.
+    unsafe {
+        match vectors {
+            1 => D::tile::<P, 1>(place, places, emit),
+            2 => D::tile::<P, 2>(place, places, emit),
+            _ => D::tile::<P, BLOCK>(place, places, emit),
         }
     }
 }
 
+/// `N` vectors of outputs at `P` positions.
+///
+/// # Safety
+/// As for [`run`].
 #[inline(always)]
-unsafe fn tile<D: Dot, const P: usize, const N: usize>(
-    map: &Map,
-    xs: &[u8],
+pub(crate) unsafe fn tile<D: Dot, const P: usize, const N: usize>(
+    place: Place<'_>,
     places: &[u32; P],
-    vector: usize,
-    (start, n): (usize, usize),
     emit: &mut impl Emit,
 ) {
+    let Place { map, xs, vector, first, count } = place;
     let (biases, _) = map.bias[vector * LANES..].as_chunks::<LANES>();
     let (weights, _) = map.weights[vector * LANES * DEPTH * map.steps.len()..].as_chunks::<{ LANES * DEPTH }>();
     let bias: &[[i32; LANES]; N] = biases.first_chunk().expect("biases are rounded up to vectors");
     // SAFETY: the instructions are there. A step and a position together lie DEPTH or more bytes before the end of `xs`,
     // as `Map::check` has made sure for every pair of them.
     unsafe {
-        let mut sums: [[D::Sums; N]; P] = std::array::from_fn(|_| std::array::from_fn(|v| D::sums(&bias[v])));
-        for (step, weights) in map.steps.iter().zip(weights.as_chunks::<N>().0) {
-            let weights: [D::Weights; N] = std::array::from_fn(|v| D::weights(&weights[v]));
+        let from: [*const u8; P] = places.map(|place| xs.as_ptr().add(place as usize));
+        let mut sums: [[D::Sums; N]; P] = [std::array::from_fn(|v| D::sums(&bias[v])); P];
+        for (&step, weights) in map.steps.iter().zip(weights.as_chunks::<N>().0) {
+            let mut all = [D::weights(&weights[0]); N];
+            for v in 1..N {
+                all[v] = D::weights(&weights[v]);
+            }
             for p in 0..P {
-                let at = *step as usize + places[p] as usize;
-                let inputs = D::inputs(xs.as_ptr().add(at).cast::<[u8; DEPTH]>().read());
+                let inputs = D::inputs(from[p].add(step as usize).cast::<[u8; DEPTH]>().read());
                 for v in 0..N {
-                    sums[p][v] = D::add(sums[p][v], inputs, weights[v]);
+                    sums[p][v] = D::add(sums[p][v], inputs, all[v]);
                 }
             }
         }
-        for (p, sums) in sums.into_iter().enumerate().take(n) {
-            for (v, sums) in sums.into_iter().enumerate() {
-                emit.emit(start + p, (vector + v) * LANES, D::numbers(sums));
+        for p in 0..P {
+            if p < count {
+                for v in 0..N {
+                    emit.emit::<D>(first + p, (vector + v) * LANES, sums[p][v]);
+                }
             }
         }
     }

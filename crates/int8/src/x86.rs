@@ -1,15 +1,60 @@
 //! The sets of instructions of x86-64.
 
 use std::arch::x86_64::{
-    __m256i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_dpbusd_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_set1_epi32, _mm256_set1_epi16, _mm256_and_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16,
-    _mm256_storeu_si256,
+    __m256i, _mm_cvtsi128_si64, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi32_ps,
+    _mm256_cvtps_epi32, _mm256_dpbusd_avx_epi32, _mm256_dpbusd_epi32, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permutevar8x32_epi32, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi8, _mm256_setr_epi32, _mm256_shuffle_epi8, _mm256_slli_epi16,
+    _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_si256,
 };
 
 use crate::dot::{DEPTH, Dot, LANES};
+use crate::emit::{Emit, Range};
+use crate::tile::{Place, tile};
+
+/// The codes of eight sums.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn codes(sums: __m256i, scales: &[f32; LANES], range: &Range) -> [u8; LANES] {
+    // SAFETY: 32 bytes are read of an array that has them.
+    let scales = unsafe { _mm256_loadu_ps(scales.as_ptr()) };
+    let steps = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scales);
+    let steps = _mm256_min_ps(_mm256_max_ps(steps, _mm256_set1_ps(range.least)), _mm256_set1_ps(range.most));
+    let codes = _mm256_add_epi32(_mm256_cvtps_epi32(steps), _mm256_set1_epi32(range.zero));
+    // The lowest byte of each: four of them to the front of either half, then the halves beside each other.
+    #[rustfmt::skip]
+    let lowest = _mm256_setr_epi8(
+        0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+        0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    );
+    let halves = _mm256_setr_epi32(0, 4, 1, 1, 1, 1, 1, 1);
+    let codes = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(codes, lowest), halves);
+    _mm_cvtsi128_si64(_mm256_castsi256_si128(codes)).to_le_bytes()
+}
 
 macro_rules! vectors {
-    () => {
+    ($features:literal) => {
+        #[inline(always)]
+        unsafe fn codes(sums: Self::Sums, scales: &[f32; LANES], range: &Range) -> [u8; LANES] {
+            // SAFETY: the instructions are there, as the trait asks.
+            unsafe { codes(sums, scales, range) }
+        }
+
+        unsafe fn tile<const P: usize, const N: usize>(place: Place<'_>, places: &[u32; P], emit: &mut impl Emit) {
+            #[target_feature(enable = $features)]
+            #[inline(never)] // alone, its sums stay in registers
+            unsafe fn compiled<D: Dot, const P: usize, const N: usize>(
+                place: Place<'_>,
+                places: &[u32; P],
+                emit: &mut impl Emit,
+            ) {
+                // SAFETY: as the trait asks.
+                unsafe { tile::<D, P, N>(place, places, emit) }
+            }
+            // SAFETY: the instructions are there, as the trait asks.
+            unsafe { compiled::<Self, P, N>(place, places, emit) }
+        }
+
         #[inline(always)]
         unsafe fn sums(start: &[i32; LANES]) -> Self::Sums {
             // SAFETY: 32 bytes are read of an array that has them; the instructions are there, as the trait asks.
@@ -27,7 +72,7 @@ macro_rules! vectors {
 }
 
 macro_rules! vnni {
-    ($(#[$doc:meta])* $name:ident, $add:ident) => {
+    ($(#[$doc:meta])* $name:ident, $add:ident, $features:literal) => {
         $(#[$doc])*
         pub(crate) struct $name;
 
@@ -35,7 +80,7 @@ macro_rules! vnni {
             type Sums = __m256i;
             type Inputs = __m256i;
             type Weights = __m256i;
-            vectors!();
+            vectors!($features);
 
             #[inline(always)]
             unsafe fn inputs(codes: [u8; DEPTH]) -> Self::Inputs {
@@ -60,11 +105,11 @@ macro_rules! vnni {
 
 vnni! {
     /// VNNI with the encoding of AVX-512.
-    Vnni, _mm256_dpbusd_epi32
+    Vnni, _mm256_dpbusd_epi32, "avx512vnni,avx512vl,avx2"
 }
 vnni! {
     /// VNNI with the encoding of AVX.
-    AvxVnni, _mm256_dpbusd_avx_epi32
+    AvxVnni, _mm256_dpbusd_avx_epi32, "avxvnni,avx2"
 }
 
 /// Codes as numbers of 16 bits, those at even places and those at odd ones.
@@ -79,7 +124,7 @@ impl Dot for Avx2 {
     type Sums = __m256i;
     type Inputs = Halves;
     type Weights = Halves;
-    vectors!();
+    vectors!("avx2");
 
     #[inline(always)]
     unsafe fn inputs(codes: [u8; DEPTH]) -> Self::Inputs {

@@ -1,7 +1,7 @@
 //! Every set of instructions that this CPU has against loops that say what is meant.
 #![allow(missing_docs)]
 
-use l0_int8::{Codes, Isa, Map, Terms};
+use l0_int8::{Codes, Isa, Map, Range, Terms};
 use l0_rng::{Purpose, Stream};
 
 /// Runs, outputs, positions: rows of kernels of images of few and many channels, linear layers, odd ends.
@@ -50,7 +50,7 @@ fn codes_and_numbers_are_those_of_plain_loops() {
             let case = case(seed as u64, runs, outputs, positions, zero);
             for isa in Isa::available() {
                 let map = Map::new(Terms { runs, weight: &case.weight, bias: &case.bias, zero }, isa);
-                let to = Codes { scales: map.rounded_up(case.scales.clone()), zero: 100, least: 90, most: 250 };
+                let to = Codes { scales: map.rounded_up(case.scales.clone()), range: Range::new(100, 90, 250) };
                 let (mut codes, mut floats) = (vec![0; case.sums.len()], vec![0.0; case.sums.len()]);
                 map.codes(&case.xs, &case.positions, &to, (&mut codes, outputs));
                 map.floats(&case.xs, &case.positions, &case.scales, &mut floats);
