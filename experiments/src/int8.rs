@@ -16,6 +16,8 @@ use crate::say;
 /// Training images that ranges follow from, and others that the method is chosen on, where there are as many.
 const CALIBRATION: usize = 1000;
 const HELD_OUT: usize = 2000;
+/// Layers that a report names.
+const MOST_NAMES: usize = 4;
 /// Images that are calibrated on at once.
 const BATCH: usize = 100;
 
@@ -66,11 +68,25 @@ impl std::fmt::Display for Int8 {
         if not_finite > 0 {
             write!(f, ", {not_finite} outputs not finite")?;
         }
-        if !self.floats.is_empty() {
-            write!(f, "; computed with floats: {}", self.floats.join(", "))?;
+        let (shown, more) = self.floats.split_at(self.floats.len().min(MOST_NAMES));
+        if !shown.is_empty() {
+            write!(f, "; its layers with floats: {}", shown.join(", "))?;
         }
-        Ok(())
+        if more.is_empty() { Ok(()) } else { write!(f, " and {} more", more.len()) }
     }
+}
+
+/// Whether a layer of a network is one of whole numbers.
+///
+/// # Errors
+/// If a parameter is missing.
+pub fn is_int8(model: &Model) -> Result<bool> {
+    for id in model.net.affine() {
+        if model.net.int8(&model.weights, id)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Quantises `model`, whose card is `card`, and compares what its file holds with it.
@@ -111,12 +127,7 @@ fn parts(train: &Split) -> Result<(Split, Split)> {
 
 /// The method that changes the fewest predictions on images that were not calibrated on; of equal ones that with the
 /// smallest difference.
-fn best(
-    model: &Model,
-    ranges: &Calibration,
-    held_out: &Split,
-    normalise: &Normalise,
-) -> Result<(Method, Quantised)> {
+fn best(model: &Model, ranges: &Calibration, held_out: &Split, normalise: &Normalise) -> Result<(Method, Quantised)> {
     let mut best: Option<(usize, f32, Method, Quantised)> = None;
     for method in Method::ALL {
         let quantised = ranges.quantise(method)?;

@@ -20,6 +20,7 @@ pub mod int8;
 pub mod latency;
 pub mod network_file;
 pub mod old;
+pub mod onnxruntime;
 pub mod onward;
 pub mod picture;
 pub mod progress;

@@ -126,7 +126,13 @@ impl Compiler<'_> {
     }
 
     /// A step that makes the output of `id`, in a buffer of its own for now.
-    pub(crate) fn step(&mut self, id: NodeId, inputs: &[Value], output: Layout, kernel: impl Kernel + 'static) -> NodeId {
+    pub(crate) fn step(
+        &mut self,
+        id: NodeId,
+        inputs: &[Value],
+        output: Layout,
+        kernel: impl Kernel + 'static,
+    ) -> NodeId {
         let inputs = inputs.iter().map(|value| value.buffer).collect();
         let buffer = self.push(inputs, output, kernel);
         self.values[id] = Some(Value { buffer, layout: output });

@@ -53,7 +53,8 @@ impl Compiler<'_> {
             }
             Layer::Flatten(_) => Ok(Some(self.flattened(id, from))),
             Layer::Take(take) => {
-                let place = |position: usize| take.units.iter().map(move |&unit| (position * from.size.c) as u32 + unit);
+                let place =
+                    |position: usize| take.units.iter().map(move |&unit| (position * from.size.c) as u32 + unit);
                 let from_places = (0..from.size.h * from.size.w).flat_map(place).collect();
                 Ok(Some(self.gather(id, from, from_places)))
             }

@@ -16,7 +16,12 @@ fn nets() -> Vec<(&'static str, Net)> {
     let mut plain = Builder::image("image", 1, 13, 12);
     plain.conv2d("conv1", 5, 5).relu().max_pool2d(2).conv2d("conv2", 9, 2).relu();
     plain.layer("pool", MaxPool2d { stride: Some(2.into()), padding: Sides::from(1), ..MaxPool2d::new(3) });
-    plain.flatten("features").layer("some", Take { units: vec![3, 0, 7, 30, 11] }).linear("fc1", 11).relu().linear("fc2", 3);
+    plain
+        .flatten("features")
+        .layer("some", Take { units: vec![3, 0, 7, 30, 11] })
+        .linear("fc1", 11)
+        .relu()
+        .linear("fc2", 3);
     let mut residual = Builder::image("image", 3, 9, 8);
     residual.conv2d_same("conv", 6, 3, 1);
     let skip = residual.tip();
@@ -46,7 +51,8 @@ fn codes_give_what_rounded_numbers_give() {
         let flat: Vec<f32> = xs.flatten_all().unwrap().to_vec1().unwrap();
         let mut engine = Engine::new(&model.net, &model.weights).unwrap();
         let ys = engine.run(&flat, 11).unwrap().to_vec();
-        let alone: Vec<f32> = flat.chunks(engine.input_len()).flat_map(|x| engine.run(x, 1).unwrap().to_vec()).collect();
+        let alone: Vec<f32> =
+            flat.chunks(engine.input_len()).flat_map(|x| engine.run(x, 1).unwrap().to_vec()).collect();
         assert_eq!(ys, alone, "{name} depends on the batch");
         let ys = Tensor::from_vec(ys, expected.dims(), xs.device()).unwrap();
         let difference = difference(&expected, &ys);

@@ -27,8 +27,11 @@ impl Isa {
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn is_there(self) -> bool {
         match self {
-            Self::Vnni => is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx2"),
+            Self::Vnni => {
+                is_x86_feature_detected!("avx512vnni")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx2")
+            }
             Self::AvxVnni => is_x86_feature_detected!("avxvnni") && is_x86_feature_detected!("avx2"),
             Self::Avx2 => is_x86_feature_detected!("avx2"),
             Self::Portable => true,

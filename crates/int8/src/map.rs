@@ -1,9 +1,9 @@
 //! A linear map of codes, packed in the order in which its inner loops meet the weights.
 
+use crate::Isa;
 use crate::dot::{DEPTH, LANES, Portable};
 use crate::emit::{Codes, Emit, ToCodes, ToFloats};
 use crate::tile::run;
-use crate::Isa;
 
 /// Most vectors of outputs of a tile.
 pub(crate) const BLOCK: usize = 3;

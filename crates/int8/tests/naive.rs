@@ -27,7 +27,8 @@ fn case(seed: u64, runs: &[(usize, usize)], outputs: usize, positions: usize, ze
     let mut r = Stream::new(seed, Purpose::Other, 0, 0, "int8");
     let inputs: usize = runs.iter().map(|run| run.1).sum();
     let reach = runs.iter().map(|run| run.0 + run.1).max().unwrap();
-    let xs: Vec<u8> = (0..reach + 3 * positions + 4).map(|_| if r.below(4) == 0 { 255 } else { r.below(256) as u8 }).collect();
+    let xs: Vec<u8> =
+        (0..reach + 3 * positions + 4).map(|_| if r.below(4) == 0 { 255 } else { r.below(256) as u8 }).collect();
     let positions: Vec<u32> = (0..positions as u32).map(|p| p * 3).collect();
     let weight: Vec<i8> = (0..outputs * inputs).map(|_| [127, -127, r.below(255) as i8][r.below(3)]).collect();
     let bias: Vec<i32> = (0..outputs).map(|_| r.below(1 << 20) as i32 - (1 << 19)).collect();

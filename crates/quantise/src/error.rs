@@ -4,7 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There are no inputs to calibrate on.
-    #[error("no inputs to calibrate on: the ranges of what a network computes follow from a few hundred training examples")]
+    #[error(
+        "no inputs to calibrate on: the ranges of what a network computes follow from a few hundred training examples"
+    )]
     NoInputs,
     /// The network computes something that is no finite number, or too large or small to be quantised.
     #[error(

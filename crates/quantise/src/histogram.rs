@@ -71,7 +71,8 @@ impl Histogram {
             let share = hundredths as f32 / 100.0;
             (self.least * share, self.most * share)
         };
-        let error = |(least, most): (f32, f32)| Grid::reaching(least, most).map_or(f64::INFINITY, |grid| self.error(grid));
+        let error =
+            |(least, most): (f32, f32)| Grid::reaching(least, most).map_or(f64::INFINITY, |grid| self.error(grid));
         let tried = TRIED.map(|hundredths| (error(shrunk(hundredths)), hundredths));
         let best = tried.fold((f64::INFINITY, 100), |best, tried| if tried.0 <= best.0 { tried } else { best });
         shrunk(best.1)

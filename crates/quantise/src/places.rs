@@ -21,10 +21,7 @@ fn is_whole(layer: &Layer) -> bool {
 
 /// Whether the layer computes nothing, so that there is nothing to be said of it.
 fn moves(layer: &Layer) -> bool {
-    matches!(
-        layer,
-        Layer::Flatten(_) | Layer::Take(_) | Layer::MaxPool2d(_) | Layer::Identity(_) | Layer::Dropout(_)
-    )
+    matches!(layer, Layer::Flatten(_) | Layer::Take(_) | Layer::MaxPool2d(_) | Layer::Identity(_) | Layer::Dropout(_))
 }
 
 /// Functions that are the ends of a grid and nothing else.
@@ -38,8 +35,10 @@ pub(crate) fn places(net: &Net) -> Vec<Place> {
     for (id, node) in net.nodes().iter().enumerate() {
         let read = |&reader: &NodeId| is_whole(&net.node(reader).layer);
         let follows = node.inputs.first().filter(|_| is_bounds(&node.layer)).map(|&input| &net.node(input).layer);
-        let made = [Some(&node.layer), follows].into_iter().flatten().any(|l| is_whole(l) && !matches!(l, Layer::Linear(_)));
-        let bounded = matches!(*net.readers(id), [reader] if is_bounds(&net.node(reader).layer)) && is_whole(&node.layer);
+        let made =
+            [Some(&node.layer), follows].into_iter().flatten().any(|l| is_whole(l) && !matches!(l, Layer::Linear(_)));
+        let bounded =
+            matches!(*net.readers(id), [reader] if is_bounds(&net.node(reader).layer)) && is_whole(&node.layer);
         places.push(match node.inputs.first().map(|&input| places[input]) {
             _ if id == net.output() => Place::Float,
             Some(Place::Own | Place::Same) if moves(&node.layer) => Place::Same,
@@ -62,10 +61,14 @@ fn feeds(net: &Net, id: NodeId) -> bool {
 pub(crate) fn floats(net: &Net, places: &[Place]) -> Vec<String> {
     let stays = |&id: &NodeId| {
         let node = net.node(id);
-        let pools = matches!(node.layer, Layer::AvgPool2d(_) | Layer::GlobalPool(GlobalPool { kind: PoolKind::Mean, .. }));
+        let pools =
+            matches!(node.layer, Layer::AvgPool2d(_) | Layer::GlobalPool(GlobalPool { kind: PoolKind::Mean, .. }));
         let reads = node.inputs.first().is_some_and(|&input| places[input] != Place::Float);
         let bounds = is_bounds(&node.layer) && node.inputs.first().is_some_and(|&i| is_whole(&net.node(i).layer));
         id > 0 && !(bounds || pools || moves(&node.layer) || is_whole(&node.layer) && reads)
     };
-    (0..net.nodes().len()).filter(stays).map(|id| format!("{} ({})", net.node(id).name, net.node(id).layer.kind())).collect()
+    (0..net.nodes().len())
+        .filter(stays)
+        .map(|id| format!("{} ({})", net.node(id).name, net.node(id).layer.kind()))
+        .collect()
 }

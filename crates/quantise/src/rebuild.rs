@@ -25,7 +25,8 @@ pub(crate) fn rebuild(model: &Model, grids: &[Option<Grid>]) -> Result<Model> {
         }
         places.push(nodes.len() - 1);
     }
-    let named = values.into_iter().map(|(name, (dims, values))| Ok((name, Tensor::from_vec(values, dims, &Device::Cpu)?)));
+    let named =
+        values.into_iter().map(|(name, (dims, values))| Ok((name, Tensor::from_vec(values, dims, &Device::Cpu)?)));
     let weights = Weights::new(named.collect::<Result<_>>()?)?;
     Ok(Model { kept: model.kept.clone(), ..Model::new(Net::new(nodes)?, weights)? })
 }

@@ -22,7 +22,9 @@ fn residual() -> Net {
     let mut b = Builder::image("image", 3, 9, 8);
     b.conv2d_same("conv", 6, 3, 1).closed_maps(ClosedMaps::Zero).batch_norm("bn").relu();
     let skip = b.tip();
-    b.conv2d_same("conv2", 6, 3, 1).add(skip).layer("bn2", BatchNorm { eps: 1e-5, momentum: 0.1, closed: ClosedMaps::Zero });
+    b.conv2d_same("conv2", 6, 3, 1)
+        .add(skip)
+        .layer("bn2", BatchNorm { eps: 1e-5, momentum: 0.1, closed: ClosedMaps::Zero });
     b.relu().layer("strided", Conv2d::new(8, 3).stride(2).padding(1)).relu().max_pool2d(2).flatten("features");
     b.linear("fc", 12).relu().linear("fc2", 5);
     b.build().unwrap()
@@ -60,9 +62,12 @@ fn the_file_of_a_quantised_network_is_read_as_that_network() {
     let bytes = to_onnx(&quantised.net, &quantised.weights, &OnnxAbout::default()).unwrap();
     let read = OnnxReader::new().from_bytes(&bytes).unwrap();
     let expected = quantised.forward(&xs).unwrap();
-    assert!(largest(&expected, &read.forward(&xs).unwrap()) < 1e-4 * largest(&expected, &expected.zeros_like().unwrap()));
+    assert!(
+        largest(&expected, &read.forward(&xs).unwrap()) < 1e-4 * largest(&expected, &expected.zeros_like().unwrap())
+    );
     let roundings = |net: &Net| {
-        let grid = |layer: &Layer| if let Layer::Activation(Activation::Quantise(grid)) = layer { Some(*grid) } else { None };
+        let grid =
+            |layer: &Layer| if let Layer::Activation(Activation::Quantise(grid)) = layer { Some(*grid) } else { None };
         net.nodes().iter().filter_map(|node| grid(&node.layer)).collect::<Vec<_>>()
     };
     assert_eq!(roundings(&read.net), roundings(&quantised.net));

@@ -93,8 +93,19 @@ const SQRT_2_BY_PI: f32 = 0.797_884_6;
 
 impl Activation {
     /// What files call them.
-    pub(super) const TAGS: &'static [&'static str] =
-        &["relu", "leaky_relu", "clip", "sigmoid", "hard_sigmoid", "hard_swish", "silu", "gelu", "tanh", "elu", "quantise"];
+    pub(super) const TAGS: &'static [&'static str] = &[
+        "relu",
+        "leaky_relu",
+        "clip",
+        "sigmoid",
+        "hard_sigmoid",
+        "hard_swish",
+        "silu",
+        "gelu",
+        "tanh",
+        "elu",
+        "quantise",
+    ];
 
     /// ReLU6 of mobile networks.
     pub const RELU6: Self = Self::Clip { min: 0.0, max: 6.0 };
@@ -164,9 +175,7 @@ impl Activation {
                 move |x| if x > 0.0 { x } else { alpha * (math::exp(x) - 1.0) },
                 move |x| if x > 0.0 { 1.0 } else { alpha * math::exp(x) },
             )),
-            Self::Quantise(grid) => {
-                w.with(Row(move |x| grid.nearest(x), move |x| f32::from(u8::from(grid.covers(x)))))
-            }
+            Self::Quantise(grid) => w.with(Row(move |x| grid.nearest(x), move |x| f32::from(u8::from(grid.covers(x))))),
         }
     }
 

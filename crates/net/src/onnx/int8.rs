@@ -36,12 +36,7 @@ impl Graph<'_> {
     }
 
     /// Stores codes under `name`, a parameter's, each row of which has a scale of its own; the name of their numbers.
-    fn numbers_of(
-        &mut self,
-        name: &str,
-        (dims, kind, bytes): (Vec<usize>, i64, Vec<u8>),
-        scales: &[f32],
-    ) -> String {
+    fn numbers_of(&mut self, name: &str, (dims, kind, bytes): (Vec<usize>, i64, Vec<u8>), scales: &[f32]) -> String {
         self.parameters.push(tensor(name, &dims, kind, &bytes));
         let bytes: Vec<u8> = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
         let scales = self.constant(&format!("{name}.scale"), &[scales.len()], FLOAT, &bytes);
