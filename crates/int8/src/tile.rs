@@ -85,10 +85,10 @@ pub(crate) unsafe fn tile<D: Dot, const P: usize, const N: usize>(
                 }
             }
         }
-        for p in 0..P {
+        for (p, sums) in sums.iter().enumerate() {
             if p < count {
-                for v in 0..N {
-                    emit.emit::<D>(first + p, (vector + v) * LANES, sums[p][v]);
+                for (v, &sums) in sums.iter().enumerate() {
+                    emit.emit::<D>(first + p, (vector + v) * LANES, sums);
                 }
             }
         }

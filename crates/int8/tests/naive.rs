@@ -4,8 +4,11 @@
 use l0_int8::{Codes, Isa, Map, Range, Terms};
 use l0_rng::{Purpose, Stream};
 
-/// Runs, outputs, positions: rows of kernels of images of few and many channels, linear layers, odd ends.
-const CASES: [(&[(usize, usize)], usize, usize); 6] = [
+/// Runs, outputs, positions.
+type Shape = (&'static [(usize, usize)], usize, usize);
+
+/// Rows of kernels of images of few and many channels, linear layers, odd ends.
+const CASES: [Shape; 6] = [
     (&[(0, 5), (40, 5), (80, 5)], 8, 23),
     (&[(0, 1)], 1, 1),
     (&[(0, 33), (66, 33), (132, 33)], 27, 9),

@@ -32,8 +32,8 @@ fn is_bounds(layer: &Layer) -> bool {
 /// What is done with the output of each layer.
 pub(crate) fn places(net: &Net) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
+    let fed = fed(net);
     for (id, node) in net.nodes().iter().enumerate() {
-        let read = |&reader: &NodeId| is_whole(&net.node(reader).layer);
         let follows = node.inputs.first().filter(|_| is_bounds(&node.layer)).map(|&input| &net.node(input).layer);
         let made =
             [Some(&node.layer), follows].into_iter().flatten().any(|l| is_whole(l) && !matches!(l, Layer::Linear(_)));
@@ -42,19 +42,22 @@ pub(crate) fn places(net: &Net) -> Vec<Place> {
         places.push(match node.inputs.first().map(|&input| places[input]) {
             _ if id == net.output() => Place::Float,
             Some(Place::Own | Place::Same) if moves(&node.layer) => Place::Same,
-            _ if !bounded && (made || net.readers(id).iter().any(read)) => Place::Own,
-            // What a pool or a flattening reads is rounded before it, if it is read by a layer of whole numbers after it.
-            _ if !bounded && net.readers(id).iter().any(|&reader| feeds(net, reader)) => Place::Own,
+            _ if !bounded && (made || fed[id]) => Place::Own,
             _ => Place::Float,
         });
     }
     places
 }
 
-/// Whether what a layer moves is read by a layer of whole numbers.
-fn feeds(net: &Net, id: NodeId) -> bool {
-    let read = |&reader: &NodeId| is_whole(&net.node(reader).layer) || feeds(net, reader);
-    moves(&net.node(id).layer) && net.readers(id).iter().any(read)
+/// Whether the output of each layer is read by a layer of whole numbers, perhaps after it was pooled or moved: what these
+/// read is rounded before them, and stays on its grid.
+fn fed(net: &Net) -> Vec<bool> {
+    let mut fed = vec![false; net.nodes().len()];
+    for id in (0..fed.len()).rev() {
+        let layer = |reader: NodeId| &net.node(reader).layer;
+        fed[id] = net.readers(id).iter().any(|&r| is_whole(layer(r)) || moves(layer(r)) && fed[r]);
+    }
+    fed
 }
 
 /// The layers that compute with floats although there are whole numbers around them, with what they are.
