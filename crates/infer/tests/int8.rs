@@ -26,7 +26,7 @@ fn nets() -> Vec<(&'static str, Net)> {
     residual.conv2d_same("conv", 6, 3, 1);
     let skip = residual.tip();
     let norm = BatchNorm { eps: 1e-5, momentum: 0.1, closed: ClosedMaps::Zero };
-    residual.layer("bn", norm.clone()).relu().conv2d_same("conv2", 7, 3, 1).activation(Activation::RELU6);
+    residual.layer("bn", norm).relu().conv2d_same("conv2", 7, 3, 1).activation(Activation::RELU6);
     residual.conv2d_same("conv3", 6, 3, 1).add(skip).layer("bn2", norm).relu().avg_pool().linear("fc", 5);
     let mut mixed = Builder::image("image", 4, 11, 10);
     mixed.layer("strided", Conv2d::new(8, 3).stride(2).padding([1, 0, 0, 1])).activation(Activation::Silu);
@@ -39,7 +39,7 @@ fn nets() -> Vec<(&'static str, Net)> {
 
 fn quantised(net: &Net, xs: &Tensor) -> Model {
     let model = Model::new(net.clone(), random_params(net, 3).detached()).unwrap();
-    Calibration::of(&model, &[xs.clone()]).unwrap().quantise(Method::MinMax).unwrap().model
+    Calibration::of(&model, std::slice::from_ref(xs)).unwrap().quantise(Method::MinMax).unwrap().model
 }
 
 #[test]

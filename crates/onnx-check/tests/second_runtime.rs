@@ -47,7 +47,7 @@ fn a_quantised_network_is_the_same_there() {
     let xs = random_input(&net, 5, 7);
     let model = Model::new(net, weights).unwrap();
     let Quantised { model: Model { net, weights, .. }, .. } =
-        Calibration::of(&model, &[xs.clone()]).unwrap().quantise(Method::MinMax).unwrap();
+        Calibration::of(&model, std::slice::from_ref(&xs)).unwrap().quantise(Method::MinMax).unwrap();
     let file = to_onnx(&net, &weights, &OnnxAbout::default()).unwrap();
     let case = Case { name: "quantised".into(), net, weights, file };
     let difference = difference(&case.forward(&xs), &run(&case, &xs).unwrap());

@@ -40,7 +40,7 @@ fn a_network_stays_near_what_it_was_by_every_method() {
     let xs = normals("xs", &[64, 3, 9, 8]);
     let expected = model.forward(&xs).unwrap();
     let size = largest(&expected, &expected.zeros_like().unwrap());
-    let calibration = Calibration::of(&model, &[xs.clone()]).unwrap();
+    let calibration = Calibration::of(&model, std::slice::from_ref(&xs)).unwrap();
     for method in Method::ALL {
         let quantised = calibration.quantise(method).unwrap();
         let found = quantised.model.forward(&xs).unwrap();
@@ -58,7 +58,7 @@ fn a_network_stays_near_what_it_was_by_every_method() {
 fn the_file_of_a_quantised_network_is_read_as_that_network() {
     let model = model(residual());
     let xs = normals("xs", &[16, 3, 9, 8]);
-    let quantised = Calibration::of(&model, &[xs.clone()]).unwrap().quantise(Method::MinMax).unwrap().model;
+    let quantised = Calibration::of(&model, std::slice::from_ref(&xs)).unwrap().quantise(Method::MinMax).unwrap().model;
     let bytes = to_onnx(&quantised.net, &quantised.weights, &OnnxAbout::default()).unwrap();
     let read = OnnxReader::new().from_bytes(&bytes).unwrap();
     let expected = quantised.forward(&xs).unwrap();
@@ -88,7 +88,7 @@ fn what_cannot_be_quantised_is_refused_by_what_is_wrong_with_it() {
     let nan = (&xs * f64::NAN).unwrap();
     let error = Calibration::of(&net, &[xs.clone(), nan]).unwrap_err().to_string();
     assert!(error.starts_with("layer \"image\" makes values from NaN to NaN"), "{error}");
-    let calibration = Calibration::of(&net, &[xs.clone()]).unwrap();
+    let calibration = Calibration::of(&net, std::slice::from_ref(&xs)).unwrap();
     assert!(matches!(calibration.quantise(Method::Percentile(f64::NAN)), Err(Error::Percentile { .. })));
     let mut b = Builder::features("xs", 3);
     b.activation(Activation::Tanh);
