@@ -89,7 +89,7 @@ report folder="results" *args:
 bench *args:
     cargo run --release -p l0-experiments --bin bench -- "$@"
 
-# Compact the network of a finished run, verify that it is equal, write it: RUN [--estimator mean|median|top-k] [--out FILE] [--onnx] [--data DIR].
+# Compact the network of a finished run, verify that it is equal, write it: RUN [--estimator mean|median|top-k] [--out FILE] [--onnx] [--int8] [--data DIR]; or quantise a file: FILE --int8.
 [group('use')]
 export *args:
     cargo run {{ hub }} --bin export -- "$@"

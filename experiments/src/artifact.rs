@@ -146,7 +146,7 @@ pub fn compact_card(of_run: &Card, network: &GatedNet, estimator: Estimator, com
 pub const ENDS: &str = "onnx_ends";
 
 /// Under which key a card keeps what its own predictions are worth, and the number: an error in percent, or an RMSE.
-fn claim(score: Score) -> Option<(&'static str, f64)> {
+pub(crate) fn claim(score: Score) -> Option<(&'static str, f64)> {
     let error = score.error_percent().map(|error| ("error_percent_of_this_file", error));
     error.or(score.rmse().map(|rmse| ("rmse_of_this_file", rmse)))
 }

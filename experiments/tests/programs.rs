@@ -91,6 +91,25 @@ fn trained_further(run_folder: &str, out: &Path, data: &str) {
     fails("reproduce-mnist", &["--resume", longer, "--data", data], "the run began with");
 }
 
+/// Quantises a file, and measures what comes of it.
+fn quantised(file: &str, data: &str) {
+    let int8 = file.replace(".safetensors", ".int8.onnx");
+    let args = ["export", file, "--int8", "--data", data];
+    fails("export", &args[1..2], "--int8 quantises files");
+    fails("export", &[file, "--int8", "--int8-bound", "-1"], "is no number of points");
+    let said = ok(args[0], &args[1..]);
+    assert!(
+        said.contains("is taken") && said.contains("compact.int8.onnx: ") && said.contains(" predictions changed ("),
+        "{said}"
+    );
+    fails(args[0], &args[1..], "compact.int8.onnx exists already; nothing was written");
+    let sizes = [file, &int8].map(|file| std::fs::metadata(file).unwrap().len());
+    assert!(3 * sizes[1] < sizes[0], "{sizes:?} bytes");
+    let said = ok("bench-model", &[file, &int8, "--data", data, "--rounds", "1", "--python", "no-python"]);
+    assert!(said.contains("of the time of") && said.contains("onnxruntime: no-python does not have it"), "{said}");
+    std::fs::remove_file(int8).unwrap();
+}
+
 #[test]
 fn a_row_is_trained_exported_verified_measured_and_reported() {
     let temp = tempfile::tempdir().unwrap();
@@ -144,6 +163,7 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert_eq!(said.lines().count(), 200);
     let said = ok("bench-model", &[file, "--data", data, "--rounds", "1"]);
     assert!(said.contains("before pruning") && said.contains("266610"), "{said}");
+    quantised(file, data);
 
     let readme = temp.path().join("README.md");
     let before = "<!-- results:start -->\n<!-- results:end -->\n";

@@ -4,6 +4,7 @@ use l0_net::layers::{Border, Conv2d, ConvTranspose2d, Pad, PadUnits, Stride, Ups
 use l0_net::{Layer, Net, NodeId, Pair, Shape, Sides, Weights};
 
 use crate::Result;
+use crate::codes::Coded;
 use crate::conv::{Conv, Parts};
 use crate::fallback::Fallback;
 use crate::fold::{Chain, flat, values};
@@ -20,17 +21,19 @@ use crate::transposed::{self, Transposed};
 
 /// Where the output of a node is to be found.
 #[derive(Clone, Copy)]
-struct Value {
-    buffer: usize,
-    layout: Layout,
+pub(crate) struct Value {
+    pub(crate) buffer: usize,
+    pub(crate) layout: Layout,
 }
 
-struct Compiler<'a> {
-    net: &'a Net,
-    weights: &'a Weights,
+pub(crate) struct Compiler<'a> {
+    pub(crate) net: &'a Net,
+    pub(crate) weights: &'a Weights,
     /// The border that the readers of each node want.
     pads: Vec<Sides>,
-    values: Vec<Option<Value>>,
+    pub(crate) values: Vec<Option<Value>>,
+    /// The same of what is kept as codes of 8 bits.
+    pub(crate) coded: Vec<Option<Coded>>,
     steps: Vec<Step>,
     buffers: Vec<Layout>,
 }
@@ -41,20 +44,24 @@ impl Program {
         let nodes = net.nodes().len();
         let (values, steps, buffers) = (vec![None; nodes], Vec::new(), Vec::new());
         let read = read(net);
-        let mut compiler = Compiler { net, weights, pads: pads(net, &read), values, steps, buffers };
+        let coded = vec![None; nodes];
+        let mut compiler = Compiler { net, weights, pads: pads(net, &read), values, coded, steps, buffers };
         let mut inside = vec![false; nodes]; // of a chain that is one step
         for id in (0..nodes).filter(|&id| read[id]) {
             if inside[id] {
                 continue;
             }
-            let last = compiler.layer(id)?;
+            let last = match compiler.whole(id)? {
+                Some(last) => last,
+                None => compiler.layer(id)?,
+            };
             let mut at = id;
             while at != last {
                 at = net.readers(at)[0];
                 inside[at] = true;
             }
         }
-        let output = compiler.value(net.output()).buffer;
+        let output = compiler.value(net.output())?.buffer;
         Ok(share(compiler.steps, &compiler.buffers, output))
     }
 }
@@ -102,32 +109,48 @@ fn read(net: &Net) -> Vec<bool> {
 }
 
 impl Compiler<'_> {
-    fn value(&self, id: NodeId) -> Value {
-        self.values[id].expect("a node stands after those it reads, so they have been compiled")
+    /// Where the output of a node is, as numbers.
+    pub(crate) fn value(&mut self, id: NodeId) -> Result<Value> {
+        if let (None, Some(coded)) = (self.values[id], self.coded[id]) {
+            self.decode(id, coded)?;
+        }
+        Ok(self.values[id].expect("a node stands after those it reads, so they have been compiled"))
     }
 
     fn values(&self, id: NodeId, leaf: &str) -> Result<Vec<f32>> {
         values(self.net, self.weights, id, leaf)
     }
 
-    fn layout(&self, id: NodeId) -> Result<Layout> {
+    pub(crate) fn layout(&self, id: NodeId) -> Result<Layout> {
         Layout::new(&self.net.node(id).name, self.net.shape(id), self.pads[id])
     }
 
     /// A step that makes the output of `id`, in a buffer of its own for now.
-    fn step(&mut self, id: NodeId, inputs: &[Value], output: Layout, kernel: impl Kernel + 'static) -> NodeId {
-        self.buffers.push(output);
-        let buffer = self.buffers.len() - 1;
+    pub(crate) fn step(
+        &mut self,
+        id: NodeId,
+        inputs: &[Value],
+        output: Layout,
+        kernel: impl Kernel + 'static,
+    ) -> NodeId {
         let inputs = inputs.iter().map(|value| value.buffer).collect();
-        self.steps.push(Step { kernel: Box::new(kernel), inputs, output: buffer });
+        let buffer = self.push(inputs, output, kernel);
         self.values[id] = Some(Value { buffer, layout: output });
         id
+    }
+
+    /// A step from buffers to a new one.
+    pub(crate) fn push(&mut self, inputs: Vec<usize>, output: Layout, kernel: impl Kernel + 'static) -> usize {
+        self.buffers.push(output);
+        let output = self.buffers.len() - 1;
+        self.steps.push(Step { kernel: Box::new(kernel), inputs, output });
+        output
     }
 
     /// Compiles a layer and those that go into the same step; the last of them.
     fn layer(&mut self, id: NodeId) -> Result<NodeId> {
         let node = self.net.node(id);
-        let all: Vec<Value> = node.inputs.iter().map(|&input| self.value(input)).collect();
+        let all = node.inputs.iter().map(|&input| self.value(input)).collect::<Result<Vec<Value>>>()?;
         let layouts: Vec<Layout> = all.iter().map(|value| value.layout).collect();
         let output = self.layout(id)?;
         let &[input, ..] = layouts.as_slice() else {
@@ -143,7 +166,7 @@ impl Compiler<'_> {
                 self.values[id] = Some(all[0]);
                 id
             }
-            Layer::Flatten(_) => self.flatten(id, all[0]),
+            Layer::Flatten(_) => self.flatten(id, all[0])?,
             Layer::MaxPool2d(pool) => self.step(id, &all, output, Pool::max(pool, input, output)),
             Layer::AvgPool2d(pool) => self.step(id, &all, output, Pool::mean(pool, input, output)),
             Layer::GlobalPool(pool) => self.step(id, &all, output, Global { input, output, kind: pool.kind }),
@@ -223,16 +246,16 @@ impl Compiler<'_> {
     }
 
     /// Features are the values of an image in one piece: the same buffer, unless that has a border.
-    fn flatten(&mut self, id: NodeId, input: Value) -> NodeId {
+    fn flatten(&mut self, id: NodeId, input: Value) -> Result<NodeId> {
         let layout = input.layout.flat();
         let mut value = input;
         if !input.layout.is_bare() {
             let output = Layout { pad: Sides::default(), ..input.layout };
             self.step(id, &[input], output, Units::copy(input.layout, output));
-            value = self.value(id);
+            value = self.value(id)?;
         }
         self.values[id] = Some(Value { layout, ..value });
-        id
+        Ok(id)
     }
 
     /// Rows and columns that are picked, repeated, mixed, or made of zeros.

@@ -8,6 +8,10 @@
 //! Every layer of `l0-net` runs. One that has no step here yet runs alone on Candle's tensors: slower, and with
 //! allocations, but with the same results.
 //!
+//! What a network rounds to 8 bits ([`l0_net::Activation::Quantise`]) is computed with whole numbers, by the instructions that
+//! the CPU has for these (`l0_int8`), as far as layers have a step for them; the rest of such a network runs as any other.
+//! `docs/decisions/055-int8.md` says how.
+//!
 //! A convolution is computed directly on vectors along the rows of an image, or, with 3x3 kernels of stride 1 and enough
 //! channels, by minimal filtering; one image after the other, so it needs no batch to be fast. Positions that pooling would
 //! drop are not computed. `docs/decisions/030-inference.md` and `047-inference-of-every-layer.md` have the measurements
@@ -28,6 +32,7 @@
 //! ```
 
 mod after;
+mod codes;
 mod compile;
 mod conv;
 mod engine;
@@ -48,6 +53,7 @@ mod softmax;
 mod split;
 mod tile;
 mod transposed;
+mod whole;
 
 pub use engine::Engine;
 pub use error::{Error, Result};

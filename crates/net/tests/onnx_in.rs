@@ -91,6 +91,8 @@ fn what_is_written_in_several_operators_is_one_layer() {
         ("pad_opaque", &["pad units"]),
         ("transposed_and_back", &[]),
         ("dropouts_training", &[]),
+        ("qdq_conv", &["quantise", "conv2d", "relu", "quantise"]),
+        ("qdq_moved", &["quantise", "max pool", "flatten", "linear"]),
     ] {
         assert_eq!(kinds(&model(&cases, case)), expected, "{case}");
     }

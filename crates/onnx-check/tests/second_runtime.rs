@@ -4,8 +4,10 @@
 #[path = "../../net/tests/onnx/cases.rs"]
 mod cases;
 
-use cases::common::{difference, random_input};
+use cases::common::{difference, random_input, random_params};
 use cases::{BATCHES, Case, cases, every_layer};
+use l0_net::{Builder, Model, OnnxAbout, to_onnx};
+use l0_quantise::{Calibration, Method, Quantised};
 use tract_onnx::prelude::*;
 
 fn run(case: &Case, xs: &candle_core::Tensor) -> TractResult<candle_core::Tensor> {
@@ -31,6 +33,25 @@ fn a_second_runtime_agrees() {
             assert!(difference < 1e-4, "{} at batch {batch} differs by {difference}", case.name);
         }
     }
+}
+
+#[test]
+fn a_quantised_network_is_the_same_there() {
+    let mut b = Builder::image("image", 3, 9, 8);
+    b.conv2d_same("conv", 6, 3, 1).relu();
+    let skip = b.tip();
+    b.conv2d_same("conv2", 6, 3, 1).add(skip).relu().max_pool2d(2).flatten("features");
+    b.linear("fc", 12).relu().linear("fc2", 5);
+    let net = b.build().unwrap();
+    let weights = random_params(&net, 1).detached();
+    let xs = random_input(&net, 5, 7);
+    let model = Model::new(net, weights).unwrap();
+    let Quantised { model: Model { net, weights, .. }, .. } =
+        Calibration::of(&model, std::slice::from_ref(&xs)).unwrap().quantise(Method::MinMax).unwrap();
+    let file = to_onnx(&net, &weights, &OnnxAbout::default()).unwrap();
+    let case = Case { name: "quantised".into(), net, weights, file };
+    let difference = difference(&case.forward(&xs), &run(&case, &xs).unwrap());
+    assert!(difference < 0.02, "differs by {difference}"); // a number between two codes may become either
 }
 
 #[test]

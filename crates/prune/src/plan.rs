@@ -10,8 +10,9 @@ use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
 use crate::settings::Settings;
 use crate::{Clock, Limit, Result};
 
-/// How far log α can be moved while gates learn: from nearly open, 4, to closed, -2.4, and back again.
-const REACH: f64 = 16.0;
+/// How far a push of usual size moves log α while gates learn: ten times from nearly open, 4, to closed, -2.4. Most gates are
+/// pushed less than those that count.
+const REACH: f64 = 64.0;
 
 /// What the multiplier of a target would climb to, were it violated by 1 for as long as gates learn.
 const CLIMB: f64 = 20.0;
@@ -119,7 +120,7 @@ pub(crate) fn training(settings: &Settings, learning: u64, steps: f64, optimiser
         epochs: settings.epochs,
         batch_size: settings.batch_size,
         optimiser,
-        gate_optimiser: Optimiser::adam(gates),
+        gate_optimiser: Optimiser::novograd(gates),
         schedule: Schedule::Settle { before: BEFORE, peak: PEAK },
         weight_decay: settings.weight_decay,
         average: 0.0,

@@ -1,27 +1,32 @@
 //! What exported files are worth: size, multiply-accumulates, error and latency of each, beside those of the network before pruning.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use clap::Parser;
 use l0_data::{DataSpec, Dataset, Normalise};
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
-use l0_experiments::say;
+use l0_experiments::network_file::{Format, NetworkFile};
+use l0_experiments::onnxruntime::{self, Timing};
+use l0_experiments::{int8, say};
 use l0_infer::Engine;
-use l0_net::{Masks, Model, Net, Params};
+use l0_net::{Card, Masks, Model, Net, Params};
 use l0_report::{Align, Table};
 use l0_train::Score;
 
 /// Compare exported files with the network before pruning: bytes, parameters, multiply-accumulates, test error,
 /// latency at batch 1, 64 and 256 with one thread and with all, throughput and peak memory.
+///
+/// What is quantised is set beside the first float network among the files, in onnxruntime too, where a Python has that.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Compact files.
+    /// Compact files, ours or ONNX.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// How often the networks take turns.
@@ -30,6 +35,9 @@ struct Args {
     /// The data set whose test images are used; if not given, the one that the network was made for.
     #[arg(long)]
     dataset: Option<DataSpec>,
+    /// A Python that has onnxruntime.
+    #[arg(long, env = "L0_PYTHON", default_value = "python3")]
+    python: String,
     /// Leave the error out: needs no data.
     #[arg(long)]
     no_error: bool,
@@ -41,6 +49,9 @@ struct Args {
     #[command(flatten)]
     run: RunArgs,
 }
+
+/// How the table calls the network before pruning.
+const BEFORE: &str = "before pruning";
 
 /// One line of the table.
 struct Entry {
@@ -63,7 +74,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     let data = if args.no_error { None } else { Some(data(args)?) };
     let mut entries = Vec::new();
     for path in &args.files {
-        let (model, card) = Model::load(path, &Device::Cpu)?;
+        let (model, card) = read(path)?;
         if entries.is_empty()
             && let Some(whole) = card.extra.get("whole")
         {
@@ -89,23 +100,89 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     alternate(&mut candidates, args.rounds)?;
     say!("{}", l0_record::machine(threads).describe())?;
     say!("{}", table(&entries, &candidates, threads).markdown())?;
+    beside_float(args, &entries, &candidates)
+}
+
+/// A network without gates, and what its file says of it.
+fn read(path: &Path) -> Result<(Model, Card)> {
+    let NetworkFile { format, model, card, .. } = NetworkFile::read(path, None)?;
+    ensure!(format != Format::Gated, "{}: it has gates; `just export` compacts it", path.display());
+    Ok((model, card))
+}
+
+/// What share of the float network's time a quantised one takes, here and in onnxruntime.
+fn beside_float(args: &Args, entries: &[Entry], candidates: &[Candidate]) -> Result<()> {
+    let quantised = entries.iter().map(|entry| int8::is_int8(&entry.model)).collect::<Result<Vec<bool>>>()?;
+    let own = |i: &usize| entries[*i].name != BEFORE;
+    let Some(float) = (0..entries.len()).filter(own).find(|&i| !quantised[i]) else { return Ok(()) };
+    let found: Vec<usize> = (0..entries.len()).filter(|&i| quantised[i]).collect();
+    for &i in &found {
+        let shares =
+            std::array::from_fn(|batch| candidates[i].median(batch, false) / candidates[float].median(batch, false));
+        say!("{}", verdict(&entries[i].name, &entries[float].name, "here", shares))?;
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let Some(times) = in_onnxruntime(args, entries, &[&[float], &found[..]].concat())? else {
+        return Ok(say!("onnxruntime: {} does not have it; L0_PYTHON names a Python that does", args.python)?);
+    };
+    for &i in &found {
+        let shares = std::array::from_fn(|batch| times[&i][batch] / times[&float][batch]);
+        let [a, b] = [i, float].map(|i| times[&i].map(|ms| format!("{ms:.4}")).join(" / "));
+        say!(
+            "onnxruntime, ms at batch {}, 1 thr.: {} {a}, {} {b}",
+            BATCHES.map(|b| b.to_string()).join(" / "),
+            entries[i].name,
+            entries[float].name
+        )?;
+        say!("{}", verdict(&entries[i].name, &entries[float].name, "in onnxruntime", shares))?;
+    }
     Ok(())
+}
+
+/// Milliseconds of some networks in onnxruntime for each batch, with one thread.
+fn in_onnxruntime(args: &Args, entries: &[Entry], wanted: &[usize]) -> Result<Option<HashMap<usize, [f64; 3]>>> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let mut files = Vec::new();
+    for i in wanted {
+        let (file, model) = (folder.path().join(format!("network-{i}.onnx")), &entries[*i].model);
+        let bytes = artifact::onnx(model, &Card::default())?;
+        std::fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+        files.push(file);
+    }
+    let Some(times) = onnxruntime::times(&args.python, &files) else { return Ok(None) };
+    let median = |i: usize, batch: usize| {
+        let same = |t: &&Timing| t.name == format!("network-{i}") && t.threads == 1 && t.batch == batch;
+        times.iter().find(same).map_or(f64::NAN, |timing| timing.median)
+    };
+    Ok(Some(wanted.iter().map(|&i| (i, BATCHES.map(|batch| median(i, batch)))).collect()))
+}
+
+/// The shares in words, and plainly where the quantised network is the slower one.
+fn verdict(name: &str, float: &str, place: &str, shares: [f64; 3]) -> String {
+    let each = BATCHES.iter().zip(shares).map(|(batch, share)| format!("{share:.2} at batch {batch}"));
+    let slower: Vec<String> =
+        BATCHES.iter().zip(shares).filter(|(_, share)| *share > 1.0).map(|(batch, _)| batch.to_string()).collect();
+    let slower =
+        if slower.is_empty() { String::new() } else { format!("; SLOWER than float at batch {}", slower.join(", ")) };
+    format!("{name} takes {} of the time of {float} {place}{slower}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// The network before pruning, with values that do not matter: it is here for its speed and size.
 fn whole_entry(net: Net) -> Result<Entry> {
     let weights = Params::init(&net, 1, &Device::Cpu)?.detached();
     let model = Model::new(net, weights)?;
-    let bytes = model.to_bytes(&l0_net::Card::default())?;
+    let bytes = model.to_bytes(&Card::default())?;
     let file = tempfile::Builder::new().suffix(".safetensors").tempfile().context("cannot make a temporary file")?;
     std::fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.path().display()))?;
     let memory = memory_of(file.path());
-    Ok(Entry { name: "before pruning".into(), model, bytes: bytes.len() as u64, score: None, memory })
+    Ok(Entry { name: BEFORE.into(), model, bytes: bytes.len() as u64, score: None, memory })
 }
 
 /// The data set that all files are tested on, and how its pixels become numbers.
 fn data(args: &Args) -> Result<(Dataset, Normalise)> {
-    let (model, card) = Model::load(&args.files[0], &Device::Cpu)?;
+    let (model, card) = read(&args.files[0])?;
     let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.files[0]), Ok)?;
     let data = args.data.load(&args.data.spec(&dataset)?)?;
     let normalise = artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise);
@@ -125,7 +202,7 @@ fn memory_of(file: &Path) -> Option<u64> {
 }
 
 fn memory(file: &Path) -> Result<()> {
-    let (model, _) = Model::load(file, &Device::Cpu)?;
+    let (model, _) = read(file)?;
     let mut engine = Engine::new(&model.net, &model.weights)?;
     engine.run(&vec![0.5; 256 * engine.input_len()], 256)?;
     say!("{}", l0_record::peak_memory_bytes().context("this system does not tell")?)?;

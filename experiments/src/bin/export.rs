@@ -1,27 +1,32 @@
-//! Compacts the network of a finished run into a self-describing file, verified to be equal.
+//! Compacts the network of a finished run into a self-describing file, verified to be equal; with --int8 quantises it, too.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use l0::Estimator;
-use l0_data::{Benchmark, DataRecord};
+use l0_data::{Benchmark, DataRecord, Dataset};
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::asked::{self, Left};
 use l0_experiments::cli::{self, DataArgs};
 use l0_experiments::device::VerificationArgs;
+use l0_experiments::int8::{self, Int8};
+use l0_experiments::network_file::{Format, NetworkFile};
 use l0_experiments::say;
-use l0_net::Existing;
+use l0_net::{Card, Existing, Model};
 use l0_record::read_run;
 
 /// Compact the network of a run, verify on all test images that the compact network is equal, and write it.
 ///
 /// Nothing is written if a logit differs by more than 1e-4, or a prediction beyond that difference, unless forced.
+///
+/// With --int8 an ONNX file of 8-bit whole numbers is written, too, or, of a network that is in a file already, alone. It is
+/// calibrated on training images and compared with the float network on all test images.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Folder of a finished run.
+    /// Folder of a finished run; with --int8 also the file of a network, ours or ONNX.
     run: PathBuf,
     /// Estimator of the gates at test time: mean (eq. 13 of the paper), median, or top-k. If not given, that of the run.
     #[arg(long)]
@@ -32,6 +37,12 @@ struct Args {
     /// Write an ONNX file beside it, too.
     #[arg(long)]
     onnx: bool,
+    /// Write an ONNX file of 8-bit whole numbers beside it, too, ending in .int8.onnx.
+    #[arg(long)]
+    int8: bool,
+    /// By how many points the error may grow with --int8 (of numbers: by how many percent the RMSE).
+    #[arg(long, value_name = "POINTS", default_value_t = 0.5, requires = "int8", value_parser = points)]
+    int8_bound: f64,
     /// Write although the networks differ; the file will say so.
     #[arg(long)]
     force: bool,
@@ -50,8 +61,12 @@ fn main() -> ExitCode {
 }
 
 fn export(args: &Args) -> Result<()> {
+    if args.run.is_file() {
+        ensure!(args.int8, "{} is a file, expected the folder of a run; --int8 quantises files", args.run.display());
+        return quantise_file(args);
+    }
     let header = read_run(&args.run)?.header;
-    let (out, onnx) = files(args)?;
+    let Files { out, onnx, int8 } = files(args)?;
     let device = args.verification.device.open()?;
     let source = match header.data.record.clone() {
         Some(record) => {
@@ -84,7 +99,8 @@ fn export(args: &Args) -> Result<()> {
         tracing::warn!("the network is pruned to nothing: its output is the same for every image");
     }
     let card = artifact::compact_card(&card, &network, estimator, &compact)?;
-    let existing = if args.replace { Existing::Replace } else { Existing::Keep };
+    let quantised = int8.is_some().then(|| quantised(args, &compact.model, &card, &data)).transpose()?;
+    let existing = existing(args);
     compact.model.save(&out, &card, existing)?;
     say!("{}", compact.model.net.summary(&l0_net::Plan::full(&compact.model.net)))?;
     if let Some(verdict) = asked::verdict(&header.config, &Left::of_network(&network, &weights, estimator)?) {
@@ -97,19 +113,90 @@ fn export(args: &Args) -> Result<()> {
         l0_net::write_file(&onnx, &bytes, existing)?;
         say!("{}: {} bytes", onnx.display(), bytes.len())?;
     }
+    if let (Some(path), Some(quantised)) = (int8, quantised) {
+        write_int8(args, &path, &quantised)?;
+    }
     Ok(())
 }
 
-/// The files to write, safetensors and perhaps ONNX, neither of which may lose anything.
-fn files(args: &Args) -> Result<(PathBuf, Option<PathBuf>)> {
+fn existing(args: &Args) -> Existing {
+    if args.replace { Existing::Replace } else { Existing::Keep }
+}
+
+/// Quantises the network of a file that is there.
+fn quantise_file(args: &Args) -> Result<()> {
+    let file = &args.run;
+    ensure!(args.estimator.is_none() && !args.onnx, "{} is no run: of a file --int8 alone is written", file.display());
+    let out = args.out.clone().unwrap_or_else(|| file.with_extension(INT8));
+    free(args, [&out])?;
+    let NetworkFile { format, model, card, .. } = NetworkFile::read(file, None)?;
+    ensure!(format != Format::Gated, "{}: it has gates; name the folder of its run", file.display());
+    let data = args.data.load(&args.data.spec(&artifact::dataset_of(&model.net, &card, file)?)?)?;
+    if let Some(trained) = &card.data
+        && *trained != data.digest()?
+    {
+        tracing::warn!("{} was trained on other data than {}, on which it is calibrated", file.display(), data.name);
+    }
+    let normalise = artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise);
+    let data = Dataset { normalise, ..data };
+    write_int8(args, &out, &quantised(args, &model, &card, &data)?)
+}
+
+/// The network in whole numbers, if it is worth what it should be.
+fn quantised(args: &Args, model: &Model, card: &Card, data: &Dataset) -> Result<Int8> {
+    let quantised = int8::int8(model, card, data, &data.normalise)?;
+    if !quantised.is_within(args.int8_bound) && !args.force {
+        say!("{quantised}")?;
+        bail!(
+            "in 8-bit numbers the network is worth {:.2} points less, more than {} (--int8-bound); nothing was written \
+             (--force writes it)",
+            quantised.loss(),
+            args.int8_bound
+        );
+    }
+    Ok(quantised)
+}
+
+fn write_int8(args: &Args, path: &Path, quantised: &Int8) -> Result<()> {
+    l0_net::write_file(path, &quantised.bytes, existing(args))?;
+    Ok(say!("{}: {quantised}", path.display())?)
+}
+
+/// Reads a number of points.
+fn points(text: &str) -> std::result::Result<f64, String> {
+    let points = text.parse().ok().filter(|points: &f64| points.is_finite() && *points >= 0.0);
+    points.ok_or_else(|| format!("{text:?} is no number of points, 0 or more"))
+}
+
+/// How the names of quantised networks end.
+const INT8: &str = "int8.onnx";
+
+/// The files to write.
+struct Files {
+    out: PathBuf,
+    onnx: Option<PathBuf>,
+    int8: Option<PathBuf>,
+}
+
+/// Fails if one of `files` is there and not to be replaced.
+fn free<'a>(args: &Args, files: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+    match files.into_iter().find(|path| path.exists()) {
+        Some(path) if !args.replace => {
+            bail!("{} exists already; nothing was written (--replace replaces it)", path.display())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The files to write, safetensors and perhaps ONNX, none of which may lose anything.
+fn files(args: &Args) -> Result<Files> {
     let out = args.out.clone().unwrap_or_else(|| args.run.join("compact.safetensors"));
     let is = |extension: &str| out.extension().is_some_and(|found| found == extension);
     ensure!(!is("onnx"), "{} is to be a safetensors file; --onnx writes the ONNX file beside it", out.display());
-    let beside = || if is("safetensors") { out.with_extension("onnx") } else { out.with_added_extension("onnx") };
-    let onnx = args.onnx.then(beside);
-    if let (false, Some(path)) = (args.replace, [Some(&out), onnx.as_ref()].into_iter().flatten().find(|p| p.exists()))
-    {
-        bail!("{} exists already; nothing was written (--replace replaces it)", path.display());
-    }
-    Ok((out, onnx))
+    let beside = |ending: &str| {
+        if is("safetensors") { out.with_extension(ending) } else { out.with_added_extension(ending) }
+    };
+    let (onnx, int8) = (args.onnx.then(|| beside("onnx")), args.int8.then(|| beside(INT8)));
+    free(args, [Some(&out), onnx.as_ref(), int8.as_ref()].into_iter().flatten())?;
+    Ok(Files { out, onnx, int8 })
 }

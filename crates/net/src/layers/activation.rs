@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::Rules;
 use crate::forward::{At, Flow};
 use crate::onnx::{Attribute, Graph};
-use crate::{Place, Result, Shape, Unit};
+use crate::{Grid, Place, Result, Shape, Unit};
 
 /// A function of each number by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub enum Activation {
         /// The distance of its lower limit from 0.
         alpha: f32,
     },
+    /// The nearest number of a grid of 8 bits; for gradients, the identity between its ends.
+    Quantise(Grid),
 }
 
 /// A function and its derivative.
@@ -91,8 +93,19 @@ const SQRT_2_BY_PI: f32 = 0.797_884_6;
 
 impl Activation {
     /// What files call them.
-    pub(super) const TAGS: &'static [&'static str] =
-        &["relu", "leaky_relu", "clip", "sigmoid", "hard_sigmoid", "hard_swish", "silu", "gelu", "tanh", "elu"];
+    pub(super) const TAGS: &'static [&'static str] = &[
+        "relu",
+        "leaky_relu",
+        "clip",
+        "sigmoid",
+        "hard_sigmoid",
+        "hard_swish",
+        "silu",
+        "gelu",
+        "tanh",
+        "elu",
+        "quantise",
+    ];
 
     /// ReLU6 of mobile networks.
     pub const RELU6: Self = Self::Clip { min: 0.0, max: 6.0 };
@@ -162,6 +175,7 @@ impl Activation {
                 move |x| if x > 0.0 { x } else { alpha * (math::exp(x) - 1.0) },
                 move |x| if x > 0.0 { 1.0 } else { alpha * math::exp(x) },
             )),
+            Self::Quantise(grid) => w.with(Row(move |x| grid.nearest(x), move |x| f32::from(u8::from(grid.covers(x))))),
         }
     }
 
@@ -175,7 +189,7 @@ impl Activation {
             Self::HardSwish => ("HardSwish", vec![]),
             Self::Tanh => ("Tanh", vec![]),
             Self::Elu { alpha } => ("Elu", vec![("alpha", alpha.into())]),
-            Self::Clip { .. } | Self::Silu | Self::Gelu { .. } => return None,
+            Self::Clip { .. } | Self::Silu | Self::Gelu { .. } | Self::Quantise(_) => return None,
         })
     }
 
@@ -196,6 +210,7 @@ impl Activation {
                 graph.operator("Clip", name, &[x.into(), min, max], &[])
             }
             Self::Gelu { tanh } => gelu(graph, name, x, tanh),
+            Self::Quantise(grid) => graph.quantised(name, x, grid),
             _ => x.into(),
         }
     }
@@ -291,6 +306,7 @@ impl Rules for Activation {
             Self::Gelu { .. } => "gelu",
             Self::Tanh => "tanh",
             Self::Elu { .. } => "elu",
+            Self::Quantise(_) => "quantise",
         }
     }
 
@@ -299,6 +315,7 @@ impl Rules for Activation {
             Self::LeakyRelu { slope: a } | Self::Elu { alpha: a } => a.is_finite(),
             Self::HardSigmoid { alpha, beta } => alpha.is_finite() && beta.is_finite(),
             Self::Clip { min, max } => min <= max,
+            Self::Quantise(grid) => grid.is_sane(),
             _ => true,
         };
         if finite { Ok(inputs[0]) } else { Err(format!("expected numbers that make a function, found {self:?}")) }

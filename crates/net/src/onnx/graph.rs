@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use candle_core::{DType, Tensor};
 use l0_files::Message;
 
-use crate::{Place, Result, Shape, Weights};
+use crate::{Grid, Int8Weights, Place, Result, Shape, Weights};
 
 /// Codes of `TensorProto.DataType`.
-const FLOAT: i64 = 1;
+pub(super) const FLOAT: i64 = 1;
 const INT64: i64 = 7;
 
 /// An attribute of an operator.
@@ -39,18 +39,25 @@ impl From<Vec<i64>> for Attribute {
 
 /// A graph under construction: what layers ask for while they are written.
 pub(crate) struct Graph<'a> {
-    weights: &'a Weights,
+    pub(super) weights: &'a Weights,
     taken: HashSet<String>,
     operators: Vec<Message>,
-    parameters: Vec<Message>,
+    pub(super) parameters: Vec<Message>,
     /// What the input and the output are to be called, by the names of their layers.
     ends: HashMap<String, String>,
+    /// The grids that layers of whole numbers read, and the codes of their values, by the names of the layers.
+    codes: HashMap<String, (Grid, Int8Weights)>,
 }
 
 impl<'a> Graph<'a> {
     /// An empty graph, the names `taken` left to parameters.
     pub(super) fn new(weights: &'a Weights, taken: HashSet<String>, ends: HashMap<String, String>) -> Self {
-        Self { weights, taken, operators: Vec::new(), parameters: Vec::new(), ends }
+        Self { weights, taken, operators: Vec::new(), parameters: Vec::new(), ends, codes: HashMap::new() }
+    }
+
+    /// The same, these layers with codes in the place of their values.
+    pub(super) fn with_codes(self, codes: HashMap<String, (Grid, Int8Weights)>) -> Self {
+        Self { codes, ..self }
     }
 
     /// A name that no other value has: values and parameters share one set of names, and an empty one means no value.
@@ -89,7 +96,7 @@ impl<'a> Graph<'a> {
         self.constant(name, &[], FLOAT, &value.to_le_bytes())
     }
 
-    fn constant(&mut self, name: &str, dims: &[usize], kind: i64, bytes: &[u8]) -> String {
+    pub(super) fn constant(&mut self, name: &str, dims: &[usize], kind: i64, bytes: &[u8]) -> String {
         let name = self.fresh(name);
         self.parameters.push(tensor(&name, dims, kind, bytes));
         name
@@ -111,9 +118,12 @@ impl<'a> Graph<'a> {
         leaves.iter().map(store).collect()
     }
 
-    /// Stores a weight and, if there is one, a bias; their names.
+    /// Stores a weight and, if there is one, a bias, as numbers of 8 and 32 bits where they are such; their names.
     pub(crate) fn weight_and_bias(&mut self, name: &str, bias: bool) -> Result<Vec<String>> {
-        self.stored(name, if bias { &["weight", "bias"] } else { &["weight"] })
+        match self.codes.remove(name) {
+            Some((input, codes)) => Ok(self.int8(name, input, &codes)),
+            None => self.stored(name, if bias { &["weight", "bias"] } else { &["weight"] }),
+        }
     }
 
     /// Stores values of each unit in the shape in which they spread over the batch and, if need be, the positions.
@@ -161,7 +171,7 @@ fn attribute(name: &str, value: &Attribute) -> Message {
     }
 }
 
-fn tensor(name: &str, dims: &[usize], kind: i64, data: &[u8]) -> Message {
+pub(super) fn tensor(name: &str, dims: &[usize], kind: i64, data: &[u8]) -> Message {
     let dims: Vec<i64> = dims.iter().map(|&dim| dim as i64).collect();
     Message::new().ints(1, &dims).int(2, kind).text(8, name).bytes(9, data)
 }

@@ -6,6 +6,7 @@
 
 mod about;
 mod graph;
+mod int8;
 mod read;
 mod write;
 

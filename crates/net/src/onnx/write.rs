@@ -1,6 +1,6 @@
 //! Writes a network as an ONNX file: the walk over its layers, and what the file says around the graph.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use l0_files::Message;
 
@@ -56,7 +56,11 @@ fn graph(net: &Net, weights: &Weights, ends: Option<&OnnxEnds>) -> Result<Messag
     let wanted = ends.map(|ends| [(0, &ends.input), (out, &ends.output)]);
     let free = wanted.into_iter().flatten().filter(|(_, name)| taken.insert((*name).clone()));
     let ends = free.map(|(id, name)| (net.node(id).name.clone(), name.clone())).collect();
-    let mut graph = Graph::new(weights, taken, ends);
+    let mut codes = HashMap::new();
+    for id in net.affine() {
+        codes.extend(net.int8(weights, id)?.map(|found| (net.node(id).name.clone(), found)));
+    }
+    let mut graph = Graph::new(weights, taken, ends).with_codes(codes);
     let mut values: Vec<String> = Vec::new(); // the name of each node's output
     for (id, node) in net.nodes().iter().enumerate() {
         let inputs: Vec<String> = node.inputs.iter().map(|&input| values[input].clone()).collect();

@@ -194,6 +194,12 @@ fn activated(activation: Activation, x: &Tensor) -> candle_core::Result<Tensor> 
             x * ((inner.tanh()? + 1.0)? * 0.5)?
         }
         Activation::Gelu { tanh: false } => x * (((x * 0.5f64.sqrt())?.erf()? + 1.0)? * 0.5)?,
+        Activation::Quantise(grid) => {
+            let (least, most) = grid.codes();
+            let codes =
+                ((x / f64::from(grid.scale))?.round()? + f64::from(grid.zero))?.clamp(least as f32, most as f32)?;
+            (codes - f64::from(grid.zero))? * f64::from(grid.scale)
+        }
         Activation::Tanh => x.tanh(),
         Activation::Elu { alpha } => {
             x.relu()? + (x.minimum(&x.zeros_like()?)?.exp()?.affine(alpha.into(), -f64::from(alpha)))?

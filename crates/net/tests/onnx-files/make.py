@@ -464,6 +464,54 @@ def two_inputs(g, x):
 def whole_numbers(g, x):
     g.kind = T.INT64; return g("Relu", g("Cast", x, to=T.FLOAT))
 
+# numbers of 8 bits
+def qdq(g, x, scale, zero=None, middle=lambda x: x):
+    """A value rounded to a grid; `middle` is done to its codes."""
+    pair = [g.c(np.float32(scale))] + ([g.c(zero)] if zero is not None else [])
+    return g("DequantizeLinear", middle(g("QuantizeLinear", x, *pair)), *pair)
+
+def codes(g, shape, scales, name, kind=np.int8, **attrs):
+    """Stored codes made numbers."""
+    most = 127 if kind == np.int8 else 5000
+    stored = g.c(RNG.integers(-most, most + 1, shape).astype(kind), name=name)
+    return g("DequantizeLinear", stored, g.c(np.array(scales, np.float32)), **attrs)
+
+@case(IMG)
+def qdq_conv(g, x):
+    x = qdq(g, x, 0.031, np.uint8(120))
+    w = codes(g, (4, 3, 2, 2), [0.01, 0.02, 0.015, 0.03], "conv.weight", axis=0)
+    b = codes(g, (4,), [0.01 * 0.031, 0.02 * 0.031, 0.015 * 0.031, 0.03 * 0.031], "conv.bias", np.int32, axis=0)
+    return qdq(g, g("Relu", g("Conv", x, w, b)), 0.11, np.uint8(0))
+@case((5,))
+def qdq_signed(g, x):
+    return g("MatMul", qdq(g, x, 0.03, np.int8(-7)), qdq(g, g.w(5, 4, name="fc.weight"), 0.02, np.int8(0)))
+@case((5,), opset=13)
+def qdq_columns(g, x):
+    return g("MatMul", qdq(g, x, 0.05), codes(g, (5, 3), [0.01, 0.02, 0.03], "fc.weight", axis=-1))
+@case(IMG)
+def qdq_moved(g, x):
+    pooled = qdq(g, x, 0.03, np.uint8(128), lambda x: g("Flatten", g("MaxPool", x, kernel_shape=[2, 2])))
+    return g("MatMul", pooled, g.w(72, 2))
+
+@refused(IMG, 'node "other" (DequantizeLinear)|codes of another scale or zero point')
+def qdq_other_scale(g, x):
+    return g("DequantizeLinear", g("QuantizeLinear", x, g.c(np.float32(0.1))), g.c(np.float32(0.2)), name="other")
+@refused(IMG, 'node "codes" (QuantizeLinear)|a scale of 0')
+def qdq_no_scale(g, x): return g("QuantizeLinear", x, g.c(np.float32(0)), name="codes")
+@refused(IMG, 'node "codes" (QuantizeLinear)|3 scales for a value, expected one')
+def qdq_channels(g, x):
+    return g("QuantizeLinear", x, g.c(np.full(3, 0.1, np.float32)), g.c(np.zeros(3, np.uint8)), axis=1, name="codes")
+@refused(IMG, 'node "codes" (QuantizeLinear)|codes of INT16, expected UINT8 or INT8', opset=21)
+def qdq_wide(g, x): return g("QuantizeLinear", x, g.c(np.float32(0.1)), g.c(np.int16(0)), name="codes")
+@refused((5,), 'node "w" (DequantizeLinear)|2 scales along axis 0 of a shape [5, 3]')
+def qdq_rows(g, x):
+    w = g("DequantizeLinear", g.c(np.zeros((5, 3), np.int8)), g.c(np.ones(2, np.float32)), axis=0, name="w")
+    return g("MatMul", x, w)
+@refused((5,), 'node "dynamic" (DynamicQuantizeLinear)|(QDQ)')
+def quantised_by_the_batch(g, x):
+    codes, scale, zero = g("DynamicQuantizeLinear", x, outs=3, name="dynamic")
+    return g("DequantizeLinear", codes, scale, zero)
+
 def model(g):
     dims = [g.batch, *g.shape]
     ins = [h.make_tensor_value_info(n, g.kind, dims) for n in g.inputs]

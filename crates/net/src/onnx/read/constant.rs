@@ -36,6 +36,8 @@ pub(super) struct Constant {
     data: Rc<Data>,
     /// The name of the stored tensor that it is, or is another arrangement of.
     name: Rc<str>,
+    /// The code of the type that it was stored in; 0 where it was computed.
+    kind: i64,
 }
 
 /// The number of values of a tensor of these dimensions, none of which is larger than can be counted with, not even
@@ -61,7 +63,7 @@ impl Constant {
         if found != expected {
             return Err(format!("{found} values, expected {expected} for its shape {dims:?}"));
         }
-        Ok(Self { dims, data: Rc::new(data), name: name.into() })
+        Ok(Self { dims, data: Rc::new(data), name: name.into(), kind: 0 })
     }
 
     pub(super) fn ints(dims: Vec<usize>, ints: Vec<Int>) -> Result<Self, Reason> {
@@ -108,6 +110,11 @@ impl Constant {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The code of the type that it was stored in.
+    pub(super) fn kind(&self) -> i64 {
+        self.kind
     }
 
     pub(super) fn len(&self) -> usize {
@@ -193,7 +200,7 @@ impl Constant {
             Some(raw) => decoded(stored.kind, raw, expected)?,
             None => listed(stored)?,
         };
-        Self::new(dims, data, stored.name)
+        Ok(Self { kind: stored.kind, ..Self::new(dims, data, stored.name)? })
     }
 }
 

@@ -3,7 +3,9 @@
 use super::draft::Outcome;
 use super::operator::Operator;
 use super::wire::Reason;
-use super::{activation, convolution, elementwise, matrix, normalisation, padding, parts, pool, resize, shapes};
+use super::{
+    activation, convolution, elementwise, matrix, normalisation, padding, parts, pool, quantised, resize, shapes,
+};
 
 /// What becomes of operators that only a pattern of several understands.
 const LOOSE: [&str; 2] = ["Erf", "Pow"];
@@ -47,6 +49,8 @@ fn single(op: &Operator<'_>) -> Result<Outcome, Reason> {
         "Expand" => parts::expand(op),
         "Identity" | "Dropout" => same(op),
         "Cast" => cast(op),
+        "QuantizeLinear" => quantised::quantise(op),
+        "DequantizeLinear" => quantised::dequantise(op),
         kind if LOOSE.contains(&kind) => loose(op),
         _ => Err(unknown(op.kind)),
     }
@@ -76,7 +80,9 @@ fn unknown(kind: &str) -> Reason {
     let advice = match kind {
         "LogSoftmax" => "; export the network without it: the classes' order is the same, and the loss takes logits",
         "ArgMax" => "; export the network without it, up to the values that it compares",
-        "QuantizeLinear" | "DequantizeLinear" | "QLinearConv" => "; export the network before it is quantised",
+        "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger" => {
+            "; export the network quantised by QuantizeLinear and DequantizeLinear alone (QDQ), or before it is quantised"
+        }
         "If" | "Loop" | "Scan" => "; export the network with its shapes fixed",
         _ => "",
     };

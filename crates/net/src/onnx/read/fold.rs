@@ -5,6 +5,7 @@ use super::constant::{Constant, Data, Int};
 use super::draft::Arg;
 use super::moving::{Range, axes, axis};
 use super::operator::Operator;
+use super::quantised;
 use super::wire::Reason;
 
 /// The constant that an operator makes; `None` where it reads a value.
@@ -37,6 +38,8 @@ pub(super) fn fold(op: &Operator<'_>) -> Result<Option<Constant>, Reason> {
             let at = |i, what| op.stored(i, what).and_then(Constant::known).and_then(|found| one(&found).copied());
             range(at(0, "start")?, at(1, "limit")?, at(2, "step")?, op.room)
         }
+        "QuantizeLinear" => quantised::codes(op),
+        "DequantizeLinear" => quantised::numbers(op),
         "Where" => chosen(op),
         "ReduceProd" => product(op),
         _ => moved(op),

@@ -1,0 +1,250 @@
+//! Compiling what computes with whole numbers: a layer with the rounding of what it makes, as one step on codes.
+
+use l0_int8::{Codes, Isa, Map, Range, Terms};
+use l0_net::layers::{Conv2d, GlobalPool, PoolKind};
+use l0_net::{Activation, Grid, Int8Weights, Layer, NodeId, Pair, Shape};
+
+use crate::Result;
+use crate::after::{After, Bounds};
+use crate::codes::{Affine, Coded, Convolve, Decode, Encode, Gather, Largest, Mean, Size, Sum, To, Weigh, kept};
+use crate::compile::Compiler;
+use crate::fold::Chain;
+
+/// A rounding, and the bounds of what is rounded.
+struct Rounding {
+    id: NodeId,
+    grid: Grid,
+    bounds: Bounds,
+}
+
+impl Rounding {
+    fn range(&self) -> Range {
+        let Self { grid, bounds, .. } = self;
+        let (first, last) = grid.ends();
+        let code = |x: f32| {
+            let steps = grid.nearest(x.clamp(first, last)) / grid.scale;
+            kept(*grid, steps.round() as i32 + grid.zero)
+        };
+        Range::new(kept(*grid, grid.zero), code(bounds.least), code(bounds.most))
+    }
+
+    fn codes(&self, scales: Vec<f32>) -> Codes {
+        Codes { scales, range: self.range() }
+    }
+}
+
+impl Compiler<'_> {
+    /// Compiles a layer of whole numbers and those that go into the same step; the last of them. `None` where there is no
+    /// such step.
+    pub(crate) fn whole(&mut self, id: NodeId) -> Result<Option<NodeId>> {
+        let Some(&input) = self.net.node(id).inputs.first() else { return Ok(None) };
+        let layer = &self.net.node(id).layer;
+        if let Layer::Activation(Activation::Quantise(grid)) = *layer {
+            return self.quantise(id, input, grid).map(Some);
+        }
+        let Some(from) = self.coded(input)? else { return Ok(None) };
+        match layer {
+            Layer::Conv2d(conv) => self.convolve(id, conv, from),
+            Layer::Linear(_) => self.weigh(id, from),
+            Layer::Add(_) => self.sum(id),
+            Layer::MaxPool2d(pool) => {
+                let (layer, input, output) = (*pool, from.size, Size::of(self.net.shape(id)));
+                Ok(Some(self.code(id, &[from], from.grid, Largest { layer, input, output })))
+            }
+            Layer::Flatten(_) => Ok(Some(self.flattened(id, from))),
+            Layer::Take(take) => {
+                let place =
+                    |position: usize| take.units.iter().map(move |&unit| (position * from.size.c) as u32 + unit);
+                let from_places = (0..from.size.h * from.size.w).flat_map(place).collect();
+                Ok(Some(self.gather(id, from, from_places)))
+            }
+            Layer::Dropout(_) | Layer::Identity(_) => {
+                self.coded[id] = Some(from);
+                Ok(Some(id))
+            }
+            Layer::GlobalPool(GlobalPool { kind: PoolKind::Mean, .. }) => {
+                let (output, buffer) = (self.layout(id)?, from.buffer);
+                let buffer = self.push(vec![buffer], output, Mean { size: from.size, grid: from.grid, output });
+                self.values[id] = Some(crate::compile::Value { buffer, layout: output });
+                Ok(Some(id))
+            }
+            _ => self.affine_codes(id, from),
+        }
+    }
+
+    /// Where the output of a node is as codes; made of its numbers if it is what a rounding left as such.
+    fn coded(&mut self, id: NodeId) -> Result<Option<Coded>> {
+        if let (None, Some(value)) = (self.coded[id], self.values[id])
+            && let Layer::Activation(Activation::Quantise(grid)) = self.net.node(id).layer
+        {
+            let size = Size::of(self.net.shape(id));
+            let buffer = self.push(vec![value.buffer], size.layout(), Encode { input: value.layout, size, grid });
+            self.coded[id] = Some(Coded { buffer, size, grid });
+        }
+        Ok(self.coded[id])
+    }
+
+    /// A step that makes the output of `id` as codes.
+    fn code(&mut self, id: NodeId, from: &[Coded], grid: Grid, kernel: impl crate::kernel::Kernel + 'static) -> NodeId {
+        let size = Size::of(self.net.shape(id));
+        let buffer = self.push(from.iter().map(|from| from.buffer).collect(), size.layout(), kernel);
+        self.coded[id] = Some(Coded { buffer, size, grid });
+        id
+    }
+
+    /// Codes as numbers, for layers that have no step for codes.
+    pub(crate) fn decode(&mut self, id: NodeId, Coded { buffer, size, grid }: Coded) -> Result<()> {
+        let output = self.layout(id)?;
+        let buffer = self.push(vec![buffer], output, Decode { size, grid, output });
+        self.values[id] = Some(crate::compile::Value { buffer, layout: output });
+        Ok(())
+    }
+
+    /// A rounding that is a step of its own.
+    fn quantise(&mut self, id: NodeId, input: NodeId, grid: Grid) -> Result<NodeId> {
+        match self.coded(input)? {
+            Some(from) if from.grid == grid => {
+                self.coded[id] = Some(from);
+                return Ok(id);
+            }
+            Some(from) => {
+                let n = from.size.c;
+                let kernel = affine(from, (vec![1.0; n], vec![0.0; n]), &Rounding { id, grid, bounds: Bounds::NONE });
+                return Ok(self.code(id, &[from], grid, kernel));
+            }
+            None => {}
+        }
+        let (value, size) = (self.value(input)?, Size::of(self.net.shape(id)));
+        let buffer = self.push(vec![value.buffer], size.layout(), Encode { input: value.layout, size, grid });
+        self.coded[id] = Some(Coded { buffer, size, grid });
+        Ok(id)
+    }
+
+    /// What rounds the output of `id`, which nothing else reads, perhaps behind a function that bounds it.
+    fn rounding(&self, mut id: NodeId, mut bounds: Bounds) -> Option<Rounding> {
+        while let [reader] = *self.net.readers(id) {
+            match self.net.node(reader).layer {
+                Layer::Activation(Activation::Quantise(grid)) => return Some(Rounding { id: reader, grid, bounds }),
+                Layer::Activation(activation) if bounds == Bounds::NONE => match After::from(activation) {
+                    After::Held(held) => bounds = held,
+                    _ => return None,
+                },
+                _ => return None,
+            }
+            id = reader;
+        }
+        None
+    }
+
+    /// The codes of a layer's values, if their sums cannot overflow.
+    fn codes_of(&self, id: NodeId) -> Result<Option<Int8Weights>> {
+        let found = self.net.int8(self.weights, id)?.map(|(_, codes)| codes);
+        Ok(found.filter(|codes| codes.weight.len() / codes.scales.len() <= Map::MOST))
+    }
+
+    fn convolve(&mut self, id: NodeId, conv: &Conv2d, from: Coded) -> Result<Option<NodeId>> {
+        let (Some(codes), Some(rounding)) = (self.codes_of(id)?, self.rounding(id, Bounds::NONE)) else {
+            return Ok(None);
+        };
+        let (Shape::Image(_, h, w), 1) = (self.net.shape(id), conv.groups) else { return Ok(None) };
+        let Conv2d { kernel, stride, padding, dilation, .. } = *conv;
+        let (c, row) = (from.size.c, (padding.left + from.size.w + padding.right) * from.size.c);
+        // A row of the kernel is one run of codes, unless it leaves columns out.
+        let joined = dilation.w == 1;
+        let run = |y: usize| {
+            let start = y * dilation.h * row;
+            let one = move |x: usize| (start + x * dilation.w * c, c);
+            if joined { vec![(start, kernel.w * c)] } else { (0..kernel.w).map(one).collect() }
+        };
+        let runs: Vec<(usize, usize)> = (0..kernel.h).flat_map(run).collect();
+        let weight = beside(&codes.weight, c, kernel);
+        let zero = kept(from.grid, from.grid.zero);
+        let bias = codes.bias.clone().unwrap_or_else(|| vec![0; codes.scales.len()]);
+        let map = Map::new(Terms { runs: &runs, weight: &weight, bias: &bias, zero }, Isa::best());
+        let position = |i: usize| (i / w * stride.h * row + i % w * stride.w * c) as u32;
+        let positions = (0..h * w).map(position).collect();
+        let to = rounding.codes(map.rounded_up(scales(&codes, from.grid, rounding.grid)));
+        let output = Size::of(self.net.shape(id));
+        let kernel = Convolve { map, input: from.size, padding, zero, positions, output, to };
+        Ok(Some(self.code(rounding.id, &[from], rounding.grid, kernel)))
+    }
+
+    fn weigh(&mut self, id: NodeId, from: Coded) -> Result<Option<NodeId>> {
+        let Some(codes) = self.codes_of(id)? else { return Ok(None) };
+        let bias = codes.bias.clone().unwrap_or_else(|| vec![0; codes.scales.len()]);
+        let (runs, zero) = ([(0, from.size.c)], kept(from.grid, from.grid.zero));
+        let map = Map::new(Terms { runs: &runs, weight: &codes.weight, bias: &bias, zero }, Isa::best());
+        let (input, output) = (from.size, Size::of(self.net.shape(id)));
+        if let Some(rounding) = self.rounding(id, Bounds::NONE) {
+            let to = To::Codes(rounding.codes(map.rounded_up(scales(&codes, from.grid, rounding.grid))));
+            return Ok(Some(self.code(rounding.id, &[from], rounding.grid, Weigh { map, input, output, to })));
+        }
+        let to = To::Floats(codes.steps(from.grid));
+        // Features stand without a border, whoever reads them.
+        let layout = self.layout(id)?;
+        let buffer = self.push(vec![from.buffer], layout, Weigh { map, input, output, to });
+        self.values[id] = Some(crate::compile::Value { buffer, layout });
+        Ok(Some(id))
+    }
+
+    fn sum(&mut self, id: NodeId) -> Result<Option<NodeId>> {
+        let [a, b] = *self.net.node(id).inputs else { return Ok(None) };
+        let (Some(a), Some(b)) = (self.coded(a)?, self.coded(b)?) else { return Ok(None) };
+        let Some(rounding) = self.rounding(id, Bounds::NONE) else { return Ok(None) };
+        let factors = [a, b].map(|from| from.grid.scale / rounding.grid.scale);
+        let zero = |from: Coded| f32::from(kept(from.grid, from.grid.zero));
+        let constant = -(factors[0] * zero(a) + factors[1] * zero(b));
+        let kernel = Sum { size: a.size, factors, constant, to: rounding.range() };
+        Ok(Some(self.code(rounding.id, &[a, b], rounding.grid, kernel)))
+    }
+
+    /// A scale and a shift of each channel, bounds, and a rounding.
+    fn affine_codes(&mut self, id: NodeId, from: Coded) -> Result<Option<NodeId>> {
+        let Some(chain) = Chain::from(self.net, self.weights, id)? else { return Ok(None) };
+        let rounding = match chain.after {
+            After::Held(bounds) => self.rounding(chain.last, bounds),
+            After::Each(Activation::Quantise(grid)) => Some(Rounding { id: chain.last, grid, bounds: Bounds::NONE }),
+            _ => None,
+        };
+        let Some(rounding) = rounding else { return Ok(None) };
+        let kernel = affine(from, chain.scales(), &rounding);
+        Ok(Some(self.code(rounding.id, &[from], rounding.grid, kernel)))
+    }
+
+    /// Features in the order of channels, then positions.
+    fn flattened(&mut self, id: NodeId, from: Coded) -> NodeId {
+        let Size { c, h, w } = from.size;
+        if h * w == 1 || c == 1 {
+            self.coded[id] = Some(Coded { size: Size { c: c * h * w, h: 1, w: 1 }, ..from });
+            return id;
+        }
+        let place = |channel: usize| (0..h * w).map(move |position| (position * c + channel) as u32);
+        self.gather(id, from, (0..c).flat_map(place).collect())
+    }
+
+    fn gather(&mut self, id: NodeId, input: Coded, from: Vec<u32>) -> NodeId {
+        let (grid, output) = (input.grid, Size::of(self.net.shape(id)));
+        self.code(id, &[input], grid, Gather { input: input.size, output, from })
+    }
+}
+
+/// What a step of each output's sums is in steps of the grid that they become codes of.
+fn scales(codes: &Int8Weights, input: Grid, output: Grid) -> Vec<f32> {
+    codes.steps(input).iter().map(|step| step / output.scale).collect()
+}
+
+/// Weights (outputs, inputs, rows, columns) as (outputs, rows, columns, inputs), as codes lie.
+fn beside(weight: &[i8], inputs: usize, kernel: Pair) -> Vec<i8> {
+    let area = kernel.area();
+    let place = |i: usize| i / (area * inputs) * area * inputs + i % inputs * area + i / inputs % area;
+    (0..weight.len()).map(|i| weight[place(i)]).collect()
+}
+
+/// A scale and a shift of each channel's numbers, from codes to codes.
+fn affine(from: Coded, (scale, shift): (Vec<f32>, Vec<f32>), rounding: &Rounding) -> Affine {
+    let (size, step) = (from.size, rounding.grid.scale);
+    let factors: Vec<f32> = scale.iter().map(|scale| scale * from.grid.scale / step).collect();
+    let zero = f32::from(kept(from.grid, from.grid.zero));
+    let constants: Vec<f32> = shift.iter().zip(&factors).map(|(shift, factor)| shift / step - factor * zero).collect();
+    Affine { size, factors: factors.repeat(size.w), constants: constants.repeat(size.w), to: rounding.range() }
+}
