@@ -1,19 +1,24 @@
-//! Training a finished run further: a run of its own, which begins with what the first one left.
+//! Runs that begin with what a finished one left, and say so wherever they are shown.
 //!
-//! That is the averages of all values, and no more: moments, multipliers and the schedule begin anew, and the images come
-//! in another order than in any epoch before. So it is not the training that more epochs at once would have been, and
-//! says so wherever it is shown.
+//! Trained further: with the averages of all values, and no more. Moments, multipliers and the schedule begin anew, and the
+//! images come in another order than in any epoch before, so it is not the training that more epochs at once would have been.
+//!
+//! From scratch: with the units that it kept and new values for them, as many epochs as the first run had. It tells what the
+//! values were worth that pruning found beside the widths.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
+use l0::GatedNet;
+use l0::gate::LOG_ALPHA_RANGE;
 use l0_files::sha256;
-use l0_net::{Existing, GatedModel, Weights};
+use l0_net::{Card, Existing, GatedModel, Net, Param, Role, Weights};
 use l0_record::{RunHeader, StartedFrom, Status, read_run};
 use l0_rng::{Purpose, Stream};
+use l0_train::Training;
 
-use crate::artifact::gated_path;
+use crate::artifact::{gated_path, load_gated};
 use crate::{Recipe, config};
 
 /// The file with the first values, in the folder of the run that begins with them: it goes on without the other's folder.
@@ -50,6 +55,26 @@ impl Start {
         Self::new(run, from, file)
     }
 
+    /// The units that a finished run kept, and new values for them.
+    ///
+    /// # Errors
+    /// As [`Start::after`], or if its network has no gates.
+    pub fn from_scratch(run: &Path, header: &RunHeader, recipe: &Recipe) -> Result<Self> {
+        let first = Self::after(run, header, recipe)?;
+        let (network, weights, _) = load_gated(run)?;
+        ensure!(
+            !network.is_plain(),
+            "the network of {} has no gates: it is trained from scratch itself",
+            run.display()
+        );
+        let from = StartedFrom { epochs: 0, ..first.from };
+        let address = Stream::new(header.seed, Purpose::Other, 0, 0, "from scratch").bits();
+        let weights = afresh(&network, &weights, recipe, address)?;
+        let gates = serde_json::to_value(network.gates())?;
+        let file = GatedModel { net: network.net().clone(), weights, gates }.to_bytes(&Card::default())?;
+        Self::new(run, StartedFrom { sha256: sha256(&file), ..from }, file)
+    }
+
     /// What the run in a folder began with.
     ///
     /// # Errors
@@ -82,6 +107,51 @@ impl Start {
     /// other run's.
     pub fn address(&self, seed: u64) -> u64 {
         Stream::new(seed, Purpose::Other, self.from.epochs, 0, "onward").bits()
+    }
+}
+
+/// New values for the units that gates leave, which are open, and nothing else is: as large as first values are where a layer
+/// has that many inputs.
+fn afresh(network: &GatedNet, weights: &Weights, recipe: &Recipe, address: u64) -> Result<Weights> {
+    let pruned = network.pruned(weights, recipe.training.estimator)?;
+    let small = network.net().compact(weights, &pruned.masks)?.net;
+    let params = network.init(address, &Device::Cpu)?;
+    let mut gates = pruned.values.iter().map(|(_, z)| opened(z));
+    let value = |param: &Param| match param.role {
+        Role::Mask => gates.next().context("a set of gates has no values")?,
+        _ => Ok((param.var.as_detached_tensor() * growth(network.net(), &small, &param.name))?),
+    };
+    let values = params.iter().map(value).collect::<Result<Vec<Tensor>>>()?;
+    Ok(params.detached().with(values)?)
+}
+
+/// By how much larger first values of a weight are where its layer has fewer inputs.
+fn growth(whole: &Net, small: &Net, name: &str) -> f64 {
+    let inputs = |net: &Net| {
+        let shape = net.parameters().into_iter().find(|(found, ..)| found == name).map(|(.., shape)| shape)?;
+        (shape.len() > 1).then(|| shape[1..].iter().product::<usize>() as f64)
+    };
+    inputs(whole).zip(inputs(small)).map_or(1.0, |(whole, small)| (whole / small.max(1.0)).sqrt())
+}
+
+/// Gates that are wholly open or wholly closed, as their values are.
+fn opened(z: &[f32]) -> Result<Tensor> {
+    let (low, high) = LOG_ALPHA_RANGE;
+    let log_alpha: Vec<f32> = z.iter().map(|&z| if z > 0.0 { high } else { low } as f32).collect();
+    Ok(Tensor::new(log_alpha, &Device::Cpu)?)
+}
+
+/// The recipe of a run from scratch with what the run of `before` kept: its gates stand as they are from the first step on.
+#[must_use]
+pub fn recipe_from_scratch(before: &Recipe) -> Recipe {
+    let training = Training { frozen_epochs: before.training.epochs, ..before.training.clone() };
+    Recipe {
+        name: format!("{}-scratch", before.name),
+        title: format!("{}, from scratch", before.title),
+        curve: None,
+        reference: None,
+        training,
+        ..before.clone()
     }
 }
 

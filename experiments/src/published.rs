@@ -40,7 +40,31 @@ pub(crate) fn unknown(id: &str) -> String {
 }
 
 fn all() -> impl Iterator<Item = Published> {
-    mnist().into_iter().chain(cifar())
+    mnist().into_iter().chain(cifar()).chain(tables())
+}
+
+/// ResNets on CIFAR-10 by others' methods, by the share of the FLOPs that is left. Their trainings are longer: 164 epochs
+/// (He et al.), and for the pruned ones 100 to 400 more on top of a trained network, as a rule.
+fn tables() -> Vec<Published> {
+    let [twenty, fifty_six] = ["ResNet-20 on CIFAR-10", "ResNet-56 on CIFAR-10"];
+    let dense = |id, network, error| (id, error_of(network, "dense", "He et al. 2016", error, Some(100.0)));
+    let left = |id, label, source, error, macs| {
+        (id, Reference { macs_kept_percent: Some(macs), ..error_of(fifty_six, label, source, error, None) })
+    };
+    let tpp = "Wang and Fu 2023";
+    vec![
+        dense("he2016/resnet-20", twenty, 8.75),
+        dense("he2016/resnet-56", fifty_six, 6.97),
+        left("sui2021/resnet-56/chip", "CHIP", "Sui et al. 2021", 5.84, 52.6),
+        left("fang2023/resnet-56/depgraph-0.47", "DepGraph, group sparsity", "Fang et al. 2023", 6.23, 47.0),
+        left("fang2023/resnet-56/depgraph-0.39", "DepGraph, group sparsity", "Fang et al. 2023", 6.36, 39.0),
+        left("wang2023/resnet-56/tpp-0.5", "TPP", tpp, 6.54, 50.0),
+        left("wang2023/resnet-56/tpp-0.28", "TPP", tpp, 7.65, 28.0),
+        left("wang2023/resnet-56/l1-0.5", "L1 norm, by TPP's authors", tpp, 6.49, 50.0),
+        left("wang2023/resnet-56/l1-0.28", "L1 norm, by TPP's authors", tpp, 7.74, 28.0),
+        left("wang2023/resnet-56/scratch-0.5", "from scratch, by TPP's authors", tpp, 7.22, 50.0),
+        left("wang2023/resnet-56/scratch-0.28", "from scratch, by TPP's authors", tpp, 7.89, 28.0),
+    ]
 }
 
 /// Table 2 of the paper, but for its ResNet-110s. What its gates leave is not published; others found 99.8 to 100 % of the weights left.

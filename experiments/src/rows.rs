@@ -125,6 +125,13 @@ pub struct RowArgs {
         "rows", "config", "print_config", "resume", "estimate", "seeds", "seed", "lambdas", "target", "target_macs", "targets", "estimator",
     ])]
     pub continue_from: Option<PathBuf>,
+    /// Train the units that the finished run in this folder kept from new values, with the settings of its row: is it the
+    /// values or the widths that pruning finds? Its folder is ROW-scratch/seed-S, beside the other's or below --out.
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "rows", "config", "print_config", "resume", "continue_from", "estimate", "seeds", "seed", "epochs", "lambdas", "target",
+        "target_macs", "targets", "estimator",
+    ])]
+    pub scratch: Option<PathBuf>,
     /// Train each row with the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
     pub seeds: u64,
@@ -171,7 +178,10 @@ impl RowArgs {
     /// As [`train`](Self::train), or if a file describes no network for the data.
     pub fn train_described(&self) -> Result<()> {
         self.run.inside(|threads| match self.rows.is_empty() {
-            true if self.config.is_none() && self.resume.is_none() && self.continue_from.is_none() => {
+            true if [&self.config, &self.resume, &self.continue_from, &self.scratch]
+                .iter()
+                .all(|path| path.is_none()) =>
+            {
                 bail!("name the file of a network, as examples/networks/mlp.toml")
             }
             true => self.train_with(vec![], threads),
@@ -205,7 +215,14 @@ impl RowArgs {
             return self.go_on(run, threads);
         }
         if let (Some(run), Some(epochs)) = (&self.continue_from, self.changes.epochs) {
-            return self.continue_from(run, epochs, threads);
+            let (header, before) = self.made(run)?;
+            let start = Start::after(run, &header, &before)?;
+            return self.begin_with(run, &header, (&start, &onward::recipe(&header, &before, epochs)), threads);
+        }
+        if let Some(run) = &self.scratch {
+            let (header, before) = self.made(run)?;
+            let start = Start::from_scratch(run, &header, &before)?;
+            return self.begin_with(run, &header, (&start, &onward::recipe_from_scratch(&before)), threads);
         }
         let rows = match &self.config {
             Some(file) => vec![config::read(file)?],
@@ -274,24 +291,22 @@ impl RowArgs {
         say_done(&recipe, header.seed, run, done)
     }
 
-    /// Trains the finished run in a folder for more epochs, as a run of its own.
-    fn continue_from(&self, run: &Path, epochs: u64, threads: usize) -> Result<()> {
-        let (header, before) = self.made(run)?;
-        let start = Start::after(run, &header, &before)?;
-        let (seed, recipe) = (header.seed, onward::recipe(&header, &before, epochs));
+    /// Trains a run of its own that begins with what the finished one in a folder left.
+    fn begin_with(&self, run: &Path, header: &RunHeader, begun: (&Start, &Recipe), threads: usize) -> Result<()> {
+        let ((start, recipe), seed) = (begun, header.seed);
         let whole = run.canonicalize().with_context(|| run.display().to_string())?;
         let beside = whole.ancestors().nth(2).unwrap_or(&whole);
         let path = run_path(self.out.as_deref().unwrap_or(beside), &recipe.name, seed)?;
-        let compute = self.compute.open_for(&header, threads)?;
+        let compute = self.compute.open_for(header, threads)?;
         let stop = cli::stop_on_signals()?;
-        let data = self.load_of(run, &header, &recipe)?;
+        let data = self.load_of(run, header, recipe)?;
         let (found, expected) = (data.digest()?, &header.data.sha256);
         ensure!(
             found == *expected,
             "{}: its data has sha256 {expected}, this is {found}; name its folder",
             run.display()
         );
-        say_done(&recipe, seed, &path, teachers::train(&recipe, seed, Some(&start), &data, &path, &compute, stop)?)
+        say_done(recipe, seed, &path, teachers::train(recipe, seed, Some(start), &data, &path, &compute, stop)?)
     }
 
     /// The run in a folder and its recipe. One that was tested on held-out images wants the same ones.

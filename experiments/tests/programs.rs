@@ -86,6 +86,14 @@ fn trained_further(run_folder: &str, out: &Path, data: &str) {
     let thrice = ["--continue-from", longer, "--epochs", "1", "--data", data];
     assert!(ok("reproduce-mnist", &thrice).starts_with("mlp-l0-3-then-2-then-1 seed 1: error "));
     fails("reproduce-mnist", &["--continue-from", run_folder], "--epochs");
+    let scratch = ["--scratch", run_folder, "--data", data];
+    assert!(ok("reproduce-mnist", &scratch).starts_with("mlp-l0-scratch seed 1: error "));
+    let [widths, values] = [run_folder, out.join("mlp-l0-scratch/seed-1").to_str().unwrap()]
+        .map(|run| read_run(run).unwrap().header)
+        .map(|header| (header.outcome.architecture, header.outcome.weights_kept, header.outcome.test_error_percent))
+        .map(|(widths, kept, error)| ((widths, kept), error.unwrap()));
+    assert_eq!(widths.0, values.0);
+    assert!(values.1 < 80.0, "{} %", values.1);
     let start = Path::new(longer).join("start.safetensors");
     std::fs::write(&start, "others").unwrap();
     fails("reproduce-mnist", &["--resume", longer, "--data", data], "the run began with");

@@ -169,7 +169,8 @@ fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
 pub struct StartedFrom {
     /// Its recipe and folder, as `mlp-l0/seed-1`.
     pub run: String,
-    /// Epochs that the values had been trained for, in that run and any that it began with.
+    /// Epochs that the values had been trained for, in that run and any that it began with; 0 where values are new, and its
+    /// widths alone were taken.
     pub epochs: u64,
     /// sha256 of the file with the values.
     pub sha256: String,
@@ -179,6 +180,9 @@ impl StartedFrom {
     /// The same of the runs of all seeds.
     fn caveat(&self) -> String {
         let (epochs, recipe) = (self.epochs, self.run.split('/').next().unwrap_or_default());
+        if epochs == 0 {
+            return format!("from scratch: the units that {recipe} kept, trained from new values");
+        }
         format!(
             "continued: begun with the averages that {recipe} left after {epochs} epochs, with moments, multipliers and \
              schedule anew, which is not the same as one longer training"

@@ -228,8 +228,8 @@ impl Training {
             return wrong("weight_decay", self.weight_decay, "a number of 0 or more");
         }
         below_one("average", self.average)?;
-        if self.frozen_epochs >= self.epochs {
-            return wrong("frozen_epochs", self.frozen_epochs, format!("0 to {}", self.epochs - 1));
+        if self.frozen_epochs > self.epochs {
+            return wrong("frozen_epochs", self.frozen_epochs, format!("0 to {}", self.epochs));
         }
         Ok(())
     }

@@ -200,8 +200,9 @@ impl<'a> Trainer<'a> {
         if epoch >= epochs {
             return Err(Error::Over { epochs, steps: self.progress.steps });
         }
-        if step == 0 && self.training.is_frozen(epoch) && !self.training.is_frozen(epoch.wrapping_sub(1)) {
-            self.freeze_gates()?;
+        let learnt = epoch.checked_sub(1).is_some_and(|before| !self.training.is_frozen(before));
+        if step == 0 && learnt && self.training.is_frozen(epoch) {
+            self.freeze_gates()?; // those that never learn stand as they began
         }
         let begin = Instant::now();
         let soft = match (&self.teacher, &batch.soft) {

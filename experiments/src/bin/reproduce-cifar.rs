@@ -10,7 +10,7 @@ use l0_experiments::{cli, rows, rows::RowArgs};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Train the rows of Table 2 of the paper on CIFAR.
+/// Train the rows of Table 2 of the paper on CIFAR, or ResNets of the tables of structured pruning.
 ///
 /// A run that was interrupted goes on where it stopped when the same command is given again; finished ones are kept.
 #[derive(Debug, Parser)]
@@ -26,9 +26,10 @@ struct Args {
 fn help() -> String {
     let rows = |profile| rows::listed(&recipes::cifar(profile));
     format!(
-        "--profile cpu, WRN-16-1 and WRN-16-2 for 20 epochs:\n\n{}\n\n--profile gpu, WRN-28-10 for 50 epochs:\n\n{}\n\n\
-         --profile paper, WRN-28-10 for 200 epochs:\n\n{}",
+        "--profile cpu, WRN-16-1 and WRN-16-2 for 20 epochs:\n\n{}\n\n--profile tables, ResNet-20 and ResNet-56 for 60 epochs:\n\n{}\n\n\
+         --profile gpu, WRN-28-10 for 50 epochs:\n\n{}\n\n--profile paper, WRN-28-10 for 200 epochs:\n\n{}",
         rows(Profile::Cpu),
+        rows(Profile::Tables),
         rows(Profile::Gpu),
         rows(Profile::Paper)
     )

@@ -88,9 +88,21 @@ fn explained_of_recipe(text: &str, error: &toml::de::Error) -> String {
     unread.map_or_else(|| explained(text, error), |unread| unread.explained(text))
 }
 
+/// How serde says what toml says of a key of a variant: "unexpected keys in table: a, available keys: b, c".
+fn reworded(message: &str) -> String {
+    let parts =
+        message.strip_prefix("unexpected keys in table: ").and_then(|rest| rest.split_once(", available keys: "));
+    parts.map_or_else(
+        || message.to_string(),
+        |(found, known)| {
+            format!("unknown field `{found}`, expected `{}`", known.split(", ").collect::<Vec<_>>().join("`, `"))
+        },
+    )
+}
+
 /// What is wrong and in which line; of an unknown key or word also which known one is the nearest.
 pub(crate) fn explained(text: &str, error: &toml::de::Error) -> String {
-    let mut message = error.message().trim().replace('\n', ", ");
+    let mut message = reworded(error.message().trim()).replace('\n', ", ");
     for kind in ["u64", "usize", "u32"] {
         message = message.replace(&format!("expected {kind}"), "expected a whole number of 0 or more");
     }

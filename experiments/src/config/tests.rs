@@ -122,13 +122,14 @@ fn a_key_that_nothing_reads_is_refused_in_every_table_of_every_recipe() {
         for table in tables(&text) {
             let at = table.map_or(0, |table| text.find(table).unwrap() + table.len() + 1);
             let (before, after) = text.split_at(at);
-            let line = before.lines().count() + 1;
-            refused(
-                &format!("{before}nonsense = 1 # it is\n{after}"),
-                &format!("line {line}: unknown field `nonsense`"),
-            );
-            let deep = format!("{before}nonsense = {{ kind = \"steps\", after = [1] }}\n{after}");
-            refused(&deep, &format!("line {line}: unknown field `nonsense`"));
+            // What is wrong in the data is said of the whole of it.
+            let of_data = text.find("[data]").filter(|_| table.is_some_and(|table| table.starts_with("[data")));
+            let line = of_data.map_or(before.lines().count(), |at| text[..at].lines().count()) + 1;
+            let data = of_data.map_or("", |_| "data = { name = \"mnist\" }: ");
+            for nonsense in ["1 # it is", "{ kind = \"steps\", after = [1] }"] {
+                let message = format!("line {line}: {data}unknown field `nonsense`");
+                refused(&format!("{before}nonsense = {nonsense}\n{after}"), &message);
+            }
         }
     }
 }
