@@ -51,6 +51,7 @@ impl Start {
             run: format!("{}/{}", header.recipe, last(run)?),
             epochs: before + recipe.training.epochs,
             sha256: sha256(&file),
+            from_scratch: false,
         };
         Self::new(run, from, file)
     }
@@ -60,6 +61,11 @@ impl Start {
     /// # Errors
     /// As [`Start::after`], or if its network has no gates.
     pub fn from_scratch(run: &Path, header: &RunHeader, recipe: &Recipe) -> Result<Self> {
+        ensure!(
+            header.started_from.is_none(),
+            "the run in {} began with what another one left; a run from scratch of as many epochs is not its like",
+            run.display()
+        );
         let first = Self::after(run, header, recipe)?;
         let (network, weights, _) = load_gated(run)?;
         ensure!(
@@ -67,7 +73,7 @@ impl Start {
             "the network of {} has no gates: it is trained from scratch itself",
             run.display()
         );
-        let from = StartedFrom { epochs: 0, ..first.from };
+        let from = StartedFrom { epochs: 0, from_scratch: true, ..first.from };
         let address = Stream::new(header.seed, Purpose::Other, 0, 0, "from scratch").bits();
         let weights = afresh(&network, &weights, recipe, address)?;
         let gates = serde_json::to_value(network.gates())?;

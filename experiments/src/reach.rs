@@ -44,7 +44,7 @@ fn fall(network: &GatedNet, objective: &Objective, training: &Training, n_train:
             each: vec![rates; sets],
             why: format!("{steps} steps of Adam lower log alpha by about {rates:.2} at most: {raise}"),
         },
-        // The one that is pushed hardest goes as far as all others together.
+        // A step of a set has the learning rate as the root of its mean square, so one gate may go as far as that of all.
         Optimiser::Novograd { .. } => lowest(sets),
         Optimiser::Sgd { .. } if is_held => lowest(sets),
         Optimiser::Sgd { momentum, .. } => {

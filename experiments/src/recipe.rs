@@ -158,8 +158,14 @@ impl Recipe {
             "MACs" => Some(format!("{base}-con-macs")),
             _ => Some(format!("{base}-con")),
         };
-        let gates =
-            Pressure::Constraint(Constraint { targets, quantity, learning_rate, restart: true, fit: Fit::Lower });
+        let gates = Pressure::Constraint(Constraint {
+            targets,
+            quantity,
+            learning_rate,
+            restart: true,
+            gradual: false,
+            fit: Fit::Lower,
+        });
         let objective = self.objective.map(|objective| Objective { gates, ..objective });
         let training = Training { estimator: Estimator::TopK, ..self.training };
         let name = format!("{base}-{typed}");

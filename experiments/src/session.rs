@@ -122,7 +122,9 @@ pub fn train_on(
         false => RunFolder::create(path, &header)?,
     };
     start.map_or(Ok(()), |start| start.keep_in(path))?;
-    warn_of_what_is_out_of_reach(recipe, seed, data)?;
+    if start.is_none() {
+        warn_of_what_is_out_of_reach(recipe, seed, data)?;
+    }
     let job = Job {
         network: &network,
         objective: &objective,

@@ -63,9 +63,13 @@ fn lessons(
     let is_alike = recipe.data.origin == pupil.data.origin;
     let recipe = if is_alike { recipe } else { recipe.on(pupil.data.clone()) };
     // Its images are varied as its own row says.
-    let own = recipe.data.options.augment.or(recipe.data.known().and_then(|known| known.augment()));
-    let varied = Dataset { augment: own, source: Some(recipe.data.clone()), ..data.clone() };
-    let data = if is_alike { &varied } else { data };
+    let varied = recipe.data.options.augment.or(recipe.data.known().and_then(|known| known.augment()));
+    let own = (is_alike && varied != data.augment).then(|| Dataset {
+        augment: varied,
+        source: Some(recipe.data.clone()),
+        ..data.clone()
+    });
+    let data = own.as_ref().unwrap_or(data);
     // Tested on held-out images as the pupil is: else it would have learnt from them.
     let held_out = pupil.scaled_down.iter().flat_map(|said| said.split("; ")).find(|part| part.contains(HELD_OUT));
     let recipe = held_out.into_iter().fold(recipe, |recipe, part| recipe.with_caveat(part));
@@ -85,7 +89,7 @@ fn lessons(
         let (model, bytes) = trained(&run, &found)?;
         models.push(model);
         let run = format!("{}/seed-{seed}", recipe.name);
-        from.push(StartedFrom { run, epochs: recipe.training.epochs, sha256: sha256(&bytes) });
+        from.push(StartedFrom { run, epochs: recipe.training.epochs, sha256: sha256(&bytes), from_scratch: false });
     }
     tracing::info!("{} seed {seed} learns from {}", pupil.name, names(&from));
     Ok(Some(Lessons { teacher: Teacher::mean_of(models, taught.distillation())?, from }))

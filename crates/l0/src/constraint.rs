@@ -16,6 +16,10 @@ pub struct Constraint {
     pub learning_rate: f64,
     /// Whether a multiplier starts again from 0 once its density is at its target.
     pub restart: bool,
+    /// Whether the bounds come down to the targets while gates learn, by the same factor at each step, in place of standing
+    /// there from the first one on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gradual: bool,
     /// How gates are brought within the bounds when they are frozen.
     #[serde(default, skip_serializing_if = "Fit::is_lower")]
     pub fit: Fit,

@@ -8,6 +8,9 @@
 //! restart              m <- 0 once density <= target
 //! ```
 //!
+//! A gradual bound comes down to the target over the steps in which gates learn, by the same factor at each:
+//! target^progress. Gates then close a few at a time, and the others hear of it before it is their turn.
+//!
 //! Without the restart a multiplier that grew while the constraint was violated goes on pruning long after it holds.
 //! The density comes in from outside as a differentiable tensor
 //! ([`GatedNet::densities`](crate::GatedNet::densities)): the share of a network's weights or multiply-accumulates, or of
@@ -39,6 +42,8 @@ pub struct Multiplier {
     learning_rate: f64,
     value: f32,
     restart: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    gradual: bool,
 }
 
 impl Multiplier {
@@ -50,7 +55,13 @@ impl Multiplier {
         in_range("a target density", target, "in (0, 1]", target > 0.0 && target <= 1.0)?;
         let usable = learning_rate > 0.0 && learning_rate.is_finite();
         in_range("the multiplier's learning rate", learning_rate, "finite and above 0", usable)?;
-        Ok(Self { target, learning_rate, value: 0.0, restart })
+        Ok(Self { target, learning_rate, value: 0.0, restart, gradual: false })
+    }
+
+    /// The same with a bound that comes down to the target gradually, or stands there.
+    #[must_use]
+    pub fn gradual(self, gradual: bool) -> Self {
+        Self { gradual, ..self }
     }
 
     /// The bound.
@@ -74,14 +85,24 @@ impl Multiplier {
         density.affine(self.value(), -self.value() * self.target)
     }
 
-    /// One step of dual ascent, due once for each step of the parameters and with the density that the loss had.
-    /// Returns the violation `density - target`.
+    /// One step of dual ascent against the target, due once for each step of the parameters and with the density that the
+    /// loss had. Returns the violation `density - target`.
     ///
     /// # Errors
     /// If the density is not finite: the multiplier would be lost for good.
     pub fn update(&mut self, density: f64) -> crate::Result<f64> {
+        self.update_at(density, 1.0)
+    }
+
+    /// The same when so much of the steps in which gates learn is done, from 0 to 1: a [gradual](Self::gradual) bound is on
+    /// its way then.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn update_at(&mut self, density: f64, progress: f64) -> crate::Result<f64> {
         in_range("a density", density, "finite", density.is_finite())?;
-        let violation = density - self.target;
+        let bound = if self.gradual { self.target.powf(progress.clamp(0.0, 1.0)) } else { self.target };
+        let violation = density - bound;
         let ascended = (self.value() + self.learning_rate * violation).max(0.0);
         self.value = if self.restart && violation <= 0.0 { 0.0 } else { ascended as f32 };
         Ok(violation)
@@ -105,7 +126,10 @@ impl Multipliers {
         if constraint.targets.are_of_layers() && targets.len() != layers {
             return Err(Error::Count { what: "target densities", found: targets.len(), expected: layers.to_string() });
         }
-        let made = |&target: &f64| Multiplier::new(target, constraint.learning_rate, constraint.restart);
+        let made = |&target: &f64| {
+            let multiplier = Multiplier::new(target, constraint.learning_rate, constraint.restart)?;
+            Ok(multiplier.gradual(constraint.gradual))
+        };
         Ok(Self { each: targets.iter().map(made).collect::<crate::Result<_>>()? })
     }
 
@@ -129,11 +153,11 @@ impl Multipliers {
         }
     }
 
-    /// [`Multiplier::update`] of each; returns the violations.
+    /// [`Multiplier::update_at`] of each; returns the violations.
     ///
     /// # Errors
     /// If there is not one finite density for each multiplier; then none is updated.
-    pub fn update(&mut self, densities: &[f64]) -> crate::Result<Vec<f64>> {
+    pub fn update(&mut self, densities: &[f64], progress: f64) -> crate::Result<Vec<f64>> {
         if densities.len() != self.each.len() {
             let expected = self.each.len().to_string();
             return Err(Error::Count { what: "densities", found: densities.len(), expected });
@@ -141,7 +165,11 @@ impl Multipliers {
         for &density in densities {
             in_range("a density", density, "finite", density.is_finite())?;
         }
-        self.each.iter_mut().zip(densities).map(|(multiplier, &density)| multiplier.update(density)).collect()
+        self.each
+            .iter_mut()
+            .zip(densities)
+            .map(|(multiplier, &density)| multiplier.update_at(density, progress))
+            .collect()
     }
 }
 

@@ -29,7 +29,14 @@ fn gates(weights: &Weights, name: &str) -> Vec<f32> {
 }
 
 fn constraint(targets: &Targets, quantity: Quantity) -> Constraint {
-    Constraint { targets: targets.clone(), quantity, learning_rate: 0.1, restart: true, fit: Fit::Lower }
+    Constraint {
+        targets: targets.clone(),
+        quantity,
+        learning_rate: 0.1,
+        restart: true,
+        gradual: false,
+        fit: Fit::Lower,
+    }
 }
 
 #[test]

@@ -102,6 +102,7 @@ pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Ob
         quantity: settings.target.quantity(),
         learning_rate: CLIMB / steps,
         restart: true,
+        gradual: false,
         fit: Fit::Fill { multiple: settings.multiple },
     };
     Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }

@@ -8,7 +8,7 @@ use l0::Quantity;
 const TOLERANCE: f64 = 1.05;
 
 /// The share of the weights below which a price has closed the network itself.
-const NEXT_TO_NOTHING: f64 = 1e-3;
+const TOO_FEW_WEIGHTS: f64 = 1e-3;
 
 /// How much of a network is to be left.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +51,7 @@ impl Target {
             Self::Weights(share) | Self::Macs(share) => left <= share,
             Self::Latency(milliseconds) => left <= TOLERANCE * milliseconds,
             Self::Inputs(inputs) => left <= inputs as f64,
-            Self::Price(_) => left >= NEXT_TO_NOTHING,
+            Self::Price(_) => left >= TOO_FEW_WEIGHTS,
         }
     }
 }

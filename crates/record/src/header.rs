@@ -169,18 +169,20 @@ fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
 pub struct StartedFrom {
     /// Its recipe and folder, as `mlp-l0/seed-1`.
     pub run: String,
-    /// Epochs that the values had been trained for, in that run and any that it began with; 0 where values are new, and its
-    /// widths alone were taken.
+    /// Epochs that the values had been trained for, in that run and any that it began with.
     pub epochs: u64,
     /// sha256 of the file with the values.
     pub sha256: String,
+    /// Whether the units that it kept were taken over alone, and all values are new.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_scratch: bool,
 }
 
 impl StartedFrom {
     /// The same of the runs of all seeds.
     fn caveat(&self) -> String {
         let (epochs, recipe) = (self.epochs, self.run.split('/').next().unwrap_or_default());
-        if epochs == 0 {
+        if self.from_scratch {
             return format!("from scratch: the units that {recipe} kept, trained from new values");
         }
         format!(

@@ -202,7 +202,8 @@ pub struct Training {
     /// What a gate is worth at test time.
     pub estimator: Estimator,
     /// For how many last epochs the gates stay at their test-time values, brought within the objective's constraint first,
-    /// while the weights adapt to them.
+    /// while the weights adapt to them. All epochs only for a training that [starts](crate::Job::start) from gates that are
+    /// chosen: they never learn then.
     pub frozen_epochs: u64,
 }
 
@@ -221,7 +222,7 @@ impl Training {
         self.optimiser.check("optimiser")?;
         self.gate_optimiser.check("gate_optimiser")?;
         if let Optimiser::Muon { .. } = self.gate_optimiser {
-            return wrong("gate_optimiser.kind", "muon", "adam or sgd: gates are no matrices");
+            return wrong("gate_optimiser.kind", "muon", "adam, novograd or sgd: gates are no matrices");
         }
         self.schedule.check()?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {

@@ -137,7 +137,7 @@ fn epochs(
     stop: &AtomicBool,
 ) -> Result<Evaluation> {
     let feed = job.feed(&job.data.train, job.training.batch_size)?.augment(job.augment);
-    let feed = trainer.taught(feed)?;
+    let Some(feed) = trainer.taught(feed, stop)? else { return Err(interrupted(trainer, folder)) };
     let mut pace = Pace::default();
     let mut evaluation = None;
     while trainer.progress().epoch < job.training.epochs {

@@ -1,7 +1,9 @@
 //! Learning from another network's outputs beside the labels (Hinton, Vinyals and Dean, 2015).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use candle_core::{D, DType, Device, Tensor};
-use l0_data::{Batch, Feed};
+use l0_data::Feed;
 use l0_net::{Model, Net};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,9 @@ use crate::{Error, Loss, Result};
 
 /// Examples in a batch whose outputs are computed once.
 const BATCH: usize = 500;
+
+/// Memory that is kept for outputs at most; they are joined once, so for a moment it is twice that.
+const MOST_BYTES: usize = 256 << 20;
 
 /// How much of the loss comes from a teacher.
 ///
@@ -106,16 +111,26 @@ impl Teacher {
         Ok((sum / self.models.len() as f64)?)
     }
 
-    /// The same feed with its outputs beside the examples, computed once for each way in which they come; as it is where
-    /// there are more ways than `epochs`.
-    pub(crate) fn beside<'a>(&self, feed: Feed<'a>, epochs: u64) -> Result<Feed<'a>> {
-        if feed.ways() as u64 > epochs {
-            return Ok(feed);
+    /// The same feed with its outputs beside the examples, computed once for each way in which they come. As it is where
+    /// there are more ways than `epochs` left, or more outputs than memory is kept for. Nothing if `stop` was set.
+    pub(crate) fn beside<'a>(&self, feed: Feed<'a>, epochs: u64, stop: &AtomicBool) -> Result<Option<Feed<'a>>> {
+        let (ways, n) = (feed.ways(), feed.split().len());
+        let outputs =
+            self.models.first().map_or(0, |model| model.net.shape(model.net.output()).dims().iter().product());
+        let room = [ways, n, outputs, size_of::<f32>()].iter().fold(1, |room: usize, &x| room.saturating_mul(x));
+        if ways as u64 > epochs || room > MOST_BYTES {
+            return Ok(Some(feed));
         }
+        tracing::info!("the teacher looks at {} examples", ways * n);
         let batches = feed.of_size(BATCH);
-        let outputs = |batch: l0_data::Result<Batch>| self.outputs(&batch?.images);
-        let outputs = (0..feed.ways()).flat_map(|k| batches.in_way(k)).map(outputs).collect::<Result<Vec<_>>>()?;
-        Ok(feed.with_soft(Tensor::cat(&outputs, 0)?)?)
+        let mut all = Vec::with_capacity(ways * batches.steps());
+        for batch in (0..ways).flat_map(|k| batches.in_way(k)) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            all.push(self.outputs(&batch?.images)?);
+        }
+        Ok(Some(feed.with_soft(Tensor::cat(&all, 0)?)?))
     }
 
     /// The loss of labels and teacher together.

@@ -1,5 +1,6 @@
 //! One step of training, and everything that changes in it: the values, and how far they have come.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
@@ -31,6 +32,8 @@ pub struct Trainer<'a> {
     pub(crate) average: Average,
     pub(crate) multipliers: Option<Multipliers>,
     freeze: Option<&'a dyn Freeze>,
+    /// Whether values, and gates with them, were handed over.
+    has_begun_elsewhere: bool,
 }
 
 /// Whoever decides what gates are brought within when they are frozen, by what they have become.
@@ -80,6 +83,7 @@ impl<'a> Trainer<'a> {
             average,
             multipliers,
             freeze: None,
+            has_begun_elsewhere: false,
         })
     }
 
@@ -99,6 +103,7 @@ impl<'a> Trainer<'a> {
         }
         self.params.assign(&self.network.init_with(weights, self.seed, &Device::Cpu)?.detached())?; // each where it is
         self.average = Average::new(&self.params, self.training.average)?;
+        self.has_begun_elsewhere = true;
         Ok(())
     }
 
@@ -112,11 +117,13 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The feed with the outputs of the teacher beside the examples, where these come in fewer ways than there are epochs.
-    pub(crate) fn taught<'b>(&self, feed: Feed<'b>) -> Result<Feed<'b>> {
+    /// The feed with the outputs of the teacher beside the examples, where it is worth while to keep them; nothing if `stop`
+    /// was set.
+    pub(crate) fn taught<'b>(&self, feed: Feed<'b>, stop: &AtomicBool) -> Result<Option<Feed<'b>>> {
+        let left = self.training.epochs - self.progress.epoch.min(self.training.epochs);
         match &self.teacher {
-            Some(teacher) => teacher.beside(feed, self.training.epochs),
-            None => Ok(feed),
+            Some(teacher) if left > 0 => teacher.beside(feed, self.training.epochs, stop),
+            _ => Ok(Some(feed)),
         }
     }
 
@@ -200,6 +207,11 @@ impl<'a> Trainer<'a> {
         if epoch >= epochs {
             return Err(Error::Over { epochs, steps: self.progress.steps });
         }
+        if self.progress.steps == 0 && self.training.is_frozen(0) && !self.has_begun_elsewhere {
+            let expected =
+                format!("fewer than the {epochs} epochs, or values to start from, with gates that are chosen");
+            return Err(Error::config("frozen_epochs", self.training.frozen_epochs, expected));
+        }
         let learnt = epoch.checked_sub(1).is_some_and(|before| !self.training.is_frozen(before));
         if step == 0 && learnt && self.training.is_frozen(epoch) {
             self.freeze_gates()?; // those that never learn stand as they began
@@ -282,7 +294,8 @@ impl<'a> Trainer<'a> {
         }
         if let (Some(multipliers), false) = (&mut self.multipliers, densities.is_empty()) {
             let densities = densities.iter().map(value).collect::<candle_core::Result<Vec<f64>>>()?;
-            multipliers.update(&densities)?;
+            let learning = (self.training.epochs - self.training.frozen_epochs) * self.steps;
+            multipliers.update(&densities, (epoch * self.steps + step) as f64 / learning as f64)?;
         }
         self.params.learn(&output.statistics)?;
         self.average.update(&self.params)?;

@@ -52,7 +52,14 @@ fn priced(network: l0::Result<GatedNet>, lambdas: &[f64]) -> Gated {
 
 /// The same gates, brought to targets by multipliers.
 fn held((network, _): Gated, targets: Targets, learning_rate: f64) -> Gated {
-    let constraint = Constraint { targets, quantity: Quantity::Weights, learning_rate, restart: true, fit: Fit::Lower };
+    let constraint = Constraint {
+        targets,
+        quantity: Quantity::Weights,
+        learning_rate,
+        restart: true,
+        gradual: false,
+        fit: Fit::Lower,
+    };
     (network, Objective::constrained(constraint))
 }
 

@@ -92,8 +92,14 @@ pub(super) fn objective(mut asked: Map<String, Value>, training: &Training, n: u
         let share = share.as_f64().with_context(|| format!("density is {share}, expected a number from 0 to 1"))?;
         let steps = training.epochs.saturating_mul(n.div_ceil(training.batch_size.max(1)) as u64);
         let learning_rate = MULTIPLIER / steps.max(1) as f64;
-        let constraint =
-            Constraint { targets: Targets::Model(share), quantity, learning_rate, restart: true, fit: Fit::Lower };
+        let constraint = Constraint {
+            targets: Targets::Model(share),
+            quantity,
+            learning_rate,
+            restart: true,
+            gradual: false,
+            fit: Fit::Lower,
+        };
         asked.insert("constraint".into(), serde_json::to_value(constraint)?);
     }
     asked.entry("weight_decay").or_insert(json!(0.0));

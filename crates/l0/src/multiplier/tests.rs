@@ -7,7 +7,14 @@ use crate::{Fit, Gate, HardConcrete, Quantity, Targets};
 /// Multipliers that learn at the rate `learning_rate` and restart.
 fn of(targets: Targets, layers: usize, learning_rate: f64) -> crate::Result<Multipliers> {
     Multipliers::new(
-        &Constraint { targets, quantity: Quantity::Weights, learning_rate, restart: true, fit: Fit::Lower },
+        &Constraint {
+            targets,
+            quantity: Quantity::Weights,
+            learning_rate,
+            restart: true,
+            gradual: false,
+            fit: Fit::Lower,
+        },
         layers,
     )
 }
@@ -75,13 +82,13 @@ fn a_multiplier_saved_in_the_middle_goes_on_exactly() {
 fn model_and_layers() {
     let tensor = |x: f32| Tensor::new(x, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
     let mut layers = of(Targets::Layers(vec![0.5, 0.1]), 2, 1.0).unwrap();
-    let violations = layers.update(&[0.75, 0.05]).unwrap();
+    let violations = layers.update(&[0.75, 0.05], 1.0).unwrap();
     close("violations", &violations, &[0.25, -0.05], 1e-12);
     close("multipliers", &layers.each().iter().map(Multiplier::value).collect::<Vec<_>>(), &[0.25, 0.0], 1e-7);
     let term: f32 = layers.term(&[tensor(0.7), tensor(0.9)]).unwrap().to_scalar().unwrap();
     close("term", &[term.into()], &[0.25 * 0.2], 1e-7);
     let mut model = of(Targets::Model(0.2), 3, 1.0).unwrap();
-    assert_eq!(model.update(&[0.2]).unwrap(), [0.0]);
+    assert_eq!(model.update(&[0.2], 1.0).unwrap(), [0.0]);
 }
 
 #[test]
@@ -93,11 +100,23 @@ fn bad_input_is_refused() {
     let error = message(of(Targets::Layers(vec![0.5; 3]), 4, 0.1));
     assert_eq!(error, "found 3 target densities, expected 4");
     let mut model = of(Targets::Model(0.2), 4, 0.1).unwrap();
-    assert_eq!(message(model.update(&[f64::NAN])), "a density must be finite, found NaN");
+    assert_eq!(message(model.update(&[f64::NAN], 1.0)), "a density must be finite, found NaN");
     let mut layers = of(Targets::Layers(vec![0.1; 2]), 2, 0.1).unwrap();
-    assert!(layers.update(&[0.9, f64::NAN]).is_err() && layers.each()[0].value() == 0.0);
-    assert_eq!(message(model.update(&[0.1, 0.1])), "found 2 densities, expected 1");
+    assert!(layers.update(&[0.9, f64::NAN], 1.0).is_err() && layers.each()[0].value() == 0.0);
+    assert_eq!(message(model.update(&[0.1, 0.1], 1.0)), "found 2 densities, expected 1");
     assert!(message(model.term(&[])).contains("found 0 densities, expected 1"));
     let row = Tensor::new(&[0.5f32], &Device::Cpu).unwrap();
     assert!(message(model.term(&[row])).contains("a density has shape [1], expected a scalar, []"));
+}
+
+#[test]
+fn a_gradual_bound_comes_down_by_the_same_factor_at_each_step() {
+    let mut multiplier = Multiplier::new(0.01, 1.0, false).unwrap().gradual(true);
+    let mut violation = |progress| multiplier.update_at(0.5, progress).unwrap();
+    for (progress, bound) in [(0.0, 1.0), (0.5, 0.1), (1.0, 0.01), (2.0, 0.01)] {
+        assert!((violation(progress) - (0.5 - bound)).abs() < 1e-12);
+    }
+    assert!((multiplier.value() - (0.4 + 0.49 + 0.49)).abs() < 1e-6); // at first it is met, and 0
+    let saved = serde_json::to_string(&multiplier).unwrap();
+    assert_eq!(serde_json::from_str::<Multiplier>(&saved).unwrap(), multiplier);
 }

@@ -15,7 +15,14 @@ fn network() -> GatedNet {
 
 fn held(targets: Targets) -> Objective {
     let quantity = Quantity::Weights;
-    Objective::constrained(Constraint { targets, quantity, learning_rate: 0.1, restart: true, fit: Fit::Lower })
+    Objective::constrained(Constraint {
+        targets,
+        quantity,
+        learning_rate: 0.1,
+        restart: true,
+        gradual: false,
+        fit: Fit::Lower,
+    })
 }
 
 #[test]
