@@ -1,10 +1,10 @@
 //! The network of a file in whole numbers of 8 bits, as an ONNX file: calibrated on training images, by the method that
 //! changes least on others of them, and compared with the float network on all test images.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use l0_data::{Dataset, Feed, Normalise, Split};
-use l0_net::{Agreement, Card, Masks, Model, OnnxReader};
+use l0_net::{Activation, Agreement, Card, Layer, Masks, Model, Node, OnnxReader};
 use l0_quantise::{Calibration, Method, Quantised};
 use l0_rng::{Purpose, Stream};
 use l0_train::Score;
@@ -48,13 +48,24 @@ impl Int8 {
         let rmse = |score: Score| score.rmse().unwrap_or(f64::NAN);
         match (self.score.error_percent(), self.float_score.error_percent()) {
             (Some(found), Some(float)) => found - float,
+            _ if rmse(self.score) == rmse(self.float_score) => 0.0, // both may be 0
             _ => 100.0 * (rmse(self.score) / rmse(self.float_score) - 1.0),
         }
     }
 
-    /// Whether the file is worth at most `bound` points less than the float network, all its outputs being numbers.
-    pub fn is_within(&self, bound: f64) -> bool {
-        self.agreement.not_finite == 0 && self.loss() <= bound
+    /// Why the file is not worth what it should be: outputs that are no numbers, or a loss of more than `bound`.
+    pub fn problem(&self, bound: f64) -> Option<String> {
+        let (Agreement { examples, not_finite, .. }, loss) = (&self.agreement, self.loss());
+        match self.score.error_percent() {
+            _ if *not_finite > 0 => Some(format!(
+                "the outputs of the float or the int8 network are not finite on {not_finite} of {examples} images"
+            )),
+            _ if loss <= bound => None,
+            Some(_) => {
+                Some(format!("in int8 the test error is {loss:.2} points larger, more than {bound} (--int8-bound)"))
+            }
+            None => Some(format!("in int8 the RMSE is {loss:.2} % larger, more than {bound} % (--int8-bound)")),
+        }
     }
 }
 
@@ -73,6 +84,21 @@ impl std::fmt::Display for Int8 {
             write!(f, "; its layers with floats: {}", shown.join(", "))?;
         }
         if more.is_empty() { Ok(()) } else { write!(f, " and {} more", more.len()) }
+    }
+}
+
+/// Fails if a network rounds to 8 bits already: its ranges would follow from what is rounded.
+///
+/// # Errors
+/// With what to quantise in its place.
+pub fn ensure_float(model: &Model) -> Result<()> {
+    let rounds = |node: &&Node| matches!(node.layer, Layer::Activation(Activation::Quantise(_)));
+    match model.net.nodes().iter().find(rounds) {
+        Some(node) => bail!(
+            "it is quantised already (layer {:?} rounds to 8 bits); name the float network or the run that it was made of",
+            node.name
+        ),
+        None => Ok(()),
     }
 }
 

@@ -111,6 +111,9 @@ fn quantised(file: &str, data: &str) {
         "{said}"
     );
     fails(args[0], &args[1..], "compact.int8.onnx exists already; nothing was written");
+    fails("export", &[&int8, "--int8", "--data", data], "it is quantised already (layer ");
+    fails("export", &[file, "--int8", "--out", "other.safetensors"], "other.safetensors is to be an ONNX file");
+    fails("export", &[file, "--int8", "--device", "cuda"], "leave --device and L0_DEVICE out");
     let sizes = [file, &int8].map(|file| std::fs::metadata(file).unwrap().len());
     assert!(3 * sizes[1] < sizes[0], "{sizes:?} bytes");
     let said = ok("bench-model", &[file, &int8, "--data", data, "--rounds", "1", "--python", "no-python"]);

@@ -4,10 +4,10 @@ use l0_net::layers::{Border, Conv2d, ConvTranspose2d, Pad, PadUnits, Stride, Ups
 use l0_net::{Layer, Net, NodeId, Pair, Shape, Sides, Weights};
 
 use crate::Result;
-use crate::codes::Coded;
 use crate::conv::{Conv, Parts};
 use crate::fallback::Fallback;
 use crate::fold::{Chain, flat, values};
+use crate::int8_kernels::Coded;
 use crate::kernel::Kernel;
 use crate::layout::Layout;
 use crate::linear::Linear;
@@ -51,7 +51,7 @@ impl Program {
             if inside[id] {
                 continue;
             }
-            let last = match compiler.whole(id)? {
+            let last = match compiler.int8(id)? {
                 Some(last) => last,
                 None => compiler.layer(id)?,
             };

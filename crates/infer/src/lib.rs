@@ -10,7 +10,8 @@
 //!
 //! What a network rounds to 8 bits ([`l0_net::Activation::Quantise`]) is computed with whole numbers, by the instructions that
 //! the CPU has for these (`l0_int8`), as far as layers have a step for them; the rest of such a network runs as any other.
-//! `docs/decisions/055-int8.md` says how.
+//! No code stands for what is not a number: where NaN is rounded, it becomes the least number of the grid here, whereas the
+//! forward pass of `l0-net` keeps it. `docs/decisions/055-int8.md` says how.
 //!
 //! A convolution is computed directly on vectors along the rows of an image, or, with 3x3 kernels of stride 1 and enough
 //! channels, by minimal filtering; one image after the other, so it needs no batch to be fast. Positions that pooling would
@@ -32,7 +33,6 @@
 //! ```
 
 mod after;
-mod codes;
 mod compile;
 mod conv;
 mod engine;
@@ -40,6 +40,8 @@ mod error;
 mod fallback;
 mod filter;
 mod fold;
+mod int8_kernels;
+mod int8_steps;
 mod kernel;
 mod lanes;
 mod layout;
@@ -53,7 +55,6 @@ mod softmax;
 mod split;
 mod tile;
 mod transposed;
-mod whole;
 
 pub use engine::Engine;
 pub use error::{Error, Result};

@@ -1,4 +1,5 @@
-//! What becomes of sums: codes of the next grid, or numbers.
+//! What becomes of the sums of a tile once they are complete, the trait [`Emit`]: codes on the grid that the next layer
+//! reads, or floats where the network goes on with those.
 
 use crate::dot::{Dot, LANES};
 use crate::range::Range;

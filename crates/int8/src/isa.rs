@@ -1,6 +1,6 @@
-//! The instructions that sums are computed by.
+//! The instruction set that sums are computed by.
 
-/// A set of instructions.
+/// An instruction set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
     /// VNNI of AVX-512, on vectors of 256 bits, of which there are 32.

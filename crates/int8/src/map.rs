@@ -17,7 +17,7 @@ pub struct Terms<'a> {
     pub weight: &'a [i8],
     /// For each output what its sum starts with.
     pub bias: &'a [i32],
-    /// The code of an input that is 0.
+    /// The zero point of the inputs: the code of 0.
     pub zero: u8,
 }
 
@@ -74,8 +74,7 @@ impl Map {
         Self { isa, outputs, packed: Packed { steps, weights, bias, blocks: blocks(vectors).collect() } }
     }
 
-    /// Numbers for each output, rounded up to whole vectors, as [`codes`](Self::codes) and [`floats`](Self::floats) want
-    /// their scales.
+    /// Numbers for each output, rounded up to whole vectors, as [`codes`](Self::codes) wants its scales.
     pub fn rounded_up(&self, mut scales: Vec<f32>) -> Vec<f32> {
         scales.resize(self.packed.bias.len(), 0.0);
         scales
@@ -92,11 +91,14 @@ impl Map {
         self.run(xs, positions, &mut ToCodes { to, outputs: self.outputs, ys, stride });
     }
 
-    /// The sums of a map over `xs` at `positions`, each times the scale of its output: (positions, outputs).
+    /// The sums of a map over `xs` at `positions`, each times the scale of its output, of which there is one for each:
+    /// (positions, outputs).
     ///
     /// # Panics
-    /// As for [`codes`](Self::codes).
+    /// If there is another number of scales, `xs` does not hold what is read from a position on, or `ys` not what is
+    /// written.
     pub fn floats(&self, xs: &[u8], positions: &[u32], scales: &[f32], ys: &mut [f32]) {
+        assert!(scales.len() == self.outputs, "{} scales for {} outputs", scales.len(), self.outputs);
         self.run(xs, positions, &mut ToFloats { scales, outputs: self.outputs, ys });
     }
 
@@ -108,11 +110,9 @@ impl Map {
     /// Makes sure that every step from every position lies within `xs`.
     fn check(&self, xs: &[u8], positions: &[u32]) {
         let most = |of: &[u32]| of.iter().max().map_or(0, |&most| most as usize);
-        assert!(
-            most(&self.packed.steps) + most(positions) + DEPTH <= xs.len(),
-            "{} bytes of inputs are too few",
-            xs.len()
-        );
+        let last = most(&self.packed.steps).checked_add(most(positions));
+        let needed = last.and_then(|last| last.checked_add(DEPTH));
+        assert!(needed.is_some_and(|needed| needed <= xs.len()), "{} bytes of inputs are too few", xs.len());
     }
 
     fn run(&self, xs: &[u8], positions: &[u32], emit: &mut impl Emit) {

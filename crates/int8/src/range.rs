@@ -3,7 +3,7 @@
 /// Added to a number of less than 2^21 and read as bits, it leaves the number rounded to whole ones, ties to even.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
 
-/// The code of 0, and the distances from it of the least and the largest code.
+/// The zero point, and the distances from it of the least and the largest code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Range {
     pub(crate) zero: i32,

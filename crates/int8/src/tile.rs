@@ -15,12 +15,12 @@ pub(crate) struct Place<'a> {
     count: usize,
 }
 
-/// A set of instructions that tiles are compiled for.
+/// An instruction set that tiles are compiled for.
 ///
 /// # Safety
 /// As for [`Dot`].
 pub(crate) trait Tiles: Dot {
-    /// [`tile`], compiled for these instructions.
+    /// [`tile`], compiled for it.
     unsafe fn tile<const P: usize, const N: usize>(place: Place<'_>, places: &[u32; P], emit: &mut impl Emit);
 }
 
@@ -32,7 +32,8 @@ pub(crate) unsafe fn run<D: Tiles, const P: usize>(map: &Packed, xs: &[u8], posi
     let mut first = 0;
     while first < positions.len() {
         let left = &positions[first..];
-        let count = if left.len() > 2 { left.len().min(P) } else { 1 };
+        // One or two positions alone are cheaper one by one than in a tile most of which is thrown away.
+        let count = if left.len() > 2 || P <= left.len() { left.len().min(P) } else { 1 };
         for &(vector, vectors) in &map.blocks {
             let place = Place { map, xs, vector, first, count };
             // SAFETY: as for this function.
@@ -52,6 +53,10 @@ pub(crate) unsafe fn run<D: Tiles, const P: usize>(map: &Packed, xs: &[u8], posi
     }
 }
 
+/// The outputs of a block at `P` positions.
+///
+/// # Safety
+/// As for [`run`].
 unsafe fn outputs<D: Tiles, const P: usize>(place: Place<'_>, places: &[u32; P], vectors: usize, emit: &mut impl Emit) {
     // SAFETY: as for `run`.
     unsafe {

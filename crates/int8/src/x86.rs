@@ -1,4 +1,4 @@
-//! The sets of instructions of x86-64.
+//! The instruction sets of x86-64.
 
 use std::arch::x86_64::{
     __m256i, _mm_cvtsi128_si64, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi32_ps,

@@ -1,4 +1,4 @@
-//! Every set of instructions that this CPU has against loops that say what is meant.
+//! Every instruction set that this CPU has against loops that say what is meant.
 #![allow(missing_docs)]
 
 use l0_int8::{Codes, Isa, Map, Range, Terms};

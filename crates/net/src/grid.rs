@@ -1,13 +1,13 @@
-//! The grids of whole numbers of 8 bits that quantised networks compute on.
+//! Scale and zero point of a tensor: the grid of 256 numbers that the codes of an int8 network stand for.
 
 use serde::{Deserialize, Serialize};
 
-/// A grid of 256 numbers: `scale (code - zero)` for each code of 8 bits.
+/// Scale and zero point of a tensor: a grid of 256 numbers, `scale (code - zero)` for each code of 8 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
-    /// The distance from one number to the next.
+    /// The scale: the distance from one number to the next.
     pub scale: f32,
-    /// The code of 0.
+    /// The zero point: the code of 0.
     #[serde(default)]
     pub zero: i32,
     /// Whether codes are -128 to 127; else 0 to 255.

@@ -7,9 +7,12 @@ use crate::Grid;
 
 /// The largest code of a weight; the least is its negative, so that 0 has the code 0.
 const MOST: f32 = 127.0;
-/// A bias of this size is kept where no weight says what its step is, and one of more than [`LARGEST`] is not kept.
+/// The code of a bias where no weight says what its step is.
 const FINE: f32 = (1 << 22) as f32;
+/// The largest code of a bias that is read, and that is made: half the scale of the latter is one that nothing fits, so
+/// that the scale is found again.
 const LARGEST: f32 = (1 << 30) as f32;
+const LARGEST_MADE: f32 = 0.75 * LARGEST;
 
 /// The codes of the weights and biases of a linear layer or a convolution.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +34,8 @@ struct Row {
 
 impl Int8Weights {
     /// The codes nearest to the weights (outputs, ...) and biases of a layer that reads numbers of `input`: the largest
-    /// weight of each output has the code 127 or -127. `None` if a value is no finite number.
+    /// weight of each output has the code 127 or -127, or a smaller one if otherwise the bias had one of more than 30 bits.
+    /// `None` if a value is no finite number.
     pub fn nearest(weight: &[f32], bias: Option<&[f32]>, outputs: usize, input: Grid) -> Option<Self> {
         Self::rows(weight, bias, outputs, |weight, bias| nearest(weight, bias, input.scale))
     }
@@ -86,12 +90,12 @@ fn nearest(weight: &[f32], bias: f32, input: f32) -> Option<Row> {
     if weight.iter().any(|w| !w.is_finite()) || !bias.is_finite() {
         return None;
     }
-    let scale = largest(weight) / MOST;
-    let step = scale * input;
-    if !step.is_normal() || bias.abs() / step > LARGEST {
+    let scale = (largest(weight) / MOST).max(bias.abs() / (LARGEST_MADE * input));
+    let (step, code) = (scale * input, |w: &f32| (w / scale).round_ties_even() as i8);
+    if !step.is_normal() || weight.iter().all(|w| code(w) == 0) {
         return bias_alone(weight.len(), bias, input);
     }
-    let weight = weight.iter().map(|w| (w / scale).round_ties_even() as i8).collect();
+    let weight = weight.iter().map(code).collect();
     Some(Row { scale, weight, bias: (bias / step).round_ties_even() as i32 })
 }
 
@@ -182,6 +186,20 @@ mod tests {
         assert_eq!(Int8Weights::exact(&normals(1, 40), None, 2, INPUT), None);
         assert_eq!(Int8Weights::exact(&[1.0, f32::NAN], None, 1, INPUT), None);
         assert_eq!(Int8Weights::nearest(&[1.0, 2.0], Some(&[f32::INFINITY]), 1, INPUT), None);
+    }
+
+    #[test]
+    fn weights_beside_a_bias_too_large_for_their_scale_are_kept() {
+        let weight = [0.5, -0.25, 1.0];
+        for bias in [1e6, -3e6, 2e5] {
+            let codes = Int8Weights::nearest(&weight, Some(&[bias]), 1, INPUT).unwrap();
+            let (weights, biases) = (codes.weights(), codes.biases(INPUT));
+            assert!(codes.scales[0] > 1.0 / MOST && codes.weight.iter().all(|&code| code != 0), "{codes:?}");
+            assert!(weights.iter().zip(&weight).all(|(a, b)| (a - b).abs() <= 0.5001 * codes.scales[0]), "{codes:?}");
+            assert!((biases.as_ref().unwrap()[0] - bias).abs() <= 1e-6 * bias.abs(), "{codes:?}");
+            let again = Int8Weights::exact(&weights, biases.as_deref(), 1, INPUT).unwrap();
+            assert_eq!(again.weight, codes.weight, "{bias}");
+        }
     }
 
     #[test]

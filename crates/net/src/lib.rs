@@ -40,6 +40,7 @@ mod geometry;
 mod grid;
 mod import;
 mod int8;
+mod int8_layers;
 pub mod layers;
 mod masks;
 mod net;
@@ -54,7 +55,6 @@ mod shape;
 mod space;
 mod summary;
 mod weights;
-mod whole;
 
 pub use agreement::Agreement;
 pub use builder::Builder;

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use l0_files::Message;
 use l0_net::layers::{Border, Scale};
 use l0_net::{Builder, Layer, Margins, Model, OnnxAbout, OnnxReader, Weights, from_onnx, to_onnx};
 use safetensors::SafeTensors;
@@ -221,4 +222,52 @@ fn layers_of_ours_that_onnx_does_not_have_are_found_again() {
     let xs = Tensor::arange(0f32, 40.0, &Device::Cpu).unwrap().reshape((1, 2, 5, 4)).unwrap();
     let model = Model::new(net, weights).unwrap();
     assert_close("scale and border", &back.forward(&xs).unwrap(), &model.forward(&xs).unwrap());
+}
+
+/// A file whose nodes, each of a kind, with a name, stand behind one another; all read a scale beside, but a Cast.
+fn chained(nodes: &[(&str, &str)]) -> Vec<u8> {
+    let dims = [Message::new().text(2, "batch"), Message::new().int(1, 4)];
+    let shape = Message::new().messages(1, &dims);
+    let numbers = Message::new().message(1, &Message::new().int(1, 1).message(2, &shape));
+    let value = |name| Message::new().text(1, name).message(2, &numbers);
+    let before = std::iter::once("x").chain(nodes.iter().map(|(_, name)| *name));
+    let node = |(&(kind, name), before): (&(&str, &str), &str)| {
+        let node = Message::new().text(1, before);
+        let node = if kind == "Cast" { node } else { node.text(1, "scale") };
+        let to = Message::new().text(1, "to").int(3, 1).int(20, 2);
+        let node = node.text(2, name).text(3, name).text(4, kind);
+        if kind == "Cast" { node.message(5, &to) } else { node }
+    };
+    let scale = Message::new().int(2, 1).text(8, "scale").bytes(9, &0.5f32.to_le_bytes());
+    let graph = Message::new()
+        .messages(1, &nodes.iter().zip(before).map(node).collect::<Vec<_>>())
+        .message(5, &scale)
+        .message(11, &value("x"))
+        .message(12, &value(nodes.last().unwrap().1));
+    Message::new().int(1, 8).message(7, &graph).message(8, &Message::new().int(2, 17)).into_bytes()
+}
+
+#[test]
+fn codes_are_no_output() {
+    assert!(OnnxReader::new().from_bytes(&chained(&[("QuantizeLinear", "codes"), ("DequantizeLinear", "y")])).is_ok());
+    for nodes in [&[("QuantizeLinear", "y")][..], &[("QuantizeLinear", "codes"), ("Identity", "y")]] {
+        let error = OnnxReader::new().from_bytes(&chained(nodes)).unwrap_err().to_string();
+        assert!(error.contains("an output \"y\" of codes of 8 bits, expected the numbers that a Dequant"), "{error}");
+    }
+}
+
+#[test]
+fn codes_are_read_as_numbers_by_nothing_but_a_dequantize_linear() {
+    for kind in ["Cast", "Mul", "QuantizeLinear"] {
+        let error = OnnxReader::new()
+            .from_bytes(&chained(&[("QuantizeLinear", "codes"), (kind, "y")]))
+            .unwrap_err()
+            .to_string();
+        let words = [&format!("node \"y\" ({kind})"), "computes with codes of 8 bits"];
+        assert!(words.iter().all(|words| error.contains(*words)), "{error}");
+    }
+    let twice = [("QuantizeLinear", "codes"), ("DequantizeLinear", "x0"), ("DequantizeLinear", "y")];
+    assert!(
+        OnnxReader::new().from_bytes(&chained(&twice)).unwrap_err().to_string().contains("floats, expected the codes")
+    );
 }

@@ -4,8 +4,8 @@ use candle_core::Tensor;
 use l0_net::{Grid, Masks, Model, Net, NodeId};
 
 use crate::histogram::{Histogram, ends};
-use crate::places::{Place, floats, places};
 use crate::rebuild::rebuild;
+use crate::roundings::{Rounding, floats, roundings};
 use crate::{Error, Result};
 
 /// How far the numbers of a grid reach.
@@ -15,13 +15,13 @@ pub enum Method {
     MinMax,
     /// As far as so many of a hundred values, on either side; what lies beyond becomes the end.
     Percentile(f64),
-    /// As far as makes the mean squared error of rounding the least.
-    LeastSquares,
+    /// As far as makes the mean squared error (MSE) of rounding the least.
+    MeanSquaredError,
 }
 
 impl Method {
     /// The three, percentiles at 99.99.
-    pub const ALL: [Self; 3] = [Self::MinMax, Self::Percentile(99.99), Self::LeastSquares];
+    pub const ALL: [Self; 3] = [Self::MinMax, Self::Percentile(99.99), Self::MeanSquaredError];
 }
 
 impl std::fmt::Display for Method {
@@ -29,7 +29,7 @@ impl std::fmt::Display for Method {
         match self {
             Self::MinMax => f.write_str("min-max"),
             Self::Percentile(percent) => write!(f, "percentile {percent}"),
-            Self::LeastSquares => f.write_str("mean squared error"),
+            Self::MeanSquaredError => f.write_str("mean squared error"),
         }
     }
 }
@@ -38,7 +38,7 @@ impl std::fmt::Display for Method {
 #[derive(Debug, Clone)]
 pub struct Calibration {
     model: Model,
-    places: Vec<Place>,
+    roundings: Vec<Rounding>,
     seen: Vec<Option<Histogram>>,
 }
 
@@ -66,8 +66,8 @@ impl Calibration {
         if model.net.affine().next().is_none() {
             return Err(Error::Nothing);
         }
-        let places = places(&model.net);
-        let nodes: Vec<NodeId> = (0..places.len()).filter(|&id| places[id] == Place::Own).collect();
+        let roundings = roundings(&model.net);
+        let nodes: Vec<NodeId> = (0..roundings.len()).filter(|&id| roundings[id] == Rounding::Own).collect();
         let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); nodes.len()];
         each(&model, &nodes, batches, |i, values| {
             let (least, most) = ends(values);
@@ -76,9 +76,9 @@ impl Calibration {
         check(&model.net, &nodes, &ranges)?;
         let mut histograms: Vec<Histogram> = ranges.into_iter().map(Histogram::new).collect();
         each(&model, &nodes, batches, |i, values| histograms[i].add(values))?;
-        let mut seen = vec![None; places.len()];
+        let mut seen = vec![None; roundings.len()];
         nodes.into_iter().zip(histograms).for_each(|(id, histogram)| seen[id] = Some(histogram));
-        Ok(Self { model, places, seen })
+        Ok(Self { model, roundings, seen })
     }
 
     /// The network with grids that reach as far as `method` says.
@@ -93,7 +93,7 @@ impl Calibration {
         }
         let grids = self.grids(method)?;
         let model = rebuild(&self.model, &grids)?;
-        Ok(Quantised { model, floats: floats(&self.model.net, &self.places) })
+        Ok(Quantised { model, floats: floats(&self.model.net, &self.roundings) })
     }
 
     /// The grid of each layer's output, if it is rounded.
@@ -101,8 +101,8 @@ impl Calibration {
         let mut grids: Vec<Option<Grid>> = Vec::new();
         for (id, seen) in self.seen.iter().enumerate() {
             let node = self.model.net.node(id);
-            grids.push(match (self.places[id], seen) {
-                (Place::Same, _) => node.inputs.first().and_then(|&input| grids[input]),
+            grids.push(match (self.roundings[id], seen) {
+                (Rounding::Same, _) => node.inputs.first().and_then(|&input| grids[input]),
                 (_, Some(seen)) => Some(grid(seen, method, &node.name)?),
                 _ => None,
             });
@@ -116,7 +116,7 @@ fn grid(seen: &Histogram, method: Method, node: &str) -> Result<Grid> {
     let (least, most) = match method {
         Method::MinMax => (seen.least, seen.most),
         Method::Percentile(percent) => seen.percentile(percent),
-        Method::LeastSquares => seen.least_squares(),
+        Method::MeanSquaredError => seen.least_mean_squared_error(),
     };
     Grid::reaching(least, most).ok_or_else(|| Error::Range { node: node.into(), least, most })
 }

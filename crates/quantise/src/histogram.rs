@@ -66,7 +66,7 @@ impl Histogram {
     }
 
     /// The ends, each the same share of what they are, for which rounding to the grid has the least mean squared error.
-    pub(crate) fn least_squares(&self) -> (f32, f32) {
+    pub(crate) fn least_mean_squared_error(&self) -> (f32, f32) {
         let shrunk = |hundredths: usize| {
             let share = hundredths as f32 / 100.0;
             (self.least * share, self.most * share)
@@ -110,7 +110,7 @@ mod tests {
     fn an_outlier_is_cut_off_where_that_costs_less_than_coarser_steps() {
         let mut values: Vec<f32> = (0..100_000).map(|i| (i % 1000) as f32 / 1000.0).collect();
         values.push(4.0);
-        let (_, most) = histogram(&values).least_squares();
+        let (_, most) = histogram(&values).least_mean_squared_error();
         // The error of every choice, of the values themselves.
         let error = |most: f32| {
             let grid = Grid::reaching(0.0, most).unwrap();
@@ -124,6 +124,6 @@ mod tests {
     fn what_is_no_number_is_told() {
         assert!(ends(&[1.0, f32::NAN, 2.0]).0.is_nan());
         assert_eq!(ends(&[1.0, -3.0, 2.0]), (-3.0, 2.0));
-        assert_eq!(histogram(&[0.0, 0.0]).least_squares(), (0.0, 0.0));
+        assert_eq!(histogram(&[0.0, 0.0]).least_mean_squared_error(), (0.0, 0.0));
     }
 }

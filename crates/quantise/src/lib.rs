@@ -28,8 +28,8 @@
 mod calibration;
 mod error;
 mod histogram;
-mod places;
 mod rebuild;
+mod roundings;
 
 pub use calibration::{Calibration, Method, Quantised};
 pub use error::{Error, Result};

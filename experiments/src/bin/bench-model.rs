@@ -12,8 +12,7 @@ use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
 use l0_experiments::network_file::{Format, NetworkFile};
-use l0_experiments::onnxruntime::{self, Timing};
-use l0_experiments::{int8, say};
+use l0_experiments::{int8, onnxruntime, say};
 use l0_infer::Engine;
 use l0_net::{Card, Masks, Model, Net, Params};
 use l0_report::{Align, Table};
@@ -56,6 +55,8 @@ const BEFORE: &str = "before pruning";
 /// One line of the table.
 struct Entry {
     name: String,
+    /// The file, where it is ONNX.
+    onnx: Option<PathBuf>,
     model: Model,
     bytes: u64,
     score: Option<Score>,
@@ -74,7 +75,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     let data = if args.no_error { None } else { Some(data(args)?) };
     let mut entries = Vec::new();
     for path in &args.files {
-        let (model, card) = read(path)?;
+        let (model, card, onnx) = read(path)?;
         if entries.is_empty()
             && let Some(whole) = card.extra.get("whole")
         {
@@ -93,7 +94,8 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         let score = data.as_ref().map(|(data, normalise)| score(&model, data, normalise)).transpose()?;
         let bytes = std::fs::metadata(path)?.len();
         let name = path.display().to_string();
-        entries.push(Entry { name, model, bytes, score, memory: memory_of(path) });
+        let onnx = onnx.then(|| path.clone());
+        entries.push(Entry { name, onnx, model, bytes, score, memory: memory_of(path) });
     }
     let candidates = entries.iter().map(|entry| Candidate::new(&entry.model.net, &entry.model.weights, threads));
     let mut candidates = candidates.collect::<Result<Vec<_>>>()?;
@@ -103,11 +105,11 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     beside_float(args, &entries, &candidates)
 }
 
-/// A network without gates, and what its file says of it.
-fn read(path: &Path) -> Result<(Model, Card)> {
+/// A network without gates, what its file says of it, and whether that is ONNX.
+fn read(path: &Path) -> Result<(Model, Card, bool)> {
     let NetworkFile { format, model, card, .. } = NetworkFile::read(path, None)?;
     ensure!(format != Format::Gated, "{}: it has gates; `just export` compacts it", path.display());
-    Ok((model, card))
+    Ok((model, card, format == Format::Onnx))
 }
 
 /// What share of the float network's time a quantised one takes, here and in onnxruntime.
@@ -141,22 +143,29 @@ fn beside_float(args: &Args, entries: &[Entry], candidates: &[Candidate]) -> Res
     Ok(())
 }
 
-/// Milliseconds of some networks in onnxruntime for each batch, with one thread.
+/// Milliseconds of some networks in onnxruntime for each batch, with one thread: of ONNX files themselves, and of what
+/// others are exported to.
 fn in_onnxruntime(args: &Args, entries: &[Entry], wanted: &[usize]) -> Result<Option<HashMap<usize, [f64; 3]>>> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let mut files = Vec::new();
     for i in wanted {
-        let (file, model) = (folder.path().join(format!("network-{i}.onnx")), &entries[*i].model);
+        let Entry { model, onnx, .. } = &entries[*i];
+        if let Some(file) = onnx {
+            files.push(file.clone());
+            continue;
+        }
+        let file = folder.path().join(format!("network-{i}.onnx"));
         let bytes = artifact::onnx(model, &Card::default())?;
         std::fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
         files.push(file);
     }
-    let Some(times) = onnxruntime::times(&args.python, &files) else { return Ok(None) };
-    let median = |i: usize, batch: usize| {
-        let same = |t: &&Timing| t.name == format!("network-{i}") && t.threads == 1 && t.batch == batch;
-        times.iter().find(same).map_or(f64::NAN, |timing| timing.median)
-    };
-    Ok(Some(wanted.iter().map(|&i| (i, BATCHES.map(|batch| median(i, batch)))).collect()))
+    let Some(times) = onnxruntime::times(&args.python, &files)? else { return Ok(None) };
+    let mut found = HashMap::new();
+    for (&i, times) in wanted.iter().zip(&times) {
+        let [a, b, c] = BATCHES.map(|batch| onnxruntime::median(times, 1, batch));
+        found.insert(i, [a?, b?, c?]);
+    }
+    Ok(Some(found))
 }
 
 /// The shares in words, and plainly where the quantised network is the slower one.
@@ -177,12 +186,12 @@ fn whole_entry(net: Net) -> Result<Entry> {
     let file = tempfile::Builder::new().suffix(".safetensors").tempfile().context("cannot make a temporary file")?;
     std::fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.path().display()))?;
     let memory = memory_of(file.path());
-    Ok(Entry { name: BEFORE.into(), model, bytes: bytes.len() as u64, score: None, memory })
+    Ok(Entry { name: BEFORE.into(), onnx: None, model, bytes: bytes.len() as u64, score: None, memory })
 }
 
 /// The data set that all files are tested on, and how its pixels become numbers.
 fn data(args: &Args) -> Result<(Dataset, Normalise)> {
-    let (model, card) = read(&args.files[0])?;
+    let (model, card, _) = read(&args.files[0])?;
     let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.files[0]), Ok)?;
     let data = args.data.load(&args.data.spec(&dataset)?)?;
     let normalise = artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise);
@@ -202,7 +211,7 @@ fn memory_of(file: &Path) -> Option<u64> {
 }
 
 fn memory(file: &Path) -> Result<()> {
-    let (model, _) = read(file)?;
+    let (model, ..) = read(file)?;
     let mut engine = Engine::new(&model.net, &model.weights)?;
     engine.run(&vec![0.5; 256 * engine.input_len()], 256)?;
     say!("{}", l0_record::peak_memory_bytes().context("this system does not tell")?)?;

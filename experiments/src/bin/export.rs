@@ -10,7 +10,7 @@ use l0_data::{Benchmark, DataRecord, Dataset};
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::asked::{self, Left};
 use l0_experiments::cli::{self, DataArgs};
-use l0_experiments::device::VerificationArgs;
+use l0_experiments::device::{DeviceName, VerificationArgs};
 use l0_experiments::int8::{self, Int8};
 use l0_experiments::network_file::{Format, NetworkFile};
 use l0_experiments::say;
@@ -127,10 +127,21 @@ fn existing(args: &Args) -> Existing {
 fn quantise_file(args: &Args) -> Result<()> {
     let file = &args.run;
     ensure!(args.estimator.is_none() && !args.onnx, "{} is no run: of a file --int8 alone is written", file.display());
+    ensure!(
+        args.verification.device == DeviceName::Cpu,
+        "{} is no run: of a file --int8 alone is written, which the CPU computes; leave --device and L0_DEVICE out",
+        file.display()
+    );
     let out = args.out.clone().unwrap_or_else(|| file.with_extension(INT8));
+    ensure!(
+        out.extension().is_some_and(|found| found == "onnx"),
+        "{} is to be an ONNX file; end its name in .onnx",
+        out.display()
+    );
     free(args, [&out])?;
     let NetworkFile { format, model, card, .. } = NetworkFile::read(file, None)?;
     ensure!(format != Format::Gated, "{}: it has gates; name the folder of its run", file.display());
+    int8::ensure_float(&model).with_context(|| file.display().to_string())?;
     let data = args.data.load(&args.data.spec(&artifact::dataset_of(&model.net, &card, file)?)?)?;
     if let Some(trained) = &card.data
         && *trained != data.digest()?
@@ -145,16 +156,13 @@ fn quantise_file(args: &Args) -> Result<()> {
 /// The network in whole numbers, if it is worth what it should be.
 fn quantised(args: &Args, model: &Model, card: &Card, data: &Dataset) -> Result<Int8> {
     let quantised = int8::int8(model, card, data, &data.normalise)?;
-    if !quantised.is_within(args.int8_bound) && !args.force {
-        say!("{quantised}")?;
-        bail!(
-            "in 8-bit numbers the network is worth {:.2} points less, more than {} (--int8-bound); nothing was written \
-             (--force writes it)",
-            quantised.loss(),
-            args.int8_bound
-        );
+    match quantised.problem(args.int8_bound) {
+        Some(problem) if !args.force => {
+            say!("{quantised}")?;
+            bail!("{problem}; nothing was written (--force writes it)")
+        }
+        _ => Ok(quantised),
     }
-    Ok(quantised)
 }
 
 fn write_int8(args: &Args, path: &Path, quantised: &Int8) -> Result<()> {

@@ -5,8 +5,8 @@ use super::graph::{FLOAT, Graph, tensor};
 use crate::{Grid, Int8Weights};
 
 /// Codes of `TensorProto.DataType`.
-const UINT8: i64 = 2;
-const INT8: i64 = 3;
+pub(super) const UINT8: i64 = 2;
+pub(super) const INT8: i64 = 3;
 const INT32: i64 = 6;
 
 impl Graph<'_> {

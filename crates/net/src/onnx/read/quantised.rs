@@ -8,11 +8,29 @@ use super::moving::axis;
 use super::operator::Operator;
 use super::wire::Reason;
 use crate::layers::Layer;
+use crate::onnx::int8::{INT8, UINT8};
 use crate::{Activation, Grid};
 
-/// Codes of `TensorProto.DataType`.
-const UINT8: i64 = 2;
-const INT8: i64 = 3;
+/// Operators after which codes are still codes: they are moved, or the largest are taken.
+const KEEP_CODES: [&str; 10] =
+    ["MaxPool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Gather", "Identity"];
+
+/// Whether a computed output of an operator holds codes, where one of its inputs does (`reads`) or none.
+///
+/// A network has the numbers that codes stand for in their place, so codes are understood up to a DequantizeLinear alone.
+pub(super) fn makes_codes(kind: &str, reads: bool) -> Result<bool, Reason> {
+    match (kind, reads) {
+        ("QuantizeLinear", false) => Ok(true),
+        ("DequantizeLinear", true) => Ok(false),
+        ("DequantizeLinear", false) => Err("floats, expected the codes of a QuantizeLinear".into()),
+        (_, true) if !KEEP_CODES.contains(&kind) => Err(format!("computes with codes of 8 bits, {EXPECTED_NUMBERS}")),
+        _ => Ok(reads),
+    }
+}
+
+/// What is expected where codes are found.
+pub(super) const EXPECTED_NUMBERS: &str =
+    "expected the numbers that a DequantizeLinear makes of them; export the network in the form QDQ";
 
 /// The scales and zero points of an operator, and the axis along which they lie if there are several.
 struct Scales {

@@ -1,7 +1,7 @@
 //! The walk over a graph: every node that the output needs, each after those it reads.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use super::constant::{Constant, Values};
 use super::convert::convert;
@@ -13,6 +13,7 @@ use super::names;
 use super::operator::Operator;
 use super::problem::OnnxProblem;
 use super::proto::{Graph, Node, Stored};
+use super::quantised::{EXPECTED_NUMBERS, makes_codes};
 use super::wire::Reason;
 use crate::layers::Input;
 use crate::{Layer, Shape};
@@ -31,6 +32,8 @@ pub(super) struct Walk<'a> {
     opset: i64,
     batch: Option<i64>,
     known: HashMap<&'a str, Arg>,
+    /// The computed values that are codes in the file, whereas the draft has the numbers that these stand for.
+    codes: HashSet<&'a str>,
     readers: HashMap<&'a str, usize>,
     draft: Draft,
     room: Room,
@@ -51,7 +54,8 @@ impl<'a> Walk<'a> {
     pub(super) fn new(graph: &'a Graph<'a>, (opset, batch): (i64, Option<i64>), input: (&'a str, Step)) -> Self {
         let mut draft = Draft::default();
         let known = [(input.0, Arg::Value(draft.push(input.1)))].into();
-        Self { graph, opset, batch, known, readers: HashMap::new(), draft, room: Room::new(0) }
+        let (codes, readers) = (HashSet::new(), HashMap::new());
+        Self { graph, opset, batch, known, codes, readers, draft, room: Room::new(0) }
     }
 
     /// Reads everything that `output` needs; the draft, and the place of the output in it.
@@ -62,6 +66,9 @@ impl<'a> Walk<'a> {
             self.node(node).map_err(|problem| wrong(node, problem))?;
         }
         match self.known.get(output) {
+            Some(_) if self.codes.contains(output) => {
+                Err(OnnxProblem::Graph(format!("an output {output:?} of codes of 8 bits, {EXPECTED_NUMBERS}")))
+            }
             Some(&Arg::Value(id)) => match self.draft.expect_layer(id) {
                 Ok(()) => Ok((self.draft, id)),
                 Err(reason) => Err(OnnxProblem::Graph(format!("an output {output:?} that {reason}"))),
@@ -160,12 +167,16 @@ impl<'a> Walk<'a> {
             self.known.insert(node.outputs.first().ok_or("no output")?, known);
             return Ok(());
         }
+        let codes = makes_codes(node.kind, node.inputs.iter().any(|name| self.codes.contains(name)))?;
         let outcomes = convert(&op)?;
         let origin = Origin { node: shown(node), kind: node.kind, stem: names::stem(node), args: op.args };
         for (&name, outcome) in node.outputs.iter().zip(outcomes) {
             let readers = self.readers.get(name).copied().unwrap_or(0);
             let id = origin.made(&mut self.draft, outcome, readers)?;
             self.known.insert(name, Arg::Value(id));
+            if codes {
+                self.codes.insert(name);
+            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Which layers of a network compute with whole numbers.
+//! Which layers of a network are int8: they read what was rounded to a grid, and their values lie on grids themselves.
 
 use candle_core::Tensor;
 

@@ -1,4 +1,4 @@
-//! Compiling what computes with whole numbers: a layer with the rounding of what it makes, as one step on codes.
+//! Compiling int8 layers: each with the rounding of what it makes, as one step from codes to codes.
 
 use l0_int8::{Codes, Isa, Map, Range, Terms};
 use l0_net::layers::{Conv2d, GlobalPool, PoolKind};
@@ -6,9 +6,11 @@ use l0_net::{Activation, Grid, Int8Weights, Layer, NodeId, Pair, Shape};
 
 use crate::Result;
 use crate::after::{After, Bounds};
-use crate::codes::{Affine, Coded, Convolve, Decode, Encode, Gather, Largest, Mean, Size, Sum, To, Weigh, kept};
-use crate::compile::Compiler;
+use crate::compile::{Compiler, Value};
 use crate::fold::Chain;
+use crate::int8_kernels::{Affine, Coded, Convolve, Decode, Encode, Gather, Largest, Mean, Size, Sum, To, Weigh, kept};
+use crate::kernel::Kernel;
+use crate::layout::Layout;
 
 /// A rounding, and the bounds of what is rounded.
 struct Rounding {
@@ -33,90 +35,135 @@ impl Rounding {
     }
 }
 
+/// What a step on codes reads: the output of a node that is there as codes, or that a rounding left as numbers.
+#[derive(Clone, Copy)]
+struct Source {
+    id: NodeId,
+    size: Size,
+    grid: Grid,
+}
+
+impl Coded {
+    /// The buffer that holds the codes.
+    fn value(self) -> Value {
+        Value { buffer: self.buffer, layout: self.size.layout() }
+    }
+}
+
+impl Source {
+    /// The code of 0, as it is kept.
+    fn zero(&self) -> u8 {
+        kept(self.grid, self.grid.zero)
+    }
+}
+
 impl Compiler<'_> {
     /// Compiles a layer of whole numbers and those that go into the same step; the last of them. `None` where there is no
     /// such step.
-    pub(crate) fn whole(&mut self, id: NodeId) -> Result<Option<NodeId>> {
+    pub(crate) fn int8(&mut self, id: NodeId) -> Result<Option<NodeId>> {
         let Some(&input) = self.net.node(id).inputs.first() else { return Ok(None) };
         let layer = &self.net.node(id).layer;
         if let Layer::Activation(Activation::Quantise(grid)) = *layer {
             return self.quantise(id, input, grid).map(Some);
         }
-        let Some(from) = self.coded(input)? else { return Ok(None) };
+        let Some(from) = self.source(input) else { return Ok(None) };
         match layer {
             Layer::Conv2d(conv) => self.convolve(id, conv, from),
             Layer::Linear(_) => self.weigh(id, from),
             Layer::Add(_) => self.sum(id),
             Layer::MaxPool2d(pool) => {
                 let (layer, input, output) = (*pool, from.size, Size::of(self.net.shape(id)));
-                Ok(Some(self.code(id, &[from], from.grid, Largest { layer, input, output })))
+                self.code(id, &[from], from.grid, Largest { layer, input, output }).map(Some)
             }
-            Layer::Flatten(_) => Ok(Some(self.flattened(id, from))),
+            Layer::Flatten(_) => self.flattened(id, from).map(Some),
             Layer::Take(take) => {
                 let place =
                     |position: usize| take.units.iter().map(move |&unit| (position * from.size.c) as u32 + unit);
                 let from_places = (0..from.size.h * from.size.w).flat_map(place).collect();
-                Ok(Some(self.gather(id, from, from_places)))
+                self.gather(id, from, from_places).map(Some)
             }
             Layer::Dropout(_) | Layer::Identity(_) => {
-                self.coded[id] = Some(from);
+                self.coded[id] = Some(self.coded(from)?);
                 Ok(Some(id))
             }
             Layer::GlobalPool(GlobalPool { kind: PoolKind::Mean, .. }) => {
-                let (output, buffer) = (self.layout(id)?, from.buffer);
-                let buffer = self.push(vec![buffer], output, Mean { size: from.size, grid: from.grid, output });
-                self.values[id] = Some(crate::compile::Value { buffer, layout: output });
-                Ok(Some(id))
+                let output = self.layout(id)?;
+                self.numbers(id, from, output, Mean { size: from.size, grid: from.grid, output }).map(Some)
             }
             _ => self.affine_codes(id, from),
         }
     }
 
-    /// Where the output of a node is as codes; made of its numbers if it is what a rounding left as such.
-    fn coded(&mut self, id: NodeId) -> Result<Option<Coded>> {
-        if let (None, Some(value)) = (self.coded[id], self.values[id])
-            && let Layer::Activation(Activation::Quantise(grid)) = self.net.node(id).layer
-        {
-            let size = Size::of(self.net.shape(id));
-            let buffer = self.push(vec![value.buffer], size.layout(), Encode { input: value.layout, size, grid });
-            self.coded[id] = Some(Coded { buffer, size, grid });
+    /// The output of a node, if it can be read as codes.
+    fn source(&self, id: NodeId) -> Option<Source> {
+        match (self.coded[id], &self.net.node(id).layer) {
+            (Some(Coded { size, grid, .. }), _) => Some(Source { id, size, grid }),
+            (None, &Layer::Activation(Activation::Quantise(grid))) => {
+                Some(Source { id, size: Size::of(self.net.shape(id)), grid })
+            }
+            _ => None,
         }
-        Ok(self.coded[id])
     }
 
-    /// A step that makes the output of `id` as codes.
-    fn code(&mut self, id: NodeId, from: &[Coded], grid: Grid, kernel: impl crate::kernel::Kernel + 'static) -> NodeId {
+    /// Where the codes of a source are; made of its numbers where only these are there.
+    fn coded(&mut self, Source { id, grid, .. }: Source) -> Result<Coded> {
+        match self.coded[id] {
+            Some(coded) => Ok(coded),
+            None => {
+                let value = self.value(id)?;
+                Ok(self.encode(id, value, grid))
+            }
+        }
+    }
+
+    /// A step from buffers to the output of `id` as codes.
+    fn push_codes(&mut self, id: NodeId, from: Vec<usize>, grid: Grid, kernel: impl Kernel + 'static) -> Coded {
         let size = Size::of(self.net.shape(id));
-        let buffer = self.push(from.iter().map(|from| from.buffer).collect(), size.layout(), kernel);
-        self.coded[id] = Some(Coded { buffer, size, grid });
-        id
+        let coded = Coded { buffer: self.push(from, size.layout(), kernel), size, grid };
+        self.coded[id] = Some(coded);
+        coded
+    }
+
+    /// Numbers as the codes of the output of `id`.
+    fn encode(&mut self, id: NodeId, from: Value, grid: Grid) -> Coded {
+        let kernel = Encode { input: from.layout, size: Size::of(self.net.shape(id)), grid };
+        self.push_codes(id, vec![from.buffer], grid, kernel)
+    }
+
+    /// A step from codes to the output of `id` as codes.
+    fn code(&mut self, id: NodeId, from: &[Source], grid: Grid, kernel: impl Kernel + 'static) -> Result<NodeId> {
+        let from = from.iter().map(|&from| Ok(self.coded(from)?.buffer)).collect::<Result<_>>()?;
+        self.push_codes(id, from, grid, kernel);
+        Ok(id)
+    }
+
+    /// A step from codes to the output of `id` as numbers.
+    fn numbers(&mut self, id: NodeId, from: Source, output: Layout, kernel: impl Kernel + 'static) -> Result<NodeId> {
+        let from = self.coded(from)?.value();
+        Ok(self.step(id, &[from], output, kernel))
     }
 
     /// Codes as numbers, for layers that have no step for codes.
-    pub(crate) fn decode(&mut self, id: NodeId, Coded { buffer, size, grid }: Coded) -> Result<()> {
+    pub(crate) fn decode(&mut self, id: NodeId, from: Coded) -> Result<()> {
         let output = self.layout(id)?;
-        let buffer = self.push(vec![buffer], output, Decode { size, grid, output });
-        self.values[id] = Some(crate::compile::Value { buffer, layout: output });
+        self.step(id, &[from.value()], output, Decode { size: from.size, grid: from.grid, output });
         Ok(())
     }
 
     /// A rounding that is a step of its own.
     fn quantise(&mut self, id: NodeId, input: NodeId, grid: Grid) -> Result<NodeId> {
-        match self.coded(input)? {
-            Some(from) if from.grid == grid => {
-                self.coded[id] = Some(from);
-                return Ok(id);
-            }
+        match self.source(input) {
+            Some(from) if from.grid == grid => self.coded[id] = Some(self.coded(from)?),
             Some(from) => {
                 let n = from.size.c;
                 let kernel = affine(from, (vec![1.0; n], vec![0.0; n]), &Rounding { id, grid, bounds: Bounds::NONE });
-                return Ok(self.code(id, &[from], grid, kernel));
+                return self.code(id, &[from], grid, kernel);
             }
-            None => {}
+            None => {
+                let value = self.value(input)?;
+                self.encode(id, value, grid);
+            }
         }
-        let (value, size) = (self.value(input)?, Size::of(self.net.shape(id)));
-        let buffer = self.push(vec![value.buffer], size.layout(), Encode { input: value.layout, size, grid });
-        self.coded[id] = Some(Coded { buffer, size, grid });
         Ok(id)
     }
 
@@ -142,7 +189,7 @@ impl Compiler<'_> {
         Ok(found.filter(|codes| codes.weight.len() / codes.scales.len() <= Map::MOST))
     }
 
-    fn convolve(&mut self, id: NodeId, conv: &Conv2d, from: Coded) -> Result<Option<NodeId>> {
+    fn convolve(&mut self, id: NodeId, conv: &Conv2d, from: Source) -> Result<Option<NodeId>> {
         let (Some(codes), Some(rounding)) = (self.codes_of(id)?, self.rounding(id, Bounds::NONE)) else {
             return Ok(None);
         };
@@ -158,48 +205,42 @@ impl Compiler<'_> {
         };
         let runs: Vec<(usize, usize)> = (0..kernel.h).flat_map(run).collect();
         let weight = beside(&codes.weight, c, kernel);
-        let zero = kept(from.grid, from.grid.zero);
-        let bias = codes.bias.clone().unwrap_or_else(|| vec![0; codes.scales.len()]);
-        let map = Map::new(Terms { runs: &runs, weight: &weight, bias: &bias, zero }, Isa::best());
+        let map = map(&codes, (&runs, &weight), from.zero());
         let position = |i: usize| (i / w * stride.h * row + i % w * stride.w * c) as u32;
         let positions = (0..h * w).map(position).collect();
         let to = rounding.codes(map.rounded_up(scales(&codes, from.grid, rounding.grid)));
         let output = Size::of(self.net.shape(id));
-        let kernel = Convolve { map, input: from.size, padding, zero, positions, output, to };
-        Ok(Some(self.code(rounding.id, &[from], rounding.grid, kernel)))
+        let kernel = Convolve { map, input: from.size, padding, zero: from.zero(), positions, output, to };
+        self.code(rounding.id, &[from], rounding.grid, kernel).map(Some)
     }
 
-    fn weigh(&mut self, id: NodeId, from: Coded) -> Result<Option<NodeId>> {
+    fn weigh(&mut self, id: NodeId, from: Source) -> Result<Option<NodeId>> {
         let Some(codes) = self.codes_of(id)? else { return Ok(None) };
-        let bias = codes.bias.clone().unwrap_or_else(|| vec![0; codes.scales.len()]);
-        let (runs, zero) = ([(0, from.size.c)], kept(from.grid, from.grid.zero));
-        let map = Map::new(Terms { runs: &runs, weight: &codes.weight, bias: &bias, zero }, Isa::best());
+        let map = map(&codes, (&[(0, from.size.c)], &codes.weight), from.zero());
         let (input, output) = (from.size, Size::of(self.net.shape(id)));
         if let Some(rounding) = self.rounding(id, Bounds::NONE) {
             let to = To::Codes(rounding.codes(map.rounded_up(scales(&codes, from.grid, rounding.grid))));
-            return Ok(Some(self.code(rounding.id, &[from], rounding.grid, Weigh { map, input, output, to })));
+            return self.code(rounding.id, &[from], rounding.grid, Weigh { map, input, output, to }).map(Some);
         }
         let to = To::Floats(codes.steps(from.grid));
         // Features stand without a border, whoever reads them.
         let layout = self.layout(id)?;
-        let buffer = self.push(vec![from.buffer], layout, Weigh { map, input, output, to });
-        self.values[id] = Some(crate::compile::Value { buffer, layout });
-        Ok(Some(id))
+        self.numbers(id, from, layout, Weigh { map, input, output, to }).map(Some)
     }
 
     fn sum(&mut self, id: NodeId) -> Result<Option<NodeId>> {
         let [a, b] = *self.net.node(id).inputs else { return Ok(None) };
-        let (Some(a), Some(b)) = (self.coded(a)?, self.coded(b)?) else { return Ok(None) };
+        let (Some(a), Some(b)) = (self.source(a), self.source(b)) else { return Ok(None) };
         let Some(rounding) = self.rounding(id, Bounds::NONE) else { return Ok(None) };
         let factors = [a, b].map(|from| from.grid.scale / rounding.grid.scale);
-        let zero = |from: Coded| f32::from(kept(from.grid, from.grid.zero));
-        let constant = -(factors[0] * zero(a) + factors[1] * zero(b));
+        let [zero_a, zero_b] = [a, b].map(|from| f32::from(from.zero()));
+        let constant = -(factors[0] * zero_a + factors[1] * zero_b);
         let kernel = Sum { size: a.size, factors, constant, to: rounding.range() };
-        Ok(Some(self.code(rounding.id, &[a, b], rounding.grid, kernel)))
+        self.code(rounding.id, &[a, b], rounding.grid, kernel).map(Some)
     }
 
     /// A scale and a shift of each channel, bounds, and a rounding.
-    fn affine_codes(&mut self, id: NodeId, from: Coded) -> Result<Option<NodeId>> {
+    fn affine_codes(&mut self, id: NodeId, from: Source) -> Result<Option<NodeId>> {
         let Some(chain) = Chain::from(self.net, self.weights, id)? else { return Ok(None) };
         let rounding = match chain.after {
             After::Held(bounds) => self.rounding(chain.last, bounds),
@@ -208,24 +249,30 @@ impl Compiler<'_> {
         };
         let Some(rounding) = rounding else { return Ok(None) };
         let kernel = affine(from, chain.scales(), &rounding);
-        Ok(Some(self.code(rounding.id, &[from], rounding.grid, kernel)))
+        self.code(rounding.id, &[from], rounding.grid, kernel).map(Some)
     }
 
     /// Features in the order of channels, then positions.
-    fn flattened(&mut self, id: NodeId, from: Coded) -> NodeId {
+    fn flattened(&mut self, id: NodeId, from: Source) -> Result<NodeId> {
         let Size { c, h, w } = from.size;
         if h * w == 1 || c == 1 {
-            self.coded[id] = Some(Coded { size: Size { c: c * h * w, h: 1, w: 1 }, ..from });
-            return id;
+            self.coded[id] = Some(Coded { size: Size { c: c * h * w, h: 1, w: 1 }, ..self.coded(from)? });
+            return Ok(id);
         }
         let place = |channel: usize| (0..h * w).map(move |position| (position * c + channel) as u32);
         self.gather(id, from, (0..c).flat_map(place).collect())
     }
 
-    fn gather(&mut self, id: NodeId, input: Coded, from: Vec<u32>) -> NodeId {
+    fn gather(&mut self, id: NodeId, input: Source, from: Vec<u32>) -> Result<NodeId> {
         let (grid, output) = (input.grid, Size::of(self.net.shape(id)));
         self.code(id, &[input], grid, Gather { input: input.size, output, from })
     }
+}
+
+/// The linear map of a layer's codes, its weights as `runs` of its inputs want them.
+fn map(codes: &Int8Weights, (runs, weight): (&[(usize, usize)], &[i8]), zero: u8) -> Map {
+    let bias = codes.bias.clone().unwrap_or_else(|| vec![0; codes.scales.len()]);
+    Map::new(Terms { runs, weight, bias: &bias, zero }, Isa::best())
 }
 
 /// What a step of each output's sums is in steps of the grid that they become codes of.
@@ -241,10 +288,10 @@ fn beside(weight: &[i8], inputs: usize, kernel: Pair) -> Vec<i8> {
 }
 
 /// A scale and a shift of each channel's numbers, from codes to codes.
-fn affine(from: Coded, (scale, shift): (Vec<f32>, Vec<f32>), rounding: &Rounding) -> Affine {
+fn affine(from: Source, (scale, shift): (Vec<f32>, Vec<f32>), rounding: &Rounding) -> Affine {
     let (size, step) = (from.size, rounding.grid.scale);
     let factors: Vec<f32> = scale.iter().map(|scale| scale * from.grid.scale / step).collect();
-    let zero = f32::from(kept(from.grid, from.grid.zero));
+    let zero = f32::from(from.zero());
     let constants: Vec<f32> = shift.iter().zip(&factors).map(|(shift, factor)| shift / step - factor * zero).collect();
     Affine { size, factors: factors.repeat(size.w), constants: constants.repeat(size.w), to: rounding.range() }
 }

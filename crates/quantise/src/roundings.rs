@@ -3,11 +3,11 @@
 use l0_net::layers::{GlobalPool, PoolKind};
 use l0_net::{Activation, Layer, Net, NodeId};
 
-/// What is done with the output of a layer.
+/// How the output of a layer is rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Rounding {
     /// It stays as it is.
-    Float,
+    None,
     /// It is rounded to a grid of its own.
     Own,
     /// Its numbers are some of those that the layer reads, and stay on their grid.
@@ -29,9 +29,9 @@ fn is_bounds(layer: &Layer) -> bool {
     matches!(layer, Layer::Activation(Activation::Relu | Activation::Clip { .. }))
 }
 
-/// What is done with the output of each layer.
-pub(crate) fn places(net: &Net) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::new();
+/// How the output of each layer is rounded.
+pub(crate) fn roundings(net: &Net) -> Vec<Rounding> {
+    let mut roundings: Vec<Rounding> = Vec::new();
     let fed = fed(net);
     for (id, node) in net.nodes().iter().enumerate() {
         let follows = node.inputs.first().filter(|_| is_bounds(&node.layer)).map(|&input| &net.node(input).layer);
@@ -39,14 +39,14 @@ pub(crate) fn places(net: &Net) -> Vec<Place> {
             [Some(&node.layer), follows].into_iter().flatten().any(|l| is_whole(l) && !matches!(l, Layer::Linear(_)));
         let bounded =
             matches!(*net.readers(id), [reader] if is_bounds(&net.node(reader).layer)) && is_whole(&node.layer);
-        places.push(match node.inputs.first().map(|&input| places[input]) {
-            _ if id == net.output() => Place::Float,
-            Some(Place::Own | Place::Same) if moves(&node.layer) => Place::Same,
-            _ if !bounded && (made || fed[id]) => Place::Own,
-            _ => Place::Float,
+        roundings.push(match node.inputs.first().map(|&input| roundings[input]) {
+            _ if id == net.output() => Rounding::None,
+            Some(Rounding::Own | Rounding::Same) if moves(&node.layer) => Rounding::Same,
+            _ if !bounded && (made || fed[id]) => Rounding::Own,
+            _ => Rounding::None,
         });
     }
-    places
+    roundings
 }
 
 /// Whether the output of each layer is read by a layer of whole numbers, perhaps after it was pooled or moved: what these
@@ -61,12 +61,12 @@ fn fed(net: &Net) -> Vec<bool> {
 }
 
 /// The layers that compute with floats although there are whole numbers around them, with what they are.
-pub(crate) fn floats(net: &Net, places: &[Place]) -> Vec<String> {
+pub(crate) fn floats(net: &Net, roundings: &[Rounding]) -> Vec<String> {
     let stays = |&id: &NodeId| {
         let node = net.node(id);
         let pools =
             matches!(node.layer, Layer::AvgPool2d(_) | Layer::GlobalPool(GlobalPool { kind: PoolKind::Mean, .. }));
-        let reads = node.inputs.first().is_some_and(|&input| places[input] != Place::Float);
+        let reads = node.inputs.first().is_some_and(|&input| roundings[input] != Rounding::None);
         let bounds = is_bounds(&node.layer) && node.inputs.first().is_some_and(|&i| is_whole(&net.node(i).layer));
         id > 0 && !(bounds || pools || moves(&node.layer) || is_whole(&node.layer) && reads)
     };
