@@ -104,7 +104,7 @@ fn quantised(file: &str, data: &str) {
     let int8 = file.replace(".safetensors", ".int8.onnx");
     let args = ["export", file, "--int8", "--data", data];
     fails("export", &args[1..2], "--int8 quantises files");
-    fails("export", &[file, "--int8", "--int8-bound", "-1"], "is no number of points");
+    fails("export", &[file, "--int8", "--int8-bound=-1"], "is no number of points");
     let said = ok(args[0], &args[1..]);
     assert!(
         said.contains("is taken") && said.contains("compact.int8.onnx: ") && said.contains(" predictions changed ("),
