@@ -182,7 +182,7 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert!(program("report").arg(&out).current_dir(temp.path()).output().unwrap().status.success());
     assert!(out.join("report.html").exists());
     let report = std::fs::read_to_string(out.join("REPORT.md")).unwrap();
-    assert_eq!(report.matches(closed_nothing).count(), 6, "of each run under the table and in the list: {report}");
+    assert_eq!(report.matches(closed_nothing).count(), 8, "of each run under the table and in the list: {report}");
     assert_eq!(std::fs::read_to_string(&readme).unwrap(), before, "a report on another folder leaves the README alone");
     ok("report", &[out.to_str().unwrap(), "--readme", readme.to_str().unwrap()]);
     let tables = std::fs::read_to_string(readme).unwrap();
@@ -253,7 +253,7 @@ fn a_wide_resnet_is_estimated_trained_to_its_density_exported_and_reported_as_sc
     assert!(report.contains("## WRN-16-1 on other data than CIFAR-10 (") && report.contains(smaller), "{report}");
     assert!(!report.contains("WRN-28-10 on CIFAR-10, dense"), "the paper's rows stand beside noise: {report}");
     fails("reproduce-cifar", &["wrn-28-10-dense", "--data", data], "there are wrn-16-1-dense, wrn-16-1-dropout");
-    fails("reproduce-cifar", &["--profile", "tpu"], "possible values: cpu, gpu, paper");
+    fails("reproduce-cifar", &["--profile", "tpu"], "possible values: cpu, tables, gpu, paper");
 }
 
 #[test]
