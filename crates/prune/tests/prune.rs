@@ -112,10 +112,11 @@ fn a_target_can_be_a_time() {
 fn a_price_leaves_what_it_leaves() {
     let (prune, data) = in_steps(&mlp(), 400, 8);
     let of = |lambda| prune.clone().target(Target::Price(lambda)).train(&data).unwrap();
-    let (cheap, dear) = (of(1e-6), of(2.0));
+    let (cheap, dear, too_dear) = (of(1e-6), of(0.03), of(2.0));
     assert!(cheap.meets_its_target() && dear.meets_its_target());
+    assert!(!too_dear.meets_its_target(), "next to nothing is left: {too_dear}");
     assert!(dear.left < cheap.left && cheap.left > 0.9, "{dear}; {cheap}");
-    assert!(dear.to_string().starts_with("asked for what lambda = 2/N leaves of the weights, got 0."), "{dear}");
+    assert!(dear.to_string().starts_with("asked for what lambda = 0.03/N leaves of the weights, got 0."), "{dear}");
     let refused = prune.target(Target::Price(0.0)).plan(&data).unwrap_err().to_string();
     assert_eq!(refused, "the target is 0, expected a lambda above 0");
 }

@@ -577,7 +577,7 @@ fn wrong_settings_are_named() {
     let check = |training: Training, message: &str| assert_eq!(training.check().unwrap_err().to_string(), message);
     check(Training { batch_size: 0, ..training(1) }, "batch_size is 0, expected 1 to 1000000");
     check(Training { average: 1.0, ..training(1) }, "average is 1, expected 0 or more and below 1");
-    check(Training { frozen_epochs: 2, ..training(2) }, "frozen_epochs is 2, expected 0 to 1");
+    check(Training { frozen_epochs: 3, ..training(2) }, "frozen_epochs is 3, expected 0 to 2");
     let wild = Training { optimiser: Optimiser::adam(f64::NAN), ..training(1) };
     check(wild, "optimiser.learning_rate is NaN, expected a number above 0");
 }
