@@ -1,7 +1,7 @@
 //! The function of each number that ends a step.
 
+use l0_lanes::Eights;
 use l0_net::Activation;
-use wide::f32x8;
 
 use crate::layout::Layout;
 
@@ -25,8 +25,8 @@ impl Bounds {
 
     /// The same for eight numbers.
     #[inline(always)]
-    pub(crate) fn hold_all(&self, values: f32x8) -> f32x8 {
-        f32x8::splat(self.most).fast_min(f32x8::splat(self.least).fast_max(values))
+    pub(crate) fn hold_all<V: Eights>(&self, values: V) -> V {
+        V::splat(self.most).smaller(V::splat(self.least).larger(values))
     }
 }
 

@@ -3,8 +3,8 @@
 //! No patches are built: a kernel offset is a shift of a padded plane. For a stride the input is first laid out as
 //! planes of every so many rows and columns, which turns the stride into 1.
 
+use l0_lanes::Eight;
 use l0_net::Pair;
-use wide::f32x8;
 
 use crate::Result;
 use crate::after::After;
@@ -97,7 +97,7 @@ impl Conv {
     fn channels<const O: usize>(&self, from: Source, o: usize, weights: &[f32], ys: &mut [f32]) {
         let (weights, _) = weights.as_chunks::<O>();
         let (height, width) = (computed(self.output.h, self.pool), computed(self.output.w, self.pool));
-        let (bounds, mut sums) = (self.after.bounds(), [[[f32x8::ZERO; VECTORS]; 2]; O]);
+        let (bounds, mut sums) = (self.after.bounds(), [[[Eight::ZERO; VECTORS]; 2]; O]);
         for (y, rows) in even_pairs(height) {
             for (v, vectors) in even(width.div_ceil(LANES), VECTORS) {
                 let x = v * LANES;

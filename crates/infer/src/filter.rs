@@ -4,7 +4,7 @@
 //! `Y = A' [(G w G') * (B' d B)] A` (Winograd 1980; Lavin and Gray 2015, arXiv 1509.09308). The matrices evaluate
 //! polynomials at 0, 1, -1, `PLACE`, `-PLACE` and infinity, multiply them there, and interpolate.
 
-use wide::f32x8;
+use l0_lanes::Eights;
 
 /// Outputs of a tile along a side.
 pub(crate) const OUT: usize = 4;
@@ -19,8 +19,8 @@ const SQUARE: f32 = PLACE * PLACE;
 
 /// `B' d` for one column.
 #[inline(always)]
-fn input(d: [f32x8; IN]) -> [f32x8; IN] {
-    let (square, sum, place) = (f32x8::splat(SQUARE), f32x8::splat(-1.0 - SQUARE), f32x8::splat(PLACE));
+fn input<V: Eights>(d: [V; IN]) -> [V; IN] {
+    let (square, sum, place) = (V::splat(SQUARE), V::splat(-1.0 - SQUARE), V::splat(PLACE));
     let (even, odd) = (d[2].mul_add(-square, d[4]), d[1].mul_add(-square, d[3]));
     let (far, near) = (d[4] - d[2], (d[3] - d[1]) * place);
     [
@@ -35,8 +35,8 @@ fn input(d: [f32x8; IN]) -> [f32x8; IN] {
 
 /// `A' m` for one column.
 #[inline(always)]
-fn output(m: [f32x8; IN]) -> [f32x8; OUT] {
-    let (place, square, cube) = (f32x8::splat(PLACE), f32x8::splat(SQUARE), f32x8::splat(SQUARE * PLACE));
+fn output<V: Eights>(m: [V; IN]) -> [V; OUT] {
+    let (place, square, cube) = (V::splat(PLACE), V::splat(SQUARE), V::splat(SQUARE * PLACE));
     let (even, odd, far, near) = (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]);
     [m[0] + even + far, near.mul_add(place, odd), far.mul_add(square, even), near.mul_add(cube, odd) + m[5]]
 }
@@ -58,7 +58,7 @@ pub(crate) fn transform_kernel(w: &[f32; 9]) -> [f32; POINTS] {
 
 /// The columns of `B' d B` from the rows of d. Written out, since loops over arrays of vectors go through memory.
 #[inline(always)]
-pub(crate) fn transform_input(d: [[f32x8; IN]; IN]) -> [[f32x8; IN]; IN] {
+pub(crate) fn transform_input<V: Eights>(d: [[V; IN]; IN]) -> [[V; IN]; IN] {
     let [a, b, c, d, e, f] = [input(d[0]), input(d[1]), input(d[2]), input(d[3]), input(d[4]), input(d[5])];
     [
         input([a[0], b[0], c[0], d[0], e[0], f[0]]),
@@ -72,7 +72,7 @@ pub(crate) fn transform_input(d: [[f32x8; IN]; IN]) -> [[f32x8; IN]; IN] {
 
 /// The rows of `A' m A` from those of m.
 #[inline(always)]
-pub(crate) fn transform_output(m: [[f32x8; IN]; IN]) -> [[f32x8; OUT]; OUT] {
+pub(crate) fn transform_output<V: Eights>(m: [[V; IN]; IN]) -> [[V; OUT]; OUT] {
     let [a, b, c, d, e, f] = [output(m[0]), output(m[1]), output(m[2]), output(m[3]), output(m[4]), output(m[5])];
     let [a, b, c, d] = [
         output([a[0], b[0], c[0], d[0], e[0], f[0]]),

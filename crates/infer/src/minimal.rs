@@ -3,8 +3,8 @@
 //! Eight tiles are the lanes of a vector, wherever they lie in the image. Over all channels the products are 36 small
 //! matrix products, one for each point of a transformed tile, on the inner loops of the direct convolution.
 
+use l0_lanes::{Lanes, Level, at_best};
 use l0_net::Sides;
-use wide::f32x8;
 
 use crate::Result;
 use crate::after::After;
@@ -17,9 +17,9 @@ use crate::layout::{LANES, Layout, even};
 const CACHED: usize = 1 << 17;
 /// Most tiles of a block.
 const BLOCK: usize = 64;
-/// Most vectors and most channels of products that are summed at once: 24 fill the registers of AVX-512, 12 the 16 of
-/// older machines.
-const VECTORS: usize = if cfg!(target_feature = "avx512f") { 4 } else { 2 };
+/// Most vectors and most channels of products that are summed at once: 24 fill 32 registers. With 16 only half as many
+/// vectors are.
+const VECTORS: usize = 4;
 const CHANNELS: usize = 6;
 /// Fewer inputs or outputs are not worth the transforms.
 const LEAST_CHANNELS: usize = 8;
@@ -118,7 +118,7 @@ impl Minimal {
             let ys = &mut ys[o * self.output.plane()..];
             for (t, tiles) in tiles.chunks(LANES).enumerate() {
                 let m = &m[o * n + t * LANES..];
-                gather(m, step, (*bias, bounds), tiles, ys, self.output.row());
+                gather(m, step, *bias, bounds, tiles, ys, self.output.row());
             }
         }
     }
@@ -162,7 +162,8 @@ fn pack(weight: &[f32], inputs: usize, outputs_in_all: usize) -> Vec<f32> {
 /// `O` channels of all tiles of a block.
 fn product<const O: usize>(v: &[f32], n: usize, weights: &[f32], m: &mut [f32]) {
     let (weights, _) = weights.as_chunks::<O>();
-    for (start, vectors) in even(n / LANES, VECTORS) {
+    let most = VECTORS * Level::current().registers() / 32;
+    for (start, vectors) in even(n / LANES, most) {
         let x = start * LANES;
         match vectors {
             1 => sums::<O, 1>(v, n, x, weights, m),
@@ -173,25 +174,26 @@ fn product<const O: usize>(v: &[f32], n: usize, weights: &[f32], m: &mut [f32]) 
     }
 }
 
-/// `O` channels of `V` vectors from tile `x` on.
-#[inline(never)]
-fn sums<const O: usize, const V: usize>(v: &[f32], n: usize, x: usize, weights: &[[f32; O]], m: &mut [f32]) {
-    let mut sums = [[f32x8::ZERO; V]; O];
-    for (row, weights) in v.chunks_exact(n).zip(weights) {
-        let (vectors, _) = row[x..].as_chunks::<LANES>();
-        let row: &[[f32; LANES]; V] = vectors.first_chunk().expect("blocks are whole vectors");
-        for v in 0..V {
-            let x = f32x8::new(row[v]);
-            for o in 0..O {
-                sums[o][v] = x.mul_add(f32x8::splat(weights[o]), sums[o][v]);
+at_best! {
+    /// `O` channels of `V` vectors from tile `x` on.
+    fn sums[const O: usize, const V: usize][O, V](v: &[f32], n: usize, x: usize, weights: &[[f32; O]], m: &mut [f32]) as L: Eight {
+        let mut sums = [[L::splat(0.0); V]; O];
+        for (row, weights) in v.chunks_exact(n).zip(weights) {
+            let (vectors, _) = row[x..].as_chunks::<LANES>();
+            let row: &[[f32; LANES]; V] = vectors.first_chunk().expect("blocks are whole vectors");
+            for v in 0..V {
+                let x = L::of(&row[v]);
+                for o in 0..O {
+                    sums[o][v] = x.mul_add(L::splat(weights[o]), sums[o][v]);
+                }
             }
         }
-    }
-    for o in 0..O {
-        let (vectors, _) = m[o * n + x..].as_chunks_mut::<LANES>();
-        let to: &mut [[f32; LANES]; V] = vectors.first_chunk_mut().expect("blocks are whole vectors");
-        for v in 0..V {
-            to[v] = sums[o][v].to_array();
+        for o in 0..O {
+            let (vectors, _) = m[o * n + x..].as_chunks_mut::<LANES>();
+            let to: &mut [[f32; LANES]; V] = vectors.first_chunk_mut().expect("blocks are whole vectors");
+            for v in 0..V {
+                sums[o][v].put(&mut to[v]);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The inner loops of the convolution, on vectors along the rows of an image.
 
-use wide::f32x8;
+use l0_lanes::{Eight, Eights, Lanes, Level, at_best};
 
 use crate::after::Bounds;
 use crate::layout::LANES;
@@ -9,10 +9,9 @@ use crate::layout::LANES;
 pub(crate) const OUTPUTS: usize = 6;
 pub(crate) const VECTORS: usize = 3;
 
-/// Most channels of a tile of two rows so many vectors wide: 24 sums fill the 32 registers of AVX-512, 12 the 16 of
-/// older machines.
+/// Most channels of a tile of two rows so many vectors wide: 24 sums fill 32 registers, 12 fill 16.
 pub(crate) fn most_outputs(vectors: usize) -> usize {
-    let sums = if cfg!(target_feature = "avx512f") { 24 } else { 12 };
+    let sums = Level::current().registers() * 3 / 4;
     (sums / (2 * vectors)).min(OUTPUTS)
 }
 
@@ -48,43 +47,44 @@ pub(crate) fn larger(a: f32, b: f32) -> f32 {
 }
 
 /// The sums of a tile of `O` channels, on their way from one function to another.
-pub(crate) type Sums<const O: usize> = [[[f32x8; VECTORS]; 2]; O];
+pub(crate) type Sums<const O: usize> = [[[Eight; VECTORS]; 2]; O];
 
-/// Sums over all terms for `O` channels, `R` rows and `V` vectors from position `at` on. They stay in registers as long
-/// as every index into them is known to the compiler, so what is done with them is left to another function.
-#[inline(never)]
-fn sums<const O: usize, const R: usize, const V: usize>(
-    from: Source,
-    at: usize,
-    weights: &[[f32; O]],
-    to: &mut Sums<O>,
-) {
-    let mut sums = [[[f32x8::ZERO; V]; R]; O];
-    for (i, weights) in weights.chunks_exact(from.shifts.len()).enumerate() {
-        let plane = &from.data[i * from.plane + at..];
-        for (&shift, weights) in from.shifts.iter().zip(weights) {
-            let mut xs = [[f32x8::ZERO; V]; R];
-            for r in 0..R {
-                let (vectors, _) = plane[shift + r * from.row..].as_chunks::<LANES>();
-                let row: &[[f32; LANES]; V] = vectors.first_chunk().expect("buffers end with a spare vector");
-                for v in 0..V {
-                    xs[r][v] = f32x8::new(row[v]);
-                }
-            }
-            for o in 0..O {
-                let weight = f32x8::splat(weights[o]);
+at_best! {
+    /// Sums over all terms for `O` channels, `R` rows and `V` vectors from position `at` on. They stay in registers as long
+    /// as every index into them is known to the compiler, so what is done with them is left to another function.
+    fn sums[const O: usize, const R: usize, const V: usize][O, R, V](
+        from: Source,
+        at: usize,
+        weights: &[[f32; O]],
+        to: &mut Sums<O>,
+    ) as L: Eight {
+        let mut sums = [[[L::zero(); V]; R]; O];
+        for (i, weights) in weights.chunks_exact(from.shifts.len()).enumerate() {
+            let plane = &from.data[i * from.plane + at..];
+            for (&shift, weights) in from.shifts.iter().zip(weights) {
+                let mut xs = [[L::zero(); V]; R];
                 for r in 0..R {
+                    let (vectors, _) = plane[shift + r * from.row..].as_chunks::<LANES>();
+                    let row: &[[f32; LANES]; V] = vectors.first_chunk().expect("buffers end with a spare vector");
                     for v in 0..V {
-                        sums[o][r][v] = xs[r][v].mul_add(weight, sums[o][r][v]);
+                        xs[r][v] = L::of(&row[v]);
+                    }
+                }
+                for o in 0..O {
+                    let weight = L::splat(weights[o]);
+                    for r in 0..R {
+                        for v in 0..V {
+                            sums[o][r][v] = xs[r][v].mul_add(weight, sums[o][r][v]);
+                        }
                     }
                 }
             }
         }
-    }
-    for o in 0..O {
-        for r in 0..R {
-            for v in 0..V {
-                to[o][r][v] = sums[o][r][v]; // and not all at once, which is a call
+        for o in 0..O {
+            for r in 0..R {
+                for v in 0..V {
+                    sums[o][r][v].store(&mut to[o][r][v]); // and not all at once, which is a call
+                }
             }
         }
     }
@@ -120,43 +120,50 @@ impl Target<'_> {
     }
 }
 
-/// A tile of `O` channels, `R` rows and `V` vectors.
-pub(crate) fn plain<const O: usize, const R: usize, const V: usize>(
-    from: Source,
-    at: usize,
-    weights: &[[f32; O]],
-    all: &mut Sums<O>,
-    to: &mut [f32],
-    target: Target,
-) {
-    sums::<O, R, V>(from, at, weights, all);
-    for (o, rows) in all.iter().enumerate() {
-        for (r, row) in rows[..R].iter().enumerate() {
-            let to = &mut to[o * target.plane + r * target.row..];
-            for (v, vector) in row[..V].iter().enumerate() {
-                target.store(to, v * LANES, target.finish(o, vector.to_array()));
+at_best! {
+    /// A tile of `O` channels, `R` rows and `V` vectors.
+    pub(crate) fn plain[const O: usize, const R: usize, const V: usize][O, R, V](
+        from: Source,
+        at: usize,
+        weights: &[[f32; O]],
+        all: &mut Sums<O>,
+        to: &mut [f32],
+        target: Target,
+    ) {
+        sums::<O, R, V>(from, at, weights, all);
+        for (o, rows) in all.iter().enumerate() {
+            for (r, row) in rows[..R].iter().enumerate() {
+                let to = &mut to[o * target.plane + r * target.row..];
+                for (v, vector) in row[..V].iter().enumerate() {
+                    target.store(to, v * LANES, target.finish(o, vector.to_array()));
+                }
             }
         }
     }
-}
 
-/// A tile of two rows, of which the largest value of each 2x2 window is kept. Adding a bias and ReLU do not change which
-/// value is the largest, so they come after.
-pub(crate) fn pooled<const O: usize, const V: usize>(
-    from: Source,
-    at: usize,
-    weights: &[[f32; O]],
-    all: &mut Sums<O>,
-    to: &mut [f32],
-    target: Target,
-) {
-    sums::<O, 2, V>(from, at, weights, all);
-    for (o, [upper, lower]) in all.iter().enumerate() {
-        let to = &mut to[o * target.plane..];
-        for v in 0..V {
-            let rows = (upper[v].fast_max(lower[v]) | lower[v].fast_max(upper[v])).to_array(); // as `larger`
-            let windows: [f32; LANES / 2] = std::array::from_fn(|l| larger(rows[2 * l], rows[2 * l + 1]));
-            target.store(to, v * LANES / 2, target.finish(o, windows));
+    /// A tile of two rows, of which the largest value of each 2x2 window is kept. Adding a bias and ReLU do not change which
+    /// value is the largest, so they come after.
+    pub(crate) fn pooled[const O: usize, const V: usize][O, V](
+        from: Source,
+        at: usize,
+        weights: &[[f32; O]],
+        all: &mut Sums<O>,
+        to: &mut [f32],
+        target: Target,
+    ) as L: Eight {
+        sums::<O, 2, V>(from, at, weights, all);
+        for (o, [upper, lower]) in all.iter().enumerate() {
+            let to = &mut to[o * target.plane..];
+            for v in 0..V {
+                let (upper, lower) = (L::load(&upper[v]), L::load(&lower[v]));
+                let mut rows = [0.0; LANES];
+                (upper.larger(lower) | lower.larger(upper)).put(&mut rows); // as `larger`
+                let mut windows = [0.0; LANES / 2];
+                for l in 0..LANES / 2 {
+                    windows[l] = larger(rows[2 * l], rows[2 * l + 1]);
+                }
+                target.store(to, v * LANES / 2, target.finish(o, windows));
+            }
         }
     }
 }

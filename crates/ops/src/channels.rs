@@ -5,6 +5,7 @@
 //! softmax: `ys[i] = exp(x[i]) / sum over j of exp(x[j])`; `dx[i] = ys[i] (g[i] - sum over j of ys[j] g[j])`.
 
 use candle_core::{CpuStorage, Result, Shape, Tensor};
+use l0_lanes::at_best;
 
 use crate::chain::{Operation, apply_all};
 use crate::cpu::{numbers, output, serves, tensor};
@@ -69,17 +70,19 @@ impl Backward for Gate {
     }
 }
 
-/// The sum of `a b`, in sixteen sums side by side.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    let mut sums = [0f32; 16];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..16 {
-            sums[lane] = a[lane].mul_add(b[lane], sums[lane]);
+at_best! {
+    /// The sum of `a b`, in sixteen sums side by side.
+    fn dot(a: &[f32], b: &[f32]) -> f64 {
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+        let mut sums = [0f32; 16];
+        for (a, b) in a.iter().zip(b) {
+            for lane in 0..16 {
+                sums[lane] = a[lane].mul_add(b[lane], sums[lane]);
+            }
         }
+        let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(a * b)).sum();
+        rest + sums.map(f64::from).iter().sum::<f64>()
     }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| f64::from(a * b)).sum();
-    rest + sums.map(f64::from).iter().sum::<f64>()
 }
 
 /// `a b`: both of one shape, or images (b, c, h, w) times a number for each channel, (b, c) or (b, c, 1, 1).

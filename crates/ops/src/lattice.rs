@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use wide::f32x8;
+use l0_lanes::{Eight, Eights, Lanes, at_best};
 
 use crate::parallel::{Scratch, scratch};
 
@@ -221,7 +221,7 @@ impl Lattice {
 }
 
 /// Eight numbers side by side.
-pub(crate) type Vector = f32x8;
+pub(crate) type Vector = Eight;
 
 /// Rows longer than this are copied by the system's `memmove`, whose call costs as much as a short row.
 const SHORT: usize = 96;
@@ -255,35 +255,39 @@ fn filled(len: usize, x: f32) -> Scratch {
     buffer
 }
 
-/// `to[j] = sum over i of weights[i] x[shifts[i] + j]`, added to what is there if `add`.
-pub(crate) fn correlate(x: &[f32], shifts: &[usize], weights: &[f32], to: &mut [f32], add: bool) {
-    let (tiles, rest) = to.as_chunks_mut::<{ TILE * LANES }>();
-    let done = tiles.len() * TILE * LANES;
-    for (at, tile) in tiles.iter_mut().enumerate() {
-        put::<TILE>(tile, weighted(x, at * TILE * LANES, shifts, weights), add);
-    }
-    let (eights, rest) = rest.as_chunks_mut::<LANES>();
-    for (at, eight) in eights.iter_mut().enumerate() {
-        put::<1>(eight, weighted(x, done + at * LANES, shifts, weights), add);
-    }
-    if !rest.is_empty() {
-        let [sum] = weighted(x, done + eights.len() * LANES, shifts, weights);
-        rest.iter_mut().zip(sum.to_array()).for_each(|(to, sum)| *to = if add { *to + sum } else { sum });
+at_best! {
+    /// `to[j] = sum over i of weights[i] x[shifts[i] + j]`, added to what is there if `add`.
+    pub(crate) fn correlate(x: &[f32], shifts: &[usize], weights: &[f32], to: &mut [f32], add: bool) as V: Eight {
+        let (tiles, rest) = to.as_chunks_mut::<{ TILE * LANES }>();
+        let done = tiles.len() * TILE * LANES;
+        for (at, tile) in tiles.iter_mut().enumerate() {
+            put(tile, weighted::<V, TILE>(x, at * TILE * LANES, shifts, weights), add);
+        }
+        let (eights, rest) = rest.as_chunks_mut::<LANES>();
+        for (at, eight) in eights.iter_mut().enumerate() {
+            put(eight, weighted::<V, 1>(x, done + at * LANES, shifts, weights), add);
+        }
+        if !rest.is_empty() {
+            let [sum] = weighted::<V, 1>(x, done + eights.len() * LANES, shifts, weights);
+            let mut sums = [0.0; LANES];
+            sum.put(&mut sums);
+            rest.iter_mut().zip(sums).for_each(|(to, sum)| *to = if add { *to + sum } else { sum });
+        }
     }
 }
 
 #[inline(always)]
-fn put<const T: usize>(to: &mut [f32], sums: [Vector; T], add: bool) {
+fn put<V: Eights, const T: usize>(to: &mut [f32], sums: [V; T], add: bool) {
     for (to, sum) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
-        *to = if add { Vector::from(*to) + sum } else { sum }.to_array();
+        if add { V::of(to) + sum } else { sum }.put(to);
     }
 }
 
 #[inline(always)]
-fn weighted<const T: usize>(x: &[f32], at: usize, shifts: &[usize], weights: &[f32]) -> [Vector; T] {
-    let mut sums = [Vector::ZERO; T];
+fn weighted<V: Eights, const T: usize>(x: &[f32], at: usize, shifts: &[usize], weights: &[f32]) -> [V; T] {
+    let mut sums = [V::zero(); T];
     for (shift, weight) in shifts.iter().zip(weights) {
-        let (weight, eights) = (Vector::splat(*weight), eights::<T>(x, at + shift));
+        let (weight, eights) = (V::splat(*weight), eights::<V, T>(x, at + shift));
         for t in 0..T {
             sums[t] = weight.mul_add(eights[t], sums[t]);
         }
@@ -293,33 +297,54 @@ fn weighted<const T: usize>(x: &[f32], at: usize, shifts: &[usize], weights: &[f
 
 /// T vectors from a place on.
 #[inline(always)]
-pub(crate) fn eights<const T: usize>(x: &[f32], at: usize) -> [Vector; T] {
-    let (eights, _) = x[at..at + T * LANES].as_chunks::<LANES>();
-    std::array::from_fn(|t| Vector::from(eights[t]))
+pub(crate) fn eights<V: Eights, const T: usize>(x: &[f32], at: usize) -> [V; T] {
+    let (numbers, _) = x[at..at + T * LANES].as_chunks::<LANES>();
+    let mut eights = [V::zero(); T];
+    for t in 0..T {
+        eights[t] = V::of(&numbers[t]);
+    }
+    eights
 }
 
-/// Adds `x[shifts[i] + j] g[j]` for all j to vector i of the sums.
-pub(crate) fn contract(x: &[f32], shifts: &[usize], g: &[f32], sums: &mut [Vector]) {
-    // Nine sums are work enough for the arithmetic to wait for none of them; fewer are kept in two halves each.
-    let ((nines, shifts), (nine_sums, sums)) = (shifts.as_chunks(), sums.as_chunks_mut());
-    nines.iter().zip(nine_sums).for_each(|(shifts, sums)| dots::<9, 1>(x, *shifts, g, sums));
-    let ((threes, shifts), (three_sums, sums)) = (shifts.as_chunks(), sums.as_chunks_mut());
-    threes.iter().zip(three_sums).for_each(|(shifts, sums)| dots::<3, 2>(x, *shifts, g, sums));
-    let (ones, one_sums) = (shifts.as_chunks().0, sums.as_chunks_mut().0);
-    ones.iter().zip(one_sums).for_each(|(shift, sum)| dots::<1, 2>(x, *shift, g, sum));
+at_best! {
+    /// Adds `x[shifts[i] + j] g[j]` for all j to vector i of the sums.
+    pub(crate) fn contract(x: &[f32], shifts: &[usize], g: &[f32], sums: &mut [Vector]) as V: Eight {
+        // Nine sums are work enough for the arithmetic to wait for none of them; fewer are kept in two halves each.
+        let ((nines, shifts), (nine_sums, sums)) = (shifts.as_chunks(), sums.as_chunks_mut());
+        for (shifts, sums) in nines.iter().zip(nine_sums) {
+            dots::<V, 9, 1>(x, *shifts, g, sums);
+        }
+        let ((threes, shifts), (three_sums, sums)) = (shifts.as_chunks(), sums.as_chunks_mut());
+        for (shifts, sums) in threes.iter().zip(three_sums) {
+            dots::<V, 3, 2>(x, *shifts, g, sums);
+        }
+        let (ones, one_sums) = (shifts.as_chunks().0, sums.as_chunks_mut().0);
+        for (shift, sum) in ones.iter().zip(one_sums) {
+            dots::<V, 1, 2>(x, *shift, g, sum);
+        }
+    }
 }
 
 #[inline(always)]
-fn dots<const K: usize, const PARTS: usize>(x: &[f32], shifts: [usize; K], g: &[f32], sums: &mut [Vector; K]) {
-    let mut parts = [[Vector::ZERO; K]; PARTS];
+fn dots<V: Eights, const K: usize, const PARTS: usize>(
+    x: &[f32],
+    shifts: [usize; K],
+    g: &[f32],
+    sums: &mut [Vector; K],
+) {
+    let mut parts = [[V::zero(); K]; PARTS];
     let (eights_of_g, _) = g.as_chunks::<LANES>();
     for (at, g) in eights_of_g.iter().enumerate() {
-        let (g, part) = (Vector::from(*g), &mut parts[at % PARTS]);
+        let (g, part) = (V::of(g), &mut parts[at % PARTS]);
         for k in 0..K {
-            part[k] = g.mul_add(eights::<1>(x, shifts[k] + at * LANES)[0], part[k]);
+            part[k] = g.mul_add(eights::<V, 1>(x, shifts[k] + at * LANES)[0], part[k]);
         }
     }
     for k in 0..K {
-        sums[k] += parts.iter().fold(Vector::ZERO, |sum, part| sum + part[k]);
+        let mut sum = V::zero();
+        for part in &parts {
+            sum += part[k];
+        }
+        (V::load(&sums[k]) + sum).store(&mut sums[k]);
     }
 }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use l0_lanes::at_best;
 
 use crate::chain::apply3;
 use crate::check;
@@ -90,11 +91,13 @@ fn by_columns(a: Mat, b: Mat, n: usize, cuts: usize, ys: &mut [f32], finish: &(i
     }
 }
 
-fn add_bias(ys: &mut [f32], bias: &[f32], relu: bool) {
-    if relu {
-        ys.iter_mut().zip(bias).for_each(|(y, b)| *y = rectify(*y + b));
-    } else {
-        ys.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+at_best! {
+    fn add_bias(ys: &mut [f32], bias: &[f32], relu: bool) {
+        if relu {
+            ys.iter_mut().zip(bias).for_each(|(y, b)| *y = rectify(*y + b));
+        } else {
+            ys.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use candle_core::{CpuStorage, Result, Shape, Tensor, bail};
-use wide::f32x8;
+use l0_lanes::{Eights, Lanes, at_best};
 
 use crate::chain::{Operation, apply_all};
 use crate::check;
@@ -80,34 +80,66 @@ fn added(parts: &[Sums], c: usize) -> Vec<Sums> {
     sums
 }
 
-/// Eight numbers side by side.
-type Vector = f32x8;
-
-/// Sums of `f(a, b)` over two slices, in two interleaved partial sums of eight lanes each. The end of the slices goes
-/// through `f` padded with `(a, b)` of `rest`, for which `f` must be 0.
-fn sums2(a: &[f32], b: &[f32], rest: (f32, f32), f: impl Fn(Vector, Vector) -> [Vector; 2]) -> [f64; 2] {
-    let mut sums = [[Vector::ZERO; 2]; 2];
-    let mut add = |half: usize, a: [f32; 8], b: [f32; 8]| {
-        let part = f(a.into(), b.into());
-        sums[half][0] += part[0];
-        sums[half][1] += part[1];
-    };
+/// Two slices, eight numbers of each at a time; the end of the slices is padded with `rest`.
+#[inline(always)]
+fn eights<V: Eights>(a: &[f32], b: &[f32], rest: f32, mut f: impl FnMut(usize, V, V)) {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let ((a2, a_odd), (b2, b_odd)) = (a.as_chunks::<2>(), b.as_chunks::<2>());
     for (a, b) in a2.iter().zip(b2) {
-        add(0, a[0], b[0]);
-        add(1, a[1], b[1]);
+        f(0, V::of(&a[0]), V::of(&b[0]));
+        f(1, V::of(&a[1]), V::of(&b[1]));
     }
-    a_odd.iter().zip(b_odd).for_each(|(a, b)| add(0, *a, *b));
+    if let ([a], [b]) = (a_odd, b_odd) {
+        f(0, V::of(a), V::of(b));
+    }
     if !a_rest.is_empty() {
-        let padded = |xs: &[f32], rest| std::array::from_fn(|i| xs.get(i).copied().unwrap_or(rest));
-        add(1, padded(a_rest, rest.0), padded(b_rest, rest.1));
+        let padded = |xs: &[f32]| std::array::from_fn(|i| xs.get(i).copied().unwrap_or(rest));
+        f(1, V::of(&padded(a_rest)), V::of(&padded(b_rest)));
     }
-    let total = |which: usize| -> f64 {
-        let lanes = sums.iter().flat_map(|half| half[which].to_array());
-        lanes.map(f64::from).sum()
-    };
-    [total(0), total(1)]
+}
+
+/// The total of two interleaved sums of eight lanes each.
+#[inline(always)]
+fn total<V: Eights>(halves: [V; 2]) -> f64 {
+    let mut lanes = [[0.0; 8]; 2];
+    halves[0].put(&mut lanes[0]);
+    halves[1].put(&mut lanes[1]);
+    lanes.as_flattened().iter().copied().map(f64::from).sum()
+}
+
+at_best! {
+    /// Sums of `x - pivot` and of its square.
+    fn spread(xs: &[f32], pivot: f32) -> Sums as V: Eight {
+        let (mut sums, mut squares) = ([V::zero(); 2], [V::zero(); 2]);
+        let centre = V::splat(pivot);
+        eights(xs, xs, pivot, |half, x: V, _| {
+            let d = x - centre;
+            sums[half] += d;
+            squares[half] += d * d;
+        });
+        [total(sums), total(squares)]
+    }
+
+    /// Sums of g and of `g (x - mean)`, g being 0 where `relu` closed it.
+    fn products(xs: &[f32], g: &[f32], mean: f32, relu: Option<(f32, f32)>) -> Sums as V: Eight {
+        let (mut sums, mut products) = ([V::zero(); 2], [V::zero(); 2]);
+        let (mean, zero) = (V::splat(mean), V::zero());
+        let mut add = |half: usize, d: V, g: V| {
+            sums[half] += g;
+            products[half] += g * d;
+        };
+        match relu {
+            None => eights(xs, g, 0.0, |half, x: V, g| add(half, x - mean, g)),
+            Some((gain, shift)) => {
+                let (gain, shift) = (V::splat(gain), V::splat(shift));
+                eights(xs, g, 0.0, |half, x: V, g| {
+                    let d = x - mean;
+                    add(half, d, d.mul_add(gain, shift).not_above(zero).choose(zero, g));
+                });
+            }
+        }
+        [total(sums), total(products)]
+    }
 }
 
 /// Mean and variance of each channel over the batch.
@@ -115,13 +147,7 @@ fn statistics(xs: &[f32], extent: Extent) -> (Vec<f32>, Vec<f32>) {
     let plane = |start: usize| &xs[start..start + extent.plane];
     // Centred on a number of the channel, so that one pass keeps the digits of the variance.
     let pivot: Vec<f32> = (0..extent.c).map(|channel| xs[channel * extent.plane]).collect();
-    let sums = channel_sums(extent, |channel, start| {
-        let (pivot, xs) = (pivot[channel], plane(start));
-        sums2(xs, xs, (pivot, pivot), |x, _| {
-            let d = x - Vector::splat(pivot);
-            [d, d * d]
-        })
-    });
+    let sums = channel_sums(extent, |channel, start| spread(plane(start), pivot[channel]));
     let moments = sums.iter().zip(&pivot).map(|(sum, &pivot)| {
         let mean = sum[0] / extent.n();
         let var = (sum[1] / extent.n() - mean * mean).max(0.0);
@@ -157,35 +183,17 @@ impl Norm {
 
     fn output(&self, xs: &[f32], scale: &[f32], shift: &[f32], plus: Option<&[f32]>) -> Vec<f32> {
         self.planes(|c, numbers, ys| {
-            let (mean, gain, shift) = (self.mean[c], scale[c] * self.inverse[c], shift[c]);
-            let affine = xs[numbers.clone()].iter().map(|&x| (x - mean).mul_add(gain, shift));
-            match (plus, self.relu) {
-                (None, false) => ys.to(affine),
-                (None, true) => ys.to(affine.map(rectify)),
-                (Some(plus), false) => ys.to(affine.zip(&plus[numbers]).map(|(y, &p)| y + p)),
-                (Some(plus), true) => ys.to(affine.zip(&plus[numbers]).map(|(y, &p)| rectify(y + p))),
-            }
+            let of = Affine { mean: self.mean[c], gain: scale[c] * self.inverse[c], shift: shift[c] };
+            affine(&of, &xs[numbers.clone()], plus.map(|plus| &plus[numbers]), self.relu, ys)
         })
-    }
-
-    /// The gradient of ys behind the ReLU: forward's own arithmetic says again which side of zero it was.
-    fn through_relu(&self, channel: usize, scale: f32, shift: f32, relu: bool) -> impl Fn(f32, f32) -> f32 + use<> {
-        let (mean, gain) = (self.mean[channel], scale * self.inverse[channel]);
-        move |x, g| if relu && (x - mean).mul_add(gain, shift) <= 0.0 { 0.0 } else { g }
     }
 
     /// Sum of g and of g (xs - mean) of each channel, where a ReLU that no sum comes before is seen through.
     fn sums(&self, xs: &[f32], g: &[f32], scale: &[f32], shift: &[f32], relu: bool) -> Vec<Sums> {
         channel_sums(self.extent, |c, start| {
             let range = start..start + self.extent.plane;
-            let (mean, gain) = (Vector::splat(self.mean[c]), Vector::splat(scale[c] * self.inverse[c]));
-            let shift = Vector::splat(shift[c]);
-            sums2(&xs[range.clone()], &g[range], (0.0, 0.0), |x, g| {
-                let d = x - mean;
-                let closed = d.mul_add(gain, shift).simd_le(Vector::ZERO);
-                let g = if relu { closed.select(Vector::ZERO, g) } else { g };
-                [g, g * d]
-            })
+            let seen_through = relu.then(|| (scale[c] * self.inverse[c], shift[c]));
+            products(&xs[range.clone()], &g[range], self.mean[c], seen_through)
         })
     }
 
@@ -200,10 +208,10 @@ impl Norm {
             let first = planes.start;
             g.parts(planes.map(|_| e.plane), |i, plane| {
                 let (start, c) = ((first + i) * e.plane, i % e.c);
-                let (numbers, mean) = (start..start + e.plane, Vector::splat(self.mean[c]));
+                let numbers = start..start + e.plane;
                 plane.zeroed(|plane| {
                     mask_into(plane, &grad[numbers.clone()], &ys[numbers.clone()]);
-                    let part = sums2(&xs[numbers], plane, (0.0, 0.0), |x, g| [g, g * (x - mean)]);
+                    let part = products(&xs[numbers], plane, self.mean[c], None);
                     sums[c] = [sums[c][0] + part[0], sums[c][1] + part[1]];
                 })
             })
@@ -223,10 +231,51 @@ impl Norm {
             let (mean, inverse, gain) = (self.mean[c], self.inverse[c], scale[c] * self.inverse[c]);
             let share = |sum: f64| if self.of_batch { (sum / self.extent.n()) as f32 } else { 0.0 };
             let (mean_g, mean_gx) = (share(sums[c][0]), share(sums[c][1]) * inverse);
-            let masked = self.through_relu(c, scale[c], shift[c], relu);
-            let both = xs[numbers.clone()].iter().zip(&g[numbers]);
-            dx.to(both.map(|(&x, &g)| gain * (masked(x, g) - mean_g - (x - mean) * mean_gx)))
+            let of = Back { mean, gain, mean_g, mean_gx, shift: relu.then_some(shift[c]) };
+            back(&of, &xs[numbers.clone()], &g[numbers], dx)
         })
+    }
+}
+
+/// `gain (x - mean) + shift` of a channel.
+struct Affine {
+    mean: f32,
+    gain: f32,
+    shift: f32,
+}
+
+/// `gain (g - mean g - (x - mean) mean(g (x - mean)) / var)` of a channel; with the shift where a ReLU is seen through.
+struct Back {
+    mean: f32,
+    gain: f32,
+    mean_g: f32,
+    mean_gx: f32,
+    shift: Option<f32>,
+}
+
+at_best! {
+    fn affine['a][](of: &Affine, xs: &[f32], plus: Option<&[f32]>, relu: bool, ys: Unset<'a>) -> Set<'a> {
+        let &Affine { mean, gain, shift } = of;
+        let affine = xs.iter().map(|&x| (x - mean).mul_add(gain, shift));
+        match (plus, relu) {
+            (None, false) => ys.to(affine),
+            (None, true) => ys.to(affine.map(rectify)),
+            (Some(plus), false) => ys.to(affine.zip(plus).map(|(y, &p)| y + p)),
+            (Some(plus), true) => ys.to(affine.zip(plus).map(|(y, &p)| rectify(y + p))),
+        }
+    }
+
+    fn back['a][](of: &Back, xs: &[f32], g: &[f32], dx: Unset<'a>) -> Set<'a> {
+        let &Back { mean, gain, mean_g, mean_gx, shift } = of;
+        let both = xs.iter().zip(g);
+        let through = |x: f32, g: f32| gain * (g - mean_g - (x - mean) * mean_gx);
+        match shift {
+            None => dx.to(both.map(|(&x, &g)| through(x, g))),
+            // Forward's own arithmetic says again on which side of zero it was.
+            Some(shift) => dx.to(both.map(|(&x, &g)| {
+                through(x, if (x - mean).mul_add(gain, shift) <= 0.0 { 0.0 } else { g })
+            })),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use wide::f32x8;
+use l0_lanes::Eight;
 
 /// Runs `work` on every item, on the threads of the current rayon pool.
 pub(crate) fn each<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync + Send) {
@@ -91,12 +91,12 @@ pub(crate) fn carve<T>(mut data: &mut [T], lens: impl IntoIterator<Item = usize>
 }
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<f32x8>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Vec<Eight>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer kept by the thread for its next use; what it holds at first is left over from the last one.
 pub(crate) struct Scratch {
-    data: Vec<f32x8>,
+    data: Vec<Eight>,
     len: usize,
 }
 
@@ -104,14 +104,14 @@ pub(crate) struct Scratch {
 pub(crate) fn scratch(len: usize) -> Scratch {
     let mut data = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
     if data.len() * 8 < len {
-        data.resize(len.div_ceil(8), f32x8::ZERO);
+        data.resize(len.div_ceil(8), Eight::ZERO);
     }
     Scratch { data, len }
 }
 
 impl Scratch {
     /// The numbers eight by eight, as many as fill eights.
-    pub(crate) fn eights(&mut self) -> &mut [f32x8] {
+    pub(crate) fn eights(&mut self) -> &mut [Eight] {
         &mut self.data[..self.len / 8]
     }
 }

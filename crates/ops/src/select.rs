@@ -8,6 +8,7 @@ use std::iter::repeat_n;
 use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use l0_lanes::at_best;
 
 use crate::chain::apply3;
 use crate::check;
@@ -88,25 +89,28 @@ const PIECE: usize = 16 * 1024;
 /// Partial sums of a row that run side by side.
 const LANES: usize = 8;
 
-/// `dw = g row col`, `cols += g w row`, all of one row's length; returns the sum of `g w col`.
-fn row_gradients(g: &[f32], w: &[f32], row: f32, col: &[f32], dw: &mut [f32], cols: &mut [f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    let ((g, g_rest), (w, w_rest), (col, col_rest)) = (g.as_chunks(), w.as_chunks(), col.as_chunks());
-    let ((dw, dw_rest), (cols, cols_rest)) = (dw.as_chunks_mut(), cols.as_chunks_mut());
-    for (((g, w), col), (dw, cols)) in g.iter().zip(w).zip(col).zip(dw.iter_mut().zip(cols)) {
-        eight_gradients(g, w, row, col, dw, cols, &mut sums);
+at_best! {
+    /// `dw = g row col`, `cols += g w row`, all of one row's length; returns the sum of `g w col`.
+    fn row_gradients(g: &[f32], w: &[f32], row: f32, col: &[f32], dw: &mut [f32], cols: &mut [f32]) -> f32 {
+        let mut sums = [0.0; LANES];
+        let ((g, g_rest), (w, w_rest), (col, col_rest)) = (g.as_chunks(), w.as_chunks(), col.as_chunks());
+        let ((dw, dw_rest), (cols, cols_rest)) = (dw.as_chunks_mut(), cols.as_chunks_mut());
+        for (((g, w), col), (dw, cols)) in g.iter().zip(w).zip(col).zip(dw.iter_mut().zip(cols)) {
+            eight_gradients(g, w, row, col, dw, cols, &mut sums);
+        }
+        let mut sum = sums.iter().sum();
+        for i in 0..g_rest.len() {
+            dw_rest[i] = g_rest[i] * (row * col_rest[i]);
+            cols_rest[i] += g_rest[i] * w_rest[i] * row;
+            sum += g_rest[i] * w_rest[i] * col_rest[i];
+        }
+        sum
     }
-    let mut sum = sums.iter().sum();
-    for i in 0..g_rest.len() {
-        dw_rest[i] = g_rest[i] * (row * col_rest[i]);
-        cols_rest[i] += g_rest[i] * w_rest[i] * row;
-        sum += g_rest[i] * w_rest[i] * col_rest[i];
-    }
-    sum
 }
 
 type Lanes = [f32; LANES];
 
+#[inline(always)]
 fn eight_gradients(g: &Lanes, w: &Lanes, row: f32, col: &Lanes, dw: &mut Lanes, cols: &mut Lanes, sums: &mut Lanes) {
     for i in 0..LANES {
         dw[i] = g[i] * (row * col[i]);

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use wide::f32x8;
+use l0_lanes::{Eight, Eights, Lanes, at_best};
 
 use crate::parallel::{carve, each};
 
@@ -90,22 +90,10 @@ pub(crate) struct Images<'a> {
 
 impl<'a> Images<'a> {
     /// Sets the next numbers: `image[l][done + i] = from[i][l]`.
-    pub(crate) fn put(&mut self, from: &[f32x8]) {
+    pub(crate) fn put(&mut self, from: &[Eight]) {
         let end = self.done + from.len();
         assert!(end <= self.image, "{end} numbers of an image of {}", self.image);
-        let (blocks, rest) = from.as_chunks::<8>();
-        for (b, block) in blocks.iter().enumerate() {
-            let turned = f32x8::transpose(*block);
-            for (to, run) in self.numbers.chunks_exact_mut(self.image).zip(turned) {
-                to[self.done + 8 * b..][..8].write_copy_of_slice(&run.to_array());
-            }
-        }
-        let done = self.done + 8 * blocks.len();
-        for (i, from) in rest.iter().enumerate() {
-            self.numbers.chunks_exact_mut(self.image).zip(from.to_array()).for_each(|(to, x)| {
-                to[done + i].write(x);
-            });
-        }
+        unpack(from, self.numbers, self.image, self.done);
         self.done = end;
     }
 
@@ -116,13 +104,38 @@ impl<'a> Images<'a> {
     }
 }
 
+at_best! {
+    /// `image[l][done + i] = from[i][l]`.
+    fn unpack(from: &[Eight], numbers: &mut [MaybeUninit<f32>], image: usize, done: usize) as V: Eight {
+        let (blocks, rest) = from.as_chunks::<8>();
+        for (b, block) in blocks.iter().enumerate() {
+            let mut vectors = [V::zero(); 8];
+            for i in 0..8 {
+                vectors[i] = V::load(&block[i]);
+            }
+            let turned = V::transpose(vectors);
+            for (to, run) in numbers.chunks_exact_mut(image).zip(turned) {
+                let mut values = [0.0; 8];
+                run.put(&mut values);
+                to[done + 8 * b..][..8].write_copy_of_slice(&values);
+            }
+        }
+        let done = done + 8 * blocks.len();
+        for (i, from) in rest.iter().enumerate() {
+            for (to, x) in numbers.chunks_exact_mut(image).zip(from.to_array()) {
+                to[done + i].write(x);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn parts_are_set_in_every_way() {
-        let eights: [f32x8; 9] = std::array::from_fn(|i| f32x8::new(std::array::from_fn(|l| (10 * l + i) as f32)));
+        let eights: [Eight; 9] = std::array::from_fn(|i| Eight::new(std::array::from_fn(|l| (10 * l + i) as f32)));
         let made = filled(vec![(3, 0), (5, 1), (18, 2)], |which, part| match which {
             0 => part.zeroed(|part| part[1] = 7.0),
             1 => part.parts([2, 3].into_iter(), |which, part| part.to((0..5).skip(which).map(|x| x as f32))),

@@ -5,6 +5,7 @@
 //! padding being 0, by how many they are, those of the padding counted or not; the gradient is `g` by the same number.
 
 use candle_core::{CpuStorage, Result, Shape, Tensor};
+use l0_lanes::{Eights, Lanes, at_best};
 
 use crate::chain::{Operation, apply_all};
 use crate::check;
@@ -39,23 +40,31 @@ impl MaxPool {
     fn largest(&self, plane: &[f32], [x, best, places]: &mut [Scratch; 3], mut f: impl FnMut(usize, &[f32], &[f32])) {
         let lattice = &self.0;
         lattice.pack(plane, x);
-        for (at, (best, place)) in best.eights().iter_mut().zip(places.eights()).enumerate() {
-            (*best, *place) = first_largest(x, at * LANES, &lattice.shifts);
-        }
+        all_largest(x, &lattice.shifts, best.eights(), places.eights());
         let rows = lattice.rows_of(best).zip(lattice.rows_of(places));
         rows.enumerate().for_each(|(y, (best, places))| f(y, best, places));
     }
 }
 
-/// The largest of eight windows each, and which number of the window it is; not a number counts as larger.
+at_best! {
+    /// The largest of each window, and which number of the window it is; not a number counts as larger.
+    fn all_largest(x: &[f32], shifts: &[usize], best: &mut [Vector], places: &mut [Vector]) as V: Eight {
+        for (at, (best, place)) in best.iter_mut().zip(places).enumerate() {
+            let (of_best, of_place) = first_largest::<V>(x, at * LANES, shifts);
+            of_best.store(best);
+            of_place.store(place);
+        }
+    }
+}
+
 #[inline(always)]
-fn first_largest(x: &[f32], at: usize, shifts: &[usize]) -> (Vector, Vector) {
-    let (mut best, mut place) = (Vector::splat(f32::NEG_INFINITY), Vector::ZERO);
+fn first_largest<V: Eights>(x: &[f32], at: usize, shifts: &[usize]) -> (V, V) {
+    let (mut best, mut place) = (V::splat(f32::NEG_INFINITY), V::zero());
     for (i, shift) in shifts.iter().enumerate() {
-        let [value] = eights(x, at + shift);
-        let larger = value.simd_gt(best) | value.is_nan();
-        best = larger.select(value, best);
-        place = larger.select(Vector::splat(i as f32), place);
+        let [value] = eights::<V, 1>(x, at + shift);
+        let larger = value.above(best) | value.is_nan();
+        best = larger.choose(value, best);
+        place = larger.choose(V::splat(i as f32), place);
     }
     (best, place)
 }

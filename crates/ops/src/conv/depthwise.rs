@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::geometry::Geometry;
 use super::operands::{Backward, Gradients};
 use crate::lattice::{Lattice, Side, Vector, contract, correlate};
-use crate::loops::{mask_into, rectify, sum};
+use crate::loops::{add_totals, mask_into, rectify, sum};
 use crate::parallel::{Scratch, carve, scratch, split};
 use crate::planes::{PIECE, set_planes_with};
 use crate::unset::{Set, Unset, made};
@@ -120,5 +120,5 @@ fn images_backward(
             lattice.unpack(&planes, &mut dx[(plane - first) * input..][..input]);
         }
     }
-    dw.iter_mut().zip(&sums).for_each(|(dw, sum)| *dw = sum.reduce_add());
+    add_totals(dw, &sums);
 }

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use l0_lanes::{Eights, Lanes, at_best};
+
 use super::geometry::Geometry;
 use super::plan::{Plan, groups, order_weights};
 use super::tile::{LANES, OUTPUTS, Source, Target, Vector, correlate, even};
@@ -74,43 +76,50 @@ fn finish(g: &Geometry, part: usize, a: &mut [Vector], bias: &[f32], ys: &mut Im
     let (pooled, first) = (g.pooled(), part * g.oc);
     for (o, a) in (first..).zip(a.chunks_exact_mut(g.oh * g.ow)) {
         if g.bias_map {
-            let bias = &bias[o * a.len()..][..a.len()];
-            a.iter_mut().zip(bias).for_each(|(a, &bias)| *a += Vector::splat(bias));
+            add_map(a, &bias[o * a.len()..]);
         }
         if g.pool > 1 {
             max_pool(g, a, &mut places[o * pooled..][..pooled]);
         }
         let a = &mut a[..pooled];
-        let bias = Vector::splat(if g.bias_map { 0.0 } else { bias[o] });
-        if g.relu {
-            a.iter_mut().for_each(|a| *a = rectify(*a + bias));
-        } else {
-            a.iter_mut().for_each(|a| *a += bias);
-        }
+        add_bias(a, if g.bias_map { 0.0 } else { bias[o] }, g.relu);
         ys.put(a);
     }
 }
 
-/// `max(0, a)`; not a number stays so.
-fn rectify(a: Vector) -> Vector {
-    a.simd_lt(Vector::ZERO).select(Vector::ZERO, a)
-}
-
-/// Largest values of the windows of a plane, in place at its beginning, and where each was.
-fn max_pool(g: &Geometry, a: &mut [Vector], places: &mut [[u8; LANES]]) {
-    let (size, width) = (g.pool, g.ow / g.pool);
-    for (at, places) in places.iter_mut().enumerate() {
-        let corner = at / width * size * g.ow + at % width * size;
-        let (mut best, mut place) = (a[corner].to_array(), [0u8; LANES]);
-        for i in 1..size * size {
-            let value = a[corner + i / size * g.ow + i % size].to_array();
-            for l in 0..LANES {
-                let larger = value[l] > best[l] || value[l].is_nan();
-                best[l] = if larger { value[l] } else { best[l] };
-                place[l] = if larger { i as u8 } else { place[l] };
-            }
+at_best! {
+    /// Adds a number for each position.
+    fn add_map(a: &mut [Vector], bias: &[f32]) as V: Eight {
+        for (a, &bias) in a.iter_mut().zip(bias) {
+            (V::load(a) + V::splat(bias)).store(a);
         }
-        // Windows come in order, so a result never overwrites a number that is still to be read.
-        (a[at], *places) = (best.into(), place);
+    }
+
+    /// `a + bias`, then `max(0, a)` if asked; not a number stays so.
+    fn add_bias(a: &mut [Vector], bias: f32, relu: bool) as V: Eight {
+        let (bias, zero) = (V::splat(bias), V::zero());
+        for a in a {
+            let sum = V::load(a) + bias;
+            if relu { zero.larger(sum) } else { sum }.store(a);
+        }
+    }
+
+    /// Largest values of the windows of a plane, in place at its beginning, and where each was.
+    fn max_pool(g: &Geometry, a: &mut [Vector], places: &mut [[u8; LANES]]) {
+        let (size, width) = (g.pool, g.ow / g.pool);
+        for (at, places) in places.iter_mut().enumerate() {
+            let corner = at / width * size * g.ow + at % width * size;
+            let (mut best, mut place) = (a[corner].to_array(), [0u8; LANES]);
+            for i in 1..size * size {
+                let value = a[corner + i / size * g.ow + i % size].to_array();
+                for l in 0..LANES {
+                    let larger = value[l] > best[l] || value[l].is_nan();
+                    best[l] = if larger { value[l] } else { best[l] };
+                    place[l] = if larger { i as u8 } else { place[l] };
+                }
+            }
+            // Windows come in order, so a result never overwrites a number that is still to be read.
+            (a[at], *places) = (best.into(), place);
+        }
     }
 }

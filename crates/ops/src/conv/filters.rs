@@ -6,17 +6,19 @@
 //! gradient g of Y `dw = G' [(A g A') * (B' d B)] G`. The matrices evaluate polynomials at some places, multiply them
 //! there, and interpolate. A transformed tile is kept column by column.
 
+use l0_lanes::Eights;
+
 use super::tile::Vector;
 
 /// The transforms for tiles of `OUT` x `OUT` outputs, which see `IN` x `IN` inputs and have `POINTS` numbers when
 /// transformed. Loops over arrays of vectors would go through memory, so they are written out.
 pub(super) trait Filter<const OUT: usize, const IN: usize, const POINTS: usize> {
     /// `B' d B` from the rows of d.
-    fn input(d: [[Vector; IN]; IN], to: Apart<&mut [Vector]>);
+    fn input<V: Eights>(d: [[V; IN]; IN], to: Apart<&mut [Vector]>);
     /// `A g A'` from the rows of g.
-    fn gradient(g: [[Vector; OUT]; OUT], to: Apart<&mut [Vector]>);
+    fn gradient<V: Eights>(g: [[V; OUT]; OUT], to: Apart<&mut [Vector]>);
     /// The rows of `A' m A`.
-    fn output(m: Apart<&[Vector]>) -> [[Vector; OUT]; OUT];
+    fn output<V: Eights>(m: Apart<&[Vector]>) -> [[V; OUT]; OUT];
     /// `G w` for one column.
     fn kernel(w: [f64; 3]) -> [f64; IN];
     /// `G' s` for one column.
@@ -49,9 +51,9 @@ pub(super) struct Apart<T> {
 impl Apart<&mut [Vector]> {
     /// Sets the numbers of the next column.
     #[inline(always)]
-    fn put<const N: usize>(&mut self, column: [Vector; N]) {
+    fn put<V: Eights, const N: usize>(&mut self, column: [V; N]) {
         for number in column {
-            self.data[self.at] = number;
+            number.store(&mut self.data[self.at]);
             self.at += self.step;
         }
     }
@@ -60,10 +62,10 @@ impl Apart<&mut [Vector]> {
 impl Apart<&[Vector]> {
     /// The numbers of the next column.
     #[inline(always)]
-    fn column<const N: usize>(&mut self) -> [Vector; N] {
-        let mut column = [Vector::ZERO; N];
+    fn column<V: Eights, const N: usize>(&mut self) -> [V; N] {
+        let mut column = [V::zero(); N];
         for number in &mut column {
-            *number = self.data[self.at];
+            *number = V::load(&self.data[self.at]);
             self.at += self.step;
         }
         column
@@ -81,23 +83,23 @@ const PLACE: f32 = 0.65;
 const SQUARE: f32 = PLACE * PLACE;
 
 #[inline(always)]
-fn input2([a, b, c, d]: [Vector; 4]) -> [Vector; 4] {
+fn input2<V: Eights>([a, b, c, d]: [V; 4]) -> [V; 4] {
     [a - c, b + c, c - b, b - d]
 }
 
 #[inline(always)]
-fn gradient2([a, b]: [Vector; 2]) -> [Vector; 4] {
+fn gradient2<V: Eights>([a, b]: [V; 2]) -> [V; 4] {
     [a, a + b, a - b, -b]
 }
 
 #[inline(always)]
-fn output2([a, b, c, d]: [Vector; 4]) -> [Vector; 2] {
+fn output2<V: Eights>([a, b, c, d]: [V; 4]) -> [V; 2] {
     [a + b + c, b - c - d]
 }
 
 impl Filter<2, 4, 16> for Two {
     #[inline(always)]
-    fn input(d: [[Vector; 4]; 4], mut to: Apart<&mut [Vector]>) {
+    fn input<V: Eights>(d: [[V; 4]; 4], mut to: Apart<&mut [Vector]>) {
         let [a, b, c, d] = [input2(d[0]), input2(d[1]), input2(d[2]), input2(d[3])];
         to.put(input2([a[0], b[0], c[0], d[0]]));
         to.put(input2([a[1], b[1], c[1], d[1]]));
@@ -106,7 +108,7 @@ impl Filter<2, 4, 16> for Two {
     }
 
     #[inline(always)]
-    fn gradient(g: [[Vector; 2]; 2], mut to: Apart<&mut [Vector]>) {
+    fn gradient<V: Eights>(g: [[V; 2]; 2], mut to: Apart<&mut [Vector]>) {
         let [a, b] = [gradient2(g[0]), gradient2(g[1])];
         to.put(gradient2([a[0], b[0]]));
         to.put(gradient2([a[1], b[1]]));
@@ -115,7 +117,7 @@ impl Filter<2, 4, 16> for Two {
     }
 
     #[inline(always)]
-    fn output(mut m: Apart<&[Vector]>) -> [[Vector; 2]; 2] {
+    fn output<V: Eights>(mut m: Apart<&[Vector]>) -> [[V; 2]; 2] {
         let [a, b] = [output2(m.column()), output2(m.column())];
         let [c, d] = [output2(m.column()), output2(m.column())];
         [output2([a[0], b[0], c[0], d[0]]), output2([a[1], b[1], c[1], d[1]])]
@@ -131,8 +133,8 @@ impl Filter<2, 4, 16> for Two {
 }
 
 #[inline(always)]
-fn input4(d: [Vector; 6]) -> [Vector; 6] {
-    let (square, sum, place) = (Vector::splat(SQUARE), Vector::splat(-1.0 - SQUARE), Vector::splat(PLACE));
+fn input4<V: Eights>(d: [V; 6]) -> [V; 6] {
+    let (square, sum, place) = (V::splat(SQUARE), V::splat(-1.0 - SQUARE), V::splat(PLACE));
     let (even, odd) = (d[2].mul_add(-square, d[4]), d[1].mul_add(-square, d[3]));
     let (far, near) = (d[4] - d[2], (d[3] - d[1]) * place);
     [
@@ -146,16 +148,16 @@ fn input4(d: [Vector; 6]) -> [Vector; 6] {
 }
 
 #[inline(always)]
-fn gradient4([a, b, c, d]: [Vector; 4]) -> [Vector; 6] {
-    let (place, square) = (Vector::splat(PLACE), Vector::splat(SQUARE));
+fn gradient4<V: Eights>([a, b, c, d]: [V; 4]) -> [V; 6] {
+    let (place, square) = (V::splat(PLACE), V::splat(SQUARE));
     let (even, odd) = (a + c, b + d);
     let (far, near) = (c.mul_add(square, a), d.mul_add(square, b) * place);
     [a, even + odd, even - odd, far + near, far - near, d]
 }
 
 #[inline(always)]
-fn output4(m: [Vector; 6]) -> [Vector; 4] {
-    let (place, square, cube) = (Vector::splat(PLACE), Vector::splat(SQUARE), Vector::splat(SQUARE * PLACE));
+fn output4<V: Eights>(m: [V; 6]) -> [V; 4] {
+    let (place, square, cube) = (V::splat(PLACE), V::splat(SQUARE), V::splat(SQUARE * PLACE));
     let (even, odd, far, near) = (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]);
     [m[0] + even + far, near.mul_add(place, odd), far.mul_add(square, even), near.mul_add(cube, odd) + m[5]]
 }
@@ -168,7 +170,7 @@ fn divisors() -> (f64, f64, f64, f64) {
 
 impl Filter<4, 6, 36> for Four {
     #[inline(always)]
-    fn input(d: [[Vector; 6]; 6], mut to: Apart<&mut [Vector]>) {
+    fn input<V: Eights>(d: [[V; 6]; 6], mut to: Apart<&mut [Vector]>) {
         let [a, b, c] = [input4(d[0]), input4(d[1]), input4(d[2])];
         let [d, e, f] = [input4(d[3]), input4(d[4]), input4(d[5])];
         to.put(input4([a[0], b[0], c[0], d[0], e[0], f[0]]));
@@ -180,7 +182,7 @@ impl Filter<4, 6, 36> for Four {
     }
 
     #[inline(always)]
-    fn gradient(g: [[Vector; 4]; 4], mut to: Apart<&mut [Vector]>) {
+    fn gradient<V: Eights>(g: [[V; 4]; 4], mut to: Apart<&mut [Vector]>) {
         let [a, b, c, d] = [gradient4(g[0]), gradient4(g[1]), gradient4(g[2]), gradient4(g[3])];
         to.put(gradient4([a[0], b[0], c[0], d[0]]));
         to.put(gradient4([a[1], b[1], c[1], d[1]]));
@@ -191,7 +193,7 @@ impl Filter<4, 6, 36> for Four {
     }
 
     #[inline(always)]
-    fn output(mut m: Apart<&[Vector]>) -> [[Vector; 4]; 4] {
+    fn output<V: Eights>(mut m: Apart<&[Vector]>) -> [[V; 4]; 4] {
         let [a, b, c] = [output4(m.column()), output4(m.column()), output4(m.column())];
         let [d, e, f] = [output4(m.column()), output4(m.column()), output4(m.column())];
         [

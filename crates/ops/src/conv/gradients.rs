@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use l0_lanes::{Eights, Lanes, at_best};
+
 use super::geometry::Geometry;
 use super::lanes::pack;
 use super::operands::{Backward, Gradients};
 use super::plan::{Plan, frame, groups, order_weights};
-use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
+use super::tile::{LANES, Meeting, OUTPUTS, Source, Target, Vector, contract, correlate, even, positions};
 use super::winograd::{Contraction, Kernels, side};
-use crate::loops::mask_into;
+use crate::loops::{add_totals, mask_into};
 use crate::parallel::{carve, scratch, split};
 use crate::unset::{Images, filled};
 
@@ -77,13 +79,13 @@ fn group_backward(
     unfinish(plan, of, at, images, da);
     for (sums, plane) in db.chunks_exact_mut(g.bias_plane()).zip(da.chunks_exact(plan.g_plane())) {
         if !g.bias_map {
-            sums[0] += plane.iter().fold(Vector::ZERO, |sum, &v| sum + v).reduce_add();
+            sums[0] += total(plane);
             continue;
         }
         for (sums, row) in
             sums.chunks_exact_mut(g.ow).zip(plane[plan.top * plan.g_width()..].chunks_exact(plan.g_width()))
         {
-            sums.iter_mut().zip(&row[plan.left..]).for_each(|(sum, v)| *sum += v.reduce_add());
+            add_totals(sums, &row[plan.left..]);
         }
     }
     if !dw.is_empty() {
@@ -139,14 +141,31 @@ fn unfinish(plan: &Plan, of: &Backward, (group, part): (usize, usize), images: &
             }
             let places = &of.places[((group * g.maps() + o) * pooled + y * width) * LANES..][..width * LANES];
             for (x, (v, place)) in row.iter().zip(places.as_chunks::<LANES>().0).enumerate() {
-                let v = v.to_array();
-                for i in 0..g.pool * g.pool {
-                    let at = start + x * g.pool + i / g.pool * plan.g_width() + i % g.pool;
-                    da[at] = Vector::from(std::array::from_fn::<f32, LANES, _>(|l| {
-                        if place[l] == i as u8 { v[l] } else { 0.0 }
-                    }));
-                }
+                scatter(v, place, g.pool, &mut da[start + x * g.pool..], plan.g_width());
             }
+        }
+    }
+}
+
+at_best! {
+    /// The sum of all numbers.
+    fn total(plane: &[Vector]) -> f32 as V: Eight {
+        let mut sum = V::zero();
+        for v in plane {
+            sum += V::load(v);
+        }
+        sum.sum()
+    }
+
+    /// Each number to its place in a window of which the first number is the first of `to`, zeros to the others.
+    fn scatter(v: &Vector, places: &[u8; LANES], size: usize, to: &mut [Vector], width: usize) {
+        let v = v.to_array();
+        for i in 0..size * size {
+            let mut numbers = [0.0; LANES];
+            for l in 0..LANES {
+                numbers[l] = if places[l] == i as u8 { v[l] } else { 0.0 };
+            }
+            to[i / size * width + i % size] = Vector::new(numbers);
         }
     }
 }
@@ -160,7 +179,7 @@ fn weight_gradient(plan: &Plan, x: &[Vector], da: &[Vector], dw: &mut [f32]) {
     let x_at: Vec<usize> =
         (0..g.depth()).map(|k| k / shifts.len() * plan.x_plane() + shifts[k % shifts.len()]).collect();
     let first = plan.top * plan.g_width() + plan.left;
-    for (k, k_len) in even(g.depth(), POSITIONS) {
+    for (k, k_len) in even(g.depth(), positions()) {
         for (o, o_len) in even(g.oc, OUTPUTS) {
             let g_at: [usize; OUTPUTS] = std::array::from_fn(|i| (o + i) * plan.g_plane() + first);
             let to = &mut dw[o * g.depth() + k..];

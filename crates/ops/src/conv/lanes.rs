@@ -1,36 +1,36 @@
 //! Images to vectors: (image, number) for eight images -> (number, image).
 
+use l0_lanes::{Eights, Lanes, at_best};
+
 use super::tile::{LANES, Vector};
 
-/// `to[i][l] = from[l][start + i]` for a run of numbers of up to eight images, 0 for images that are not there.
-pub(super) fn pack(from: &[f32], image: usize, start: usize, to: &mut [Vector]) {
-    let run = |l: usize| from.get(l * image + start..).and_then(|run| run.get(..to.len())).unwrap_or(&[]);
-    let runs: [&[f32]; LANES] = std::array::from_fn(run);
-    let eights: [&[[f32; LANES]]; LANES] = std::array::from_fn(|l| runs[l].as_chunks().0);
-    let (blocks, rest) = to.as_chunks_mut::<LANES>();
-    let done = blocks.len() * LANES;
-    if runs[LANES - 1].is_empty() {
-        pack_some(&eights, blocks);
-    } else {
-        pack_all(eights.map(|run| &run[..blocks.len()]), blocks);
-    }
-    for (i, to) in rest.iter_mut().enumerate() {
-        *to = Vector::from(runs.map(|run| run.get(done + i).copied().unwrap_or(0.0)));
-    }
-}
-
-fn pack_all(runs: [&[[f32; LANES]]; LANES], blocks: &mut [[Vector; LANES]]) {
-    for (b, block) in blocks.iter_mut().enumerate() {
-        let mut eight = [Vector::ZERO; LANES];
+at_best! {
+    /// `to[i][l] = from[l][start + i]` for a run of numbers of up to eight images, 0 for images that are not there.
+    pub(super) fn pack(from: &[f32], image: usize, start: usize, to: &mut [Vector]) as V: Eight {
+        let mut runs: [&[f32]; LANES] = [&[]; LANES];
         for l in 0..LANES {
-            eight[l] = Vector::from(runs[l][b]);
+            runs[l] = from.get(l * image + start..).and_then(|run| run.get(..to.len())).unwrap_or(&[]);
         }
-        *block = Vector::transpose(eight);
-    }
-}
-
-fn pack_some(runs: &[&[[f32; LANES]]; LANES], blocks: &mut [[Vector; LANES]]) {
-    for (b, block) in blocks.iter_mut().enumerate() {
-        *block = Vector::transpose(runs.map(|run| run.get(b).map_or(Vector::ZERO, |&run| Vector::from(run))));
+        let (blocks, rest) = to.as_chunks_mut::<LANES>();
+        let done = blocks.len() * LANES;
+        for (b, block) in blocks.iter_mut().enumerate() {
+            let mut eight = [V::zero(); LANES];
+            for l in 0..LANES {
+                if let Some(run) = runs[l].as_chunks().0.get(b) {
+                    eight[l] = V::of(run);
+                }
+            }
+            let turned = V::transpose(eight);
+            for l in 0..LANES {
+                turned[l].store(&mut block[l]);
+            }
+        }
+        for (i, to) in rest.iter_mut().enumerate() {
+            let mut numbers = [0.0; LANES];
+            for l in 0..LANES {
+                numbers[l] = runs[l].get(done + i).copied().unwrap_or(0.0);
+            }
+            *to = Vector::new(numbers);
+        }
     }
 }

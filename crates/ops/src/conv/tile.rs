@@ -3,17 +3,22 @@
 //! A number of each of eight images side by side is one vector, so a weight meets eight images in one multiply-add,
 //! whatever the width of the image. A tile holds `O` x `T` sums in registers while it runs over all its terms.
 
-use wide::f32x8;
+use l0_lanes::{Eight, Eights, Lanes, Level, at_best};
 
 /// Images side by side in a vector.
 pub(super) const LANES: usize = 8;
 
 /// One number of each of eight images.
-pub(super) type Vector = f32x8;
+pub(super) type Vector = Eight;
 
-/// Most outputs (channels) of a tile, and most positions or weights beside them: 24 sums fill the registers.
+/// Most outputs (channels) of a tile, and most positions or weights beside them: 24 sums fill 32 registers.
 pub(super) const OUTPUTS: usize = 6;
 pub(super) const POSITIONS: usize = 4;
+
+/// Most positions or weights of a tile on this CPU: half as many where there are half as many registers.
+pub(super) fn positions() -> usize {
+    POSITIONS * Level::current().registers() / 32
+}
 
 /// Cuts `0..n` into ranges of nearly equal length, at most `most`.
 pub(super) fn even(n: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -68,7 +73,7 @@ pub(super) fn correlate(
 
 fn row<const O: usize>(from: Source, at: usize, width: usize, weights: &[f32], to: &mut [Vector], target: Target) {
     let (weights, _) = weights.as_chunks::<O>();
-    for (x, len) in even(width, POSITIONS) {
+    for (x, len) in even(width, positions()) {
         let target = Target { at: target.at + x * target.step, ..target };
         match len {
             1 => sums::<O, 1>(from, at + x, weights, to, target),
@@ -79,33 +84,34 @@ fn row<const O: usize>(from: Source, at: usize, width: usize, weights: &[f32], t
     }
 }
 
-#[inline(never)]
-fn sums<const O: usize, const T: usize>(
-    from: Source,
-    at: usize,
-    weights: &[[f32; O]],
-    to: &mut [Vector],
-    target: Target,
-) {
-    // O x T sums need O + T loads for O T multiply-adds: with 6 x 4 the loads hide behind the arithmetic, and 24 sums,
-    // four inputs and a weight still fit the registers.
-    let mut sums = [[Vector::ZERO; T]; O];
-    let shifts = &from.shifts[from.first..from.end];
-    for (plane, weights) in from.data.chunks_exact(from.plane).zip(weights.chunks_exact(from.shifts.len())) {
-        for (&shift, weights) in shifts.iter().zip(&weights[from.first..from.end]) {
-            // Always there: a shifted window lies inside its plane.
-            let Some(xs) = plane[at + shift..].first_chunk::<T>() else { return };
-            for o in 0..O {
-                let weight = Vector::splat(weights[o]);
-                for t in 0..T {
-                    sums[o][t] = weight.mul_add(xs[t], sums[o][t]);
+at_best! {
+    fn sums[const O: usize, const T: usize][O, T](
+        from: Source,
+        at: usize,
+        weights: &[[f32; O]],
+        to: &mut [Vector],
+        target: Target,
+    ) as V: Eight {
+        // O x T sums need O + T loads for O T multiply-adds: with 6 x 4 the loads hide behind the arithmetic, and 24 sums,
+        // four inputs and a weight still fit the registers.
+        let mut sums = [[V::zero(); T]; O];
+        let shifts = &from.shifts[from.first..from.end];
+        for (plane, weights) in from.data.chunks_exact(from.plane).zip(weights.chunks_exact(from.shifts.len())) {
+            for (&shift, weights) in shifts.iter().zip(&weights[from.first..from.end]) {
+                // Always there: a shifted window lies inside its plane.
+                let Some(xs) = plane[at + shift..].first_chunk::<T>() else { return };
+                for o in 0..O {
+                    let weight = V::splat(weights[o]);
+                    for t in 0..T {
+                        sums[o][t] = weight.mul_add(V::load(&xs[t]), sums[o][t]);
+                    }
                 }
             }
         }
-    }
-    for (o, sums) in sums.iter().enumerate() {
-        for (t, sum) in sums.iter().enumerate() {
-            to[target.at + o * target.plane + t * target.step] = *sum;
+        for o in 0..O {
+            for t in 0..T {
+                sums[o][t].store(&mut to[target.at + o * target.plane + t * target.step]);
+            }
         }
     }
 }
@@ -140,32 +146,39 @@ pub(super) fn contract(
     dispatch!(1 1, 1 2, 1 3, 1 4, 2 1, 2 2, 2 3, 2 4, 3 1, 3 2, 3 3, 3 4, 4 1, 4 2, 4 3, 4 4, 5 1, 5 2, 5 3, 5 4, 6 1, 6 2, 6 3, 6 4);
 }
 
-#[inline(never)]
-fn dots<const O: usize, const K: usize>(
-    x: &[Vector],
-    g: &[Vector],
-    meeting: Meeting,
-    x_at: &[usize],
-    g_at: &[usize],
-    to: &mut [f32],
-    depth: usize,
-) {
-    // Lanes are images: summed up only at the end, so that each number of dW is eight running sums.
-    let mut sums = [[Vector::ZERO; K]; O];
-    for row in 0..meeting.rows {
-        let xs: [&[Vector]; K] = std::array::from_fn(|k| &x[x_at[k] + row * meeting.x_stride..][..meeting.width]);
-        let gs: [&[Vector]; O] = std::array::from_fn(|o| &g[g_at[o] + row * meeting.g_stride..][..meeting.width]);
-        for at in 0..meeting.width {
+at_best! {
+    fn dots[const O: usize, const K: usize][O, K](
+        x: &[Vector],
+        g: &[Vector],
+        meeting: Meeting,
+        x_at: &[usize],
+        g_at: &[usize],
+        to: &mut [f32],
+        depth: usize,
+    ) as V: Eight {
+        // Lanes are images: summed up only at the end, so that each number of dW is eight running sums.
+        let mut sums = [[V::zero(); K]; O];
+        for row in 0..meeting.rows {
+            let (mut xs, mut gs) = ([x; K], [g; O]);
             for k in 0..K {
-                for o in 0..O {
-                    sums[o][k] = xs[k][at].mul_add(gs[o][at], sums[o][k]);
+                xs[k] = &x[x_at[k] + row * meeting.x_stride..][..meeting.width];
+            }
+            for o in 0..O {
+                gs[o] = &g[g_at[o] + row * meeting.g_stride..][..meeting.width];
+            }
+            for at in 0..meeting.width {
+                for k in 0..K {
+                    let x = V::load(&xs[k][at]);
+                    for o in 0..O {
+                        sums[o][k] = x.mul_add(V::load(&gs[o][at]), sums[o][k]);
+                    }
                 }
             }
         }
-    }
-    for (o, sums) in sums.iter().enumerate() {
-        for (k, sum) in sums.iter().enumerate() {
-            to[o * depth + k] += sum.reduce_add();
+        for o in 0..O {
+            for k in 0..K {
+                to[o * depth + k] += sums[o][k].sum();
+            }
         }
     }
 }

@@ -5,9 +5,11 @@
 
 use std::ops::Range;
 
+use l0_lanes::{Eights, Lanes, at_best};
+
 use super::filters::{Apart, Filter, Four, Two};
 use super::geometry::Geometry;
-use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even};
+use super::tile::{LANES, Meeting, OUTPUTS, POSITIONS, Source, Target, Vector, contract, correlate, even, positions};
 use crate::parallel::{Scratch, scratch};
 
 /// Fewer inputs or outputs than this are not worth the transforms.
@@ -112,7 +114,8 @@ impl Kernels {
         for tiles in blocks(h / OUT * (w / OUT), most) {
             let n = tiles.len();
             let place = Place { step: v_step, row: n, first: 0 };
-            transform_tiles((from, inputs), (&tiles, w / OUT, OUT), F::input, v, place);
+            let of = Tiles { from, planes: inputs, tiles: tiles.clone(), across: w / OUT, apart: OUT };
+            transform_inputs::<F, OUT, IN, POINTS>(&of, v, place);
             // A product of matrices is a convolution of one plane whose "kernel offsets" are the inputs: the same tile
             // of sums in registers serves both.
             let shifts: Vec<usize> = (0..inputs).map(|i| i * n).collect();
@@ -189,8 +192,9 @@ impl Contraction {
             let tiles = done..(done + self.most - self.waiting).min(all);
             let place = |planes: usize| Place { step: step(planes * self.most), row: self.most, first: self.waiting };
             let (of_x, of_g) = (place(self.inputs), place(self.outputs));
-            transform_tiles((x, self.inputs), (&tiles, w / OUT, OUT), F::input, self.v.eights(), of_x);
-            transform_tiles((g, self.outputs), (&tiles, w / OUT, OUT), F::gradient, self.s.eights(), of_g);
+            let of = |from, planes| Tiles { from, planes, tiles: tiles.clone(), across: w / OUT, apart: OUT };
+            transform_inputs::<F, OUT, IN, POINTS>(&of(x, self.inputs), self.v.eights(), of_x);
+            transform_gradients::<F, OUT, IN, POINTS>(&of(g, self.outputs), self.s.eights(), of_g);
             self.waiting += tiles.len();
             if self.waiting == self.most {
                 self.finish(sums);
@@ -208,7 +212,7 @@ impl Contraction {
         let all =
             self.v.eights().chunks_exact(step(inputs * most)).zip(self.s.eights().chunks_exact(step(outputs * most)));
         for ((v, s), sums) in all.zip(sums.chunks_exact_mut(outputs * inputs)) {
-            for (i, i_len) in even(inputs, POSITIONS) {
+            for (i, i_len) in even(inputs, positions()) {
                 let x_at: [usize; POSITIONS] = std::array::from_fn(|k| (i + k) * most);
                 for (o, o_len) in even(outputs, OUTPUTS) {
                     let g_at: [usize; OUTPUTS] = std::array::from_fn(|k| (o + k) * most);
@@ -251,41 +255,95 @@ struct Place {
     first: usize,
 }
 
-/// Transforms some of the tiles, `across` of them beside each other, their corners `apart`, of so many planes.
-fn transform_tiles<const SIDE: usize>(
-    (from, planes): (Planes, usize),
-    (tiles, across, apart): (&Range<usize>, usize, usize),
-    transform: impl Fn([[Vector; SIDE]; SIDE], Apart<&mut [Vector]>),
-    to: &mut [Vector],
-    place: Place,
-) {
-    for i in 0..planes {
-        let plane = &from.data[i * from.plane + from.first..];
-        // Point by point apart, tile beside tile: each point's numbers become one matrix (plane, tile).
-        let first = i * place.row + place.first;
-        for (n, tile) in tiles.clone().enumerate() {
-            let corner = tile / across * apart * from.width + tile % across * apart;
-            let row = |y: usize| *plane[corner + y * from.width..].first_chunk().expect("a tile lies within its plane");
-            transform(std::array::from_fn(row), Apart { data: &mut *to, at: first + n, step: place.step });
+/// Some tiles of a stack of planes.
+struct Tiles<'a> {
+    from: Planes<'a>,
+    planes: usize,
+    /// Which tiles, how many of them are beside each other, and how far apart their corners are.
+    tiles: Range<usize>,
+    across: usize,
+    apart: usize,
+}
+
+impl<'a> Tiles<'a> {
+    /// Plane i, from its first tile on.
+    #[inline(always)]
+    fn plane(&self, i: usize) -> &'a [Vector] {
+        &self.from.data[i * self.from.plane + self.from.first..]
+    }
+
+    /// Where a tile of a plane begins.
+    #[inline(always)]
+    fn corner(&self, tile: usize) -> usize {
+        tile / self.across * self.apart * self.from.width + tile % self.across * self.apart
+    }
+
+    /// The rows of a tile.
+    #[inline(always)]
+    fn rows<V: Eights, const SIDE: usize>(&self, plane: &[Vector], corner: usize) -> [[V; SIDE]; SIDE] {
+        let mut rows = [[V::zero(); SIDE]; SIDE];
+        for y in 0..SIDE {
+            let row: &[Vector; SIDE] =
+                plane[corner + y * self.from.width..].first_chunk().expect("a tile lies within its plane");
+            for x in 0..SIDE {
+                rows[y][x] = V::load(&row[x]);
+            }
         }
+        rows
     }
 }
 
-/// `A' m A` of every tile, put where its outputs are.
-fn transform_outputs<F: Filter<OUT, IN, POINTS>, const OUT: usize, const IN: usize, const POINTS: usize>(
-    m: &[Vector],
-    step: usize,
-    outputs: usize,
-    tiles: &Range<usize>,
-    (h, w): (usize, usize),
-    to: &mut [Vector],
-) {
-    for (o, plane) in to.chunks_exact_mut(h * w).take(outputs).enumerate() {
-        for (n, tile) in tiles.clone().enumerate() {
-            let rows = F::output(Apart { data: m, at: o * tiles.len() + n, step });
-            let corner = tile / (w / OUT) * OUT * w + tile % (w / OUT) * OUT;
-            for y in 0..OUT {
-                plane[corner + y * w..][..OUT].copy_from_slice(&rows[y]);
+at_best! {
+    /// `B' d B` of some tiles. Point by point apart, tile beside tile: each point's numbers become one matrix (plane, tile).
+    fn transform_inputs[F: Filter<OUT, IN, POINTS>, const OUT: usize, const IN: usize, const POINTS: usize][F, OUT, IN, POINTS](
+        of: &Tiles,
+        to: &mut [Vector],
+        place: Place,
+    ) as V: Eight {
+        for i in 0..of.planes {
+            let (plane, first) = (of.plane(i), i * place.row + place.first);
+            for (n, tile) in of.tiles.clone().enumerate() {
+                let rows = of.rows::<V, IN>(plane, of.corner(tile));
+                F::input(rows, Apart { data: &mut *to, at: first + n, step: place.step });
+            }
+        }
+    }
+
+    /// `A g A'` of some tiles, laid out the same way.
+    fn transform_gradients[F: Filter<OUT, IN, POINTS>, const OUT: usize, const IN: usize, const POINTS: usize][F, OUT, IN, POINTS](
+        of: &Tiles,
+        to: &mut [Vector],
+        place: Place,
+    ) as V: Eight {
+        for i in 0..of.planes {
+            let (plane, first) = (of.plane(i), i * place.row + place.first);
+            for (n, tile) in of.tiles.clone().enumerate() {
+                let rows = of.rows::<V, OUT>(plane, of.corner(tile));
+                F::gradient(rows, Apart { data: &mut *to, at: first + n, step: place.step });
+            }
+        }
+    }
+
+    /// `A' m A` of every tile, put where its outputs are.
+    fn transform_outputs[F: Filter<OUT, IN, POINTS>, const OUT: usize, const IN: usize, const POINTS: usize][F, OUT, IN, POINTS](
+        m: &[Vector],
+        step: usize,
+        outputs: usize,
+        tiles: &Range<usize>,
+        size: (usize, usize),
+        to: &mut [Vector],
+    ) as V: Eight {
+        let (h, w) = size;
+        for (o, plane) in to.chunks_exact_mut(h * w).take(outputs).enumerate() {
+            for (n, tile) in tiles.clone().enumerate() {
+                let rows = F::output::<V>(Apart { data: m, at: o * tiles.len() + n, step });
+                let corner = tile / (w / OUT) * OUT * w + tile % (w / OUT) * OUT;
+                for y in 0..OUT {
+                    let to = &mut plane[corner + y * w..][..OUT];
+                    for x in 0..OUT {
+                        rows[y][x].store(&mut to[x]);
+                    }
+                }
             }
         }
     }

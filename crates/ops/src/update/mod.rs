@@ -10,6 +10,7 @@ mod place;
 pub(crate) mod rules;
 
 use candle_core::{Result, Tensor, bail};
+use l0_lanes::at_best;
 
 use crate::cpu::{data, serves};
 use crate::parallel::each;
@@ -43,25 +44,22 @@ pub fn adam(param: &Tensor, grad: &Tensor, first: &Tensor, second: &Tensor, adam
         let change = (first.detach() / ((second.detach().sqrt()? / root)? + adam.eps)?)?;
         return put(param, &(param.detach() - (change * step_size)?)?);
     }
-    let (b1, b2, decay) = (adam.beta1 as f32, adam.beta2 as f32, adam.weight_decay as f32);
-    let (c1, c2) = ((1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32);
-    let (step_size, inverse_root, eps) = (step_size as f32, (1.0 / root) as f32, adam.eps as f32);
+    let of = AdamStep {
+        betas: [adam.beta1 as f32, adam.beta2 as f32],
+        rests: [(1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32],
+        decay: adam.weight_decay as f32,
+        size: step_size as f32,
+        inverse_root: (1.0 / root) as f32,
+        eps: adam.eps as f32,
+    };
     let (grad, layout) = grad.storage_and_layout();
     let grad = data(&grad, layout)?;
-    let step = |p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]| {
-        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
-            let g = decay.mul_add(*p, g);
-            *m = b1.mul_add(*m, c1 * g);
-            *v = b2.mul_add(*v, c2 * g * g);
-            *p -= step_size * *m / v.sqrt().mul_add(inverse_root, eps);
-        }
-    };
     in_place(param, |p| {
         in_place(first, |m| {
             in_place(second, |v| {
                 let params = p.chunks_mut(PIECE).zip(m.chunks_mut(PIECE));
                 let items = params.zip(v.chunks_mut(PIECE)).zip(grad.chunks(PIECE)).collect();
-                each(items, |(((p, m), v), g)| step(p, m, v, g));
+                each(items, |(((p, m), v), g)| adam_step(&of, p, m, v, g));
             })
         })?
     })?
@@ -80,21 +78,12 @@ pub fn sgd(param: &Tensor, grad: &Tensor, velocity: &Tensor, sgd: &Sgd) -> Resul
         let ahead = if sgd.nesterov { (g + (velocity.detach() * sgd.momentum)?)? } else { velocity.detach() };
         return put(param, &(param.detach() - (ahead * sgd.learning_rate)?)?);
     }
-    let (rate, momentum) = (sgd.learning_rate as f32, sgd.momentum as f32);
-    let (decay, nesterov) = (sgd.weight_decay as f32, sgd.nesterov);
     let (grad, layout) = grad.storage_and_layout();
     let grad = data(&grad, layout)?;
-    let step = |p: &mut [f32], u: &mut [f32], g: &[f32]| {
-        for ((p, u), &g) in p.iter_mut().zip(u).zip(g) {
-            let g = decay.mul_add(*p, g);
-            *u = momentum.mul_add(*u, g);
-            *p -= rate * if nesterov { momentum.mul_add(*u, g) } else { *u };
-        }
-    };
     in_place(param, |p| {
         in_place(velocity, |u| {
             let items = p.chunks_mut(PIECE).zip(u.chunks_mut(PIECE)).zip(grad.chunks(PIECE)).collect();
-            each(items, |((p, u), g)| step(p, u, g));
+            each(items, |((p, u), g)| sgd_step(sgd, p, u, g));
         })
     })?
 }
@@ -113,10 +102,44 @@ pub fn lerp(average: &Tensor, param: &Tensor, weight: f64) -> Result<()> {
     let (param, weight) = (data(&param, layout)?, weight as f32);
     in_place(average, |average| {
         let items = average.chunks_mut(PIECE).zip(param.chunks(PIECE)).collect();
-        each(items, |(average, param): (&mut [f32], &[f32])| {
-            average.iter_mut().zip(param).for_each(|(a, p)| *a = weight.mul_add(p - *a, *a));
-        });
+        each(items, |(average, param): (&mut [f32], &[f32])| lerp_step(weight, average, param));
     })
+}
+
+/// The numbers of a step of Adam.
+struct AdamStep {
+    betas: [f32; 2],
+    rests: [f32; 2],
+    decay: f32,
+    size: f32,
+    inverse_root: f32,
+    eps: f32,
+}
+
+at_best! {
+    fn adam_step(of: &AdamStep, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
+        let &AdamStep { betas: [b1, b2], rests: [c1, c2], decay, size, inverse_root, eps } = of;
+        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            let g = decay.mul_add(*p, g);
+            *m = b1.mul_add(*m, c1 * g);
+            *v = b2.mul_add(*v, c2 * g * g);
+            *p -= size * *m / v.sqrt().mul_add(inverse_root, eps);
+        }
+    }
+
+    fn sgd_step(sgd: &Sgd, p: &mut [f32], u: &mut [f32], g: &[f32]) {
+        let (rate, momentum) = (sgd.learning_rate as f32, sgd.momentum as f32);
+        let (decay, nesterov) = (sgd.weight_decay as f32, sgd.nesterov);
+        for ((p, u), &g) in p.iter_mut().zip(u).zip(g) {
+            let g = decay.mul_add(*p, g);
+            *u = momentum.mul_add(*u, g);
+            *p -= rate * if nesterov { momentum.mul_add(*u, g) } else { *u };
+        }
+    }
+
+    fn lerp_step(weight: f32, average: &mut [f32], param: &[f32]) {
+        average.iter_mut().zip(param).for_each(|(a, p)| *a = weight.mul_add(p - *a, *a));
+    }
 }
 
 /// [`adam`] of each; on a GPU all at once.
