@@ -148,6 +148,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
         "gates": plan.network.gates(),
         "objective": plan.objective,
         "training": plan.training,
+        "augment": plan.augment,
         "tested_on": place.caveat,
     });
     let epochs = plan.training.epochs;

@@ -38,7 +38,15 @@ pub enum Fit {
         /// The gates of a set are opened so many at a time, until all of them are: 8, for channels in the numbers that
         /// runtimes like.
         multiple: usize,
+        /// A set that would lose no more than one gate in so many keeps all of them, and other sets lose more: what is left of
+        /// whole blocks of channels takes a runtime as long as the blocks. 0 for no such set.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        spare: usize,
     },
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Fit {
@@ -46,7 +54,7 @@ impl Fit {
     pub(crate) fn multiple(self) -> usize {
         match self {
             Self::Lower => 1,
-            Self::Fill { multiple } => multiple,
+            Self::Fill { multiple, .. } => multiple,
         }
     }
 

@@ -29,6 +29,8 @@ impl GatedNet {
     /// the network, and where the next of them does not fit any more, the likeliest of other sets that does. The gates of a
     /// set are opened `multiple` at a time, in their order.
     ///
+    /// Sets that would lose no more than one gate in `spare` keep all of them, if the bound can be met so.
+    ///
     /// Gates that are open keep their value, at least half open; where the likeliest alone would leave an output that is
     /// constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
     ///
@@ -40,7 +42,7 @@ impl GatedNet {
         weights: &Weights,
         constraint: &Constraint,
         estimator: Estimator,
-        multiple: usize,
+        (multiple, spare): (usize, usize),
     ) -> Result<Weights> {
         in_range("the multiple of gates that stay open", multiple as f64, "1 or more", multiple > 0)?;
         if estimator == Estimator::TopK {
@@ -65,7 +67,29 @@ impl GatedNet {
                 return Ok(weights.clone());
             }
         }
+        let open = self.spared(open, chunks, spare, &fits)?;
         self.opened(weights, &log_alpha, &open)
+    }
+
+    /// What is open once nearly whole sets are left whole; what was, where that breaks the bound or leaves nothing.
+    fn spared(&self, open: Vec<Vec<bool>>, chunks: Vec<Chunk>, spare: usize, fits: &Fits) -> Result<Vec<Vec<bool>>> {
+        let (mut open, mut chunks, mut whole) = (open, chunks, vec![false; self.sets()]);
+        loop {
+            let closed = |set: usize| open[set].iter().filter(|&&open| !open).count();
+            let is_near = |set: &usize| !whole[*set] && closed(*set) > 0 && closed(*set) * spare <= open[*set].len();
+            let near: Vec<usize> = (0..self.sets()).filter(is_near).collect();
+            if spare == 0 || near.is_empty() {
+                return Ok(open);
+            }
+            near.into_iter().for_each(|set| whole[set] = true);
+            chunks.sort_by_key(|chunk| !whole[chunk.set]); // stable: both parts stay in their order
+            let tried = fill(&chunks, &self.gated_units(), fits)?;
+            let are_whole = tried.iter().zip(&whole).all(|(open, whole)| !whole || open.iter().all(|&open| open));
+            if !are_whole || self.plan_of(&tried)?.kept(self.net.output()).is_empty() {
+                return Ok(open);
+            }
+            open = tried;
+        }
     }
 
     fn log_alpha(&self, weights: &Weights) -> Result<Vec<Vec<f32>>> {

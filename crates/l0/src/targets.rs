@@ -123,7 +123,7 @@ impl GatedNet {
     pub fn brought_within(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Weights> {
         match constraint.fit {
             Fit::Lower => self.lowered_within(weights, constraint, estimator),
-            Fit::Fill { multiple } => self.filled(weights, constraint, estimator, multiple),
+            Fit::Fill { multiple, spare } => self.filled(weights, constraint, estimator, (multiple, spare)),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use candle_core::Device;
 use l0::{Constraint, Estimator, Fit, GatedNet, L2, Lambda, Objective, Sampling, Targets};
-use l0_data::Dataset;
+use l0_data::{Augment, Dataset};
 use l0_net::{Model, Weights};
 use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
 
@@ -23,6 +23,12 @@ const BEFORE: f64 = 0.2;
 /// The share of the settling after which its learning rate is highest.
 const PEAK: f64 = 0.2;
 
+/// Epochs for each pixel that images are moved.
+const EPOCHS_A_PIXEL: u64 = 10;
+
+/// Spaces that would lose an eighth of their channels or less keep all of them.
+const SPARE: usize = 8;
+
 /// The fastest that gates move.
 const FASTEST: f64 = 0.5;
 
@@ -35,6 +41,8 @@ pub struct Plan {
     pub objective: Objective,
     /// Epochs, rates and phases.
     pub training: Training,
+    /// How training images are varied.
+    pub augment: Option<Augment>,
     /// The values to start from.
     pub start: Option<Weights>,
     /// What decides, when gates are frozen, how much is left, if the target is a time.
@@ -47,7 +55,7 @@ impl Plan {
     /// Channels are kept in multiples of so many: 1, unless it was [asked for](crate::Prune::round).
     pub fn multiple(&self) -> usize {
         match self.objective.constraint().map(|constraint| constraint.fit) {
-            Some(Fit::Fill { multiple }) => multiple,
+            Some(Fit::Fill { multiple, .. }) => multiple,
             _ => 1,
         }
     }
@@ -64,7 +72,7 @@ impl Plan {
         };
         let mut weights = params.detached();
         if let Some(constraint) = self.objective.constraint() {
-            let constraint = Constraint { fit: Fit::Fill { multiple }, ..constraint.clone() };
+            let constraint = Constraint { fit: Fit::Fill { multiple, spare: SPARE }, ..constraint.clone() };
             weights = self.network.brought_within(&weights, &constraint, Estimator::Mean)?;
         }
         let masks = self.network.test_masks(&weights, Estimator::Mean)?;
@@ -84,7 +92,7 @@ impl Plan {
             training: &self.training,
             data,
             normalise: data.normalise.clone(),
-            augment: data.augment,
+            augment: self.augment,
             seed,
             start: self.start.as_ref(),
             freeze: self.limit.as_ref().map(|limit| limit as &dyn Freeze),
@@ -92,6 +100,17 @@ impl Plan {
             device,
             precision,
         }
+    }
+}
+
+/// How training images are varied, where the data says that they are.
+pub(crate) fn augment(settings: &Settings, of_data: Option<Augment>) -> Option<Augment> {
+    let few = settings.epochs.div_ceil(EPOCHS_A_PIXEL) as usize;
+    let pad = |augment: Augment| settings.shift.unwrap_or(augment.pad.min(few));
+    match (of_data, settings.shift) {
+        (Some(augment), _) => Some(Augment { pad: pad(augment), ..augment }),
+        (None, Some(pad)) => Some(Augment { pad, flip: false }),
+        (None, None) => None,
     }
 }
 
@@ -103,7 +122,7 @@ pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Ob
         learning_rate: CLIMB / steps,
         restart: true,
         gradual: false,
-        fit: Fit::Fill { multiple: settings.multiple },
+        fit: Fit::Fill { multiple: settings.multiple, spare: SPARE },
     };
     Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }
 }

@@ -100,6 +100,13 @@ impl Prune {
         self.with(|settings| settings.weight_decay = weight_decay)
     }
 
+    /// How far training images are moved at most, in pixels each way. Without this call as far as the data says, but no further
+    /// than a pixel for every ten epochs: images that vary much take longer to learn from than a pruning lasts.
+    #[must_use]
+    pub fn shift(self, pixels: usize) -> Self {
+        self.with(|settings| settings.shift = Some(pixels))
+    }
+
     /// Keeps the channels and features of every space in multiples of so many, or all of them; what is dead beside what gates
     /// close is left out all the same.
     #[must_use]
@@ -185,7 +192,8 @@ impl Prune {
             network.check_targets(constraint)?;
         }
         let teacher = self.teaching()?;
-        Ok(Plan { network, objective, training, start, limit, teacher })
+        let augment = plan::augment(&self.settings, data.augment);
+        Ok(Plan { network, objective, training, augment, start, limit, teacher })
     }
 
     /// The target as a constraint, or the price in its place.
@@ -261,7 +269,24 @@ impl Prune {
         }
     }
 
+    /// Whether images may be moved as far as was asked.
+    fn check_shift(&self) -> Result<()> {
+        let Some(pixels) = self.settings.shift.filter(|&pixels| pixels > 0) else { return Ok(()) };
+        let refused = |expected: String| Err(Error::Setting { name: "the shift", found: pixels.to_string(), expected });
+        match (self.net.shape(0), self.net.shape(self.net.output())) {
+            (Shape::Image(_, h, w), Shape::Features(_)) if pixels < h.min(w) => Ok(()),
+            (Shape::Image(_, h, w), Shape::Features(_)) => {
+                refused(format!("less than the {} pixels of a side", h.min(w)))
+            }
+            (Shape::Image(..), Shape::Image(..)) => {
+                refused("0: labels of pixels are not moved with their images".into())
+            }
+            (Shape::Features(_), _) => refused("0: the network reads no images".into()),
+        }
+    }
+
     fn check(&self, data: &Dataset) -> Result<()> {
+        self.check_shift()?;
         let setting = |name, found: String, expected: &str| Error::Setting { name, found, expected: expected.into() };
         if self.settings.epochs < 2 {
             let expected = "2 or more: gates learn in the first, the smaller network in the last";

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     /// In how many epochs gates learn.
     pub(crate) learning: Option<u64>,
     pub(crate) droprate_init: f64,
+    /// How far training images are moved at most, in pixels.
+    pub(crate) shift: Option<usize>,
     pub(crate) choice: Choice,
     /// The share that training aims at until a limit in milliseconds decides.
     pub(crate) aim: Option<f64>,
@@ -37,6 +39,7 @@ impl Default for Settings {
             learning_rate: None,
             learning: None,
             droprate_init: 0.02,
+            shift: None,
             choice: Choice::default(),
             aim: None,
         }

@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor};
 use l0::Side;
-use l0_data::{Dataset, Digits, Split};
+use l0_data::{Augment, Dataset, Digits, Split};
 use l0_net::layers::Conv2d;
 use l0_net::{Builder, Layer, Model, Net, Params};
 use l0_prune::{Clock, Prune, Target, latency, normalised};
@@ -207,6 +207,25 @@ fn gates_on_inputs_tell_which_columns_a_network_needs() {
     let found = message(images, &digits(80));
     assert!(found.contains("gates on inputs is asked for on an input of (1, 28, 28)"), "{found}");
     assert!(pruned.after.score.error_percent().unwrap() < 10.0, "{pruned}");
+}
+
+#[test]
+fn images_are_moved_less_far_in_few_epochs() {
+    let moved = |data: &Dataset, prune: Prune| prune.plan(data).unwrap().augment;
+    let (data, prune) = (digits(40), Prune::model(values(&lenet())));
+    assert_eq!(moved(&data, prune.clone()), None);
+    assert_eq!(moved(&data, prune.clone().shift(3)), Some(Augment { pad: 3, flip: false }));
+    let varied = Dataset { augment: Some(Augment::cifar()), ..data };
+    for (epochs, pad) in [(5, 1), (10, 1), (11, 2), (100, 4)] {
+        assert_eq!(moved(&varied, prune.clone().epochs(epochs)), Some(Augment { pad, flip: true }));
+    }
+    assert_eq!(moved(&varied, prune.clone().shift(0)), Some(Augment { pad: 0, flip: true }));
+    let message = |prune: Prune, data: &Dataset| prune.plan(data).unwrap_err().to_string();
+    assert_eq!(message(prune.shift(28), &varied), "the shift is 28, expected less than the 28 pixels of a side");
+    let mut b = Builder::features("row", 12);
+    b.linear("fc1", 20).relu().linear("fc2", 2);
+    let of_rows = Prune::model(values(&b.build().unwrap())).shift(1);
+    assert_eq!(message(of_rows, &table()), "the shift is 1, expected 0: the network reads no images");
 }
 
 #[test]

@@ -65,6 +65,10 @@ struct Args {
     /// L2 coefficient of all weights.
     #[arg(long, value_name = "X", default_value_t = 5e-4)]
     weight_decay: f64,
+    /// How far training images are moved at most, in pixels; if not given, as far as the data says, but no further than a pixel
+    /// for every ten epochs.
+    #[arg(long, value_name = "PIXELS")]
+    shift: Option<usize>,
     /// Learn from the outputs of a trained network beside the labels: of the one that is pruned, or of the one in this file.
     #[arg(long, value_name = "TEACHER", num_args = 0..=1, require_equals = true)]
     distill: Option<Option<PathBuf>>,
@@ -191,6 +195,9 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
         .seed(args.seed);
     if args.gate_inputs {
         prune = prune.gate_inputs();
+    }
+    if let Some(pixels) = args.shift {
+        prune = prune.shift(pixels);
     }
     if let Some(learning) = args.learning_epochs {
         prune = prune.learning_epochs(learning);
