@@ -6,8 +6,8 @@
 
 The network is a ResNet-20 for CIFAR-10 with projections as shortcuts, its values those of an ONNX file that kept its
 normalisations (the initialisers have PyTorch's names). It is brought to the share of multiply-accumulates step by step,
-then trained on by SGD with momentum 0.9, one cycle of the learning rate to 0.05, crops and flips: what `just prune` is
-given, too. One line of JSON: errors before, after the cut and at the end, what is left, seconds, the largest difference
+then trained on by SGD with momentum 0.9, one cycle of the learning rate to 0.05, images shifted by
+one pixel at most and mirrored, as `just prune` does in ten epochs. One line of JSON: errors before, after the cut and at the end, what is left, seconds, the largest difference
 between the module and its ONNX file, and that file's milliseconds in onnxruntime.
 """
 
@@ -83,11 +83,11 @@ def numbers(images):
     return (images.float() / 255 - MEAN) / STD
 
 
-def varied(images, generator):
-    """A random crop of each image with a border of 4 zeros, every second one mirrored."""
+def varied(images, shift, generator):
+    """Each image moved by so many pixels at most, zeros around it, every second one mirrored."""
     count = len(images)
-    padded = F.pad(images, (4, 4, 4, 4))
-    y, x = (torch.randint(0, 9, (count, 1), generator=generator) + torch.arange(32) for _ in range(2))
+    padded = F.pad(images, (shift, shift, shift, shift))
+    y, x = (torch.randint(0, 2 * shift + 1, (count, 1), generator=generator) + torch.arange(32) for _ in range(2))
     mirrored = torch.rand(count, 1, generator=generator) < 0.5
     x = torch.where(mirrored, x.flip(1), x)
     at = torch.arange(count).view(-1, 1, 1, 1)
@@ -101,14 +101,14 @@ def error_percent(network, images, labels):
     return 100 * sum((network(numbers(xs)).argmax(1) != ys).sum().item() for xs, ys in parts) / len(labels)
 
 
-def train(network, images, labels, epochs, generator):
+def train(network, images, labels, epochs, shift, generator):
     steps = len(images) // 128
     optimiser = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.05, total_steps=epochs * steps, pct_start=0.2)
     for _ in range(epochs):
         network.train()
         for batch in torch.randperm(len(images), generator=generator)[: steps * 128].split(128):
-            loss = F.cross_entropy(network(numbers(varied(images[batch], generator))), labels[batch])
+            loss = F.cross_entropy(network(numbers(varied(images[batch], shift, generator))), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -161,6 +161,7 @@ def main():
     parser.add_argument("--method", choices=IMPORTANCE, default="taylor")
     parser.add_argument("--macs", type=float, default=0.5)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--shift", type=int, default=1, help="how far images are shifted at most, in pixels")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", default="pruned.onnx")
@@ -175,7 +176,7 @@ def main():
     start = time.time()
     said["macs_kept"], said["params_kept"] = cut(network, args.macs, args.method, images, labels)
     said["error_after_cut"] = error_percent(network, *test)
-    train(network, images, labels, args.epochs, generator)
+    train(network, images, labels, args.epochs, args.shift, generator)
     said["seconds"] = round(time.time() - start)
     said["error"] = error_percent(network, *test)
     said["onnx_difference"], said["ms"] = onnx_file(network, args.out, test[0])

@@ -32,7 +32,7 @@ impl Linear {
     pub(crate) fn new(inputs: usize, weight: &[f32], bias: &[f32], after: After) -> Self {
         let outputs = bias.len();
         let vectors = outputs.div_ceil(WIDE);
-        let share = |most: usize| most * Level::current().registers() / 32;
+        let share = |most: usize| Level::current().share_of_32(most);
         let vector = |i: usize, v: usize| {
             Sixteen::new(std::array::from_fn(|l| match v * WIDE + l {
                 o if o < outputs => weight[o * inputs + i],

@@ -162,7 +162,7 @@ fn pack(weight: &[f32], inputs: usize, outputs_in_all: usize) -> Vec<f32> {
 /// `O` channels of all tiles of a block.
 fn product<const O: usize>(v: &[f32], n: usize, weights: &[f32], m: &mut [f32]) {
     let (weights, _) = weights.as_chunks::<O>();
-    let most = VECTORS * Level::current().registers() / 32;
+    let most = Level::current().share_of_32(VECTORS);
     for (start, vectors) in even(n / LANES, most) {
         let x = start * LANES;
         match vectors {

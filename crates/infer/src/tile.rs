@@ -11,7 +11,7 @@ pub(crate) const VECTORS: usize = 3;
 
 /// Most channels of a tile of two rows so many vectors wide: 24 sums fill 32 registers, 12 fill 16.
 pub(crate) fn most_outputs(vectors: usize) -> usize {
-    let sums = Level::current().registers() * 3 / 4;
+    let sums = Level::current().share_of_32(24);
     (sums / (2 * vectors)).min(OUTPUTS)
 }
 
@@ -95,7 +95,11 @@ impl Target<'_> {
     #[inline(always)]
     fn finish<const N: usize>(&self, o: usize, values: [f32; N]) -> [f32; N] {
         let (bias, bounds) = (self.bias[o], self.bounds);
-        values.map(|value| bounds.hold(value + bias))
+        let mut done = values;
+        for value in &mut done {
+            *value = bounds.hold(*value + bias);
+        }
+        done
     }
 
     /// Stores the values up to the end of the row: half of them at once where there are as many, and never by a call.

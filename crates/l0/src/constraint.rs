@@ -41,7 +41,7 @@ pub enum Fit {
         /// A set that would lose no more than one gate in so many keeps all of them, and other sets lose more: what is left of
         /// whole blocks of channels takes a runtime as long as the blocks. 0 for no such set.
         #[serde(default, skip_serializing_if = "is_zero")]
-        spare: usize,
+        whole_within: usize,
     },
 }
 

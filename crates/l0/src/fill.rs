@@ -29,7 +29,7 @@ impl GatedNet {
     /// the network, and where the next of them does not fit any more, the likeliest of other sets that does. The gates of a
     /// set are opened `multiple` at a time, in their order.
     ///
-    /// Sets that would lose no more than one gate in `spare` keep all of them, if the bound can be met so.
+    /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///
     /// Gates that are open keep their value, at least half open; where the likeliest alone would leave an output that is
     /// constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
@@ -42,7 +42,7 @@ impl GatedNet {
         weights: &Weights,
         constraint: &Constraint,
         estimator: Estimator,
-        (multiple, spare): (usize, usize),
+        (multiple, whole_within): (usize, usize),
     ) -> Result<Weights> {
         in_range("the multiple of gates that stay open", multiple as f64, "1 or more", multiple > 0)?;
         if estimator == Estimator::TopK {
@@ -55,41 +55,54 @@ impl GatedNet {
         let log_alpha = self.log_alpha(weights)?;
         let mut chunks = chunks(&log_alpha, multiple);
         let fits = |open: &[Vec<bool>]| self.fits(open, constraint);
-        let mut open = fill(&chunks, &self.gated_units(), &fits)?;
+        let mut open = fill(&chunks.iter().collect::<Vec<_>>(), &self.gated_units(), &fits)?;
         if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
             // The best of every set first.
             let mut seen = vec![false; self.sets()];
             let is_first = |chunk: &Chunk| !std::mem::replace(&mut seen[chunk.set], true);
             let (first, others): (Vec<Chunk>, Vec<Chunk>) = chunks.into_iter().partition(is_first);
             chunks = first.into_iter().chain(others).collect();
-            open = fill(&chunks, &self.gated_units(), &fits)?;
+            open = fill(&chunks.iter().collect::<Vec<_>>(), &self.gated_units(), &fits)?;
             if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
                 return Ok(weights.clone());
             }
         }
-        let open = self.spared(open, chunks, spare, &fits)?;
+        let open = self.spared(open, &chunks, whole_within, &fits)?;
         self.opened(weights, &log_alpha, &open)
     }
 
-    /// What is open once nearly whole sets are left whole; what was, where that breaks the bound or leaves nothing.
-    fn spared(&self, open: Vec<Vec<bool>>, chunks: Vec<Chunk>, spare: usize, fits: &Fits) -> Result<Vec<Vec<bool>>> {
-        let (mut open, mut chunks, mut whole) = (open, chunks, vec![false; self.sets()]);
+    /// What is open once nearly whole sets are left whole: all of them, or one after the other as far as the bound allows,
+    /// those first that would lose least. Inputs are not channels, and no set of them is spared.
+    fn spared(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], within: usize, fits: &Fits) -> Result<Vec<Vec<bool>>> {
+        if within == 0 {
+            return Ok(open);
+        }
+        let (mut open, mut whole) = (open, vec![false; self.sets()]);
+        let mut refused: Vec<bool> = self.gates.iter().map(|placed| placed.space == self.net.space(0)).collect();
         loop {
             let closed = |set: usize| open[set].iter().filter(|&&open| !open).count();
-            let is_near = |set: &usize| !whole[*set] && closed(*set) > 0 && closed(*set) * spare <= open[*set].len();
-            let near: Vec<usize> = (0..self.sets()).filter(is_near).collect();
-            if spare == 0 || near.is_empty() {
-                return Ok(open);
+            let is_near = |set: &usize| closed(*set) > 0 && closed(*set).saturating_mul(within) <= open[*set].len();
+            let mut near: Vec<usize> = (0..self.sets()).filter(|&set| !refused[set]).filter(is_near).collect();
+            near.sort_by_key(|&set| closed(set));
+            let Some(&least) = near.first() else { return Ok(open) };
+            for together in [&near[..], &[least]] {
+                together.iter().for_each(|&set| whole[set] = true);
+                if let Some(tried) = self.with_whole(&whole, chunks, fits)? {
+                    open = tried;
+                    break;
+                }
+                together.iter().for_each(|&set| whole[set] = false);
             }
-            near.into_iter().for_each(|set| whole[set] = true);
-            chunks.sort_by_key(|chunk| !whole[chunk.set]); // stable: both parts stay in their order
-            let tried = fill(&chunks, &self.gated_units(), fits)?;
-            let are_whole = tried.iter().zip(&whole).all(|(open, whole)| !whole || open.iter().all(|&open| open));
-            if !are_whole || self.plan_of(&tried)?.kept(self.net.output()).is_empty() {
-                return Ok(open);
-            }
-            open = tried;
+            refused[least] |= !whole[least];
         }
+    }
+
+    /// The likeliest gates that fit beside these whole sets; none if those alone are too much, or leave a constant.
+    fn with_whole(&self, whole: &[bool], chunks: &[Chunk], fits: &Fits) -> Result<Option<Vec<Vec<bool>>>> {
+        let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = chunks.iter().partition(|chunk| whole[chunk.set]);
+        let open = fill(&[first, others].concat(), &self.gated_units(), fits)?;
+        let are_whole = open.iter().zip(whole).all(|(open, whole)| !whole || open.iter().all(|&open| open));
+        Ok((are_whole && !self.plan_of(&open)?.kept(self.net.output()).is_empty()).then_some(open))
     }
 
     fn log_alpha(&self, weights: &Weights) -> Result<Vec<Vec<f32>>> {
@@ -158,7 +171,7 @@ fn chunks(log_alpha: &[Vec<f32>], multiple: usize) -> Vec<Chunk> {
 }
 
 /// Opens chunks in their order for as long as they fit, then those of the next ones that still do.
-fn fill(chunks: &[Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>>> {
+fn fill(chunks: &[&Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>>> {
     let first = |n: usize| {
         let mut open: Vec<Vec<bool>> = units.iter().map(|&units| vec![false; units]).collect();
         chunks[..n].iter().for_each(|chunk| chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true));

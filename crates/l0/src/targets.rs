@@ -123,7 +123,9 @@ impl GatedNet {
     pub fn brought_within(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Weights> {
         match constraint.fit {
             Fit::Lower => self.lowered_within(weights, constraint, estimator),
-            Fit::Fill { multiple, spare } => self.filled(weights, constraint, estimator, (multiple, spare)),
+            Fit::Fill { multiple, whole_within } => {
+                self.filled(weights, constraint, estimator, (multiple, whole_within))
+            }
         }
     }
 

@@ -180,7 +180,7 @@ fn no_price_slopes_more_than_the_steepest() {
 
 /// The share left by gates that were filled up to a target, and the values.
 fn filled(network: &GatedNet, weights: &Weights, target: f64, multiple: usize) -> (f64, Weights) {
-    filled_by(network, weights, target, Fit::Fill { multiple, spare: 0 })
+    filled_by(network, weights, target, Fit::Fill { multiple, whole_within: 0 })
 }
 
 fn filled_by(network: &GatedNet, weights: &Weights, target: f64, fit: Fit) -> (f64, Weights) {
@@ -237,20 +237,15 @@ fn some_of_every_set_stay_where_the_likeliest_alone_would_leave_a_constant() {
 
 #[test]
 fn a_set_that_would_lose_few_gates_keeps_all_of_them() {
-    let mut b = Builder::features("image", 40);
-    b.linear("fc1", 40).relu().linear("fc2", 40).relu().linear("fc3", 4);
-    let layers = ["fc1", "fc2", "fc3"].map(|layer| Placement::new(layer, Side::Input));
+    let mut b = Builder::features("row", 40);
+    b.linear("fc1", 40).relu().linear("fc2", 40).relu().linear("fc3", 40).relu().linear("fc4", 4);
+    let layers = ["fc1", "fc2", "fc3", "fc4"].map(|layer| Placement::new(layer, Side::Input));
     let network = GatedNet::new(b.build().unwrap(), &layers).unwrap();
     let values = network.init(1, &Device::Cpu).unwrap().detached();
-    // Three gates of "fc1" are less likely than all others; those of the other sets grow likelier one by one.
+    // Three gates on inputs and three of what "fc2" reads are less likely than all others; the rest grow likelier one by one.
     let of = |name: &str, unit: usize| match name {
-        "fc1.log_alpha" => {
-            if unit < 3 {
-                -4.0
-            } else {
-                4.0
-            }
-        }
+        "fc1.log_alpha" | "fc2.log_alpha" if unit < 3 => -4.0,
+        "fc1.log_alpha" | "fc2.log_alpha" => 4.0,
         _ => -3.0 + 0.1 * unit as f32,
     };
     let value = |(name, value): (&str, &Tensor)| match name.ends_with("log_alpha") {
@@ -258,17 +253,23 @@ fn a_set_that_would_lose_few_gates_keeps_all_of_them() {
         false => Ok(value.clone()),
     };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
-    let left = |target: f64, spare: usize| {
-        let (share, after) = filled_by(&network, &values, target, Fit::Fill { multiple: 1, spare });
+    let left = |target: f64, whole_within: usize| {
+        let (share, after) = filled_by(&network, &values, target, Fit::Fill { multiple: 1, whole_within });
         assert!(share <= target && share > target - 0.03, "{share} for {target}");
         let open = network.pruned(&after, Estimator::Mean).unwrap().open;
         open.iter().map(|(_, open)| *open).collect::<Vec<_>>()
     };
-    let (free, kept) = (left(0.5, 0), left(0.5, 8));
-    assert_eq!((free[0], kept[0]), (37, 40));
-    assert!(kept[1] < free[1] && kept[2] <= free[2], "{kept:?} after {free:?}");
-    assert_eq!(left(0.5, 14), free); // three of 40 are more than one in 14
-    assert_eq!(left(0.98, 8), [40, 40, 38]); // all of them whole is too much: of the last set two go
+    let (free, kept) = (left(0.6, 0), left(0.6, 8));
+    assert_eq!((free[0], free[1]), (37, 37));
+    assert_eq!((kept[0], kept[1]), (37, 40)); // inputs are no channels
+    assert!(kept[2] < free[2], "{kept:?} after {free:?}");
+    assert_eq!(left(0.6, 13), kept);
+    assert_eq!(left(0.6, 14), free); // three of 40 are more than one in 14
+    assert_eq!(left(0.6, usize::MAX), free);
+    // Where all of them would lose little, as many are whole as fit.
+    let (free, kept) = (left(0.95, 0), left(0.95, 8));
+    let whole = |open: &[usize]| open.iter().filter(|&&open| open == 40).count();
+    assert!(whole(&kept) > whole(&free) && whole(&kept) < 4, "{kept:?} after {free:?}");
 }
 
 #[test]
@@ -284,7 +285,7 @@ fn gates_stay_open_in_multiples() {
 fn what_cannot_be_filled_is_refused() {
     let network = network();
     let constraint = |multiple| Constraint {
-        fit: Fit::Fill { multiple, spare: 0 },
+        fit: Fit::Fill { multiple, whole_within: 0 },
         ..constraint(&Targets::Model(0.5), Quantity::Weights)
     };
     let message = |multiple, estimator| {

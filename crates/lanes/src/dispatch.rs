@@ -2,8 +2,8 @@
 
 /// Compiles a function for each [`Level`](crate::Level); a call takes the best that there is.
 ///
-/// `as V: Eight` before its body names the level's vectors there, those of [`Isa`](crate::Isa). Generic parameters come twice, as
-/// they are declared and as they are handed on. Arguments are plain names, and the function is no method.
+/// `as V: Eight` before the body calls the level's vectors `V`, those of [`Vectors`](crate::Vectors). Generic parameters are listed
+/// twice: as declared, then as passed on, without lifetimes. Arguments are plain names, and the function is no method.
 ///
 /// ```
 /// use l0_lanes::{Eight, Lanes, at_best};
@@ -35,30 +35,30 @@ macro_rules! at_best {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
             #[inline(never)]
-            fn avx512 $(<$($generic)*>)? ($($arg: $type),*) $(-> $made)? {
-                $(type $vector = <$crate::levels::Avx512 as $crate::Isa>::$width;)?
+            fn __avx512 $(<$($generic)*>)? ($($arg: $type),*) $(-> $made)? {
+                $(type $vector = <$crate::levels::Avx512 as $crate::Vectors>::$width;)?
                 $body
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             #[inline(never)]
-            fn avx2 $(<$($generic)*>)? ($($arg: $type),*) $(-> $made)? {
-                $(type $vector = <$crate::levels::Avx2 as $crate::Isa>::$width;)?
+            fn __avx2 $(<$($generic)*>)? ($($arg: $type),*) $(-> $made)? {
+                $(type $vector = <$crate::levels::Avx2 as $crate::Vectors>::$width;)?
                 $body
             }
             #[inline(never)]
-            fn plain $(<$($generic)*>)? ($($arg: $type),*) $(-> $made)? {
-                $(type $vector = <$crate::levels::Plain as $crate::Isa>::$width;)?
+            fn __plain $(<$($generic)*>)? ($($arg: $type),*) $(-> $made)? {
+                $(type $vector = <$crate::levels::Plain as $crate::Vectors>::$width;)?
                 $body
             }
             match $crate::Level::current() {
                 // SAFETY: a level is current only where the CPU has its instructions.
                 #[cfg(target_arch = "x86_64")]
-                $crate::Level::Avx512 => unsafe { avx512 $(::<$($given)*>)? ($($arg),*) },
+                $crate::Level::Avx512 => unsafe { __avx512 $(::<$($given)*>)? ($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::Level::Avx2 => unsafe { avx2 $(::<$($given)*>)? ($($arg),*) },
-                _ => plain $(::<$($given)*>)? ($($arg),*),
+                $crate::Level::Avx2 => unsafe { __avx2 $(::<$($given)*>)? ($($arg),*) },
+                _ => __plain $(::<$($given)*>)? ($($arg),*),
             }
         }
     )*};

@@ -25,17 +25,34 @@ impl Level {
     #[inline]
     pub fn current() -> Self {
         match LEVEL.load(Ordering::Relaxed) {
-            UNKNOWN => Self::limit(Self::Avx512),
+            UNKNOWN => Self::found(),
             level => Self::ALL[usize::from(level)],
         }
     }
 
-    /// Has all functions of this process computed by this level at most, and says by which: to compare them. A computation
-    /// that runs meanwhile may be done by both.
+    /// The best level, unless another thread has set one meanwhile.
+    #[cold]
+    fn found() -> Self {
+        let best = Self::best(Self::Avx512);
+        let set = LEVEL.compare_exchange(UNKNOWN, best as u8, Ordering::Relaxed, Ordering::Relaxed);
+        set.map_or_else(|level| Self::ALL[usize::from(level)], |_| best)
+    }
+
+    /// Limits the whole process to `most`, and returns the level that it uses from then on: to compare levels. What is being
+    /// computed meanwhile may use both.
     pub fn limit(most: Self) -> Self {
-        let level = Self::available().into_iter().filter(|level| *level <= most).max().unwrap_or(Self::Plain);
+        let level = Self::best(most);
         LEVEL.store(level as u8, Ordering::Relaxed);
         level
+    }
+
+    fn best(most: Self) -> Self {
+        Self::available().into_iter().filter(|level| *level <= most).max().unwrap_or(Self::Plain)
+    }
+
+    /// What is left, with the registers that there are, of a size that suits 32 vectors of eight numbers.
+    pub fn share_of_32(self, size: usize) -> usize {
+        size * self.registers() / 32
     }
 
     /// The levels that this CPU has.

@@ -7,7 +7,8 @@
 //! What such a function calls has to be part of it: `#[inline(always)]`, and generic over the vectors. Closures have its
 //! instructions, but functions of the standard library that call them may not, so arrays are filled by loops.
 //!
-//! Levels with multiply-adds give the same bits. Without them a product is rounded before it is added.
+//! Levels with multiply-adds give the same bits. Without them vectors round a product before they add to it; `f32::mul_add` still
+//! rounds once, by a call that is slow.
 
 #![allow(unsafe_code)] // the instructions themselves; clippy asks for a SAFETY comment on each block
 #![deny(missing_docs)]
@@ -19,7 +20,7 @@ mod vector;
 mod x86;
 
 pub use self::level::Level;
-pub use self::vector::{Eights, Isa, Lanes};
+pub use self::vector::{Eights, Lanes, Vectors};
 
 /// What [`at_best!`] names. Their vectors are for functions that it makes alone: elsewhere the CPU may lack their instructions.
 #[doc(hidden)]

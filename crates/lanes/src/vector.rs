@@ -7,7 +7,7 @@ use wide::{f32x8, f32x16};
 use crate::{Eight, Sixteen};
 
 /// The vectors of a level of instructions.
-pub trait Isa {
+pub trait Vectors {
     /// Eight numbers.
     type Eight: Eights;
     /// Sixteen numbers.
@@ -37,14 +37,14 @@ pub trait Lanes<const N: usize>: Copy + Add<Output = Self> + Sub<Output = Self> 
 pub trait Eights: Lanes<8, Stored = Eight> + AddAssign + Neg<Output = Self> + BitOr<Output = Self> {
     /// Zeros.
     fn zero() -> Self;
-    /// The larger one of two, the second where either is not a number.
+    /// The larger of two; the second where they are equal or either is not a number.
     fn larger(self, other: Self) -> Self;
-    /// The smaller one of two, the second where either is not a number.
+    /// The smaller of two; the second where they are equal or either is not a number.
     fn smaller(self, other: Self) -> Self;
     /// All bits set where `self > other`.
     fn above(self, other: Self) -> Self;
     /// All bits set where `self <= other`.
-    fn not_above(self, other: Self) -> Self;
+    fn at_most(self, other: Self) -> Self;
     /// All bits set where this is not a number.
     fn is_nan(self) -> Self;
     /// Where all bits of this are set the first, where none is the second.
@@ -59,10 +59,16 @@ pub trait Eights: Lanes<8, Stored = Eight> + AddAssign + Neg<Output = Self> + Bi
 #[derive(Debug, Clone, Copy)]
 pub struct Plain;
 
-/// How many of them registers hold beside each other, or nearly: on ARM each takes two of 32.
-pub(crate) const REGISTERS: usize = if cfg!(target_feature = "avx512vl") { 32 } else { 16 };
+/// How many of them registers hold beside each other: without AVX, and on ARM, each takes two.
+pub(crate) const REGISTERS: usize = if cfg!(target_feature = "avx512vl") {
+    32
+} else if cfg!(any(target_feature = "avx", target_arch = "aarch64")) {
+    16
+} else {
+    8
+};
 
-impl Isa for Plain {
+impl Vectors for Plain {
     type Eight = f32x8;
     type Sixteen = f32x16;
 }
@@ -130,7 +136,7 @@ impl Eights for f32x8 {
     }
 
     #[inline(always)]
-    fn not_above(self, other: Self) -> Self {
+    fn at_most(self, other: Self) -> Self {
         self.simd_le(other)
     }
 

@@ -10,7 +10,7 @@ use std::arch::x86_64::{
 };
 use std::ops::{Add, AddAssign, BitOr, Mul, Neg, Sub};
 
-use crate::vector::{Eights, Isa, Lanes};
+use crate::vector::{Eights, Lanes, Vectors};
 use crate::{Eight, Sixteen};
 
 /// AVX2 and multiply-adds.
@@ -21,12 +21,12 @@ pub struct Avx2;
 #[derive(Debug, Clone, Copy)]
 pub struct Avx512;
 
-impl Isa for Avx2 {
+impl Vectors for Avx2 {
     type Eight = V8;
     type Sixteen = Pair;
 }
 
-impl Isa for Avx512 {
+impl Vectors for Avx512 {
     type Eight = V8;
     type Sixteen = V16;
 }
@@ -148,7 +148,8 @@ impl Lanes<16> for Pair {
 
     #[inline(always)]
     fn of(numbers: &[f32; 16]) -> Self {
-        Self(halves(numbers).map(V8::of))
+        let [low, high] = halves(numbers);
+        Self([V8::of(low), V8::of(high)])
     }
 
     #[inline(always)]
@@ -251,7 +252,7 @@ impl Eights for V8 {
     }
 
     #[inline(always)]
-    fn not_above(self, other: Self) -> Self {
+    fn at_most(self, other: Self) -> Self {
         // SAFETY: as above.
         Self(unsafe { _mm256_cmp_ps::<_CMP_LE_OQ>(self.0, other.0) })
     }
@@ -269,9 +270,10 @@ impl Eights for V8 {
     }
 
     #[inline(always)]
-    fn transpose(v: [Self; 8]) -> [Self; 8] {
+    fn transpose([a, b, c, d, e, f, g, h]: [Self; 8]) -> [Self; 8] {
         // SAFETY: as above.
-        unsafe { transpose(v.map(|v| v.0)) }.map(Self)
+        let [a, b, c, d, e, f, g, h] = unsafe { transpose([a.0, b.0, c.0, d.0, e.0, f.0, g.0, h.0]) };
+        [Self(a), Self(b), Self(c), Self(d), Self(e), Self(f), Self(g), Self(h)]
     }
 
     #[inline(always)]

@@ -22,7 +22,7 @@ at_best! {
         let rows = [a, b, c, V::of(&xs[3]), V::of(&xs[4]), V::of(&xs[5]), V::of(&xs[6]), V::of(&xs[7])];
         Results {
             arithmetic: [sum, a - b, a * b, -a, a.mul_add(b, c)].map(numbers),
-            choices: [a.larger(b), a.smaller(b), a.above(b).choose(c, a), (a.not_above(b) | c.is_nan()).choose(c, V::zero())]
+            choices: [a.larger(b), a.smaller(b), a.above(b).choose(c, a), (a.at_most(b) | c.is_nan()).choose(c, V::zero())]
                 .map(numbers),
             transposed: V::transpose(rows).map(numbers),
             sum: a.sum(),
@@ -80,34 +80,44 @@ fn expected(xs: &[[f32; 8]; 8], wide: &[[f32; 16]; 3], mul_add: fn(f32, f32, f32
     }
 }
 
-/// One after the other: the level is that of the whole process.
+at_best! {
+    /// The larger, the smaller, and where one is above, at most the other, or not a number.
+    fn compared(a: &[f32; 8], b: &[f32; 8]) -> [[f32; 8]; 5] as V: Eight {
+        let (a, b, one) = (V::of(a), V::of(b), V::splat(1.0));
+        let chosen = |where_set: V| where_set.choose(one, V::zero());
+        [a.larger(b), a.smaller(b), chosen(a.above(b)), chosen(a.at_most(b)), chosen(a.is_nan())].map(numbers)
+    }
+}
+
+/// Zeros of both signs, and not a number on either side.
+fn assert_special_numbers_are_kept_apart(level: Level) {
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    let (a, b) = ([nan, 1.0, nan, -0.0, 0.0, inf, -inf, 2.0], [1.0, nan, nan, 0.0, -0.0, -inf, -inf, 2.0]);
+    let each = |f: &dyn Fn(f32, f32) -> f32| std::array::from_fn::<f32, 8, _>(|i| f(a[i], b[i]));
+    let expected = [
+        each(&|a, b| if a > b { a } else { b }),
+        each(&|a, b| if a < b { a } else { b }),
+        each(&|a, b| f32::from(u8::from(a > b))),
+        each(&|a, b| f32::from(u8::from(a <= b))),
+        each(&|a, _| f32::from(u8::from(a.is_nan()))),
+    ];
+    let bits = |all: [[f32; 8]; 5]| all.map(|numbers| numbers.map(f32::to_bits));
+    assert_eq!(bits(compared(&a, &b)), bits(expected), "{level:?}");
+}
+
+/// In one test, since the level is that of the whole process.
 #[test]
 fn every_level_does_what_plain_numbers_do() {
     let mut stream = Stream::new(1, Purpose::Other, 0, 0, "lanes");
-    for _ in 0..100 {
-        let xs: [[f32; 8]; 8] = std::array::from_fn(|_| stream.normals(8).try_into().unwrap());
-        let wide: [[f32; 16]; 3] = std::array::from_fn(|_| stream.normals(16).try_into().unwrap());
-        for level in Level::available() {
-            assert_eq!(Level::limit(level), level);
-            let rounds_once = level > Level::Plain || cfg!(any(target_feature = "fma", target_arch = "aarch64"));
-            let mul_add = if rounds_once { f32::mul_add } else { |a: f32, b: f32, c: f32| a * b + c };
+    for level in Level::available() {
+        assert_eq!(Level::limit(level), level);
+        let rounds_once = level > Level::Plain || cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+        let mul_add = if rounds_once { f32::mul_add } else { |a: f32, b: f32, c: f32| a * b + c };
+        for _ in 0..100 {
+            let xs: [[f32; 8]; 8] = std::array::from_fn(|_| stream.normals(8).try_into().unwrap());
+            let wide: [[f32; 16]; 3] = std::array::from_fn(|_| stream.normals(16).try_into().unwrap());
             assert_eq!(all_operations(&xs, &wide), expected(&xs, &wide, mul_add), "{level:?}");
         }
+        assert_special_numbers_are_kept_apart(level);
     }
-}
-
-at_best! {
-    fn held(xs: &[f32; 8]) -> [f32; 8] as V: Eight {
-        let (x, zero) = (V::of(xs), V::zero());
-        let mut held = [0.0; 8];
-        x.is_nan().choose(x, zero.larger(x)).put(&mut held);
-        held
-    }
-}
-
-#[test]
-fn not_a_number_is_told_from_others_and_zeros_keep_their_sign() {
-    let xs = [f32::NAN, -1.0, -0.0, 0.0, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, -f32::MIN_POSITIVE];
-    let expected = [xs[0], 0.0, -0.0, 0.0, f32::INFINITY, 0.0, f32::MIN_POSITIVE, 0.0];
-    assert_eq!(held(&xs).map(f32::to_bits), expected.map(f32::to_bits));
 }

@@ -14,7 +14,7 @@
 //! scaled per unit, as one differentiable step: a layer that uses the result computes the sub-block alone, and the
 //! gradients come back scattered to the full weight. This is what makes closed gates save time, exactly.
 
-#![allow(unsafe_code)] // elsewhere only in tests (docs/architecture.md); clippy asks for a SAFETY comment on each block
+#![allow(unsafe_code)] // also in lanes and int8, else only in tests (docs/architecture.md); clippy asks for a SAFETY comment on each block
 #![deny(missing_docs)]
 
 mod backward;
@@ -67,7 +67,7 @@ pub use gradients::Gradients;
 pub use images::{Placed, images};
 pub use linear::{linear, linear_relu};
 pub use loss::cross_entropy;
-pub use map::{Pointwise, map};
+pub use map::{Pointwise, map, map_in_place};
 pub use norm::{batch_norm, batch_norm_train, running};
 pub use parallel::awake;
 pub use pointwise::{add, dropout, dropout_from, relu};

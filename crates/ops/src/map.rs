@@ -1,6 +1,7 @@
 //! A function of each number: `ys[i] = f(xs[i])`, gradient `f'(xs[i]) g[i]`.
 
 use candle_core::{CpuStorage, DType, Device, Result, Shape, Tensor};
+use l0_lanes::at_best;
 
 use crate::chain::{Operation, apply_all};
 use crate::cpu::{numbers, output, serves, tensor};
@@ -28,6 +29,15 @@ impl<F: Pointwise> Backward for Map<F> {
     fn backward(&self, args: &[Tensor], _: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let dx = numbers([&args[0], grad], |[xs, g]| loops::map2(xs, g, |x, g| self.0.slope(x) * g))?;
         Ok(vec![Some(tensor(dx, args[0].shape())?)])
+    }
+}
+
+at_best! {
+    /// Replaces each number by `f` of it, by the best instructions that this CPU has.
+    pub fn map_in_place[F: Pointwise][F](xs: &mut [f32], f: F) {
+        for x in xs {
+            *x = f.value(*x);
+        }
     }
 }
 

@@ -93,8 +93,10 @@ fn eights<V: Eights>(a: &[f32], b: &[f32], rest: f32, mut f: impl FnMut(usize, V
         f(0, V::of(a), V::of(b));
     }
     if !a_rest.is_empty() {
-        let padded = |xs: &[f32]| std::array::from_fn(|i| xs.get(i).copied().unwrap_or(rest));
-        f(1, V::of(&padded(a_rest)), V::of(&padded(b_rest)));
+        let (mut a, mut b) = ([rest; 8], [rest; 8]);
+        a[..a_rest.len()].copy_from_slice(a_rest);
+        b[..b_rest.len()].copy_from_slice(b_rest);
+        f(1, V::of(&a), V::of(&b));
     }
 }
 
@@ -134,7 +136,7 @@ at_best! {
                 let (gain, shift) = (V::splat(gain), V::splat(shift));
                 eights(xs, g, 0.0, |half, x: V, g| {
                     let d = x - mean;
-                    add(half, d, d.mul_add(gain, shift).not_above(zero).choose(zero, g));
+                    add(half, d, d.mul_add(gain, shift).at_most(zero).choose(zero, g));
                 });
             }
         }

@@ -90,6 +90,11 @@ const PIECE: usize = 16 * 1024;
 const LANES: usize = 8;
 
 at_best! {
+    /// `ys = row scale scales`.
+    fn scaled(ys: &mut [f32], row: &[f32], scales: &[f32], scale: f32) {
+        ys.iter_mut().zip(row).zip(scales).for_each(|((y, w), s)| *y = w * (scale * s));
+    }
+
     /// `dw = g row col`, `cols += g w row`, all of one row's length; returns the sum of `g w col`.
     fn row_gradients(g: &[f32], w: &[f32], row: f32, col: &[f32], dw: &mut [f32], cols: &mut [f32]) -> f32 {
         let mut sums = [0.0; LANES];
@@ -161,7 +166,7 @@ impl Select {
             let mut kept = scratch(width);
             for (&r, ys) in rows[piece].iter().zip(ys.chunks_exact_mut(width.max(1))) {
                 let (row, scale) = (self.gather(&weight[r * full..][..full], &mut kept), row_scale[r]);
-                ys.iter_mut().zip(row).zip(&scales).for_each(|((y, w), s)| *y = w * (scale * s));
+                scaled(ys, row, &scales, scale);
             }
         })
     }

@@ -39,6 +39,7 @@ pub(crate) struct Set<'a>(PhantomData<&'a mut f32>);
 
 impl<'a> Unset<'a> {
     /// Sets zeros, then runs `work` on them.
+    #[inline(always)] // so that `work` is a part of the caller, whose instructions it may have
     pub(crate) fn zeroed(self, work: impl FnOnce(&mut [f32])) -> Set<'a> {
         self.0.fill(MaybeUninit::new(0.0));
         // SAFETY: every number has just been set.
@@ -47,6 +48,7 @@ impl<'a> Unset<'a> {
     }
 
     /// Sets the numbers one after the other, to as many values.
+    #[inline(always)] // as above
     pub(crate) fn to(self, values: impl Iterator<Item = f32>) -> Set<'a> {
         let mut set = 0;
         for (number, value) in self.0.iter_mut().zip(values) {

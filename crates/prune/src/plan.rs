@@ -27,7 +27,7 @@ const PEAK: f64 = 0.2;
 const EPOCHS_A_PIXEL: u64 = 10;
 
 /// Spaces that would lose an eighth of their channels or less keep all of them.
-const SPARE: usize = 8;
+const WHOLE_WITHIN: usize = 8;
 
 /// The fastest that gates move.
 const FASTEST: f64 = 0.5;
@@ -72,7 +72,8 @@ impl Plan {
         };
         let mut weights = params.detached();
         if let Some(constraint) = self.objective.constraint() {
-            let constraint = Constraint { fit: Fit::Fill { multiple, spare: SPARE }, ..constraint.clone() };
+            let constraint =
+                Constraint { fit: Fit::Fill { multiple, whole_within: WHOLE_WITHIN }, ..constraint.clone() };
             weights = self.network.brought_within(&weights, &constraint, Estimator::Mean)?;
         }
         let masks = self.network.test_masks(&weights, Estimator::Mean)?;
@@ -109,8 +110,8 @@ pub(crate) fn augment(settings: &Settings, of_data: Option<Augment>) -> Option<A
     let pad = |augment: Augment| settings.shift.unwrap_or(augment.pad.min(few));
     match (of_data, settings.shift) {
         (Some(augment), _) => Some(Augment { pad: pad(augment), ..augment }),
-        (None, Some(pad)) => Some(Augment { pad, flip: false }),
-        (None, None) => None,
+        (None, Some(pad)) if pad > 0 => Some(Augment { pad, flip: false }),
+        (None, _) => None,
     }
 }
 
@@ -122,7 +123,7 @@ pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Ob
         learning_rate: CLIMB / steps,
         restart: true,
         gradual: false,
-        fit: Fit::Fill { multiple: settings.multiple, spare: SPARE },
+        fit: Fit::Fill { multiple: settings.multiple, whole_within: WHOLE_WITHIN },
     };
     Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }
 }

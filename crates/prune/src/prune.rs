@@ -100,8 +100,8 @@ impl Prune {
         self.with(|settings| settings.weight_decay = weight_decay)
     }
 
-    /// How far training images are moved at most, in pixels each way. Without this call as far as the data says, but no further
-    /// than a pixel for every ten epochs: images that vary much take longer to learn from than a pruning lasts.
+    /// How far training images are shifted at most, in pixels each way. Without this call as far as the data says, but no further
+    /// than one pixel for each ten epochs or part of them: a network underfits in the time that a pruning takes.
     #[must_use]
     pub fn shift(self, pixels: usize) -> Self {
         self.with(|settings| settings.shift = Some(pixels))
@@ -273,15 +273,10 @@ impl Prune {
     fn check_shift(&self) -> Result<()> {
         let Some(pixels) = self.settings.shift.filter(|&pixels| pixels > 0) else { return Ok(()) };
         let refused = |expected: String| Err(Error::Setting { name: "the shift", found: pixels.to_string(), expected });
-        match (self.net.shape(0), self.net.shape(self.net.output())) {
-            (Shape::Image(_, h, w), Shape::Features(_)) if pixels < h.min(w) => Ok(()),
-            (Shape::Image(_, h, w), Shape::Features(_)) => {
-                refused(format!("less than the {} pixels of a side", h.min(w)))
-            }
-            (Shape::Image(..), Shape::Image(..)) => {
-                refused("0: labels of pixels are not moved with their images".into())
-            }
-            (Shape::Features(_), _) => refused("0: the network reads no images".into()),
+        match self.net.shape(0) {
+            Shape::Image(_, h, w) if pixels < h.min(w) => Ok(()),
+            Shape::Image(_, h, w) => refused(format!("less than the {} pixels of a side", h.min(w))),
+            Shape::Features(_) => refused("0: the network reads no images".into()),
         }
     }
 

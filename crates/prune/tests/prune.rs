@@ -214,6 +214,7 @@ fn images_are_moved_less_far_in_few_epochs() {
     let moved = |data: &Dataset, prune: Prune| prune.plan(data).unwrap().augment;
     let (data, prune) = (digits(40), Prune::model(values(&lenet())));
     assert_eq!(moved(&data, prune.clone()), None);
+    assert_eq!(moved(&data, prune.clone().shift(0)), None);
     assert_eq!(moved(&data, prune.clone().shift(3)), Some(Augment { pad: 3, flip: false }));
     let varied = Dataset { augment: Some(Augment::cifar()), ..data };
     for (epochs, pad) in [(5, 1), (10, 1), (11, 2), (100, 4)] {

@@ -65,8 +65,8 @@ struct Args {
     /// L2 coefficient of all weights.
     #[arg(long, value_name = "X", default_value_t = 5e-4)]
     weight_decay: f64,
-    /// How far training images are moved at most, in pixels; if not given, as far as the data says, but no further than a pixel
-    /// for every ten epochs.
+    /// How far training images are shifted at most, in pixels; if not given, as far as the data says, but no further than one
+    /// pixel for each ten epochs or part of them.
     #[arg(long, value_name = "PIXELS")]
     shift: Option<usize>,
     /// Learn from the outputs of a trained network beside the labels: of the one that is pruned, or of the one in this file.

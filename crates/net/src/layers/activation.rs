@@ -239,7 +239,7 @@ impl Activation {
         impl With for Each<'_> {
             type Out = ();
             fn with<P: Pointwise>(self, row: P) {
-                self.0.iter_mut().for_each(|x| *x = row.value(*x));
+                l0_ops::map_in_place(self.0, row);
             }
         }
         self.row(Each(xs));

@@ -140,9 +140,7 @@ fn unfinish(plan: &Plan, of: &Backward, (group, part): (usize, usize), images: &
                 continue;
             }
             let places = &of.places[((group * g.maps() + o) * pooled + y * width) * LANES..][..width * LANES];
-            for (x, (v, place)) in row.iter().zip(places.as_chunks::<LANES>().0).enumerate() {
-                scatter(v, place, g.pool, &mut da[start + x * g.pool..], plan.g_width());
-            }
+            scatter(row, places.as_chunks().0, g.pool, &mut da[start..], plan.g_width());
         }
     }
 }
@@ -157,15 +155,17 @@ at_best! {
         sum.sum()
     }
 
-    /// Each number to its place in a window of which the first number is the first of `to`, zeros to the others.
-    fn scatter(v: &Vector, places: &[u8; LANES], size: usize, to: &mut [Vector], width: usize) {
-        let v = v.to_array();
-        for i in 0..size * size {
-            let mut numbers = [0.0; LANES];
-            for l in 0..LANES {
-                numbers[l] = if places[l] == i as u8 { v[l] } else { 0.0 };
+    /// Each number to its place in its window, zeros to the others; windows of a row side by side, from the first of `to` on.
+    fn scatter(row: &[Vector], places: &[[u8; LANES]], size: usize, to: &mut [Vector], width: usize) {
+        for (x, (v, places)) in row.iter().zip(places).enumerate() {
+            let v = v.to_array();
+            for i in 0..size * size {
+                let mut numbers = [0.0; LANES];
+                for l in 0..LANES {
+                    numbers[l] = if places[l] == i as u8 { v[l] } else { 0.0 };
+                }
+                to[x * size + i / size * width + i % size] = Vector::new(numbers);
             }
-            to[i / size * width + i % size] = Vector::new(numbers);
         }
     }
 }

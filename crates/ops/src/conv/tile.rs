@@ -17,7 +17,7 @@ pub(super) const POSITIONS: usize = 4;
 
 /// Most positions or weights of a tile on this CPU: half as many where there are half as many registers.
 pub(super) fn positions() -> usize {
-    POSITIONS * Level::current().registers() / 32
+    Level::current().share_of_32(POSITIONS)
 }
 
 /// Cuts `0..n` into ranges of nearly equal length, at most `most`.

@@ -8,6 +8,7 @@
 //! Numbers on another device are brought to the CPU and back, which is right but slow.
 
 use candle_core::{Result, Tensor, bail};
+use l0_lanes::at_best;
 use rayon::prelude::*;
 
 use super::place::{Item, check, in_place, put};
@@ -52,9 +53,12 @@ fn stepped(item: &Item, rule: &Muon) -> Result<[Vec<f32>; 2]> {
     let rows = item.param.dims()[0];
     numbers([&here(item.param)?, &here(&grad)?, &here(velocity)?], |[w, g, u]| {
         let (decay, momentum) = (item.weight_decay as f32, rule.momentum as f32);
-        let g: Vec<f32> = w.iter().zip(g).map(|(&w, &g)| decay.mul_add(w, g)).collect();
-        let u: Vec<f32> = u.iter().zip(&g).map(|(&u, &g)| momentum.mul_add(u, g)).collect();
-        let ahead: Vec<f32> = u.iter().zip(&g).map(|(&u, &g)| momentum.mul_add(u, g)).collect();
+        let mut g = g.to_vec();
+        add_times(decay, w, &mut g);
+        let mut ahead = g.clone();
+        add_times(momentum, u, &mut ahead);
+        let u = std::mem::replace(&mut ahead, g);
+        add_times(momentum, &u, &mut ahead);
         let direction = orthogonal(&ahead, rows);
         // What no gradient has reached neither counts nor moves: weights of closed channels, unless weight decay is theirs.
         let reached: Vec<f32> = w.iter().zip(&ahead).filter(|(_, a)| **a != 0.0).map(|(&w, _)| w).collect();
@@ -65,6 +69,18 @@ fn stepped(item: &Item, rule: &Muon) -> Result<[Vec<f32>; 2]> {
         let w = moved.map(|((&w, &a), &d)| if a == 0.0 { w } else { kept * (w - step * d) }).collect();
         [w, u]
     })
+}
+
+at_best! {
+    /// `ys += a xs`.
+    fn add_times(a: f32, xs: &[f32], ys: &mut [f32]) {
+        ys.iter_mut().zip(xs).for_each(|(y, &x)| *y = a.mul_add(x, *y));
+    }
+
+    /// `xs = a xs + b ys`.
+    fn weighted(a: f32, xs: &mut [f32], b: f32, ys: &[f32]) {
+        xs.iter_mut().zip(ys).for_each(|(x, &y)| *x = a.mul_add(*x, b * y));
+    }
 }
 
 fn norm(xs: &[f32]) -> f64 {
@@ -85,7 +101,7 @@ fn orthogonal(x: &[f32], rows: usize) -> Vec<f32> {
         let of = if rows <= cols { (m, m.t()) } else { (m.t(), m) };
         gemm(&mut square, false, of.0, of.1);
         gemm(&mut fourth, false, Mat::new(&square, n, n), Mat::new(&square, n, n));
-        square.iter_mut().zip(&fourth).for_each(|(s, &f)| *s = b.mul_add(*s, c * f));
+        weighted(b, &mut square, c, &fourth);
         square.iter_mut().step_by(n + 1).for_each(|s| *s += a);
         let factor = Mat::new(&square, n, n);
         let product = if rows <= cols { (factor, m) } else { (m, factor) };
