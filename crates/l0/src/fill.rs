@@ -7,6 +7,9 @@ use crate::error::in_range;
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::{Constraint, Error, Estimator, GatedNet, Result};
 
+/// The most that whole sets may leave unused of what the bound allows.
+const UNUSED: f64 = 0.01;
+
 /// A share of the whole that is too little to go on looking for gates which still fit.
 const CLOSE: f64 = 0.002;
 
@@ -97,12 +100,14 @@ impl GatedNet {
         }
     }
 
-    /// The likeliest gates that fit beside these whole sets; none if those alone are too much, or leave a constant.
+    /// The likeliest gates that fit beside these whole sets; none if those alone are too much, if what is left is a constant, or if
+    /// what is left lies too far below the bound.
     fn with_whole(&self, whole: &[bool], chunks: &[Chunk], fits: &Fits) -> Result<Option<Vec<Vec<bool>>>> {
         let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = chunks.iter().partition(|chunk| whole[chunk.set]);
         let open = fill(&[first, others].concat(), &self.gated_units(), fits)?;
         let are_whole = open.iter().zip(whole).all(|(open, whole)| !whole || open.iter().all(|&open| open));
-        Ok((are_whole && !self.plan_of(&open)?.kept(self.net.output()).is_empty()).then_some(open))
+        let comes_near = fits(&open)?.is_some_and(|room| room <= UNUSED);
+        Ok((are_whole && comes_near && !self.plan_of(&open)?.kept(self.net.output()).is_empty()).then_some(open))
     }
 
     fn log_alpha(&self, weights: &Weights) -> Result<Vec<Vec<f32>>> {

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// Halvings of the range of shares: to a 256th, less than what a channel takes.
 const HALVINGS: usize = 8;
 
+/// How much larger a share is tried where none so small can be had.
+const RISE: f64 = 1.3;
+
 /// How often a network is timed, each time for [`TURN`] seconds.
 const TURNS: usize = 15;
 
@@ -100,19 +103,31 @@ impl Limit {
     /// The largest share of the multiply-accumulates with which the network with the gates of `weights` keeps to the limit;
     /// nothing if the smallest one takes longer.
     pub(crate) fn share(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> Result<Option<f64>> {
-        let holds = |share: f64| -> Result<bool> {
+        // The time of the network at a share; none where gates in their order leave no network that small.
+        let timed = |share: f64| -> Result<Option<f64>> {
             let constraint = Constraint { targets: Targets::Model(share), ..constraint.clone() };
             let within = network.brought_within(weights, &constraint, Estimator::Mean)?;
+            if network.shares_left(&within, &constraint, Estimator::Mean)?[0] > share {
+                return Ok(None);
+            }
             let masks = network.test_masks(&within, Estimator::Mean)?;
-            Ok(self.clock.latency(&network.net().compact(&within, &masks)?)? <= self.milliseconds)
+            Ok(Some(self.clock.latency(&network.net().compact(&within, &masks)?)?))
         };
         let (mut low, mut high) = (network.least_share(constraint)?, 1.0);
-        if !holds(low)? {
+        let smallest = loop {
+            match timed(low)? {
+                Some(time) => break time,
+                None if low >= 1.0 => return Ok(None),
+                None => low = (low * RISE).min(1.0),
+            }
+        };
+        if smallest > self.milliseconds {
             return Ok(None);
         }
         for _ in 0..HALVINGS {
             let middle = 0.5 * (low + high);
-            if holds(middle)? { low = middle } else { high = middle }
+            let keeps = timed(middle)?.is_some_and(|time| time <= self.milliseconds);
+            if keeps { low = middle } else { high = middle }
         }
         Ok(Some(low))
     }

@@ -103,6 +103,12 @@ fn a_target_can_be_a_time() {
     assert!(message(1e3 * whole).contains(" ms that the network takes now"));
     let expected = "the target is 0.000000001 ms, expected more than the smallest network with these gates takes";
     assert_eq!(message(1e-9), expected);
+    // In a network of branches the likeliest gates alone lead nowhere at the smallest share: a larger one is found.
+    let whole = clock().latency(&values(&resnet())).unwrap();
+    let (residual, data) = in_steps(&resnet(), 40, 8);
+    let objective = residual.timed_by(clock()).target(Target::Latency(0.4 * whole)).plan(&data).unwrap().objective;
+    let share = objective.constraint().unwrap().targets.each()[0];
+    assert!((share - 0.4).abs() < 0.05, "{share}");
     // A run that goes on is not timed again.
     let again = prune.aim(0.25).target(Target::Latency(1e-9)).plan(&data).unwrap().objective;
     assert_eq!(again.constraint().unwrap().targets.each(), [0.25]);

@@ -1,7 +1,7 @@
 """The same pruning by Torch-Pruning on PyTorch: a yardstick for `just prune`, no part of the product.
 
     python -m venv peers && peers/bin/pip install torch torch-pruning onnx onnxruntime numpy
-    peers/bin/python experiments/bench/torch_pruning.py resnet20-train.onnx --data cifar-10-batches-bin \
+    peers/bin/python experiments/bench/pruning_peer.py resnet20-train.onnx --data cifar-10-batches-bin \
         --method taylor --macs 0.5 --epochs 10 --seed 1
 
 The network is a ResNet-20 for CIFAR-10 with projections as shortcuts, its values those of an ONNX file that kept its
