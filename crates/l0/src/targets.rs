@@ -114,7 +114,8 @@ impl GatedNet {
     /// [`Fit::Lower`] lowers every log α by as little as it takes: by one amount for a bound on the model, by one for each
     /// layer for bounds on layers. The gates of a layer stay in their order, so that those go which were least likely to stay
     /// (those that meet at the lowest value are alike). [`Fit::Fill`] opens as many gates as fit, the likeliest of the network
-    /// first, and closes the others; an open one keeps its value, but is half open at least. Nothing is changed for a bound
+    /// first, and closes the others; an open one keeps its value, but is half open at least. Sets that would lose few gates keep
+    /// all of them, where the fit says so. Nothing is changed for a bound
     /// that does not hold with all gates closed, or only with a network whose output is constant.
     ///
     /// # Errors
