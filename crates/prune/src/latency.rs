@@ -85,6 +85,9 @@ pub struct Limit {
     pub milliseconds: f64,
     /// What measures whether it is kept.
     pub clock: Clock,
+    /// Milliseconds that the whole network took when the limit was set. Where it takes another time later, the machine is more or
+    /// less busy, and so would the pruned one: times are compared as shares of this one.
+    pub whole: f64,
 }
 
 impl Freeze for Limit {
@@ -103,7 +106,8 @@ impl Limit {
     /// The largest share of the multiply-accumulates with which the network with the gates of `weights` keeps to the limit;
     /// nothing if the smallest one takes longer.
     pub(crate) fn share(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> Result<Option<f64>> {
-        // The time of the network at a share; none where gates in their order leave no network that small.
+        let now = self.clock.latency(&Model::new(network.net().clone(), weights.clone())?)?;
+        // The time of the network at a share, were the machine as busy as it was; none where gates in their order leave no network that small.
         let timed = |share: f64| -> Result<Option<f64>> {
             let constraint = Constraint { targets: Targets::Model(share), ..constraint.clone() };
             let within = network.brought_within(weights, &constraint, Estimator::Mean)?;
@@ -111,7 +115,8 @@ impl Limit {
                 return Ok(None);
             }
             let masks = network.test_masks(&within, Estimator::Mean)?;
-            Ok(Some(self.clock.latency(&network.net().compact(&within, &masks)?)?))
+            let time = self.clock.latency(&network.net().compact(&within, &masks)?)?;
+            Ok(Some(time * self.whole / now))
         };
         let (mut low, mut high) = (network.least_share(constraint)?, 1.0);
         let smallest = loop {

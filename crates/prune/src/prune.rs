@@ -183,7 +183,7 @@ impl Prune {
         let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(network.net()));
         let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| optimiser.with_rate(rate));
         let limit = match self.settings.target {
-            Target::Latency(milliseconds) => Some(Limit { milliseconds, clock: self.clock.clone() }),
+            Target::Latency(milliseconds) => Some(self.limit(milliseconds, &network, start.as_ref())?),
             _ => None,
         };
         let objective = self.objective(&network, start.as_ref(), limit.as_ref(), steps)?;
@@ -232,27 +232,35 @@ impl Prune {
         Ok(Some(Teacher::new(model, distillation)?))
     }
 
+    /// The values that training starts from.
+    fn untrained(&self, network: &GatedNet, start: Option<&Weights>) -> Result<Weights> {
+        let params = match start {
+            Some(weights) => network.init_with(weights, self.seed, &Device::Cpu)?,
+            None => network.init(self.seed, &Device::Cpu)?,
+        };
+        Ok(params.detached())
+    }
+
+    /// A limit in milliseconds, beside what the network takes now.
+    fn limit(&self, milliseconds: f64, network: &GatedNet, start: Option<&Weights>) -> Result<Limit> {
+        let model = Model::new(network.net().clone(), self.untrained(network, start)?)?;
+        Ok(Limit { milliseconds, clock: self.clock.clone(), whole: self.clock.latency(&model)? })
+    }
+
     /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit: what training aims at
     /// until it is known which channels stay.
     fn share_for(&self, limit: &Limit, network: &GatedNet, start: Option<&Weights>) -> Result<f64> {
         if let Some(aim) = self.settings.aim {
             return Ok(aim);
         }
-        let params = match start {
-            Some(weights) => network.init_with(weights, self.seed, &Device::Cpu)?,
-            None => network.init(self.seed, &Device::Cpu)?,
-        };
-        let weights = params.detached();
-        let whole = limit.clock.latency(&Model::new(network.net().clone(), weights.clone())?)?;
-        let refused = |expected: String| Error::Setting {
-            name: "the target",
-            found: format!("{} ms", limit.milliseconds),
-            expected,
-        };
-        if whole <= limit.milliseconds {
+        let Limit { milliseconds, whole, .. } = limit;
+        let refused =
+            |expected: String| Error::Setting { name: "the target", found: format!("{milliseconds} ms"), expected };
+        if whole <= milliseconds {
             return Err(refused(format!("less than the {whole:.4} ms that the network takes now")));
         }
         let objective = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
+        let weights = self.untrained(network, start)?;
         let share = objective.constraint().map_or(Ok(None), |constraint| limit.share(network, &weights, constraint))?;
         share.ok_or_else(|| refused("more than the smallest network with these gates takes".into()))
     }

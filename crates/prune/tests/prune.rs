@@ -2,6 +2,9 @@
 //! be pruned is refused before any training.
 #![allow(missing_docs)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use candle_core::{Device, Tensor};
 use l0::Side;
 use l0_data::{Augment, Dataset, Digits, Split};
@@ -9,7 +12,7 @@ use l0_net::layers::Conv2d;
 use l0_net::{Builder, Layer, Model, Net, Params};
 use l0_prune::{Clock, Prune, Target, latency, normalised};
 use l0_rng::{Purpose, Stream};
-use l0_train::Optimiser;
+use l0_train::{Freeze, Optimiser};
 
 /// Digits drawn by the program, (1, 28, 28), ten classes.
 fn digits(train: usize) -> Dataset {
@@ -104,11 +107,25 @@ fn a_target_can_be_a_time() {
     let expected = "the target is 0.000000001 ms, expected more than the smallest network with these gates takes";
     assert_eq!(message(1e-9), expected);
     // In a network of branches the likeliest gates alone lead nowhere at the smallest share: a larger one is found.
-    let whole = clock().latency(&values(&resnet())).unwrap();
-    let (residual, data) = in_steps(&resnet(), 40, 8);
-    let objective = residual.timed_by(clock()).target(Target::Latency(0.4 * whole)).plan(&data).unwrap().objective;
+    let whole_resnet = clock().latency(&values(&resnet())).unwrap();
+    let residual = in_steps(&resnet(), 40, 8).0.timed_by(clock()).target(Target::Latency(0.4 * whole_resnet));
+    let objective = residual.plan(&data).unwrap().objective;
     let share = objective.constraint().unwrap().targets.each()[0];
     assert!((share - 0.4).abs() < 0.05, "{share}");
+    // A machine that is busier when gates are frozen than when the limit was set makes no difference.
+    let busy = Arc::new(AtomicBool::new(false));
+    let is_busy = busy.clone();
+    let slowed =
+        Clock::new(move |model| Ok(clock().latency(model)? * if is_busy.load(Ordering::Relaxed) { 1.7 } else { 1.0 }));
+    let plan = prune.clone().timed_by(slowed).target(Target::Latency(0.6 * whole)).plan(&data).unwrap();
+    let weights = plan.network.init(1, &Device::Cpu).unwrap().detached();
+    let shares = [false, true].map(|now| {
+        busy.store(now, Ordering::Relaxed);
+        let frozen =
+            plan.limit.as_ref().unwrap().constraint(&plan.network, &weights, plan.objective.constraint().unwrap());
+        frozen.unwrap().targets.each()[0]
+    });
+    assert_eq!(shares[0], shares[1]);
     // A run that goes on is not timed again.
     let again = prune.aim(0.25).target(Target::Latency(1e-9)).plan(&data).unwrap().objective;
     assert_eq!(again.constraint().unwrap().targets.each(), [0.25]);

@@ -8,8 +8,8 @@ at_best! {
     /// `to[i][l] = from[l][start + i]` for a run of numbers of up to eight images, 0 for images that are not there.
     pub(super) fn pack(from: &[f32], image: usize, start: usize, to: &mut [Vector]) as V: Eight {
         let mut runs: [&[f32]; LANES] = [&[]; LANES];
-        for l in 0..LANES {
-            runs[l] = from.get(l * image + start..).and_then(|run| run.get(..to.len())).unwrap_or(&[]);
+        for (l, run) in runs.iter_mut().enumerate() {
+            *run = from.get(l * image + start..).and_then(|run| run.get(..to.len())).unwrap_or(&[]);
         }
         let (blocks, rest) = to.as_chunks_mut::<LANES>();
         let done = blocks.len() * LANES;
