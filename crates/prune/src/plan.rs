@@ -23,7 +23,7 @@ const BEFORE: f64 = 0.2;
 /// The share of the settling after which its learning rate is highest.
 const PEAK: f64 = 0.2;
 
-/// Epochs for each pixel that images are moved.
+/// Epochs for each pixel that images are shifted.
 const EPOCHS_A_PIXEL: u64 = 10;
 
 /// Spaces that would lose an eighth of their channels or less keep all of them.

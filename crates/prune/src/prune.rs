@@ -277,7 +277,7 @@ impl Prune {
         }
     }
 
-    /// Whether images may be moved as far as was asked.
+    /// Whether images may be shifted as far as was asked.
     fn check_shift(&self) -> Result<()> {
         let Some(pixels) = self.settings.shift.filter(|&pixels| pixels > 0) else { return Ok(()) };
         let refused = |expected: String| Err(Error::Setting { name: "the shift", found: pixels.to_string(), expected });

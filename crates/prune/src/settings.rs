@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     /// In how many epochs gates learn.
     pub(crate) learning: Option<u64>,
     pub(crate) droprate_init: f64,
-    /// How far training images are moved at most, in pixels.
+    /// How far training images are shifted at most, in pixels.
     pub(crate) shift: Option<usize>,
     pub(crate) choice: Choice,
     /// The share that training aims at until a limit in milliseconds decides.

@@ -233,17 +233,17 @@ fn gates_on_inputs_tell_which_columns_a_network_needs() {
 }
 
 #[test]
-fn images_are_moved_less_far_in_few_epochs() {
-    let moved = |data: &Dataset, prune: Prune| prune.plan(data).unwrap().augment;
+fn images_are_shifted_less_far_in_few_epochs() {
+    let shifted = |data: &Dataset, prune: Prune| prune.plan(data).unwrap().augment;
     let (data, prune) = (digits(40), Prune::model(values(&lenet())));
-    assert_eq!(moved(&data, prune.clone()), None);
-    assert_eq!(moved(&data, prune.clone().shift(0)), None);
-    assert_eq!(moved(&data, prune.clone().shift(3)), Some(Augment { pad: 3, flip: false }));
+    assert_eq!(shifted(&data, prune.clone()), None);
+    assert_eq!(shifted(&data, prune.clone().shift(0)), None);
+    assert_eq!(shifted(&data, prune.clone().shift(3)), Some(Augment { pad: 3, flip: false }));
     let varied = Dataset { augment: Some(Augment::cifar()), ..data };
     for (epochs, pad) in [(5, 1), (10, 1), (11, 2), (100, 4)] {
-        assert_eq!(moved(&varied, prune.clone().epochs(epochs)), Some(Augment { pad, flip: true }));
+        assert_eq!(shifted(&varied, prune.clone().epochs(epochs)), Some(Augment { pad, flip: true }));
     }
-    assert_eq!(moved(&varied, prune.clone().shift(0)), Some(Augment { pad: 0, flip: true }));
+    assert_eq!(shifted(&varied, prune.clone().shift(0)), Some(Augment { pad: 0, flip: true }));
     let message = |prune: Prune, data: &Dataset| prune.plan(data).unwrap_err().to_string();
     assert_eq!(message(prune.shift(28), &varied), "the shift is 28, expected less than the 28 pixels of a side");
     let mut b = Builder::features("row", 12);
