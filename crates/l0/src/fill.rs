@@ -7,11 +7,11 @@ use crate::error::in_range;
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::{Constraint, Error, Estimator, GatedNet, Result};
 
-/// The most that whole sets may leave unused of what the bound allows.
-const UNUSED: f64 = 0.01;
+/// The share of what the bound allows that may stay unused.
+const UNUSED: f64 = 0.02;
 
-/// A share of the whole that is too little to go on looking for gates which still fit.
-const CLOSE: f64 = 0.002;
+/// The share of it that is too little to go on looking for gates which still fit.
+const CLOSE: f64 = 0.004;
 
 /// How many chunks beyond the first that does not fit are tried in its place.
 const TRIED: usize = 200;
@@ -30,7 +30,8 @@ struct Chunk {
 impl GatedNet {
     /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α in
     /// the network, and where the next of them does not fit any more, the likeliest of other sets that does. The gates of a
-    /// set are opened `multiple` at a time, in their order.
+    /// set are opened `multiple` at a time, in their order. Where that leaves more than a fiftieth of the bound unused, a gate that did
+    /// not fit is opened in place of less costly ones.
     ///
     /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///
@@ -70,8 +71,37 @@ impl GatedNet {
                 return Ok(weights.clone());
             }
         }
+        let open = self.exchanged(open, &chunks, &fits)?;
         let open = self.spared(open, &chunks, whole_within, &fits)?;
         self.opened(weights, &log_alpha, &open)
+    }
+
+    /// What is open once the bound is used up to [`UNUSED`]: a costly gate that did not fit comes first, and as many of the
+    /// likeliest as fit beside it. The likeliest such gate that uses the bound so far is taken, or else the one that comes nearest.
+    fn exchanged(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], fits: &Fits) -> Result<Vec<Vec<bool>>> {
+        let room = |open: &[Vec<bool>]| Ok::<_, Error>(fits(open)?.filter(|room| room.is_finite()).unwrap_or(0.0));
+        let (mut best, mut left) = (open, f64::INFINITY);
+        while room(&best)? > UNUSED && room(&best)? < left {
+            left = room(&best)?;
+            let mut ended = vec![false; self.sets()];
+            let is_closed = |chunk: &Chunk| chunk.units.iter().any(|&unit| !best[chunk.set][unit]);
+            let mut is_next = |chunk: &Chunk| is_closed(chunk) && !std::mem::replace(&mut ended[chunk.set], true);
+            let dear: Vec<usize> = (0..chunks.len()).filter(|&at| is_next(&chunks[at])).collect();
+            for at in dear {
+                let (so_far, later) = chunks.split_at(at + 1);
+                let (first, others): (Vec<&Chunk>, Vec<&Chunk>) =
+                    so_far.iter().partition(|chunk| chunk.set == chunks[at].set);
+                let order = [first, others, later.iter().collect()].concat();
+                let tried = fill(&order, &self.gated_units(), fits)?;
+                if room(&tried)? < room(&best)? && !self.plan_of(&tried)?.kept(self.net.output()).is_empty() {
+                    best = tried;
+                }
+                if room(&best)? <= UNUSED {
+                    break;
+                }
+            }
+        }
+        Ok(best)
     }
 
     /// What is open once nearly whole sets are left whole: all of them, or one after the other as far as the bound allows,
@@ -124,7 +154,7 @@ impl GatedNet {
         Ok(Plan::new(&self.net, &masks, false))
     }
 
-    /// How much room is left below the bound that is nearest; none if one is broken.
+    /// How much room is left below the bound that is nearest, as a share of it; none if one is broken.
     fn fits(&self, open: &[Vec<bool>], constraint: &Constraint) -> Result<Option<f64>> {
         let share = |open: &Vec<bool>| open.iter().filter(|&&open| open).count() as f64 / open.len() as f64;
         let targets = constraint.targets.each();
@@ -132,7 +162,8 @@ impl GatedNet {
             true => open.iter().map(share).collect(),
             false => vec![self.share(&self.net.cost_of(&self.plan_of(open)?), constraint.quantity)],
         };
-        let room = shares.iter().zip(targets).map(|(share, target)| target - share).fold(f64::INFINITY, f64::min);
+        let room =
+            shares.iter().zip(targets).map(|(share, target)| (target - share) / target).fold(f64::INFINITY, f64::min);
         Ok((room >= 0.0).then_some(match constraint.targets.are_of_layers() {
             true => f64::INFINITY, // other layers have room of their own
             false => room,
@@ -157,7 +188,7 @@ impl GatedNet {
     }
 }
 
-/// How much room is left with these gates open; none if they are too many.
+/// How much of the bound is left with these gates open; none if they are too many.
 type Fits<'a> = dyn Fn(&[Vec<bool>]) -> Result<Option<f64>> + 'a;
 
 /// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score.
@@ -194,13 +225,15 @@ fn fill(chunks: &[&Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>
     let mut open = first(fit);
     // Of a set that had to leave out a chunk, no later one is opened: its gates stay in their order.
     let mut ended = vec![false; units.len()];
-    for chunk in chunks[fit..].iter().take(TRIED) {
+    let mut tried = 0;
+    for chunk in &chunks[fit..] {
         if ended[chunk.set] {
             continue;
         }
-        if fits(&open)?.is_none_or(|room| room < CLOSE) {
+        if tried == TRIED || fits(&open)?.is_none_or(|room| room < CLOSE) {
             break;
         }
+        tried += 1;
         chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true);
         if fits(&open)?.is_none() {
             chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = false);

@@ -217,6 +217,48 @@ fn as_many_gates_as_fit_stay_open_whichever_way_that_is() {
 }
 
 #[test]
+fn a_costly_gate_comes_in_place_of_cheap_ones_where_much_would_stay_unused() {
+    let mut b = Builder::features("row", 5);
+    b.linear("fc1", 400).relu().linear("fc2", 4);
+    let layers = ["fc1", "fc2"].map(|layer| Placement::new(layer, Side::Input));
+    let network = GatedNet::new(b.build().unwrap(), &layers).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    // The hidden units are likelier than the inputs.
+    let value = |(name, value): (&str, &Tensor)| match name {
+        "fc1.log_alpha" => (value * 0.0).unwrap() + 1.0,
+        "fc2.log_alpha" => (value * 0.0).unwrap() + 2.0,
+        _ => Ok(value.clone()),
+    };
+    let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+    // 400 units with 3 inputs are 2800 of 3600 weights, with 2 inputs 2400; 398 with 3 inputs are 2786.
+    let (share, after) = filled(&network, &values, 2790.0 / 3600.0, 1);
+    let open = network.pruned(&after, Estimator::Mean).unwrap().open;
+    assert_eq!(open.iter().map(|(_, open)| *open).collect::<Vec<_>>(), [3, 398], "{share}");
+}
+
+#[test]
+fn each_layer_is_filled_up_to_its_own_target() {
+    let mut b = Builder::features("row", 900);
+    b.linear("fc1", 300).relu().linear("fc2", 4);
+    let layers = ["fc1", "fc2"].map(|layer| Placement::new(layer, Side::Input));
+    let network = GatedNet::new(b.build().unwrap(), &layers).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    // All inputs are likelier than all but ten hidden units.
+    let value = |(name, value): (&str, &Tensor)| match name {
+        "fc1.log_alpha" => (value * 0.0).unwrap() + 1.0,
+        "fc2.log_alpha" => {
+            Tensor::new((0..300).map(|i| if i < 10 { 2f32 } else { -4.0 }).collect::<Vec<_>>(), &Device::Cpu)
+        }
+        _ => Ok(value.clone()),
+    };
+    let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+    let fit = Fit::Fill { multiple: 1, whole_within: 0 };
+    let constraint = Constraint { fit, ..constraint(&Targets::Layers(vec![0.25, 0.5]), Quantity::Weights) };
+    let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
+    assert_eq!(network.shares_left(&after, &constraint, Estimator::Mean).unwrap(), [0.25, 0.5]);
+}
+
+#[test]
 fn some_of_every_set_stay_where_the_likeliest_alone_would_leave_a_constant() {
     let mut b = Builder::features("image", 40);
     b.linear("fc1", 40).relu().linear("fc2", 40).relu().linear("fc3", 40).relu().linear("fc4", 4);
