@@ -127,7 +127,7 @@ inspect *args:
 # Prune a trained network (ONNX or a file of ours) on your data to a share of its work, checked: NETWORK --data DATA [--target-macs 0.5] [--epochs 10].
 [group('use')]
 prune *args:
-    cargo run --release -p l0-experiments --bin prune -- "$@"
+    cargo run {{ hub }} --bin prune -- "$@"
 
 # Write an ONNX file as a network file of ours, or one of ours as ONNX, checked: IN OUT [--input-size HxW] [--replace].
 [group('use')]

@@ -23,6 +23,10 @@ use crate::inspect::Inspection;
 use crate::network_file::{self, Format, NetworkFile};
 use crate::progress::Bar;
 use crate::{say, session};
+use l0_train::Score;
+
+/// Steps in which gates learn too little to tell channels apart.
+const FEW_STEPS: u64 = 100;
 
 /// A network that someone brought, and the file it came in.
 #[derive(Debug)]
@@ -111,6 +115,47 @@ pub fn as_begun(prune: Prune, target: Target, folder: &Path) -> Result<Prune> {
     })
 }
 
+/// What speaks against a pruning before it begins: a network that does no better than a constant, or gates that learn for a few
+/// steps only. `before` is what the network that was brought does on the test examples.
+pub fn doubts(plan: &Plan, before: Option<Score>, data: &Dataset) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let Some(score) = before.filter(|score| is_no_better_than_a_constant(score, data)) {
+        let ask = match score.rmse() {
+            Some(_) => {
+                "are the columns, and the numbers that it predicts, standardised as it was trained (mean 0, deviation 1)?"
+            }
+            None => {
+                "is it given the numbers that it was trained with (--normalise, --mean and --std), and are classes in its order?"
+            }
+        };
+        doubts.push(format!(
+            "the network as it was brought has {score} on the test examples, no better than always the same answer: {ask}"
+        ));
+    }
+    let training = &plan.training;
+    let an_epoch = data.train.len().div_ceil(training.batch_size) as u64;
+    let steps = (training.epochs - training.frozen_epochs) * an_epoch;
+    if steps < FEW_STEPS {
+        doubts.push(format!(
+            "gates learn for {steps} steps, in which chance has a say in what stays; --epochs, --learning-epochs or a smaller \
+             --batch-size give them more ({FEW_STEPS} or more are better)"
+        ));
+    }
+    doubts
+}
+
+/// Whether always the same answer, the commonest class or the mean, would do as well.
+fn is_no_better_than_a_constant(score: &Score, data: &Dataset) -> bool {
+    match *score {
+        Score::Numbers { r2, .. } => r2 <= 0.0,
+        Score::Classes { wrong, of } => {
+            let mut counts = vec![0; data.test.classes()];
+            data.test.labels().iter().for_each(|&label| counts[label as usize] += 1);
+            wrong > 0 && wrong + counts.into_iter().max().unwrap_or(0) >= of
+        }
+    }
+}
+
 /// Trains in the folder, or goes on there; a finished run is left as it is.
 ///
 /// # Errors
@@ -149,6 +194,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
         "objective": plan.objective,
         "training": plan.training,
         "augment": plan.augment,
+        "normalise": data.normalise,
         "tested_on": place.caveat,
     });
     let epochs = plan.training.epochs;
@@ -171,7 +217,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
 /// If the run is not finished, the compact network differs from what was trained, or a file cannot be written.
 pub fn finish(
     brought: &Brought,
-    (prune, plan): (&Prune, &Plan),
+    (plan, before): (&Plan, Option<Score>),
     target: Target,
     data: &Dataset,
     place: &Place,
@@ -194,7 +240,6 @@ pub fn finish(
     l0_net::write_file(folder.join(ONNX), &onnx, Existing::Replace)?;
     let (file, brought_bytes) = (NetworkFile::read(&folder.join(COMPACT), None)?, onnx_bytes(brought)?);
     let inspection = Inspection::of(&brought.name, &file)?;
-    let before = prune.evaluation(data)?.map(|evaluation| evaluation.score);
     let page = Page {
         name: brought.name.clone(),
         format: brought.read.format,

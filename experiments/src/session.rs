@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use l0_data::{DataRecord, Dataset, Standing};
+use l0_data::{DataRecord, DataSpec, Dataset, Standing};
 use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader, StartedFrom, Status, read_run};
 use l0_train::{Finished, Job, Score, Teacher};
 use serde_json::Value;
@@ -51,7 +51,8 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> 
 /// # Errors
 /// If its images cannot be read any longer.
 pub fn data_id(data: &Dataset) -> l0_data::Result<DataId> {
-    let own = data.source.as_ref().filter(|source| source.known().is_none());
+    let is_own = |source: &&DataSpec| source.known().is_none() || source.options.normalise.is_some();
+    let own = data.source.as_ref().filter(is_own);
     let record = own.map(|source| DataRecord::of(source, data)).transpose()?;
     let sha256 = record.as_ref().map_or_else(|| data.digest(), |record| Ok(record.sha256.clone()))?;
     let record = record.map(|record| serde_json::to_value(record).expect("a record has a form in JSON"));

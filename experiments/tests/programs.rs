@@ -583,6 +583,7 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     ok("prune", &prune);
     assert_eq!(std::fs::read(folder.join("metrics.jsonl")).unwrap(), rows);
     fails("prune", &[&prune[..], &["--weight-decay", "0.1"]].concat(), "weight_decay");
+    fails("prune", &[&prune[..], &["--normalise", "mnist"]].concat(), "config.normalise.mean");
     let other = temp.path().join("other.onnx");
     brought(&other, 10);
     let taught = format!("--distill={}", other.to_str().unwrap());
@@ -591,6 +592,21 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     ok("inspect", &[&format!("{run}/compact.safetensors")]);
     ok("verify", &[&format!("{run}/compact.safetensors"), "--data", &data]);
     assert!(read_run(&folder).unwrap().header.config["distillation"]["temperature"] == 4.0);
+
+    // Known data may be given to it by numbers of its own, which its file remembers.
+    let own = temp.path().join("own");
+    let args = ["--mean", "0.5", "--std", "0.5", "--epochs", "2", "--out", own.to_str().unwrap()];
+    let said = ok("prune", &[&[onnx.as_str(), "--data", &data], &args[..]].concat());
+    assert!(said.contains("0 predictions changed"), "{said}");
+    let compact = own.join("mine/macs-0.5-seed1/compact.safetensors");
+    let (_, card) = Model::load(&compact, &Device::Cpu).unwrap();
+    assert_eq!(
+        card.extra["data_record"]["normalise"]["mean"],
+        serde_json::json!([127.5]),
+        "{:?}",
+        card.extra["data_record"]
+    );
+    ok("verify", &[compact.to_str().unwrap(), "--data", &data]);
 }
 
 #[test]

@@ -214,9 +214,10 @@ impl DataSpec {
     pub fn check(self) -> Result<Self> {
         let Options { size, held_out, channels, .. } = self.options;
         let wrong = |said: String| Err(Error::Argument(format!("{self}: {said}")));
-        let beside_augment = Options { augment: None, ..self.options.clone() };
-        if self.known().is_some() && beside_augment != Options::default() {
-            return wrong("a known data set is what it is; choose nothing of it but how images are varied".into());
+        let chosen = Options { augment: None, normalise: None, ..self.options.clone() };
+        if self.known().is_some() && chosen != Options::default() {
+            let only = "choose nothing of it but how images are varied and how pixels become numbers";
+            return wrong(format!("a known data set is what it is; {only}"));
         }
         if let Some(size) = size.filter(|size| !(1..=4096).contains(size)) {
             return wrong(format!("a size of {size} pixels, where 1 to 4096 are possible"));
@@ -375,6 +376,7 @@ mod tests {
         assert!(by.constants(1).is_err());
         assert_eq!(read(&serde_json::to_string(&spec).unwrap()), Ok(spec));
         assert_eq!(read(r#""cifar10""#).unwrap(), Benchmark::Cifar10.into());
+        assert!(read(r#"{"name": "mnist", "normalise": "unit"}"#).unwrap().check().is_ok()); // a network may know it otherwise
         for wrong in [
             r#"{"folder": "a", "hub": "b/c"}"#,
             r#"{"size": 64}"#,

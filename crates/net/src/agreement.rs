@@ -27,6 +27,9 @@ pub struct Agreement {
     pub examples: usize,
     /// The largest absolute difference of any logit.
     pub largest_difference: f32,
+    /// The largest absolute value of a logit that was expected.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub largest_expected: f32,
     /// How many predictions, one for each example and position, changed because another class has the largest logit: near
     /// ties, as long as differences are small.
     pub changed_predictions: usize,
@@ -37,22 +40,36 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// The largest difference that [`passes`](Self::passes) lets through.
+    /// The largest difference that [`passes`](Self::passes) lets through where no logit is larger than 10.
     pub const TOLERANCE: f32 = 1e-4;
 
+    /// The same as a share of the largest logit, where that is more: numbers of 32 bits are no finer.
+    pub const RELATIVE: f32 = 1e-5;
+
+    /// The largest difference that [`passes`](Self::passes) lets through.
+    pub fn tolerance(&self) -> f32 {
+        Self::TOLERANCE.max(Self::RELATIVE * self.largest_expected)
+    }
+
     /// Whether the networks are equal for every purpose: there are examples, all their logits are finite, and none
-    /// differs by more than [`TOLERANCE`](Self::TOLERANCE).
+    /// differs by more than the [`tolerance`](Self::tolerance).
     ///
     /// Predictions need no test of their own: a class that overtakes another, each moved by at most d, was at most 2 d
     /// behind. So the only predictions that change are those that a margin of twice the tolerance did not decide.
     pub fn passes(&self) -> bool {
-        self.examples > 0 && self.not_finite == 0 && self.largest_difference <= Self::TOLERANCE
+        self.examples > 0 && self.not_finite == 0 && self.largest_difference <= self.tolerance()
     }
+}
+
+/// Of files in which the largest logit was not written down.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &f32) -> bool {
+    *number == 0.0
 }
 
 impl std::fmt::Display for Agreement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { examples, largest_difference, changed_predictions, largest_margin_changed, not_finite } = self;
+        let Self { examples, largest_difference, changed_predictions, largest_margin_changed, not_finite, .. } = self;
         write!(f, "largest difference {largest_difference:.1e} over {examples} examples, ")?;
         write!(f, "{changed_predictions} predictions changed")?;
         if *changed_predictions > 0 {

@@ -134,12 +134,17 @@ pub(crate) fn priced(settings: &Settings, lambda: f64) -> Objective {
     Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..price }
 }
 
-/// The training of a network on so many examples; gates learn for the first `learning` epochs.
-pub(crate) fn training(settings: &Settings, learning: u64, steps: f64, optimiser: Optimiser) -> Training {
+/// The training of a network in batches of so many examples; gates learn for the first `learning` epochs, in so many steps.
+pub(crate) fn training(
+    settings: &Settings,
+    (learning, steps): (u64, f64),
+    batch_size: usize,
+    optimiser: Optimiser,
+) -> Training {
     let gates = (REACH / steps).min(FASTEST) / BEFORE; // the schedule takes it down again
     Training {
         epochs: settings.epochs,
-        batch_size: settings.batch_size,
+        batch_size,
         optimiser,
         gate_optimiser: Optimiser::novograd(gates),
         schedule: Schedule::Settle { before: BEFORE, peak: PEAK },

@@ -13,9 +13,6 @@ use crate::gates::Choice;
 use crate::settings::Settings;
 use crate::{Clock, Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
 
-/// The share of the epochs in which gates learn.
-const LEARNING: f64 = 0.1;
-
 /// With so many layers that hold weights and no normalisation a network is given some to train with.
 const DEEP: usize = 8;
 
@@ -63,7 +60,8 @@ impl Prune {
         self.with(|settings| settings.target = target)
     }
 
-    /// Passes over the training examples, 2 or more: in the first tenth gates learn, in the others the network settles.
+    /// Passes over the training examples, 2 or more: in the first tenth gates learn, or in as many as have 200 steps, half of them
+    /// at most; in the others the network settles.
     #[must_use]
     pub fn epochs(self, epochs: u64) -> Self {
         self.with(|settings| settings.epochs = epochs)
@@ -75,10 +73,10 @@ impl Prune {
         self.with(|settings| settings.learning = Some(learning))
     }
 
-    /// Examples in a batch.
+    /// Examples in a batch. Without this call 128, halved for as long as an epoch has fewer than 50 steps, but 16 at least.
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
-        self.with(|settings| settings.batch_size = batch_size)
+        self.with(|settings| settings.batch_size = Some(batch_size))
     }
 
     /// The optimiser of the weights, at its highest rate. Without this call it is Muon for a network with normalisations, and
@@ -176,10 +174,10 @@ impl Prune {
             Target::Inputs(_) => Choice::on_inputs_alone(&net, droprate_init)?,
             _ => self.settings.choice.on(&net, droprate_init)?,
         };
-        let learning =
-            self.settings.learning.unwrap_or_else(|| (LEARNING * self.settings.epochs as f64).round() as u64);
-        let learning = learning.clamp(1, self.settings.epochs - 1); // a default of few epochs may be 0
-        let steps = (learning * data.train.len().div_ceil(self.settings.batch_size) as u64) as f64;
+        let batch_size = self.settings.batch_of(data.train.len());
+        let an_epoch = data.train.len().div_ceil(batch_size) as u64;
+        let learning = self.settings.learning_of(an_epoch);
+        let steps = (learning * an_epoch) as f64;
         let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(network.net()));
         let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| optimiser.with_rate(rate));
         let limit = match self.settings.target {
@@ -187,7 +185,7 @@ impl Prune {
             _ => None,
         };
         let objective = self.objective(&network, start.as_ref(), limit.as_ref(), steps)?;
-        let training = plan::training(&self.settings, learning, steps, optimiser);
+        let training = plan::training(&self.settings, (learning, steps), batch_size, optimiser);
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
         }
@@ -299,7 +297,7 @@ impl Prune {
             let expected = format!("1 to {}: the smaller network has to settle after them", self.settings.epochs - 1);
             return Err(setting("the number of epochs in which gates learn", learning.to_string(), &expected));
         }
-        if self.settings.batch_size == 0 {
+        if self.settings.batch_size == Some(0) {
             return Err(setting("the batch size", "0".into(), "1 or more"));
         }
         let (asked, most, expected) = match self.settings.target {

@@ -4,6 +4,7 @@ use candle_core::DType;
 use l0_data::Feed;
 use l0_net::{Masks, Mode, Net, Weights};
 
+use crate::loss::logits;
 use crate::{Loss, Result, Score, Tally};
 
 /// How a network does on a split.
@@ -25,7 +26,7 @@ pub fn evaluate(net: &Net, weights: &Weights, masks: &Masks, feed: &Feed) -> Res
     let (mut loss, mut seen, mut tally) = (0.0, 0, Tally::of(feed.split()));
     for batch in feed.in_order() {
         let batch = batch?;
-        let ys = net.forward(weights, &batch.images, masks, Mode::Eval)?.ys;
+        let ys = logits(net, net.forward(weights, &batch.images, masks, Mode::Eval)?.ys)?;
         let mean = Loss::of(&batch.labels).value(&ys, &batch.labels)?.to_dtype(DType::F32)?;
         loss += f64::from(mean.to_scalar::<f32>()?) * batch.len() as f64;
         tally.add(&ys, &batch.labels)?;

@@ -1,6 +1,7 @@
 //! What the outputs of a network are held against: classes by cross-entropy, numbers by their squared error.
 
 use candle_core::{DType, Tensor};
+use l0_net::{Layer, Net};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -34,6 +35,18 @@ impl Loss {
             Self::CrossEntropy => l0_ops::cross_entropy(&side_by_side(outputs)?, &labels.flatten_all()?)?,
             Self::SquaredError => (outputs.to_dtype(DType::F32)? - labels)?.sqr()?.mean_all()?,
         })
+    }
+}
+
+/// What is added to a probability before its logarithm is taken: one that is 0 has no gradient, and no infinite one.
+const LEAST: f64 = 1e-30;
+
+/// What a loss takes of the outputs of `net`: the outputs, or their logarithms where it ends in a softmax. A softmax of these is
+/// what it was, so that the loss is that of the logits before it.
+pub(crate) fn logits(net: &Net, ys: Tensor) -> Result<Tensor> {
+    match net.node(net.output()).layer {
+        Layer::Softmax(_) => Ok((ys.to_dtype(DType::F32)? + LEAST)?.log()?),
+        _ => Ok(ys),
     }
 }
 

@@ -8,6 +8,7 @@ use l0_net::{Model, Net};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{positive, wrong};
+use crate::loss::logits;
 use crate::{Error, Loss, Result};
 
 /// Examples in a batch whose outputs are computed once.
@@ -105,7 +106,10 @@ impl Teacher {
 
     /// Its outputs for a batch, in evaluation mode, f32 and without a graph.
     pub(crate) fn outputs(&self, images: &Tensor) -> Result<Tensor> {
-        let each = self.models.iter().map(|model| Ok(model.forward(images)?.detach().to_dtype(DType::F32)?));
+        let each = self
+            .models
+            .iter()
+            .map(|model| Ok(logits(&model.net, model.forward(images)?.detach())?.to_dtype(DType::F32)?));
         let sum = each.reduce(|sum: Result<Tensor>, one| Ok((sum? + one?)?));
         let sum = sum.unwrap_or_else(|| Err(Error::config("a teacher", "no network", "one or more")))?;
         Ok((sum / self.models.len() as f64)?)

@@ -10,7 +10,7 @@ use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
 
 use crate::config::wrong;
-use crate::loss::wrong_ones;
+use crate::loss::{logits, wrong_ones};
 use crate::optimiser::OptimiserState;
 use crate::{Average, Error, Loss, Number, Progress, Result, StepResult, Teacher, Training};
 
@@ -257,7 +257,8 @@ impl<'a> Trainer<'a> {
         let output = self.network.net().forward(&weights, &batch.images, &masks, Mode::Train(&noise))?;
 
         // ---- objective
-        let loss = self.loss(&output.ys, &batch.labels, soft)?;
+        let ys = logits(self.network.net(), output.ys)?;
+        let loss = self.loss(&ys, &batch.labels, soft)?;
         let penalty = self.network.penalty(&weights, &self.penalties)?;
         let densities = match self.objective.constraint() {
             Some(constraint) if !frozen => self.network.densities(&weights, constraint)?,
@@ -270,7 +271,7 @@ impl<'a> Trainer<'a> {
         let sums = summed(&loss, [penalty.as_ref().map(|p| p.reshape(())).transpose()?, terms])?;
 
         // ---- backward, and here the device is waited for
-        let wrong = wrong_ones(&output.ys, &batch.labels)?;
+        let wrong = wrong_ones(&ys, &batch.labels)?;
         let grads = l0_ops::backward_all(&sums)?;
         let value = |x: &Tensor| x.detach().reshape(())?.to_scalar::<f32>().map(f64::from);
         let penalty = penalty.as_ref().map_or(Ok(0.0), value)?;

@@ -4,6 +4,7 @@
 use candle_core::{Device, Tensor, Var};
 use l0::{GatedNet, Lambda, Objective};
 use l0_data::{Batch, Feed, Normalise, Scale, Split};
+use l0_net::layers::Softmax;
 use l0_net::{Builder, Masks, Model, Net, Params, Weights};
 use l0_rng::{Purpose, Stream};
 use l0_train::{Distillation, Error, Loss, Optimiser, Schedule, Score, Tally, Teacher, Trainer, Training, evaluate};
@@ -258,6 +259,43 @@ fn a_network_learns_to_tell_light_from_dark_at_each_position_and_its_compact_for
     let compact = network.net().compact(weights, &masks).unwrap();
     let expected = network.net().forward(weights, &images, &masks, l0_net::Mode::Eval).unwrap().ys;
     assert!(l0_net::Agreement::of(&expected, &compact.forward(&images).unwrap()).unwrap().passes());
+}
+
+#[test]
+fn a_network_that_ends_in_a_softmax_learns_as_without_it() {
+    let net = |ends_in_softmax: bool| {
+        let mut b = Builder::features("input", 6);
+        b.linear("fc1", 5).relu().linear("fc2", 3);
+        if ends_in_softmax {
+            b.layer("probabilities", Softmax);
+        }
+        b.build().unwrap()
+    };
+    let (images, labels) = (tensor("rows", &[20, 6]), classes(&[20], 3));
+    let batch = Batch::new(images.clone(), labels);
+    let trained = |net: Net| {
+        let (network, objective, training) = (dense(net), Objective::default(), training(10, 0.5));
+        let mut trainer = Trainer::new(&network, &objective, &training, 20, 7, &Device::Cpu).unwrap();
+        let losses: Vec<f64> = (0..10).map(|_| trainer.step(&batch).unwrap().loss).collect();
+        (losses, trainer.average().weights().clone())
+    };
+    let (with, without) = (trained(net(true)), trained(net(false)));
+    with.0.iter().zip(&without.0).for_each(|(&found, &expected)| close(found, expected));
+    for ((_, found), (_, expected)) in with.1.iter().zip(without.1.iter()) {
+        let furthest = (found - expected).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(number(&furthest) < 1e-5, "{furthest}");
+    }
+    let teacher = |net: Net| {
+        let distillation = Distillation { temperature: 2.0, share: 0.5 };
+        Teacher::new(Model::new(net, with.1.clone()).unwrap(), distillation).unwrap()
+    };
+    let taught = |by: Net| {
+        let (network, objective, training) = (dense(net(false)), Objective::default(), training(1, 0.5));
+        let mut trainer = Trainer::new(&network, &objective, &training, 20, 7, &Device::Cpu).unwrap();
+        trainer.learn_from(&teacher(by), &Device::Cpu).unwrap();
+        trainer.step(&batch).unwrap().loss
+    };
+    close(taught(net(true)), taught(net(false)));
 }
 
 #[test]

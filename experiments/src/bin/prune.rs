@@ -50,12 +50,12 @@ struct Args {
     /// Passes over the training data.
     #[arg(long, value_name = "N", default_value_t = 10)]
     epochs: u64,
-    /// In how many of them gates learn; a tenth if not given, at least one.
+    /// In how many of them gates learn; if not given, a tenth, or as many as have 200 steps, but no more than half.
     #[arg(long, value_name = "N")]
     learning_epochs: Option<u64>,
-    /// Examples in a batch.
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = cli::at_least_one)]
-    batch_size: usize,
+    /// Examples in a batch; if not given, 128, halved for as long as an epoch has fewer than 50 steps, but 16 at least.
+    #[arg(long, value_name = "N", value_parser = cli::at_least_one)]
+    batch_size: Option<usize>,
     /// What steps the weights take; if not given, Muon for a network with normalisations, Adam for others.
     #[arg(long, value_name = "NAME")]
     optimiser: Option<OptimiserName>,
@@ -150,11 +150,13 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
     let prune = prune::as_begun(prune, target, &folder)?;
     let plan = prune.plan(&data)?;
+    let before = prune.evaluation(&data)?.map(|evaluation| evaluation.score);
+    prune::doubts(&plan, before, &data).iter().for_each(|doubt| tracing::warn!("{doubt}"));
     let teacher =
         args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };
     prune::train(&brought, &plan, target, &data, &place, stop)?;
-    let page = prune::finish(&brought, (&prune, &plan), target, &data, &place)?;
+    let page = prune::finish(&brought, (&plan, before), target, &data, &place)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
 }
@@ -187,7 +189,6 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
     let mut prune = Prune::model(brought.model().clone())
         .target(target)
         .epochs(args.epochs)
-        .batch_size(args.batch_size)
         .weight_decay(args.weight_decay)
         .round(args.round)
         .only(args.choice.only.clone())
@@ -198,6 +199,9 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
     }
     if let Some(pixels) = args.shift {
         prune = prune.shift(pixels);
+    }
+    if let Some(batch_size) = args.batch_size {
+        prune = prune.batch_size(batch_size);
     }
     if let Some(learning) = args.learning_epochs {
         prune = prune.learning_epochs(learning);

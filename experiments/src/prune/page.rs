@@ -20,6 +20,9 @@ th:first-child,td:first-child{text-align:left}td:last-child{font-weight:600}\
 code{background:#f3f5f7;padding:.1rem .3rem;border-radius:3px}svg{max-width:100%;height:auto}\
 p.note{color:#57606a}.missed{color:#b42318}";
 
+/// How much longer the smaller network has to take to be called slower: no clock is better.
+const SLOWER: f64 = 1.05;
+
 /// What is said of a pruning.
 #[derive(Debug)]
 pub struct Page {
@@ -118,7 +121,11 @@ impl Page {
             (false, Target::Price(_)) => ": next to nothing; a smaller lambda leaves more",
             (false, _) => ": missed",
         };
-        format!("asked for {}, got {:.3}{met}", self.target, self.left())
+        let left = match self.target {
+            Target::Inputs(_) => self.inputs.len().to_string(),
+            _ => format!("{:.3}", self.left()),
+        };
+        format!("asked for {}, got {left}{met}", self.target)
     }
 
     fn lines(&self) -> Vec<Line> {
@@ -131,8 +138,8 @@ impl Page {
         };
         let time = |what, (before, after): (f64, f64)| Line {
             what,
-            before: format!("{before:.3} ms"),
-            after: format!("{after:.3} ms"),
+            before: format!("{} ms", digits(before)),
+            after: format!("{} ms", digits(after)),
             ratio: format!("{:.3}", after / before),
         };
         let error = Line {
@@ -150,6 +157,15 @@ impl Page {
         ];
         lines.extend(self.onnxruntime.map(|times| time("latency in onnxruntime", times)));
         lines
+    }
+
+    /// What helps where another runtime takes longer for the smaller network.
+    fn advice(&self) -> Option<&'static str> {
+        let is_slower = self.onnxruntime.is_some_and(|(before, after)| after > SLOWER * before);
+        is_slower.then_some(
+            "slower in onnxruntime, which computes channels in blocks: --round 8 keeps them in multiples, \
+             or a lower target leaves less work",
+        )
     }
 
     /// The page, with all that it shows inside.
@@ -172,17 +188,19 @@ impl Page {
         };
         let rounding =
             self.rounding.map_or(String::new(), |rounding| format!(" Measured before training, {rounding}."));
+        let advice = self.advice().map_or(String::new(), |advice| format!(" It is {advice}."));
         let (epochs, learning, drawing) = (self.rows.len(), self.learning, &self.drawing);
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}, pruned</title>\
              <style>{STYLE}</style></head><body>\n<h1>{name}, pruned</h1>\n<p{class}>{verdict}.</p>\n\
              <table><tr><th></th><th>brought</th><th>pruned</th><th>ratio</th></tr>\n{rows}</table>\n\
              <p class=\"note\">Errors over all {images} test examples of {data}. Latency of one example on one thread of this \
-             machine, median of turns. Verification, what was trained against the file: {agreement}.{rounding}</p>\n\
+             machine, median of turns. Verification, what was trained against the file: {agreement}.{rounding}{advice}</p>\n\
              <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the network \
              that they left settled.</p>\n{figure}\n\
              {inputs}<h2>Which channels went where</h2>\n{drawing}\n\
-             <h2>Files</h2>\n<p><code>{ONNX}</code> runs wherever the file that was brought ran; <code>{COMPACT}</code> is for \
+             <h2>Files</h2>\n<p><code>{ONNX}</code> has float32 numbers, any number of examples, and the names of input and output of what was brought; \
+             <code>{COMPACT}</code> is for \
              <code>l0-infer</code>, <code>just predict</code>, <code>just verify</code> and <code>just inspect</code>.</p>\n\
              </body></html>\n"
         )
@@ -194,13 +212,12 @@ impl Page {
             self.score.0.map(|score| (0.0, worth(score))).into_iter().chain(curve(&self.rows)).collect();
         let those = |keep: &dyn Fn(f64) -> bool| points.iter().copied().filter(|&(at, _)| keep(at)).collect();
         let (learning, settling) = (those(&|at| at <= learned), those(&|at| at >= learned));
-        let mut chart = Chart::new(
-            "",
-            Axis::count("epoch"),
-            Axis::log(if self.score.1.rmse().is_some() { "test RMSE" } else { "test error, %" }),
-        )
-        .with("gates learn", Color::Muted, Mark::Line(learning))
-        .with("the smaller network settles", Color::Own(0), Mark::Line(settling));
+        let label = if self.score.1.rmse().is_some() { "test RMSE" } else { "test error, %" };
+        // No logarithm shows an error of 0.
+        let axis = if points.iter().all(|&(_, worth)| worth > 0.0) { Axis::log(label) } else { Axis::linear(label) };
+        let mut chart = Chart::new("", Axis::count("epoch"), axis)
+            .with("gates learn", Color::Muted, Mark::Line(learning))
+            .with("the smaller network settles", Color::Own(0), Mark::Line(settling));
         if let Some(before) = self.score.0.map(worth) {
             let line = Mark::Dashed(vec![(0.0, before), (self.rows.len() as f64, before)]);
             chart = chart.with("brought", Color::Own(1), line);
@@ -237,6 +254,16 @@ fn curve(rows: &[EpochRow]) -> Vec<(f64, f64)> {
     rows.iter().filter_map(|row| Some((row.epoch as f64, row.test_error_percent.or(row.test_rmse)?))).collect()
 }
 
+/// Milliseconds with three digits that count.
+fn digits(ms: f64) -> String {
+    match ms {
+        ..0.001 => format!("{ms:.6}"),
+        ..0.01 => format!("{ms:.5}"),
+        ..0.1 => format!("{ms:.4}"),
+        _ => format!("{ms:.3}"),
+    }
+}
+
 /// 1234567 as "1,234,567".
 fn grouped(n: u64) -> String {
     let digits = n.to_string();
@@ -263,10 +290,14 @@ impl fmt::Display for Page {
             writeln!(table, "{what:<24}{before:>14}{after:>14}{ratio:>16}")?;
         }
         if !self.inputs.is_empty() {
-            writeln!(table, "reads {} columns: {}", self.inputs.len(), self.inputs.join(", "))?;
+            let s = if self.inputs.len() == 1 { "" } else { "s" };
+            writeln!(table, "reads {} column{s}: {}", self.inputs.len(), self.inputs.join(", "))?;
         }
         if let Some(rounding) = self.rounding {
             writeln!(table, "{rounding}")?;
+        }
+        if let Some(advice) = self.advice() {
+            writeln!(table, "{advice}")?;
         }
         write!(f, "{table}{}\n{}", self.agreement, self.verdict())
     }

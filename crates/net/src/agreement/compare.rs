@@ -54,6 +54,7 @@ impl Agreement {
     fn add_prediction(&mut self, expected: &[f32], found: &[f32]) {
         let differences = expected.iter().zip(found).map(|(a, b)| (a - b).abs());
         self.largest_difference = differences.fold(self.largest_difference, f32::max);
+        self.largest_expected = expected.iter().map(|logit| logit.abs()).fold(self.largest_expected, f32::max);
         let best = predicted(expected);
         if predicted(found) != best {
             self.changed_predictions += 1;
@@ -115,6 +116,8 @@ mod tests {
     #[test]
     fn a_large_difference_or_no_number_does_not_pass() {
         assert!(!agreement(&[([1.0, 0.0], [1.0, 2e-4])]).passes());
+        assert!(!agreement(&[([9.0, 0.0], [9.0, 2e-4])]).passes());
+        assert!(agreement(&[([900.0, 0.0], [900.0, 2e-4])]).passes()); // the grid of f32 is 6e-5 wide there
         assert!(!agreement(&[([1.0, 0.0], [1.0, f32::NAN])]).passes());
         assert!(!agreement(&[]).passes());
     }
