@@ -186,7 +186,7 @@ pub fn train(
 
 fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place: &Place) -> Result<RunHeader> {
     let config = json!({
-        "network": { "file": brought.name, "sha256": brought.sha256 },
+        "brought": { "file": brought.name, "sha256": brought.sha256 },
         "target": target.to_string(),
         "teacher": place.teacher,
         "distillation": plan.teacher.as_ref().map(l0_train::Teacher::distillation),

@@ -218,12 +218,13 @@ fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()
             "seed": header.seed,
             "started_from": header.started_from.as_ref().map(|from| &from.sha256),
             "taught_by": header.taught_by.iter().map(|from| &from.sha256).collect::<Vec<_>>(),
-            "config": settled(&header.config),
         })
     };
     check_same(path, &identity(stored), &identity(asked))?;
-    stored.check_precision(path, asked.machine.precision())?;
-    stored.check_data(path, &asked.data)
+    stored.check_data(path, &asked.data)?; // before settings, of which some follow from how much data there is
+    let config = |header: &RunHeader| serde_json::json!({ "config": settled(&header.config) });
+    check_same(path, &config(stored), &config(asked))?;
+    stored.check_precision(path, asked.machine.precision())
 }
 
 #[cfg(all(test, target_os = "linux"))]
