@@ -33,7 +33,7 @@ pub fn load_gated(path: &Path) -> Result<(GatedNet, Weights, Card)> {
     Ok((GatedNet::with_gates(gated.net, &gates)?, gated.weights, card))
 }
 
-/// What was written down of the data set that a network was trained on; `None` where its name says it.
+/// What was written down of the data set that a network was trained on; `None` where its name says it all.
 ///
 /// # Errors
 /// If what the card says is no record of a data set.

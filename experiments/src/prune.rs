@@ -13,6 +13,7 @@ use l0_files::{Existing, sha256};
 use l0_net::{Agreement, Model, OnnxReader};
 use l0_prune::{Plan, Prune, Target};
 use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
+use l0_train::Score;
 use serde_json::json;
 
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
@@ -23,9 +24,8 @@ use crate::inspect::Inspection;
 use crate::network_file::{self, Format, NetworkFile};
 use crate::progress::Bar;
 use crate::{say, session};
-use l0_train::Score;
 
-/// Steps in which gates learn too little to tell channels apart.
+/// Fewer steps than these tell channels apart by chance.
 const FEW_STEPS: u64 = 100;
 
 /// A network that someone brought, and the file it came in.
@@ -137,8 +137,8 @@ pub fn doubts(plan: &Plan, before: Option<Score>, data: &Dataset) -> Vec<String>
     let steps = (training.epochs - training.frozen_epochs) * an_epoch;
     if steps < FEW_STEPS {
         doubts.push(format!(
-            "gates learn for {steps} steps, in which chance has a say in what stays; --epochs, --learning-epochs or a smaller \
-             --batch-size give them more ({FEW_STEPS} or more are better)"
+            "gates learn for {steps} steps, fewer than {FEW_STEPS}: chance has a say in what stays; more --epochs or \
+             --learning-epochs, or a smaller --batch-size, give them more"
         ));
     }
     doubts

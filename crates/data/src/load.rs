@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::held_out::HELD_OUT;
 use crate::repo::Repo;
 use crate::{
-    Benchmark, DataSpec, Dataset, Digits, Error, ImageFolder, Options, Origin, Progress, Result, Source, SourceFile,
-    Table, arrays, folder, hub, idx,
+    Benchmark, DataSpec, Dataset, Digits, Error, ImageFolder, Normalise, Options, Origin, Progress, Result, Source,
+    SourceFile, Table, arrays, folder, hub, idx,
 };
 
 /// Loads a data set. One that is known by name comes from `source.dir` if there is one, else from the Hub's cache, else from
@@ -86,7 +86,8 @@ fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
         if data.train.is_table() {
             return Err(Error::Argument(format!("{}: a table is normalised by its own mean and deviation", data.name)));
         }
-        data.normalise = normalise.constants(data.train.shape().0)?.unwrap_or(data.normalise);
+        let constants = normalise.constants(data.train.shape().0)?;
+        data.normalise = constants.map_or_else(|| Normalise::of(&data.train), Ok)?;
     }
     data.augment = options.augment.or(data.augment);
     Ok(data)

@@ -216,8 +216,7 @@ impl DataSpec {
         let wrong = |said: String| Err(Error::Argument(format!("{self}: {said}")));
         let chosen = Options { augment: None, normalise: None, ..self.options.clone() };
         if self.known().is_some() && chosen != Options::default() {
-            let only = "choose nothing of it but how images are varied and how pixels become numbers";
-            return wrong(format!("a known data set is what it is; {only}"));
+            return wrong("of a known data set nothing but augment and normalise can be chosen".into());
         }
         if let Some(size) = size.filter(|size| !(1..=4096).contains(size)) {
             return wrong(format!("a size of {size} pixels, where 1 to 4096 are possible"));

@@ -33,7 +33,8 @@ pub enum Fit {
     /// is, however far below them.
     #[default]
     Lower,
-    /// From both sides: as many gates as fit stay open, those with the largest log α first.
+    /// From both sides: as many gates as fit stay open, those with the largest log α first, unless costly ones that do not fit
+    /// would leave more than a fiftieth of the bound unused.
     Fill {
         /// The gates of a set are opened so many at a time, until all of them are: 8, for channels in the numbers that
         /// runtimes like.

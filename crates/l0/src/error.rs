@@ -39,8 +39,8 @@ pub enum Error {
     /// A target density that no network with these gates can have.
     #[error(
         "{target} of the {of} is asked for, but the smallest network with these gates keeps {}: with less, nothing \
-         of the input would reach the output; ask for more, place gates on more layers, or keep channels \
-         in smaller multiples where they are kept in multiples",
+         of the input would reach the output; ask for more, place gates on more layers, or lower \
+         the multiple in which channels are kept",
         share(*least)
     )]
     Target {

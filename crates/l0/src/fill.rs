@@ -7,13 +7,14 @@ use crate::error::in_range;
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::{Constraint, Error, Estimator, GatedNet, Result};
 
-/// The share of what the bound allows that may stay unused.
+/// The share of what a bound allows that may stay unused.
 const UNUSED: f64 = 0.02;
 
-/// The share of it that is too little to go on looking for gates which still fit.
+/// The share of what a bound allows that is too little to go on looking for gates which still fit.
 const CLOSE: f64 = 0.004;
 
-/// How many chunks beyond the first that does not fit are tried in its place.
+/// How many chunks beyond the first that does not fit are tried in its place, under a bound on the model: each takes a count of
+/// all its work.
 const TRIED: usize = 200;
 
 /// What a gate is opened to that training had closed: a gate half open (eq. 13).
@@ -76,29 +77,29 @@ impl GatedNet {
         self.opened(weights, &log_alpha, &open)
     }
 
-    /// What is open once the bound is used up to [`UNUSED`]: a costly gate that did not fit comes first, and as many of the
-    /// likeliest as fit beside it. The likeliest such gate that uses the bound so far is taken, or else the one that comes nearest.
+    /// What is open once at most [`UNUSED`] of the bound is left: a costly gate that did not fit comes first, and as many of the
+    /// likeliest as fit beside it. The likeliest such gate that uses the bound so far is taken, or else the one that comes
+    /// nearest. How likely the gates are that close for it is not weighed.
     fn exchanged(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], fits: &Fits) -> Result<Vec<Vec<bool>>> {
-        let room = |open: &[Vec<bool>]| Ok::<_, Error>(fits(open)?.filter(|room| room.is_finite()).unwrap_or(0.0));
-        let (mut best, mut left) = (open, f64::INFINITY);
-        while room(&best)? > UNUSED && room(&best)? < left {
-            left = room(&best)?;
-            let mut ended = vec![false; self.sets()];
-            let is_closed = |chunk: &Chunk| chunk.units.iter().any(|&unit| !best[chunk.set][unit]);
-            let mut is_next = |chunk: &Chunk| is_closed(chunk) && !std::mem::replace(&mut ended[chunk.set], true);
-            let dear: Vec<usize> = (0..chunks.len()).filter(|&at| is_next(&chunks[at])).collect();
-            for at in dear {
-                let (so_far, later) = chunks.split_at(at + 1);
-                let (first, others): (Vec<&Chunk>, Vec<&Chunk>) =
-                    so_far.iter().partition(|chunk| chunk.set == chunks[at].set);
-                let order = [first, others, later.iter().collect()].concat();
-                let tried = fill(&order, &self.gated_units(), fits)?;
-                if room(&tried)? < room(&best)? && !self.plan_of(&tried)?.kept(self.net.output()).is_empty() {
-                    best = tried;
-                }
-                if room(&best)? <= UNUSED {
-                    break;
-                }
+        let (mut best, mut least) = (open.clone(), fits(&open)?.unwrap_or(0.0));
+        if least.is_infinite() {
+            return Ok(best); // layers have bounds of their own, up to which each is filled
+        }
+        let mut ended = vec![false; self.sets()];
+        let is_closed = |chunk: &Chunk| chunk.units.iter().any(|&unit| !open[chunk.set][unit]);
+        for (at, chunk) in chunks.iter().enumerate() {
+            if least <= UNUSED {
+                break;
+            }
+            if !is_closed(chunk) || std::mem::replace(&mut ended[chunk.set], true) {
+                continue;
+            }
+            let (so_far, later) = chunks.split_at(at + 1);
+            let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = so_far.iter().partition(|other| other.set == chunk.set);
+            let tried = fill(&[first, others, later.iter().collect()].concat(), &self.gated_units(), fits)?;
+            let room = fits(&tried)?.unwrap_or(f64::INFINITY);
+            if room < least && !self.plan_of(&tried)?.kept(self.net.output()).is_empty() {
+                (best, least) = (tried, room);
             }
         }
         Ok(best)
@@ -230,7 +231,8 @@ fn fill(chunks: &[&Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>
         if ended[chunk.set] {
             continue;
         }
-        if tried == TRIED || fits(&open)?.is_none_or(|room| room < CLOSE) {
+        let room = fits(&open)?;
+        if room.is_none_or(|room| room < CLOSE || room.is_finite() && tried == TRIED) {
             break;
         }
         tried += 1;

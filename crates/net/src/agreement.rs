@@ -27,9 +27,9 @@ pub struct Agreement {
     pub examples: usize,
     /// The largest absolute difference of any logit.
     pub largest_difference: f32,
-    /// The largest absolute value of a logit that was expected.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub largest_expected: f32,
+    /// The largest difference in a prediction as a share of what that prediction may differ by; 0 where it was not written down.
+    #[serde(default)]
+    pub share_of_tolerance: f32,
     /// How many predictions, one for each example and position, changed because another class has the largest logit: near
     /// ties, as long as differences are small.
     pub changed_predictions: usize,
@@ -40,31 +40,22 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// The largest difference that [`passes`](Self::passes) lets through where no logit is larger than 10.
+    /// The largest difference that [`passes`](Self::passes) lets through in a prediction without logits above 10.
     pub const TOLERANCE: f32 = 1e-4;
 
-    /// The same as a share of the largest logit, where that is more: numbers of 32 bits are no finer.
+    /// Where a prediction has larger logits, the share of its largest that is let through: the grid of f32 is coarser there.
     pub const RELATIVE: f32 = 1e-5;
 
-    /// The largest difference that [`passes`](Self::passes) lets through.
-    pub fn tolerance(&self) -> f32 {
-        Self::TOLERANCE.max(Self::RELATIVE * self.largest_expected)
-    }
-
     /// Whether the networks are equal for every purpose: there are examples, all their logits are finite, and none
-    /// differs by more than the [`tolerance`](Self::tolerance).
+    /// differs by more than [`TOLERANCE`](Self::TOLERANCE), or [`RELATIVE`](Self::RELATIVE) of its prediction's largest.
     ///
     /// Predictions need no test of their own: a class that overtakes another, each moved by at most d, was at most 2 d
     /// behind. So the only predictions that change are those that a margin of twice the tolerance did not decide.
     pub fn passes(&self) -> bool {
-        self.examples > 0 && self.not_finite == 0 && self.largest_difference <= self.tolerance()
+        let is_close = self.largest_difference <= Self::TOLERANCE;
+        let is_close_for_its_size = self.share_of_tolerance > 0.0 && self.share_of_tolerance <= 1.0;
+        self.examples > 0 && self.not_finite == 0 && (is_close || is_close_for_its_size)
     }
-}
-
-/// Of files in which the largest logit was not written down.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
-fn is_zero(number: &f32) -> bool {
-    *number == 0.0
 }
 
 impl std::fmt::Display for Agreement {
@@ -77,6 +68,10 @@ impl std::fmt::Display for Agreement {
         }
         if *not_finite > 0 {
             write!(f, ", {not_finite} examples not finite")?;
+        }
+        if !self.passes() {
+            let (most, share) = (Self::TOLERANCE, Self::RELATIVE);
+            write!(f, "; expected at most {most:.0e}, or {share:.0e} of a prediction's largest logit")?;
         }
         Ok(())
     }

@@ -135,7 +135,7 @@ impl Model {
     /// makes of `xs` in evaluation. A batch of random numbers serves as well as one of data.
     ///
     /// # Errors
-    /// As for [`Model::new`], or if the outputs differ by more than [`Agreement::tolerance`].
+    /// As for [`Model::new`], or if the outputs do not [agree](Agreement::passes).
     pub fn checked(net: Net, weights: Weights, xs: &Tensor, ys: &Tensor) -> Result<Self> {
         let model = Self::new(net, weights)?;
         let agreement = Agreement::of(ys, &model.forward(xs)?)?;

@@ -35,7 +35,7 @@ const SMALLEST_BATCH: usize = 16;
 /// Steps that an epoch of few examples should have.
 const STEPS: usize = 50;
 
-/// Steps that gates should learn for: in fewer chance has a say in what stays.
+/// Steps that gates should learn for.
 const LEARNING_STEPS: u64 = 200;
 
 /// The share of the epochs in which gates learn.

@@ -26,8 +26,10 @@ pub fn evaluate(net: &Net, weights: &Weights, masks: &Masks, feed: &Feed) -> Res
     let (mut loss, mut seen, mut tally) = (0.0, 0, Tally::of(feed.split()));
     for batch in feed.in_order() {
         let batch = batch?;
-        let ys = logits(net, net.forward(weights, &batch.images, masks, Mode::Eval)?.ys)?;
-        let mean = Loss::of(&batch.labels).value(&ys, &batch.labels)?.to_dtype(DType::F32)?;
+        let ys = net.forward(weights, &batch.images, masks, Mode::Eval)?.ys;
+        let loss_of = Loss::of(&batch.labels);
+        let ys = if loss_of == Loss::CrossEntropy { logits(net, ys)? } else { ys };
+        let mean = loss_of.value(&ys, &batch.labels)?.to_dtype(DType::F32)?;
         loss += f64::from(mean.to_scalar::<f32>()?) * batch.len() as f64;
         tally.add(&ys, &batch.labels)?;
         seen += batch.len() as u64;

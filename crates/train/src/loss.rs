@@ -38,11 +38,11 @@ impl Loss {
     }
 }
 
-/// What is added to a probability before its logarithm is taken: one that is 0 has no gradient, and no infinite one.
+/// What is added to a probability before its logarithm is taken, so that one of 0 gives a number. Below it gradients fade.
 const LEAST: f64 = 1e-30;
 
-/// What a loss takes of the outputs of `net`: the outputs, or their logarithms where it ends in a softmax. A softmax of these is
-/// what it was, so that the loss is that of the logits before it.
+/// What cross-entropy takes of the outputs of `net`: the outputs, or their logarithms where it ends in a softmax. A softmax of
+/// logarithms of probabilities is these probabilities, so that the loss is that of the logits before it.
 pub(crate) fn logits(net: &Net, ys: Tensor) -> Result<Tensor> {
     match net.node(net.output()).layer {
         Layer::Softmax(_) => Ok((ys.to_dtype(DType::F32)? + LEAST)?.log()?),

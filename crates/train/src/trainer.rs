@@ -257,7 +257,10 @@ impl<'a> Trainer<'a> {
         let output = self.network.net().forward(&weights, &batch.images, &masks, Mode::Train(&noise))?;
 
         // ---- objective
-        let ys = logits(self.network.net(), output.ys)?;
+        let ys = match Loss::of(&batch.labels) {
+            Loss::CrossEntropy => logits(self.network.net(), output.ys)?,
+            Loss::SquaredError => output.ys,
+        };
         let loss = self.loss(&ys, &batch.labels, soft)?;
         let penalty = self.network.penalty(&weights, &self.penalties)?;
         let densities = match self.objective.constraint() {

@@ -80,7 +80,10 @@ fn predict(args: &Args) -> Result<()> {
     };
     let record = artifact::record_of(&card)?.filter(|_| args.dataset.is_none());
     let mut reader = Reader::new(&model, device)?;
-    if let Some(record) = record {
+    // Digits are made like MNIST's, whatever numbers the network was given for them.
+    let own_numbers =
+        record.as_ref().filter(|record| record.source.known().is_some()).map(|record| record.normalise.clone());
+    if let Some(record) = record.filter(|_| own_numbers.is_none()) {
         let answer = if record.columns.is_empty() { own } else { rows };
         return args.images.iter().try_for_each(|path| answer(path, &record, &mut reader));
     }
@@ -91,11 +94,12 @@ fn predict(args: &Args) -> Result<()> {
     let dataset = args
         .dataset
         .map_or_else(|| known.map(|known| known.context("the file does not say its data")), |known| Ok(Ok(known)))??;
+    let normalise = own_numbers.unwrap_or_else(|| dataset.normalise());
     for path in &args.images {
         for (name, picture) in picture::read(path, (c, h, w))? {
             let reading = picture.reading(dataset, args.invert).with_context(|| name.clone())?;
             let split = l0_data::Split::new(reading.pixels, vec![0], (c, h, w), 1)?;
-            let batch = split.batch(&[0], &dataset.normalise(), None, &Device::Cpu)?;
+            let batch = split.batch(&[0], &normalise, None, &Device::Cpu)?;
             let logits = reader.logits(&batch.images)?;
             let notes = reading.notes.join("; ");
             let notes = if notes.is_empty() { notes } else { format!("  [{notes}]") };

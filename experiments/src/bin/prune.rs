@@ -151,7 +151,9 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let prune = prune::as_begun(prune, target, &folder)?;
     let plan = prune.plan(&data)?;
     let before = prune.evaluation(&data)?.map(|evaluation| evaluation.score);
-    prune::doubts(&plan, before, &data).iter().for_each(|doubt| tracing::warn!("{doubt}"));
+    if !folder.join("run.json").exists() {
+        prune::doubts(&plan, before, &data).iter().for_each(|doubt| tracing::warn!("{doubt}"));
+    }
     let teacher =
         args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };

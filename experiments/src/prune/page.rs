@@ -20,7 +20,7 @@ th:first-child,td:first-child{text-align:left}td:last-child{font-weight:600}\
 code{background:#f3f5f7;padding:.1rem .3rem;border-radius:3px}svg{max-width:100%;height:auto}\
 p.note{color:#57606a}.missed{color:#b42318}";
 
-/// How much longer the smaller network has to take to be called slower: no clock is better.
+/// How much longer the smaller network has to take to be called slower: two runs of one network differ by less.
 const SLOWER: f64 = 1.05;
 
 /// What is said of a pruning.
@@ -162,10 +162,10 @@ impl Page {
     /// What helps where another runtime takes longer for the smaller network.
     fn advice(&self) -> Option<&'static str> {
         let is_slower = self.onnxruntime.is_some_and(|(before, after)| after > SLOWER * before);
-        is_slower.then_some(
-            "slower in onnxruntime, which computes channels in blocks: --round 8 keeps them in multiples, \
-             or a lower target leaves less work",
-        )
+        is_slower.then_some(match self.rounding {
+            None => "The pruned network is slower in onnxruntime, which computes channels in blocks: --round 8 keeps multiples.",
+            Some(_) => "The pruned network is slower in onnxruntime; with less left of it, it may be faster.",
+        })
     }
 
     /// The page, with all that it shows inside.
@@ -188,7 +188,7 @@ impl Page {
         };
         let rounding =
             self.rounding.map_or(String::new(), |rounding| format!(" Measured before training, {rounding}."));
-        let advice = self.advice().map_or(String::new(), |advice| format!(" It is {advice}."));
+        let advice = self.advice().map_or(String::new(), |advice| format!(" {advice}"));
         let (epochs, learning, drawing) = (self.rows.len(), self.learning, &self.drawing);
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}, pruned</title>\
@@ -254,7 +254,7 @@ fn curve(rows: &[EpochRow]) -> Vec<(f64, f64)> {
     rows.iter().filter_map(|row| Some((row.epoch as f64, row.test_error_percent.or(row.test_rmse)?))).collect()
 }
 
-/// Milliseconds with three digits that count.
+/// Milliseconds, short ones with more digits.
 fn digits(ms: f64) -> String {
     match ms {
         ..0.001 => format!("{ms:.6}"),

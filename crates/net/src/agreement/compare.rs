@@ -52,9 +52,11 @@ impl Agreement {
     }
 
     fn add_prediction(&mut self, expected: &[f32], found: &[f32]) {
-        let differences = expected.iter().zip(found).map(|(a, b)| (a - b).abs());
-        self.largest_difference = differences.fold(self.largest_difference, f32::max);
-        self.largest_expected = expected.iter().map(|logit| logit.abs()).fold(self.largest_expected, f32::max);
+        let difference = expected.iter().zip(found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let largest = expected.iter().map(|logit| logit.abs()).fold(0.0, f32::max);
+        self.largest_difference = self.largest_difference.max(difference);
+        let share = difference / Self::TOLERANCE.max(Self::RELATIVE * largest);
+        self.share_of_tolerance = self.share_of_tolerance.max(share);
         let best = predicted(expected);
         if predicted(found) != best {
             self.changed_predictions += 1;
@@ -118,6 +120,8 @@ mod tests {
         assert!(!agreement(&[([1.0, 0.0], [1.0, 2e-4])]).passes());
         assert!(!agreement(&[([9.0, 0.0], [9.0, 2e-4])]).passes());
         assert!(agreement(&[([900.0, 0.0], [900.0, 2e-4])]).passes()); // the grid of f32 is 6e-5 wide there
+        let beside = [([900.0, 0.0], [900.0, 0.0]), ([1.0, 0.0], [1.0, 2e-4])]; // no excuse for another prediction
+        assert!(!agreement(&beside).passes());
         assert!(!agreement(&[([1.0, 0.0], [1.0, f32::NAN])]).passes());
         assert!(!agreement(&[]).passes());
     }
