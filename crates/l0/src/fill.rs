@@ -31,8 +31,8 @@ struct Chunk {
 impl GatedNet {
     /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α in
     /// the network, and where the next of them does not fit any more, the likeliest of other sets that does. The gates of a
-    /// set are opened `multiple` at a time, in their order. Where that leaves more than a fiftieth of the bound unused, a gate that did
-    /// not fit is opened in place of less costly ones.
+    /// set are opened `multiple` at a time, in their order. Where that leaves more than a fiftieth of the bound unused, a
+    /// gate that did not fit is opened in place of less costly ones.
     ///
     /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///

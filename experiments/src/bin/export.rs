@@ -19,7 +19,8 @@ use l0_record::read_run;
 
 /// Compact the network of a run, verify on all test images that the compact network is equal, and write it.
 ///
-/// Nothing is written if a logit differs by more than 1e-4 (or a hundred-thousandth of the largest, where logits are above 10), or a prediction beyond that difference, unless forced.
+/// Nothing is written if a logit differs by more than 1e-4 (or a hundred-thousandth of the largest, where
+/// logits are above 10), or a prediction beyond that difference, unless forced.
 ///
 /// With --int8 an ONNX file of 8-bit whole numbers is written, too, or, of a network that is in a file already, alone. It is
 /// calibrated on training images and compared with the float network on all test images.
