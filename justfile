@@ -84,7 +84,7 @@ report folder="results" *args:
     case "$1" in -*) folder=results ;; *) folder=$1 ;; esac; \
         find "$folder/figures" -name 'pareto-*.svg' -exec cargo run --release -p l0-report --features png --bin png -- {} +
 
-# Time training steps and convolutions against PyTorch (L0_PYTHON names a Python that has it); nothing else should run.
+# Time training steps and convolutions against PyTorch (L0_PYTHON names a Python that has it), or how a step grows: [--growth]; nothing else should run.
 [group('develop')]
 bench *args:
     cargo run --release -p l0-experiments --bin bench -- "$@"

@@ -120,6 +120,7 @@ pub fn report(title: &str, out: &Path) -> Result<Vec<PathBuf>> {
         command: "just sweep".into(),
         references: published::rows(),
         gates: None,
+        growth: None,
     };
     let files = report.write(&collection, out)?;
     let is_picture = |file: &PathBuf| file.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("pareto"));

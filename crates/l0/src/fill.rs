@@ -1,7 +1,7 @@
 //! Gates chosen by rank: as many of the likeliest as fit a constraint, so that what is left meets it from below.
 
 use candle_core::{Device, Tensor};
-use l0_net::{Mask, Masks, Plan, Weights};
+use l0_net::{Mask, Masks, Plan, Unit, Weights};
 
 use crate::error::in_range;
 use crate::gate::LOG_ALPHA_RANGE;
@@ -60,14 +60,15 @@ impl GatedNet {
         let log_alpha = self.log_alpha(weights)?;
         let mut chunks = chunks(&log_alpha, multiple);
         let fits = |open: &[Vec<bool>]| self.fits(open, constraint);
-        let mut open = fill(&chunks.iter().collect::<Vec<_>>(), &self.gated_units(), &fits)?;
+        let likeliest = |chunks: &[Chunk]| self.likeliest(chunks, constraint.targets.are_of_layers(), &fits);
+        let mut open = likeliest(&chunks)?;
         if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
             // The best of every set first.
             let mut seen = vec![false; self.sets()];
             let is_first = |chunk: &Chunk| !std::mem::replace(&mut seen[chunk.set], true);
             let (first, others): (Vec<Chunk>, Vec<Chunk>) = chunks.into_iter().partition(is_first);
             chunks = first.into_iter().chain(others).collect();
-            open = fill(&chunks.iter().collect::<Vec<_>>(), &self.gated_units(), &fits)?;
+            open = likeliest(&chunks)?;
             if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
                 return Ok(weights.clone());
             }
@@ -75,6 +76,28 @@ impl GatedNet {
         let open = self.exchanged(open, &chunks, &fits)?;
         let open = self.spared(open, &chunks, whole_within, &fits)?;
         self.opened(weights, &log_alpha, &open)
+    }
+
+    /// The likeliest chunks that fit. Where layers have bounds of their own, an open gate whose unit comes to nothing beside
+    /// the others, as a feature of a closed map, would use up what a unit that counts could have: the next likeliest get it.
+    fn likeliest(&self, chunks: &[Chunk], are_of_layers: bool, fits: &Fits) -> Result<Vec<Vec<bool>>> {
+        let mut chunks: Vec<&Chunk> = chunks.iter().collect();
+        loop {
+            let open = fill(&chunks, &self.gated_units(), fits)?;
+            let plan = self.plan_of(&open)?;
+            if !are_of_layers || plan.kept(self.net.output()).is_empty() {
+                return Ok(open);
+            }
+            let is_idle = |chunk: &Chunk| {
+                let became = plan.units(self.maker(self.gates[chunk.set].space));
+                chunk.units.iter().all(|&unit| open[chunk.set][unit] && became[unit] != Unit::Computed)
+            };
+            let all = chunks.len();
+            chunks.retain(|chunk| !is_idle(chunk));
+            if chunks.len() == all {
+                return Ok(open);
+            }
+        }
     }
 
     /// What is open once at most [`UNUSED`] of the bound is left: a costly gate that did not fit comes first, and as many of the

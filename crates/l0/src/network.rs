@@ -355,7 +355,7 @@ impl GatedNet {
     }
 
     /// The first node of a space.
-    fn maker(&self, space: SpaceId) -> NodeId {
+    pub(crate) fn maker(&self, space: SpaceId) -> NodeId {
         (0..self.net.nodes().len()).find(|&id| self.net.space(id) == space).unwrap_or(0)
     }
 }

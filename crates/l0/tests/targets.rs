@@ -259,6 +259,37 @@ fn each_layer_is_filled_up_to_its_own_target() {
 }
 
 #[test]
+fn no_gate_of_a_filled_layer_is_open_for_nothing() {
+    let mut b = Builder::image("image", 1, 4, 4);
+    b.conv2d_same("conv", 8, 3, 1).relu().flatten("features").linear("fc", 4);
+    let sides = [Placement::new("conv", Side::Output), Placement::new("fc", Side::Input)];
+    let network = GatedNet::new(b.build().unwrap(), &sides).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    // Maps 0 and 1 are the likeliest, then 2 and 3. Of the features (16 a map), the likeliest belong to map 7, which is
+    // closed, and to maps 0, 2 and 3: map 1 has none that is open.
+    let rank = |ranks: Vec<f32>| Tensor::new(ranks, &Device::Cpu);
+    let feature = |i: usize| match i / 16 {
+        7 => 3.0,
+        0 | 2 | 3 => 1.0 - i as f32 / 100.0,
+        _ => -2.0,
+    };
+    let value = |(name, value): (&str, &Tensor)| match name {
+        "conv.log_alpha" => rank((0..8).map(|map| 2.0 - map as f32 / 10.0).collect()),
+        "fc.log_alpha" => rank((0..128).map(feature).collect()),
+        _ => Ok(value.clone()),
+    };
+    let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+    let fit = Fit::Fill { multiple: 1, whole_within: 0 };
+    let targets = Targets::Layers(vec![3.0 / 8.0, 40.0 / 128.0]);
+    let constraint = Constraint { fit, ..constraint(&targets, Quantity::Weights) };
+    let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
+    let pruned = network.pruned(&after, Estimator::Mean).unwrap();
+    assert_eq!(pruned.architecture, [3, 40]);
+    let open: Vec<usize> = (0..8).filter(|&map| pruned.values[0].1[map] > 0.0).collect();
+    assert_eq!(open, [0, 2, 3]);
+}
+
+#[test]
 fn some_of_every_set_stay_where_the_likeliest_alone_would_leave_a_constant() {
     let mut b = Builder::features("image", 40);
     b.linear("fc1", 40).relu().linear("fc2", 40).relu().linear("fc3", 40).relu().linear("fc4", 4);

@@ -13,6 +13,7 @@
 mod collection;
 mod error;
 pub mod figures;
+mod growth;
 mod measure;
 pub mod plot;
 mod report;
@@ -23,6 +24,7 @@ mod timing;
 
 pub use collection::{Collection, Group, notes};
 pub use error::{Error, Result};
+pub use growth::{Growth, GrowthCurve, GrowthPoint, Quantity};
 pub use report::{Report, runs_table, values_table, versus_table};
 pub use splice::{splice, spliced};
 pub use summary::Summary;

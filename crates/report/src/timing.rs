@@ -6,6 +6,7 @@ use std::path::Path;
 
 use l0_files::At;
 use l0_record::Machine;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Align, Result, Table};
@@ -103,7 +104,7 @@ impl Timing {
 /// # Errors
 /// If the folder or a file cannot be read, or a file is not what a benchmark writes.
 pub(crate) fn speed_table(folder: &Path) -> Result<String> {
-    let mut all = read_all(folder)?;
+    let mut all: Vec<Timings> = read_folder(folder, "what `just bench` writes")?;
     all.sort_by(|a, b| a.when.cmp(&b.when));
     let mut latest: BTreeMap<&str, (&Timings, &Timing)> = BTreeMap::new();
     for timings in &all {
@@ -144,7 +145,8 @@ fn table<'a>(comparisons: impl Iterator<Item = (&'a Timings, &'a Timing)>) -> Ta
     table
 }
 
-fn read_all(folder: &Path) -> Result<Vec<Timings>> {
+/// All files of a folder that end in `.json`, in the order of their names; none if there is no such folder.
+pub(crate) fn read_folder<T: DeserializeOwned>(folder: &Path, expected: &'static str) -> Result<Vec<T>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
@@ -159,7 +161,6 @@ fn read_all(folder: &Path) -> Result<Vec<Timings>> {
     let read = |path: std::path::PathBuf| {
         let text = fs::read_to_string(&path).at("read", &path)?;
         serde_json::from_str(&text).map_err(|error| {
-            let expected = "what `just bench` writes";
             l0_record::Error::Parse { path, line: error.line(), message: error.to_string(), expected }.into()
         })
     };

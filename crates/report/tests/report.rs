@@ -89,7 +89,7 @@ fn pictures_of_runs_that_are_gone_go_with_them() {
     let mut names: Vec<_> =
         fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["hard-concrete.svg", "mine.svg"]);
+    assert_eq!(names, ["growth.svg", "hard-concrete.svg", "mine.svg"]);
     assert!(left.len() < pictures.len());
 }
 
@@ -171,7 +171,8 @@ fn what_is_made_up_or_smaller_is_said_wherever_it_is_shown() {
         let count = file(&files, name).matches(caveat).count();
         assert!(if name.ends_with(".md") { count == runs + 2 } else { count > runs + 2 }, "{name}: {count}");
     }
-    for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".svg") && name != "hard-concrete.svg") {
+    let is_of_runs = |name: &str| name.ends_with(".svg") && !["growth.svg", "hard-concrete.svg"].contains(&name);
+    for (name, text) in files.iter().filter(|(name, _)| is_of_runs(name)) {
         assert!(text.contains(caveat), "{name}");
     }
 }
@@ -186,6 +187,19 @@ fn a_failed_run_is_a_row_with_its_message() {
     let report = Report { command: "just report".into(), ..Report::default() };
     let files = write(&report, root.path());
     assert!(file(&files, "REPORT.md").contains("failed: loss is NaN at step 17"));
+}
+
+#[test]
+fn the_time_of_a_step_has_a_chart_for_each_quantity_that_was_measured() {
+    let root = tempfile::tempdir().unwrap();
+    let files = written(root.path());
+    let picture = file(&files, "growth.svg");
+    for words in ["share of multiply-accumulates", "images in a batch", "MLP", "LeNet-5"] {
+        assert!(picture.contains(words), "{words}");
+    }
+    assert!(!picture.contains("threads"), "nobody measured them");
+    assert!(file(&files, "REPORT.md").contains("## The time of a step"));
+    assert!(file(&files, "report.html").contains("<h2 id=\"growth\">The time of a step</h2>"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use l0_experiments::{asked, cli, published, say};
-use l0_report::{Report, splice};
+use l0_report::{Growth, Report, splice};
 
 /// Where runs lie unless one says otherwise.
 const RESULTS: &str = "results";
@@ -44,6 +44,7 @@ fn report(args: &Args) -> Result<()> {
         command: "just report".into(),
         references: published::rows(),
         gates: Some(published::gate_curves()?),
+        growth: Growth::latest(args.results.join("bench/growth"))?,
     };
     for path in report.write(&collection, &args.results)? {
         say!("{}", path.display())?;

@@ -6,10 +6,12 @@
 mod constraint;
 mod curves;
 mod gates;
+mod growth;
 mod pareto;
 mod shared;
 
 pub use constraint::constraint;
 pub use curves::{errors, open_units, work};
 pub use gates::{GateCurves, gates_over_time, hard_concrete, input_gates};
+pub use growth::growth;
 pub use pareto::pareto;

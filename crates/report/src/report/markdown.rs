@@ -1,19 +1,16 @@
 //! The report as Markdown.
 
-use super::content::{Report, Section};
+use super::content::{General, Report, Section};
 use super::tables::{machines, runs_table, values_table, versus_table};
 use crate::Collection;
 use crate::plot::Figure;
 use crate::table::inline;
 
-pub(super) fn document(report: &Report, collection: &Collection, sections: &[Section], opening: &[Figure]) -> String {
+pub(super) fn document(report: &Report, collection: &Collection, sections: &[Section], general: &[General]) -> String {
     let mut parts = vec![format!("# {}", inline(&report.title)), report.introduction.clone()];
     parts.extend(collection.warnings().iter().map(|warning| format!("**Note:** {}", inline(warning))));
     parts.extend(sections.iter().map(|section| self::section(report, section)));
-    if !opening.is_empty() {
-        parts.push("## The gate".into());
-        parts.extend(opening.iter().map(figure));
-    }
+    parts.extend(general.iter().flat_map(|part| [format!("## {}", part.heading), figure(&part.figure)]));
     parts.push("## Runs".into());
     parts.push(runs_table(collection).markdown());
     let machines = machines(collection);

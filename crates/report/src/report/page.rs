@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::content::{Report, Section};
+use super::content::{General, Report, Section};
 use super::tables::{machines, runs_table, values_table, versus_table};
 use crate::Collection;
 use crate::plot::{Figure, escape};
 
 const STYLE: &str = include_str!("page.css");
 
-pub(super) fn document(report: &Report, collection: &Collection, sections: &[Section], opening: &[Figure]) -> String {
+pub(super) fn document(report: &Report, collection: &Collection, sections: &[Section], general: &[General]) -> String {
     let title = escape(&report.title);
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -24,9 +24,9 @@ pub(super) fn document(report: &Report, collection: &Collection, sections: &[Sec
     for (index, part) in sections.iter().enumerate() {
         page.push_str(&section(report, part, index));
     }
-    if !opening.is_empty() {
-        page.push_str("<h2 id=\"gate\">The gate</h2>\n");
-        opening.iter().for_each(|one| page.push_str(&figure(one)));
+    for part in general {
+        let _ = writeln!(page, "<h2 id=\"{}\">{}</h2>", part.id, part.heading);
+        page.push_str(&figure(&part.figure));
     }
     page.push_str(&runs(collection));
     let _ = writeln!(page, "<footer>Made by <code>{}</code> from files alone.</footer>", escape(&report.command));

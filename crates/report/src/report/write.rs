@@ -20,13 +20,14 @@ impl Report {
         let folder = folder.as_ref();
         let pictures = folder.join("figures");
         fs::create_dir_all(&pictures).at("create the folder", &pictures)?;
-        let (sections, opening) = (self.sections(collection), self.opening());
-        let all = sections.iter().flat_map(|section| &section.figures).chain(&opening);
+        let (sections, general) = (self.sections(collection), self.general());
+        let of_networks = sections.iter().flat_map(|section| &section.figures);
+        let all = of_networks.chain(general.iter().map(|part| &part.figure));
         let mut documents: Vec<(PathBuf, String)> =
             all.map(|figure| (pictures.join(format!("{}.svg", figure.name)), self.signed(&figure.svg()))).collect();
-        let markdown = markdown::document(self, collection, &sections, &opening);
+        let markdown = markdown::document(self, collection, &sections, &general);
         documents.push((folder.join("REPORT.md"), self.signed(&markdown)));
-        let page = page::document(self, collection, &sections, &opening);
+        let page = page::document(self, collection, &sections, &general);
         documents.push((folder.join("report.html"), self.signed(&page)));
         documents.iter().try_for_each(|(path, _)| check_ours(path))?;
         for (path, text) in &documents {

@@ -5,8 +5,8 @@ use std::path::Path;
 use l0_record::{
     DataId, EpochRow, Machine, Named, Outcome, Reference, Result, RunFolder, RunHeader, gate_histogram, run_path,
 };
-use l0_report::Report;
 use l0_report::figures::GateCurves;
+use l0_report::{Growth, GrowthCurve, GrowthPoint, Quantity, Report, Spread};
 use serde_json::json;
 
 /// A recipe that was never cooked.
@@ -256,6 +256,22 @@ pub(crate) fn gate_curves() -> GateCurves {
     }
 }
 
+/// Times of steps that halve with their arithmetic, but for a fixed part.
+fn growth() -> Growth {
+    let quantities = [(Quantity::Density, [0.25, 0.5, 1.0]), (Quantity::Batch, [32.0, 64.0, 128.0])];
+    let curve = |network: &str, whole: f64, (quantity, at): (Quantity, [f64; 3])| {
+        let point = |(index, at): (usize, f64)| {
+            let share = [0.25, 0.5, 1.0][index];
+            let ms = |noise: f64| noise * (0.2 + whole * share);
+            GrowthPoint { at, ms: Spread::of([0.9, 1.0, 1.2].map(ms).to_vec()), macs: 1e6 * share }
+        };
+        GrowthCurve { network: network.into(), quantity, points: at.into_iter().enumerate().map(point).collect() }
+    };
+    let networks = [("MLP", 1.0), ("LeNet-5", 10.0)];
+    let curves = quantities.iter().flat_map(|&of| networks.map(|(network, whole)| curve(network, whole, of)));
+    Growth { machine: Machine::default(), revision: None, when: "2026-11-28".into(), curves: curves.collect() }
+}
+
 /// A report on made-up runs.
 pub(crate) fn report() -> Report {
     Report {
@@ -264,5 +280,6 @@ pub(crate) fn report() -> Report {
         command: "just report".into(),
         references: references(),
         gates: Some(gate_curves()),
+        growth: Some(growth()),
     }
 }

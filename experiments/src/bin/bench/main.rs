@@ -1,9 +1,10 @@
 //! Training steps and operations against PyTorch on the same machine, alternating in one run.
 
+mod growth;
 mod peer;
 mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use candle_core::{Device, Tensor};
 use clap::Parser;
 use l0_experiments::{cli, session};
 use l0_report::{PeerTiming, Spread, Timing, Timings};
+use serde::Serialize;
 use serde_json::Value;
 
 use peer::Peer;
@@ -38,6 +40,9 @@ struct Args {
     /// Leave the compiled peer out: compiling takes a minute a row.
     #[arg(long)]
     no_compile: bool,
+    /// Time how a step grows with density, width, batch and threads, ours alone, into the folder growth below --out; `just report` draws it.
+    #[arg(long, conflicts_with = "no_compile")]
+    growth: bool,
     /// Folder for the figures as JSON.
     #[arg(long, value_name = "DIR", default_value = "results/bench")]
     out: PathBuf,
@@ -52,6 +57,10 @@ fn main() -> ExitCode {
 
 fn bench(args: &Args, threads: usize) -> Result<()> {
     let wanted = |name: &str| args.rows.is_empty() || args.rows.iter().any(|word| name.contains(word.as_str()));
+    if args.growth {
+        let growth = growth::measure(wanted, args.rounds, threads)?;
+        return write(&args.out.join("growth"), &growth);
+    }
     let rows: Vec<_> = work::all()?.into_iter().filter(|(name, _)| wanted(name)).collect();
     anyhow::ensure!(!rows.is_empty(), "no row's name contains {}; see --help", args.rows.join(" or "));
     let mut peer = match Peer::start(&args.python) {
@@ -84,9 +93,14 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         matmul_gflops: floor,
         rows: timings,
     };
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
-    let path = args.out.join(format!("{}.json", l0_record::now().replace(':', "-")));
-    let report = serde_json::to_string_pretty(&report)?;
+    write(&args.out, &report)
+}
+
+/// Into a file called by the time.
+fn write(folder: &Path, report: &impl Serialize) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let path = folder.join(format!("{}.json", l0_record::now().replace(':', "-")));
+    let report = serde_json::to_string_pretty(report)?;
     std::fs::write(&path, report).with_context(|| format!("cannot write {}", path.display()))?;
     println!("\nwritten to {}", path.display());
     Ok(())

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::{Device, Tensor, Var};
 use l0::{GatedNet, Lambda, Objective};
-use l0_data::{Normalise, Split};
+use l0_data::{Batch, Normalise, Split};
 use l0_experiments::recipes;
 use l0_net::Builder;
 use l0_net::layers::Conv2d;
@@ -28,11 +28,20 @@ pub(crate) fn stream(name: &str) -> Stream {
     Stream::new(1, Purpose::Other, 0, 0, name)
 }
 
+/// As the small networks are trained.
+pub(crate) fn adam() -> Training {
+    recipes::quickstart().training
+}
+
+/// As the residual ones are.
+pub(crate) fn sgd() -> Training {
+    let optimiser = Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true };
+    Training { optimiser, ..adam() }
+}
+
 pub(crate) fn all() -> Result<Vec<(&'static str, Prepare)>> {
     let (mlp, lenet5) = (l0_mlp::lenet_300_100(), l0_lenet5::lenet5_caffe());
-    let adam = recipes::quickstart().training;
-    let sgd = Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true };
-    let wrn = Training { optimiser: sgd, ..adam.clone() };
+    let (adam, sgd) = (adam(), sgd());
     let wrn_l0 = l0_wide_resnet::l0(&l0_wide_resnet::wrn_16_1(10))?;
     let (mlp_l0, lenet5_l0) = (l0_mlp::l0(&mlp)?, l0_lenet5::l0(&lenet5)?);
     let open = |units: &[usize]| Some(units.to_vec());
@@ -49,10 +58,10 @@ pub(crate) fn all() -> Result<Vec<(&'static str, Prepare)>> {
         ("LeNet-5 step, gates as initialised", lenet5_l0(None)),
         ("LeNet-5 step, gates at 20-25-45-462", lenet5_l0(open(&[20, 25, 45, 462]))),
         ("LeNet-5 step, gates at 9-18-65-25", lenet5_l0(open(&[9, 18, 65, 25]))),
-        ("WRN-16-1 step, gates as initialised", step(&wrn_l0, None, "wrn", 128, 3, &wrn)),
-        ("ResNet-20 step, dense", step(&resnet20, None, "resnet20", 128, 3, &wrn)),
-        ("ResNet-20 step, half of each set of gates (peer: dense)", step(&resnet20_l0, half, "resnet20", 128, 5, &wrn)),
-        ("depthwise block 64x16x16 -> 128 step, dense", step(&depthwise()?, None, "depthwise", 128, 10, &wrn)),
+        ("WRN-16-1 step, gates as initialised", step(&wrn_l0, None, "wrn", 128, 3, &sgd)),
+        ("ResNet-20 step, dense", step(&resnet20, None, "resnet20", 128, 3, &sgd)),
+        ("ResNet-20 step, half of each set of gates (peer: dense)", step(&resnet20_l0, half, "resnet20", 128, 5, &sgd)),
+        ("depthwise block 64x16x16 -> 128 step, dense", step(&depthwise()?, None, "depthwise", 128, 10, &sgd)),
         ("conv 64x160x32x32 -> 160, 3x3, with backward", conv([64, 160, 32, 32], 160, 3, 1, 2)),
         ("conv 64x16x32x32 -> 16, 3x3, with backward", conv([64, 16, 32, 32], 16, 3, 1, 10)),
         ("conv 100x20x12x12 -> 50, 5x5, with backward", conv([100, 20, 12, 12], 50, 5, 0, 10)),
@@ -68,8 +77,7 @@ fn depthwise() -> Result<GatedNet> {
     Ok(GatedNet::new(b.build()?, &[])?)
 }
 
-/// A training step on random images. `open` puts so many gates of each set at the upper end of their range and all
-/// others at the lower, where a twentieth of them still opens in a step, as late in a real run.
+/// What the peer is asked for beside ours.
 fn step(
     network: &GatedNet,
     open: Option<Vec<usize>>,
@@ -79,45 +87,56 @@ fn step(
     training: &Training,
 ) -> Prepare {
     let (network, training) = (network.clone(), training.clone());
-    Box::new(move || prepare_step(network, open, model, batch, times, training))
+    Box::new(move || {
+        let Step { run, macs } = Step::prepare(network, open.as_deref(), batch, training)?;
+        let peer = json!({ "work": "step", "model": model, "batch": batch });
+        Ok(Row { ours: run, peer, is_of_images: model != "mlp", times, flop: 6.0 * macs })
+    })
 }
 
-fn prepare_step(
-    network: GatedNet,
-    open: Option<Vec<usize>>,
-    model: &str,
-    batch: usize,
-    times: usize,
-    training: Training,
-) -> Result<Row> {
+/// A training step on random images.
+pub(crate) struct Step {
+    pub(crate) run: Box<dyn FnMut() -> Result<()> + Send>,
+    /// Multiply-accumulates of a forward pass of the batch through the open part of the network.
+    pub(crate) macs: f64,
+}
+
+impl Step {
+    /// `open` puts so many gates of each set at the upper end of their range and all others at the lower, where a
+    /// twentieth of them still opens in a step, as late in a real run.
+    pub(crate) fn prepare(network: GatedNet, open: Option<&[usize]>, batch: usize, training: Training) -> Result<Self> {
+        let images = random_images(&network, batch)?;
+        let mut macs = network.net().cost().macs();
+        // The trainer borrows what it trains; a benchmark lives as long as its program.
+        let objective = Objective::priced(&[Lambda::PerWeight(0.1)]);
+        let (network, objective, training): (&'static GatedNet, &'static Objective, &'static Training) =
+            (Box::leak(Box::new(network)), Box::leak(Box::new(objective)), Box::leak(Box::new(training)));
+        let mut trainer = Trainer::new(network, objective, training, 60_000, 1, &Device::Cpu)?;
+        if let Some(open) = open {
+            let gates = trainer.params().iter().filter(|p| p.role == l0_net::Role::Mask).cloned();
+            for (gate, &open) in gates.collect::<Vec<_>>().iter().zip(open) {
+                let values: Vec<f32> = (0..gate.var.elem_count()).map(|i| if i < open { 4.6 } else { -4.6 }).collect();
+                gate.var.set(&Tensor::new(values, &Device::Cpu)?)?;
+            }
+            macs = network.pruned(&trainer.params().detached(), l0::Estimator::Mean)?.cost.macs();
+        }
+        let run = move || {
+            trainer.step(&images)?;
+            Ok(())
+        };
+        Ok(Self { run: Box::new(run), macs: macs as f64 * batch as f64 })
+    }
+}
+
+/// Made once, as the peer's are.
+fn random_images(network: &GatedNet, batch: usize) -> Result<Batch> {
     let shape = network.net().shape(0).dims();
     let pixels = (0..batch * shape.iter().product::<usize>()).map(|i| (i * 37 % 251) as u8).collect();
     let labels = (0..batch as u32).map(|i| i % 10).collect();
     let split = Split::new(pixels, labels, (shape[0], shape[1], shape[2]), 10)?;
     let normalise = Normalise::new(vec![0.0; shape[0]], vec![255.0; shape[0]])?;
     let indices: Vec<u32> = (0..batch as u32).collect();
-    let mut flop = 6.0 * network.net().cost().macs() as f64 * batch as f64;
-    // The trainer borrows what it trains; a benchmark lives as long as its program.
-    let objective = Objective::priced(&[Lambda::PerWeight(0.1)]);
-    let (network, objective, training): (&'static GatedNet, &'static Objective, &'static Training) =
-        (Box::leak(Box::new(network)), Box::leak(Box::new(objective)), Box::leak(Box::new(training)));
-    let mut trainer = Trainer::new(network, objective, training, 60_000, 1, &Device::Cpu)?;
-    if let Some(open) = open {
-        let gates: Vec<_> = trainer.params().iter().filter(|p| p.role == l0_net::Role::Mask).cloned().collect();
-        for (gate, open) in gates.iter().zip(open) {
-            let values: Vec<f32> = (0..gate.var.elem_count()).map(|i| if i < open { 4.6 } else { -4.6 }).collect();
-            gate.var.set(&Tensor::new(values, &Device::Cpu)?)?;
-        }
-        let left = network.pruned(&trainer.params().detached(), l0::Estimator::Mean)?;
-        flop = 6.0 * left.cost.macs() as f64 * batch as f64;
-    }
-    let images = split.batch(&indices, &normalise, None, &Device::Cpu)?; // made once, as the peer's are
-    let ours = move || {
-        trainer.step(&images)?;
-        Ok(())
-    };
-    let peer = json!({ "work": "step", "model": model, "batch": batch });
-    Ok(Row { ours: Box::new(ours), peer, is_of_images: model != "mlp", times, flop })
+    Ok(split.batch(&indices, &normalise, None, &Device::Cpu)?)
 }
 
 fn conv(shape: [usize; 4], out: usize, kernel: usize, padding: usize, times: usize) -> Prepare {
