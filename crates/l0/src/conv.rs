@@ -136,7 +136,7 @@ impl L0Conv2d {
         match open.indices() {
             Some(kept) => {
                 let zeros = Tensor::zeros(full, xs.dtype(), xs.device())?;
-                zeros.index_add(&Tensor::new(kept, xs.device())?, &ys, 1)
+                zeros.index_add(&Tensor::new(kept, xs.device())?, &ys.contiguous()?, 1)
             }
             None => Ok(ys),
         }

@@ -268,7 +268,8 @@ impl CustomOp1 for Enter {
     fn bwd(&self, xs: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         match self.0.take() {
             Some(arrived) if xs.is_variable() => keep(xs, arrived.grad),
-            Some(arrived) => Ok(Some(arrived.grad)),
+            // Candle's operations want numbers in order, which those of images on a GPU are not.
+            Some(arrived) => arrived.grad.contiguous().map(Some),
             None if xs.is_variable() => Ok(None),
             None => xs.zeros_like().map(Some),
         }

@@ -183,7 +183,7 @@ impl StartedFrom {
     fn caveat(&self) -> String {
         let (epochs, recipe) = (self.epochs, self.run.split('/').next().unwrap_or_default());
         if self.from_scratch {
-            return format!("from scratch: the units that {recipe} kept, trained from new values");
+            return format!("the units that {recipe} kept, trained from new values");
         }
         format!(
             "continued: begun with the averages that {recipe} left after {epochs} epochs, with moments, multipliers and \

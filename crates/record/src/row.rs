@@ -26,7 +26,7 @@ pub struct EpochRow {
     /// standardised numbers.
     #[serde(with = "number")]
     pub train_loss: f64,
-    /// Mean penalty over the training batches of this epoch.
+    /// Mean penalty over the training batches of this epoch, without weight decay that gates do not feel.
     #[serde(with = "number")]
     pub penalty: f64,
     /// Error on the training batches of this epoch, in percent; none where numbers are predicted.

@@ -22,6 +22,23 @@ struct Slot {
     moments: Vec<Tensor>,
 }
 
+/// Parameters that decay as the objective says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Covered<'a> {
+    /// One that several sets of gates switch stands here several times.
+    pub(crate) names: &'a [String],
+    /// Of each time that a parameter stands there: what the penalty does not hold.
+    pub(crate) weight_decay: f64,
+}
+
+impl Covered<'_> {
+    /// The coefficient of a parameter, or none if it is not covered.
+    fn decay(&self, name: &str) -> Option<f64> {
+        let times = self.names.iter().filter(|other| *other == name).count();
+        (times > 0).then(|| self.weight_decay * times as f64)
+    }
+}
+
 /// The state of the optimisers of all trained parameters.
 #[derive(Debug)]
 pub(crate) struct OptimiserState {
@@ -32,9 +49,9 @@ pub(crate) struct OptimiserState {
 }
 
 impl OptimiserState {
-    /// Groups by role: gates have an optimiser of their own and no decay; of the rest, what is named in `covered` decays
-    /// with its gates and everything else by `training.weight_decay`.
-    pub(crate) fn new(params: &Params, covered: &[String], training: &Training) -> Result<Self> {
+    /// Groups by role: gates have an optimiser of their own and no decay; of the rest, what is `covered` decays as is said
+    /// there and everything else by `training.weight_decay`.
+    pub(crate) fn new(params: &Params, covered: Covered, training: &Training) -> Result<Self> {
         let (weights, gates) = (training.optimiser, training.gate_optimiser);
         let mut slots = Vec::new();
         for param in params.iter().filter(|param| param.role.is_trained()) {
@@ -45,8 +62,10 @@ impl OptimiserState {
                 Optimiser::Adam { .. } | Optimiser::Novograd { .. } | Optimiser::Muon { .. } => 2,
             };
             let moments = (0..count).map(|_| param.var.zeros_like()).collect::<candle_core::Result<_>>()?;
-            let decays = !is_gate && !covered.contains(&param.name);
-            let weight_decay = if decays { training.weight_decay } else { 0.0 };
+            let weight_decay = match is_gate {
+                true => 0.0,
+                false => covered.decay(&param.name).unwrap_or(training.weight_decay),
+            };
             slots.push(Slot { name: param.name.clone(), var: param.var.clone(), is_gate, weight_decay, moments });
         }
         let state = Self { weights, gates, steps: 0, slots };

@@ -11,7 +11,7 @@ use l0_rng::{Purpose, Stream};
 
 use crate::config::wrong;
 use crate::loss::{logits, wrong_ones};
-use crate::optimiser::OptimiserState;
+use crate::optimiser::{Covered, OptimiserState};
 use crate::{Average, Error, Loss, Number, Progress, Result, StepResult, Teacher, Training};
 
 /// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and the
@@ -21,6 +21,7 @@ pub struct Trainer<'a> {
     network: &'a GatedNet,
     objective: &'a Objective,
     training: &'a Training,
+    /// Of each set of gates. Weight decay that gates do not feel is the optimiser's.
     penalties: Vec<Penalty>,
     teacher: Option<Teacher>,
     /// Steps in an epoch.
@@ -65,9 +66,11 @@ impl<'a> Trainer<'a> {
         }
         check_batches(network.net(), training, n_train)?;
         let params = network.init(seed, device)?;
-        let optimiser = OptimiserState::new(&params, &network.gated_parameters(), training)?;
+        let (felt, decay) = objective.without_detached_decay();
+        let gated = Covered { names: &network.gated_parameters(), weight_decay: decay };
+        let optimiser = OptimiserState::new(&params, gated, training)?;
         let average = Average::new(&params, training.average)?;
-        let (penalties, multipliers) = (objective.penalties(network, n_train)?, objective.multipliers(network)?);
+        let (penalties, multipliers) = (felt.penalties(network, n_train)?, objective.multipliers(network)?);
         let (steps, progress) = (n_train.div_ceil(training.batch_size) as u64, Progress::default());
         Ok(Self {
             network,

@@ -1,3 +1,5 @@
+use candle_core::Device;
+use candle_core::backprop::GradStore;
 use l0_net::Builder;
 use serde_json::json;
 
@@ -49,6 +51,30 @@ fn a_constraint_has_multipliers_and_no_price() {
     assert_eq!(error, "found 3 target densities, expected 2");
     let error = message(held(Targets::Model(1e-6)).multipliers(&network()));
     assert!(error.contains("0.000001 of the weights is asked for"), "{error}");
+}
+
+#[test]
+fn decay_that_gates_do_not_feel_is_coefficient_times_value_in_the_gradient() {
+    let network = network();
+    let params = network.init(1, &Device::Cpu).unwrap();
+    let whole = Objective { weight_decay: 0.2, l2: L2::Detached, ..Objective::priced(&[Lambda::PerWeight(0.5)]) };
+    let (felt, decay) = whole.without_detached_decay();
+    assert_eq!(decay, 0.2);
+    let grads = |objective: &Objective| {
+        let penalties = objective.penalties(&network, 100).unwrap();
+        network.penalty(&params.weights(), &penalties).unwrap().unwrap().backward().unwrap()
+    };
+    let (whole, felt, gated) = (grads(&whole), grads(&felt), network.gated_parameters());
+    assert_eq!(gated, ["fc1.weight", "fc2.weight"]);
+    for param in params.iter() {
+        let of = |grads: &GradStore| grads.get(&param.var).cloned().unwrap_or_else(|| param.var.zeros_like().unwrap());
+        let decay = if gated.contains(&param.name) { decay } else { 0.0 };
+        let expected = (of(&felt) + (param.var.as_detached_tensor() * decay).unwrap()).unwrap();
+        let gap = (expected - of(&whole)).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+        assert!(gap.to_scalar::<f32>().unwrap() < 1e-7, "{}", param.name);
+    }
+    let attached = Objective { l2: L2::Attached, weight_decay: 0.2, ..held(Targets::Model(0.3)) };
+    assert_eq!(attached.without_detached_decay(), (attached.clone(), 0.0));
 }
 
 #[test]

@@ -44,7 +44,9 @@ impl Flow {
             None => spread,
         };
         let all = match (&self.computed, self.kept.indices()) {
-            (Some(computed), Some(kept)) => spread.index_add(&Tensor::new(kept, like.device())?, computed, 1)?,
+            (Some(computed), Some(kept)) => {
+                spread.index_add(&Tensor::new(kept, like.device())?, &computed.contiguous()?, 1)?
+            }
             (Some(computed), None) => computed.clone(),
             (None, _) => spread,
         };
@@ -79,7 +81,7 @@ pub(crate) fn scatter(values: &Tensor, selection: &Selection) -> Result<Tensor> 
             let mut dims = values.dims().to_vec();
             dims[0] = selection.total();
             let zeros = Tensor::zeros(dims, values.dtype(), values.device())?;
-            Ok(zeros.index_add(&Tensor::new(kept, values.device())?, values, 0)?)
+            Ok(zeros.index_add(&Tensor::new(kept, values.device())?, &values.contiguous()?, 0)?)
         }
     }
 }

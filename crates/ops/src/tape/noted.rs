@@ -260,10 +260,11 @@ fn back_to_cpu(seeds: Seeds) -> Result<Seeds> {
     here.collect()
 }
 
-/// Candle's pass back from some of its tensors, each with its gradient.
+/// Candle's pass back from some of its tensors, each with its gradient, whose numbers its operations want in order.
 fn seeded(seeds: Seeds) -> Result<Option<GradStore>> {
     let mut token: Option<Tensor> = None;
     for (arg, grad) in seeds {
+        let grad = grad.contiguous()?;
         token = Some(match token {
             None => arg.apply_op1(Seed(grad))?,
             Some(token) => token.apply_op2(&arg, Seed(grad))?,

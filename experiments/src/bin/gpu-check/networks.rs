@@ -14,19 +14,22 @@ const IMAGES: usize = 128;
 pub(crate) fn rows(device: &Device) -> Vec<Value> {
     let names =
         ["mlp-l0", "lenet5-l0-sep", "wrn-16-1-dense", "wrn-16-1-dropout", "wrn-16-1-l0-0.001", "wrn-16-1-con-0.5"];
-    names.iter().flat_map(|name| compared(name, device)).collect()
+    let begun = names.iter().flat_map(|name| compared(name, false, device));
+    // Channels that are closed where others read them, as on a residual stream with padded shortcuts.
+    begun.chain(compared("resnet20-con-macs-0.5", true, device)).collect()
 }
 
-fn compared(name: &str, device: &Device) -> Vec<Value> {
+/// The losses of a row, begun as it is or with two of five gates closed.
+fn compared(name: &str, pruned: bool, device: &Device) -> Vec<Value> {
     let both = || -> Result<Vec<Value>> {
         let recipe = recipes::all().into_iter().find(|recipe| recipe.name == name).context("no such recipe")?;
         let split = drawn(&recipe)?;
-        let (there, here) = (losses(&recipe, &split, device)?, losses(&recipe, &split, &Device::Cpu)?);
+        let (there, here) = (losses(&recipe, pruned, &split, device)?, losses(&recipe, pruned, &split, &Device::Cpu)?);
         let worst = there.iter().zip(&here).map(|(a, b)| (a - b).abs() / b.abs()).fold(0.0, f64::max);
         let shown = there.iter().zip(&here).map(|(a, b)| json!([a, b])).collect::<Vec<_>>();
-        Ok(vec![json!({ "network": name, "worst_relative": worst, "gpu_and_cpu": shown })])
+        Ok(vec![json!({ "network": name, "pruned": pruned, "worst_relative": worst, "gpu_and_cpu": shown })])
     };
-    both().unwrap_or_else(|error| vec![json!({ "network": name, "failed": format!("{error:#}") })])
+    both().unwrap_or_else(|error| vec![json!({ "network": name, "pruned": pruned, "failed": format!("{error:#}") })])
 }
 
 /// The data of the rows that are checked is known by name.
@@ -50,10 +53,13 @@ fn drawn(recipe: &Recipe) -> Result<Split> {
 }
 
 /// The loss of each step.
-fn losses(recipe: &Recipe, split: &Split, device: &Device) -> Result<Vec<f64>> {
+fn losses(recipe: &Recipe, pruned: bool, split: &Split, device: &Device) -> Result<Vec<f64>> {
     let network = recipe.architecture.network()?;
     let objective = recipe.objective.clone().unwrap_or_default();
     let mut trainer = Trainer::new(&network, &objective, &recipe.training, split.len(), 1, device)?;
+    if pruned {
+        crate::steps::set_gates(&trainer, |i, _| i % 5 < 3)?;
+    }
     let normalise: Normalise = known(recipe)?.normalise();
     let augment: Option<Augment> = known(recipe)?.augment();
     let feed = Feed::new(split, normalise, IMAGES, device)?.augment(augment);

@@ -56,12 +56,7 @@ fn timed(precision: &str, density: Option<f64>, device: &Device) -> Result<Value
     let objective = Objective { weight_decay: 5e-4, l2: L2::Detached, ..Objective::default() };
     let mut trainer = Trainer::new(&network, &objective, &training, 50_000, 1, device)?;
     if let Some(density) = density {
-        for param in trainer.params().iter().filter(|param| param.role == Role::Mask) {
-            let n = param.var.elem_count();
-            let open = (density * n as f64).round() as usize;
-            let values: Vec<f32> = (0..n).map(|i| if i < open { OPEN } else { CLOSED }).collect();
-            param.var.set(&Tensor::from_vec(values, n, &Device::Cpu)?)?;
-        }
+        set_gates(&trainer, |i, n| i < (density * n as f64).round() as usize)?;
     }
     let dtype = if precision == "bf16" { DType::BF16 } else { DType::F32 };
     let images = Tensor::randn(0f32, 1.0, (BATCH, 3, 32, 32), device)?.to_dtype(dtype)?;
@@ -87,6 +82,16 @@ fn timed(precision: &str, density: Option<f64>, device: &Device) -> Result<Value
         "precision": precision, "density": density, "batch": BATCH, "ms": ms, "least_ms": least, "most_ms": most,
         "first_steps_s": warm, "memory_gib": memory(device)?,
     }))
+}
+
+/// Opens gate `i` of the `n` of each set, or closes it.
+pub(crate) fn set_gates(trainer: &Trainer, is_open: impl Fn(usize, usize) -> bool) -> Result<()> {
+    for param in trainer.params().iter().filter(|param| param.role == Role::Mask) {
+        let n = param.var.elem_count();
+        let values: Vec<f32> = (0..n).map(|i| if is_open(i, n) { OPEN } else { CLOSED }).collect();
+        param.var.set(&Tensor::from_vec(values, n, &Device::Cpu)?)?;
+    }
+    Ok(())
 }
 
 /// Memory of the device that is taken, in GiB: what the pool holds is not given back.
