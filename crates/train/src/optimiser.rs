@@ -35,7 +35,7 @@ impl Covered<'_> {
     /// The coefficient of a parameter, or none if it is not covered.
     fn decay(&self, name: &str) -> Option<f64> {
         let times = self.names.iter().filter(|other| *other == name).count();
-        (times > 0).then(|| self.weight_decay * times as f64)
+        (times > 0).then_some(self.weight_decay * times as f64)
     }
 }
 
