@@ -34,13 +34,15 @@ pub enum Fit {
     #[default]
     Lower,
     /// From both sides: as many gates as fit stay open, those with the largest log α first, unless costly ones that do not fit
-    /// would leave more than a fiftieth of the bound unused.
+    /// would leave more than a fiftieth of the bound unused. Under a bound on each layer, no gate is open whose unit comes to
+    /// nothing beside the others, as a feature of a closed channel.
     Fill {
         /// The gates of a set are opened so many at a time, until all of them are: 8, for channels in the numbers that
         /// runtimes like.
         multiple: usize,
         /// A set that would lose no more than one gate in so many keeps all of them, and other sets lose more: what is left of
-        /// whole blocks of channels takes a runtime as long as the blocks. 0 for no such set.
+        /// whole blocks of channels takes a runtime as long as the blocks. 0 for no such set; without effect under a bound on
+        /// each layer.
         #[serde(default, skip_serializing_if = "is_zero")]
         whole_within: usize,
     },

@@ -36,6 +36,9 @@ impl GatedNet {
     ///
     /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///
+    /// Under a bound on each layer, gates whose units come to nothing beside the others close, and the next likeliest of
+    /// their layer are open in their place; no set is kept whole.
+    ///
     /// Gates that are open keep their value, at least half open; where the likeliest alone would leave an output that is
     /// constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
     ///
@@ -79,25 +82,36 @@ impl GatedNet {
     }
 
     /// The likeliest chunks that fit. Where layers have bounds of their own, an open gate whose unit comes to nothing beside
-    /// the others, as a feature of a closed map, would use up what a unit that counts could have: the next likeliest get it.
+    /// the others, as a feature of a closed channel, would use up what a unit that counts could have: the next likeliest get
+    /// it. What nothing reads is out for good. What reads nothing may read something once that is out, and is tried anew.
     fn likeliest(&self, chunks: &[Chunk], are_of_layers: bool, fits: &Fits) -> Result<Vec<Vec<bool>>> {
-        let mut chunks: Vec<&Chunk> = chunks.iter().collect();
+        let mut read: Vec<&Chunk> = chunks.iter().collect();
         loop {
-            let open = fill(&chunks, &self.gated_units(), fits)?;
-            let plan = self.plan_of(&open)?;
-            if !are_of_layers || plan.kept(self.net.output()).is_empty() {
+            let mut alive = read.clone();
+            let mut open = fill(&alive, &self.gated_units(), fits)?;
+            if !are_of_layers {
                 return Ok(open);
             }
-            let is_idle = |chunk: &Chunk| {
-                let became = plan.units(self.maker(self.gates[chunk.set].space));
-                chunk.units.iter().all(|&unit| open[chunk.set][unit] && became[unit] != Unit::Computed)
-            };
-            let all = chunks.len();
-            chunks.retain(|chunk| !is_idle(chunk));
-            if chunks.len() == all {
+            while self.take_out(&mut alive, &open, |unit| !matches!(unit, Unit::Computed | Unit::Unread))? {
+                open = fill(&alive, &self.gated_units(), fits)?;
+            }
+            if !self.take_out(&mut read, &open, |unit| unit == Unit::Unread)? {
                 return Ok(open);
             }
         }
+    }
+
+    /// Takes out the open chunks all of whose units became such, unless nothing is left of the network; says whether there
+    /// were any.
+    fn take_out(&self, chunks: &mut Vec<&Chunk>, open: &[Vec<bool>], such: impl Fn(Unit) -> bool) -> Result<bool> {
+        let (plan, all) = (self.plan_of(open)?, chunks.len());
+        if !plan.kept(self.net.output()).is_empty() {
+            chunks.retain(|chunk| {
+                let became = plan.units(self.maker(self.gates[chunk.set].space));
+                !chunk.units.iter().all(|&unit| open[chunk.set][unit] && such(became[unit]))
+            });
+        }
+        Ok(chunks.len() < all)
     }
 
     /// What is open once at most [`UNUSED`] of the bound is left: a costly gate that did not fit comes first, and as many of the

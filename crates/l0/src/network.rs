@@ -267,7 +267,8 @@ impl GatedNet {
         }
     }
 
-    /// Names of the parameters that the penalty's L2 term covers: weights of gated layers, biases of gated outputs.
+    /// Names of the parameters that the penalty's L2 term covers: weights of gated layers, biases of gated outputs. One that two
+    /// sets switch, as by inputs and outputs, stands here twice, and is in both of their terms.
     pub fn gated_parameters(&self) -> Vec<String> {
         self.gates.iter().flat_map(Placed::parameters).map(String::from).collect()
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::penalty::strength;
 use crate::{Constraint, Error, GatedNet, L2, Lambda, Multipliers, Penalty, Result};
 
 /// What is optimised beside the loss: what closes gates, and the weight decay of what they gate.
@@ -19,7 +20,7 @@ use crate::{Constraint, Error, GatedNet, L2, Lambda, Multipliers, Penalty, Resul
 pub struct Objective {
     /// What closes gates.
     pub gates: Pressure,
-    /// Coefficient of the L2 penalty of the weights and biases that are gated; others decay by what their optimiser is told.
+    /// Coefficient of the L2 term of the weights and biases that are gated; others decay by what their optimiser is told.
     pub weight_decay: f64,
     /// Whether gates feel it.
     pub l2: L2,
@@ -82,21 +83,26 @@ impl Objective {
     }
 
     /// The objective without the weight decay that gates do not feel, and the coefficient of that decay (0 with
-    /// [`L2::Attached`]). An optimiser that adds coefficient times value to the gradient of each of
-    /// [`GatedNet::gated_parameters`] makes the same step, in a pass that it makes anyway; norms cost two more, and on a GPU
-    /// a wait for each set of gates.
+    /// [`L2::Attached`]). An optimiser makes the same step if it adds coefficient times value to the gradient of each of
+    /// [`GatedNet::gated_parameters`], once for each time that its name stands there. That costs no pass of its own; norms cost
+    /// two, and on a GPU a wait for each set of gates.
     ///
     /// ```
     /// # use l0::{L2, Lambda, Objective};
     /// let decaying = Objective { weight_decay: 5e-4, l2: L2::Detached, ..Objective::priced(&[Lambda::PerWeight(0.1)]) };
-    /// let (felt, decay) = decaying.without_detached_decay();
+    /// let (felt, decay) = decaying.without_detached_decay()?;
     /// assert_eq!((felt.weight_decay, decay), (0.0, 5e-4));
+    /// # Ok::<(), l0::Error>(())
     /// ```
-    pub fn without_detached_decay(&self) -> (Self, f64) {
-        match self.l2 {
+    ///
+    /// # Errors
+    /// If the weight decay is negative or not finite.
+    pub fn without_detached_decay(&self) -> Result<(Self, f64)> {
+        let weight_decay = strength("weight decay", self.weight_decay)?;
+        Ok(match self.l2 {
             L2::Attached => (self.clone(), 0.0),
-            L2::Detached => (Self { weight_decay: 0.0, ..self.clone() }, self.weight_decay),
-        }
+            L2::Detached => (Self { weight_decay: 0.0, ..self.clone() }, weight_decay),
+        })
     }
 
     /// What each set of gates of a network adds to the loss on `n_train` training points: made once, for

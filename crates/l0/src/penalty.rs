@@ -237,7 +237,7 @@ impl Penalty {
 }
 
 /// A coefficient that may be 0 but is nothing else than a finite number.
-fn strength(name: &'static str, found: f64) -> crate::Result<f64> {
+pub(crate) fn strength(name: &'static str, found: f64) -> crate::Result<f64> {
     in_range(name, found, "finite and at least 0", found >= 0.0 && found.is_finite())
 }
 

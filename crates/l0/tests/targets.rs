@@ -265,8 +265,8 @@ fn no_gate_of_a_filled_layer_is_open_for_nothing() {
     let sides = [Placement::new("conv", Side::Output), Placement::new("fc", Side::Input)];
     let network = GatedNet::new(b.build().unwrap(), &sides).unwrap();
     let values = network.init(1, &Device::Cpu).unwrap().detached();
-    // Maps 0 and 1 are the likeliest, then 2 and 3. Of the features (16 a map), the likeliest belong to map 7, which is
-    // closed, and to maps 0, 2 and 3: map 1 has none that is open.
+    // Channels 0 and 1 are the likeliest, then 2 and 3. Of the features (16 a channel), the likeliest belong to channel 7,
+    // which is closed, and to 0, 2 and 3: channel 1 has none that is open.
     let rank = |ranks: Vec<f32>| Tensor::new(ranks, &Device::Cpu);
     let feature = |i: usize| match i / 16 {
         7 => 3.0,
@@ -287,6 +287,34 @@ fn no_gate_of_a_filled_layer_is_open_for_nothing() {
     assert_eq!(pruned.architecture, [3, 40]);
     let open: Vec<usize> = (0..8).filter(|&map| pruned.values[0].1[map] > 0.0).collect();
     assert_eq!(open, [0, 2, 3]);
+}
+
+#[test]
+fn a_feature_of_a_channel_that_opens_late_is_open_again() {
+    let mut b = Builder::image("image", 1, 1, 1);
+    b.conv2d_same("conv", 3, 1, 1).relu().flatten("features").linear("fc", 4);
+    let sides = [Placement::new("conv", Side::Output), Placement::new("fc", Side::Input)];
+    let network = GatedNet::new(b.build().unwrap(), &sides).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    // The likelier a channel, the less likely its feature. The order of channels is turned: each is last once.
+    for turn in 0..3 {
+        let rank = |name: &str, sign: f32| match name {
+            "conv.log_alpha" | "fc.log_alpha" => {
+                let ranks = (0..3).map(|i| sign * ((i + turn) % 3) as f32).collect::<Vec<_>>();
+                Some(Tensor::new(ranks, &Device::Cpu))
+            }
+            _ => None,
+        };
+        let value = |(name, value): (&str, &Tensor)| {
+            let sign = if name.starts_with("fc") { -1.0 } else { 1.0 };
+            rank(name, sign).unwrap_or_else(|| Ok(value.clone()))
+        };
+        let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+        let fit = Fit::Fill { multiple: 1, whole_within: 0 };
+        let constraint = Constraint { fit, ..constraint(&Targets::Layers(vec![2.0 / 3.0; 2]), Quantity::Weights) };
+        let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
+        assert_eq!(network.pruned(&after, Estimator::Mean).unwrap().architecture, [2, 2], "turn {turn}");
+    }
 }
 
 #[test]

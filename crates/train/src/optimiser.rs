@@ -22,17 +22,17 @@ struct Slot {
     moments: Vec<Tensor>,
 }
 
-/// Parameters that decay as the objective says.
+/// The parameters that gates switch, which decay as the objective says.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Covered<'a> {
-    /// One that several sets of gates switch stands here several times.
+pub(crate) struct Gated<'a> {
+    /// Once for each set of gates that switches the parameter.
     pub(crate) names: &'a [String],
-    /// Of each time that a parameter stands there: what the penalty does not hold.
+    /// Added for each time that a name stands there; 0 where the penalty in the loss holds the decay.
     pub(crate) weight_decay: f64,
 }
 
-impl Covered<'_> {
-    /// The coefficient of a parameter, or none if it is not covered.
+impl Gated<'_> {
+    /// The coefficient of a parameter, or none if no gate switches it.
     fn decay(&self, name: &str) -> Option<f64> {
         let times = self.names.iter().filter(|other| *other == name).count();
         (times > 0).then_some(self.weight_decay * times as f64)
@@ -49,9 +49,9 @@ pub(crate) struct OptimiserState {
 }
 
 impl OptimiserState {
-    /// Groups by role: gates have an optimiser of their own and no decay; of the rest, what is `covered` decays as is said
+    /// Groups by role: gates have an optimiser of their own and no decay; of the rest, what is `gated` decays as is said
     /// there and everything else by `training.weight_decay`.
-    pub(crate) fn new(params: &Params, covered: Covered, training: &Training) -> Result<Self> {
+    pub(crate) fn new(params: &Params, gated: Gated, training: &Training) -> Result<Self> {
         let (weights, gates) = (training.optimiser, training.gate_optimiser);
         let mut slots = Vec::new();
         for param in params.iter().filter(|param| param.role.is_trained()) {
@@ -64,7 +64,7 @@ impl OptimiserState {
             let moments = (0..count).map(|_| param.var.zeros_like()).collect::<candle_core::Result<_>>()?;
             let weight_decay = match is_gate {
                 true => 0.0,
-                false => covered.decay(&param.name).unwrap_or(training.weight_decay),
+                false => gated.decay(&param.name).unwrap_or(training.weight_decay),
             };
             slots.push(Slot { name: param.name.clone(), var: param.var.clone(), is_gate, weight_decay, moments });
         }

@@ -11,7 +11,7 @@ use l0_rng::{Purpose, Stream};
 
 use crate::config::wrong;
 use crate::loss::{logits, wrong_ones};
-use crate::optimiser::{Covered, OptimiserState};
+use crate::optimiser::{Gated, OptimiserState};
 use crate::{Average, Error, Loss, Number, Progress, Result, StepResult, Teacher, Training};
 
 /// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and the
@@ -66,8 +66,8 @@ impl<'a> Trainer<'a> {
         }
         check_batches(network.net(), training, n_train)?;
         let params = network.init(seed, device)?;
-        let (felt, decay) = objective.without_detached_decay();
-        let gated = Covered { names: &network.gated_parameters(), weight_decay: decay };
+        let (felt, weight_decay) = objective.without_detached_decay()?;
+        let gated = Gated { names: &network.gated_parameters(), weight_decay };
         let optimiser = OptimiserState::new(&params, gated, training)?;
         let average = Average::new(&params, training.average)?;
         let (penalties, multipliers) = (felt.penalties(network, n_train)?, objective.multipliers(network)?);

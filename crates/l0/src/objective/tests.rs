@@ -58,7 +58,7 @@ fn decay_that_gates_do_not_feel_is_coefficient_times_value_in_the_gradient() {
     let network = network();
     let params = network.init(1, &Device::Cpu).unwrap();
     let whole = Objective { weight_decay: 0.2, l2: L2::Detached, ..Objective::priced(&[Lambda::PerWeight(0.5)]) };
-    let (felt, decay) = whole.without_detached_decay();
+    let (felt, decay) = whole.without_detached_decay().unwrap();
     assert_eq!(decay, 0.2);
     let grads = |objective: &Objective| {
         let penalties = objective.penalties(&network, 100).unwrap();
@@ -74,7 +74,10 @@ fn decay_that_gates_do_not_feel_is_coefficient_times_value_in_the_gradient() {
         assert!(gap.to_scalar::<f32>().unwrap() < 1e-7, "{}", param.name);
     }
     let attached = Objective { l2: L2::Attached, weight_decay: 0.2, ..held(Targets::Model(0.3)) };
-    assert_eq!(attached.without_detached_decay(), (attached.clone(), 0.0));
+    assert_eq!(attached.without_detached_decay().unwrap(), (attached.clone(), 0.0));
+    let negative = Objective { weight_decay: -0.1, l2: L2::Detached, ..attached };
+    let error = message(negative.without_detached_decay());
+    assert_eq!(error, "weight decay must be finite and at least 0, found -0.1");
 }
 
 #[test]
