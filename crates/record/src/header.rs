@@ -105,6 +105,11 @@ impl RunHeader {
         if self.title.is_empty() { &self.recipe } else { &self.title }
     }
 
+    /// Whether it trained the units that another run kept, from new values: its gates stood still.
+    pub fn is_from_scratch(&self) -> bool {
+        self.started_from.as_ref().is_some_and(|from| from.from_scratch)
+    }
+
     /// What must be said wherever the run is shown: that it is smaller, began with another's values, or its data not real
     /// or not what its name says.
     pub fn caveat(&self) -> Option<String> {
@@ -183,7 +188,7 @@ impl StartedFrom {
     fn caveat(&self) -> String {
         let (epochs, recipe) = (self.epochs, self.run.split('/').next().unwrap_or_default());
         if self.from_scratch {
-            return format!("the units that {recipe} kept, trained from new values");
+            return format!("only the units that {recipe} kept, with new values from the start");
         }
         format!(
             "continued: begun with the averages that {recipe} left after {epochs} epochs, with moments, multipliers and \

@@ -96,3 +96,47 @@ pub(crate) fn within(held: &Selection, wanted: &Selection) -> Selection {
     let wanted = wanted.mask();
     Selection::of(&held.iter().map(|unit| wanted[unit]).collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    /// On a GPU images lie with their channels last: numbers that are not in the order of their dimensions.
+    fn channels_last(dims: &[usize]) -> Tensor {
+        let n = dims.iter().product::<usize>() as f32;
+        let lying = [&dims[..1], &dims[2..], &dims[1..2]].concat();
+        let numbers = Tensor::arange(0.0, n, &Device::Cpu).unwrap().reshape(lying).unwrap();
+        let seen: Vec<usize> = std::iter::once(0).chain([dims.len() - 1]).chain(1..dims.len() - 1).collect();
+        let numbers = numbers.permute(seen).unwrap();
+        assert!(!numbers.is_contiguous());
+        numbers
+    }
+
+    fn rows(t: &Tensor) -> Vec<Vec<f32>> {
+        t.contiguous().unwrap().flatten_from(1).unwrap().to_vec2().unwrap()
+    }
+
+    #[test]
+    fn units_are_spread_wherever_they_lie() {
+        let kept = Selection::of(&[false, true, false, true, true]);
+        let computed = channels_last(&[2, 3, 2, 2]);
+        let flow = Flow { computed: Some(computed.clone()), kept: kept.clone(), constants: None, scale: None };
+        let like = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
+        let all = flow.expand(&Selection::all(5), 2, Shape::Image(5, 2, 2), &like).unwrap();
+        assert_eq!(all.dims(), [2, 5, 2, 2]);
+        for (unit, place) in [(0, None), (1, Some(0)), (2, None), (3, Some(1)), (4, Some(2))] {
+            let unit = all.narrow(1, unit, 1).unwrap();
+            let expected = place.map(|place| computed.narrow(1, place, 1).unwrap());
+            assert_eq!(rows(&unit), rows(&expected.unwrap_or_else(|| unit.zeros_like().unwrap())));
+        }
+    }
+
+    #[test]
+    fn values_are_scattered_wherever_they_lie() {
+        let values = Tensor::arange(0.0f32, 6.0, &Device::Cpu).unwrap().reshape((2, 3)).unwrap().t().unwrap();
+        let found = scatter(&values, &Selection::of(&[true, false, true, true])).unwrap();
+        assert_eq!(rows(&found), [[0.0, 3.0], [0.0, 0.0], [1.0, 4.0], [2.0, 5.0]]);
+    }
+}

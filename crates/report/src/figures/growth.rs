@@ -35,9 +35,11 @@ pub fn growth(growth: &Growth) -> Figure {
         title: "What a training step costs".into(),
         caption: format!(
             "Solid, medians of the time of a training step, with the least and the most of it; dashed, what its \
-             multiply-accumulates would take at the speed of the largest step of the line. Where solid lies above dashed, \
-             something does not shrink with the arithmetic. Density, width and batch on one thread; gates at both ends \
-             of their range for density, as initialised elsewhere. {}.",
+             multiply-accumulates would take at the speed of the step of the line that has the most of them, a thread. Where \
+             solid lies above dashed, something does not shrink with the arithmetic. Density, width and batch on one \
+             thread. For density, gates are at both ends of their range, and what is open at test time is counted: in a \
+             step a twentieth of the closed ones is open by chance. Elsewhere they are as initialised, with a sixth \
+             closed in a step, and all are counted. {}.",
             growth.machine.describe()
         ),
         charts: CHARTS.iter().map(chart).filter(|chart| !chart.is_empty()).collect(),

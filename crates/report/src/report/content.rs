@@ -99,7 +99,8 @@ impl Report {
             figures::input_gates(&network, &groups),
         ];
         let of_group = |group| [figures::gates_over_time(&network, group), figures::constraint(&network, group)];
-        let all = shared.into_iter().chain(groups.iter().flat_map(of_group));
+        let learning = groups.iter().filter(|group| !group.header().is_from_scratch()); // else gates stand from the start
+        let all = shared.into_iter().chain(learning.flat_map(of_group));
         let figures = all.filter(|figure| !figure.is_empty()).collect();
         let sources = tables::sources(&network, &groups, &self.references).into_iter().enumerate();
         let sources = sources.map(|(index, source)| format!("{} {source}", tables::note_sign(index)));

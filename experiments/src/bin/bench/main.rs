@@ -29,7 +29,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Rows whose names contain one of these words, as MLP, LeNet-5, WRN, conv; all if none is given.
+    /// Rows whose names contain one of these words, as MLP, LeNet-5, WRN, conv; all if none is given. --growth has MLP, LeNet-5
+    /// and ResNet-20.
     rows: Vec<String>,
     /// How often the two take turns.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = cli::at_least_one)]
@@ -40,7 +41,8 @@ struct Args {
     /// Leave the compiled peer out: compiling takes a minute a row.
     #[arg(long)]
     no_compile: bool,
-    /// Time how a step grows with density, width, batch and threads, ours alone, into the folder growth below --out; `just report` draws it.
+    /// Time how a step grows with density, width, batch and threads, ours alone, into the folder growth below --out (all networks
+    /// alone, no chosen ones); `just report` draws it.
     #[arg(long, conflicts_with = "no_compile")]
     growth: bool,
     /// Folder for the figures as JSON.
@@ -59,7 +61,11 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     let wanted = |name: &str| args.rows.is_empty() || args.rows.iter().any(|word| name.contains(word.as_str()));
     if args.growth {
         let growth = growth::measure(wanted, args.rounds, threads)?;
-        return write(&args.out.join("growth"), &growth);
+        if args.rows.is_empty() {
+            return write(&args.out.join("growth"), &growth);
+        }
+        println!("\nnot written: the report draws all networks, of one run");
+        return Ok(());
     }
     let rows: Vec<_> = work::all()?.into_iter().filter(|(name, _)| wanted(name)).collect();
     anyhow::ensure!(!rows.is_empty(), "no row's name contains {}; see --help", args.rows.join(" or "));
@@ -96,7 +102,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     write(&args.out, &report)
 }
 
-/// Into a file called by the time.
+/// Writes a report into `folder`, in a file named by the time.
 fn write(folder: &Path, report: &impl Serialize) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let path = folder.join(format!("{}.json", l0_record::now().replace(':', "-")));

@@ -28,9 +28,9 @@ pub(crate) fn stream(name: &str) -> Stream {
     Stream::new(1, Purpose::Other, 0, 0, name)
 }
 
-/// As the small networks are trained.
+/// As the small networks are trained, but for gates, which stay where they are put, and for epochs that never run out.
 pub(crate) fn adam() -> Training {
-    recipes::quickstart().training
+    Training { epochs: 1_000_000, gate_optimiser: Optimiser::adam(1e-9), ..recipes::quickstart().training }
 }
 
 /// As the residual ones are.
@@ -97,7 +97,8 @@ fn step(
 /// A training step on random images.
 pub(crate) struct Step {
     pub(crate) run: Box<dyn FnMut() -> Result<()> + Send>,
-    /// Multiply-accumulates of a forward pass of the batch through the open part of the network.
+    /// Multiply-accumulates of a forward pass of the batch, through the gates that are open at test time where they were put at
+    /// the ends of their range, else through all of them, though some are closed in a step.
     pub(crate) macs: f64,
 }
 
