@@ -23,7 +23,11 @@ pub fn growth(growth: &Growth) -> Figure {
         }
     }
     let chart = |(quantity, label): &(Quantity, &str)| {
-        let chart = Chart::new("", Axis::log(*label), Axis::log("milliseconds for a training step"));
+        let along = match quantity {
+            Quantity::Density | Quantity::Width => Axis::log(*label),
+            Quantity::Batch | Quantity::Threads => Axis::log(*label).whole(),
+        };
+        let chart = Chart::new("", along, Axis::log("milliseconds for a training step"));
         let of_quantity = growth.curves.iter().filter(|curve| curve.quantity == *quantity);
         of_quantity.fold(chart, |chart, curve| {
             let index = networks.iter().position(|name| *name == curve.network).unwrap_or_default();

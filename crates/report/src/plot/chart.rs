@@ -28,6 +28,12 @@ impl Axis {
         Self { label: label.into(), log: true, ..Self::default() }
     }
 
+    /// The axis with whole ticks only.
+    pub fn whole(mut self) -> Self {
+        self.whole = true;
+        self
+    }
+
     /// The axis from the lowest to the highest number, without room around them.
     pub fn tight(mut self) -> Self {
         self.tight = true;

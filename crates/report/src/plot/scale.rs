@@ -74,14 +74,15 @@ impl Scale {
                 return ticks;
             }
         }
-        linear_ticks(10f64.powf(self.low), 10f64.powf(self.high), wanted, false)
+        linear_ticks(10f64.powf(self.low), 10f64.powf(self.high), wanted, self.whole)
     }
 
     fn steps_of_decades(&self, steps: &[f64]) -> Vec<f64> {
         let decades = self.low.floor() as i64..=self.high.floor() as i64;
         let ticks = decades.flat_map(|e| steps.iter().map(move |step| step * 10f64.powi(e as i32)));
         let slack = 1e-9;
-        ticks.filter(|tick| (self.low - slack..=self.high + slack).contains(&tick.log10())).collect()
+        let ticks = ticks.filter(|tick| (self.low - slack..=self.high + slack).contains(&tick.log10()));
+        ticks.filter(|tick| !self.whole || tick.fract() == 0.0).collect()
     }
 }
 
@@ -157,6 +158,9 @@ mod tests {
         let ticks = |last: f64| Scale::over([1.0, last].into_iter(), &Axis::count("")).ticks(6);
         assert_eq!(ticks(3.0), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(ticks(16.0), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0]);
+        let ratios = |last: f64| Scale::over([1.0, last].into_iter(), &Axis::log("").whole()).ticks(5);
+        assert_eq!(ratios(2.0), [1.0, 2.0]);
+        assert_eq!(ratios(16.0), [1.0, 2.0, 5.0, 10.0]);
     }
 
     #[test]
