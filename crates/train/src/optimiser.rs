@@ -62,10 +62,8 @@ impl OptimiserState {
                 Optimiser::Adam { .. } | Optimiser::Novograd { .. } | Optimiser::Muon { .. } => 2,
             };
             let moments = (0..count).map(|_| param.var.zeros_like()).collect::<candle_core::Result<_>>()?;
-            let weight_decay = match is_gate {
-                true => 0.0,
-                false => gated.decay(&param.name).unwrap_or(training.weight_decay),
-            };
+            let of_weight = || gated.decay(&param.name).unwrap_or(training.weight_decay);
+            let weight_decay = if is_gate { 0.0 } else { of_weight() };
             slots.push(Slot { name: param.name.clone(), var: param.var.clone(), is_gate, weight_decay, moments });
         }
         let state = Self { weights, gates, steps: 0, slots };

@@ -41,8 +41,8 @@ struct Args {
     /// Leave the compiled peer out: compiling takes a minute a row.
     #[arg(long)]
     no_compile: bool,
-    /// Time how a step grows with density, width, batch and threads, ours alone, into the folder growth below --out (all networks
-    /// alone, no chosen ones); `just report` draws it.
+    /// Time how a step grows with density, width, batch and threads, ours alone. Where all networks are timed, the times go to
+    /// the folder growth below --out, and `just report` draws them.
     #[arg(long, conflicts_with = "no_compile")]
     growth: bool,
     /// Folder for the figures as JSON.
