@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use l0_lanes::Eight;
 
@@ -30,11 +31,15 @@ fn on(threads: usize, work: &(impl Fn() + Sync)) {
 /// How often a thread looks for work before it lets others have its core in between: a fifth of a millisecond.
 const PATIENCE: u32 = 2000;
 
+/// How long a thread stays awake for one piece of work.
+const LONGEST: Duration = Duration::from_millis(100);
+
 /// Runs `work` with the other threads of the pool awake, looking for parts of it: waking a thread takes longer than many
-/// a part does. They give way to whatever else wants their cores.
+/// a part does. They give way to whatever else wants their cores, and longer work finds them asleep in the end.
 ///
-/// One piece of work at a time keeps threads awake. With two, a thread that waits for a part of the first could be set to
-/// keep awake for the second, whose own thread does so for the first, and neither would ever come back.
+/// They must not stay for as long as the work takes. A thread that waits for another one, within a part of the work, may be
+/// set to keep awake just then, on top of what it waits for, and then the work waits for that part. For the same reason one
+/// piece of work at a time keeps threads awake: two would delay each other.
 pub fn awake<R>(work: impl FnOnce() -> R) -> R {
     let Some(this) = rayon::current_thread_index().filter(|_| rayon::current_num_threads() > 1) else { return work() };
     static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -45,19 +50,26 @@ pub fn awake<R>(work: impl FnOnce() -> R) -> R {
     let done = AtomicBool::new(false);
     rayon::in_place_scope(|scope| {
         scope.spawn_broadcast(|_, context| {
-            let mut idle = 0u32;
-            while context.index() != this && !done.load(Ordering::Acquire) {
-                match rayon::yield_now() {
-                    Some(rayon::Yield::Executed) => idle = 0,
-                    _ if idle < PATIENCE => idle += 1,
-                    _ => std::thread::yield_now(),
-                }
-                std::hint::spin_loop();
+            if context.index() != this {
+                look_for_work(&done);
             }
         });
         let _done = Sets(&done, true);
         work()
     })
+}
+
+/// Does what the pool has to do until `done`, or for [`LONGEST`].
+fn look_for_work(done: &AtomicBool) {
+    let (start, mut idle) = (Instant::now(), 0);
+    while !done.load(Ordering::Acquire) && start.elapsed() < LONGEST {
+        match rayon::yield_now() {
+            Some(rayon::Yield::Executed) => idle = 0,
+            _ if idle < PATIENCE => idle += 1,
+            _ => std::thread::yield_now(),
+        }
+        std::hint::spin_loop();
+    }
 }
 
 /// Sets a flag at the end of work, also when it panics.
@@ -138,10 +150,31 @@ impl DerefMut for Scratch {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
+    use std::sync::{Barrier, mpsc};
 
     use super::*;
+
+    #[test]
+    fn a_part_that_waits_while_it_should_keep_awake_comes_to_its_end() {
+        let (started, queued, ended) = (Barrier::new(2), Barrier::new(2), AtomicBool::new(false));
+        let work = || {
+            queued.wait();
+            while !ended.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+        };
+        let part = || {
+            started.wait();
+            queued.wait(); // what is to keep this thread awake lies in its queue now
+            rayon::yield_now(); // as waiting for another thread would, this takes it up
+            ended.store(true, Ordering::Release);
+        };
+        let whole = || {
+            started.wait();
+            awake(work);
+        };
+        rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(|| rayon::join(whole, part));
+    }
 
     #[test]
     fn two_pieces_of_work_in_one_pool_both_end() {
@@ -150,7 +183,7 @@ mod tests {
             let count = |n: u64| {
                 std::hint::black_box((0..n).map(std::hint::black_box).sum::<u64>());
             };
-            let both = std::sync::Barrier::new(2);
+            let both = Barrier::new(2);
             let work = || {
                 both.wait(); // so that each has a thread of its own
                 (0..2000).for_each(|_| awake(|| each(vec![20_000; 8], count)));
