@@ -138,6 +138,7 @@ fn of_channels(split: &Split) -> Result<Vec<(f64, f64)>> {
     Ok(sums.into_iter().map(moments).collect())
 }
 
+#[inline]
 fn square_too((sum, squares): (u64, u64), value: u64) -> (u64, u64) {
     (sum + value, squares + value * value)
 }
@@ -186,10 +187,12 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
+    #[inline]
     pub(crate) fn value(self, pixel: u8) -> f32 {
         self.scaled(f32::from(pixel))
     }
 
+    #[inline]
     pub(crate) fn scaled(self, value: f32) -> f32 {
         (value - self.mean) / self.std
     }

@@ -41,11 +41,13 @@ impl Grid {
     }
 
     /// The least and the largest code.
+    #[inline]
     pub fn codes(&self) -> (i32, i32) {
         if self.signed { (-128, 127) } else { (0, 255) }
     }
 
     /// The least and the largest number.
+    #[inline]
     pub fn ends(&self) -> (f32, f32) {
         let (least, most) = self.codes();
         ((least - self.zero) as f32 * self.scale, (most - self.zero) as f32 * self.scale)

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use l0_lanes::Eight;
@@ -31,15 +31,17 @@ fn on(threads: usize, work: &(impl Fn() + Sync)) {
 /// How often a thread looks for work before it lets others have its core in between: a fifth of a millisecond.
 const PATIENCE: u32 = 2000;
 
-/// How long a thread stays awake for one piece of work.
+/// How long a thread stays awake for one piece of work, and after how many rounds it looks at the clock.
 const LONGEST: Duration = Duration::from_millis(100);
+const ROUNDS: u32 = 64;
 
 /// Runs `work` with the other threads of the pool awake, looking for parts of it: waking a thread takes longer than many
 /// a part does. They give way to whatever else wants their cores, and longer work finds them asleep in the end.
 ///
 /// They must not stay for as long as the work takes. A thread that waits for another one, within a part of the work, may be
 /// set to keep awake just then, on top of what it waits for, and then the work waits for that part. For the same reason one
-/// piece of work at a time keeps threads awake: two would delay each other.
+/// piece of work at a time keeps threads awake: two would delay each other. Nor does the work wait for them in the end: a
+/// thread may do something else for long before it finds that it was to keep awake.
 pub fn awake<R>(work: impl FnOnce() -> R) -> R {
     let Some(this) = rayon::current_thread_index().filter(|_| rayon::current_num_threads() > 1) else { return work() };
     static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -47,28 +49,32 @@ pub fn awake<R>(work: impl FnOnce() -> R) -> R {
         return work();
     }
     let _free = Sets(&TAKEN, false);
-    let done = AtomicBool::new(false);
-    rayon::in_place_scope(|scope| {
-        scope.spawn_broadcast(|_, context| {
-            if context.index() != this {
-                look_for_work(&done);
-            }
-        });
-        let _done = Sets(&done, true);
-        work()
-    })
+    let done = Arc::new(AtomicBool::new(false));
+    let is_done = Arc::clone(&done);
+    rayon::spawn_broadcast(move |context| {
+        if context.index() != this {
+            look_for_work(&is_done);
+        }
+    });
+    let _done = Sets(&done, true);
+    work()
 }
 
 /// Does what the pool has to do until `done`, or for [`LONGEST`].
 fn look_for_work(done: &AtomicBool) {
     let (start, mut idle) = (Instant::now(), 0);
-    while !done.load(Ordering::Acquire) && start.elapsed() < LONGEST {
-        match rayon::yield_now() {
-            Some(rayon::Yield::Executed) => idle = 0,
-            _ if idle < PATIENCE => idle += 1,
-            _ => std::thread::yield_now(),
+    while start.elapsed() < LONGEST {
+        for _ in 0..ROUNDS {
+            if done.load(Ordering::Acquire) {
+                return;
+            }
+            match rayon::yield_now() {
+                Some(rayon::Yield::Executed) => idle = 0,
+                _ if idle < PATIENCE => idle += 1,
+                _ => std::thread::yield_now(),
+            }
+            std::hint::spin_loop();
         }
-        std::hint::spin_loop();
     }
 }
 
@@ -154,32 +160,62 @@ mod tests {
 
     use super::*;
 
+    /// Runs it on a thread of its own, one at a time, and fails if it does not end.
+    fn ends(work: impl FnOnce() + Send + 'static) {
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            work();
+            ended.send(()).unwrap();
+        });
+        assert!(end.recv_timeout(Duration::from_secs(120)).is_ok(), "threads wait for each other");
+    }
+
     #[test]
     fn a_part_that_waits_while_it_should_keep_awake_comes_to_its_end() {
-        let (started, queued, ended) = (Barrier::new(2), Barrier::new(2), AtomicBool::new(false));
-        let work = || {
-            queued.wait();
-            while !ended.load(Ordering::Acquire) {
-                std::thread::yield_now();
-            }
-        };
-        let part = || {
-            started.wait();
-            queued.wait(); // what is to keep this thread awake lies in its queue now
-            rayon::yield_now(); // as waiting for another thread would, this takes it up
-            ended.store(true, Ordering::Release);
-        };
-        let whole = || {
-            started.wait();
-            awake(work);
-        };
-        rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(|| rayon::join(whole, part));
+        ends(|| {
+            let (started, queued, ended) = (Barrier::new(2), Barrier::new(2), AtomicBool::new(false));
+            let work = || {
+                queued.wait();
+                while !ended.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+            };
+            let part = || {
+                started.wait();
+                queued.wait(); // what is to keep this thread awake lies in its queue now
+                rayon::yield_now(); // as waiting for another thread would, this takes it up
+                ended.store(true, Ordering::Release);
+            };
+            let whole = || {
+                started.wait();
+                awake(work);
+            };
+            rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(|| rayon::join(whole, part));
+        });
+    }
+
+    #[test]
+    fn work_ends_while_a_thread_that_should_keep_awake_does_something_else() {
+        ends(|| {
+            let (started, (ended, end)) = (&Barrier::new(2), mpsc::channel());
+            let whole = move || {
+                started.wait();
+                awake(|| ());
+                ended.send(()).unwrap();
+            };
+            let other = move || {
+                started.wait();
+                end.recv().unwrap(); // waits for the work, and not as rayon does
+            };
+            rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(|| rayon::join(whole, other));
+        });
     }
 
     #[test]
     fn two_pieces_of_work_in_one_pool_both_end() {
-        let (ended, end) = mpsc::channel();
-        std::thread::spawn(move || {
+        ends(|| {
             let count = |n: u64| {
                 std::hint::black_box((0..n).map(std::hint::black_box).sum::<u64>());
             };
@@ -190,8 +226,6 @@ mod tests {
             };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
             pool.install(|| rayon::join(work, work));
-            ended.send(()).unwrap();
         });
-        assert!(end.recv_timeout(Duration::from_secs(120)).is_ok(), "both wait for each other");
     }
 }

@@ -40,6 +40,7 @@ pub struct Stream {
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The finaliser of SplitMix64: a bijection of 64 bits in which every input bit reaches every output bit.
+#[inline]
 fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -66,6 +67,7 @@ impl Stream {
     }
 
     /// 64 random bits.
+    #[inline]
     pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);
         mix(self.state)
@@ -73,6 +75,7 @@ impl Stream {
 
     /// A number above 0 and at most 1, on a grid of 2^-24 below a half and of 2^-23 above; 1 itself comes once in 2^24 draws,
     /// where the rounding of `f32` ends.
+    #[inline]
     pub fn uniform(&mut self) -> f32 {
         ((self.bits() >> 40) as f32 + 0.5) * (1.0 / (1u64 << 24) as f32)
     }
@@ -86,12 +89,14 @@ impl Stream {
     ///
     /// # Panics
     /// If `n` is 0: there is nothing to choose from.
+    #[inline]
     pub fn below(&mut self, n: usize) -> usize {
         assert!(n > 0, "cannot choose one of 0 values");
         ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
     /// A standard normal number (Box and Muller's transform, in f64).
+    #[inline]
     pub fn normal(&mut self) -> f32 {
         let grid = 1.0 / (1u64 << 53) as f64;
         let radius = ((self.bits() >> 11) as f64 + 0.5) * grid;

@@ -109,6 +109,7 @@ fn down(rows: &[u8], stride: usize, first: usize, taps: &Taps) -> Vec<u8> {
     sums.into_iter().map(byte).collect()
 }
 
+#[inline]
 fn byte(value: f32) -> u8 {
     (value + 0.5) as u8
 }

@@ -49,6 +49,7 @@ impl Picture {
     }
 }
 
+#[inline]
 pub(super) fn grey(colour: &[u8]) -> u8 {
     let [r, g, b] = [0, 1, 2].map(|k| u32::from(colour[k]));
     ((299 * r + 587 * g + 114 * b) / 1000) as u8
