@@ -110,6 +110,11 @@ impl RunHeader {
         self.started_from.as_ref().is_some_and(|from| from.from_scratch)
     }
 
+    /// The recipe of the run whose units it trained from new values.
+    pub fn from_scratch_after(&self) -> Option<&str> {
+        self.started_from.as_ref().filter(|from| from.from_scratch).map(StartedFrom::recipe)
+    }
+
     /// What must be said wherever the run is shown: that it is smaller, began with another's values, or its data not real
     /// or not what its name says.
     pub fn caveat(&self) -> Option<String> {
@@ -184,12 +189,16 @@ pub struct StartedFrom {
 }
 
 impl StartedFrom {
+    fn recipe(&self) -> &str {
+        self.run.split('/').next().unwrap_or_default()
+    }
+
     /// The same of the runs of all seeds.
     fn caveat(&self) -> String {
-        let (epochs, recipe) = (self.epochs, self.run.split('/').next().unwrap_or_default());
         if self.from_scratch {
-            return format!("only the units that {recipe} kept, with new values from the start");
+            return "only the units that pruning kept, with new values from the start".into();
         }
+        let (epochs, recipe) = (self.epochs, self.recipe());
         format!(
             "continued: begun with the averages that {recipe} left after {epochs} epochs, with moments, multipliers and \
              schedule anew, which is not the same as one longer training"

@@ -46,13 +46,13 @@ impl Collection {
             group.settings = settings;
         }
         give_letters(&mut groups);
-        groups
+        with_from_scratch_below(groups)
     }
 
     /// The remarks on the finished runs of these groups, a line for each group that has some.
     pub(crate) fn remarks_on(&self, groups: &[Group]) -> Vec<String> {
         let remark = |run: &&Run| Some(format!("seed {}: {}", run.header.seed, self.remarks.get(&run.path)?));
-        let remarks = groups.iter().map(|group| (group.label(), group.finished().collect::<Vec<&Run>>()));
+        let remarks = groups.iter().map(|group| (group.full_label(), group.finished().collect::<Vec<&Run>>()));
         let remarks = remarks.map(|(label, runs)| (label, runs.iter().filter_map(remark).collect::<Vec<_>>()));
         remarks
             .filter(|(_, said)| !said.is_empty())
@@ -83,6 +83,27 @@ fn give_letters(groups: &mut [Group]) {
 fn letters(index: usize) -> String {
     let last = char::from(b'a' + (index % 26) as u8);
     if index < 26 { last.into() } else { letters(index / 26 - 1) + &last.to_string() }
+}
+
+/// The groups with each that was trained from scratch directly below the one whose units it has, if there is one such.
+pub(crate) fn with_from_scratch_below(groups: Vec<Group>) -> Vec<Group> {
+    let kept_by = |group: &Group, all: &[Group]| {
+        let recipe = group.header().from_scratch_after()?;
+        let of_recipe =
+            |other: &&Group| other.header().recipe == recipe && other.header().network == group.header().network;
+        let mut pruned = all.iter().filter(of_recipe);
+        pruned.next().filter(|_| pruned.next().is_none()).map(|_| recipe.to_string())
+    };
+    let of: Vec<Option<String>> = groups.iter().map(|group| kept_by(group, &groups)).collect();
+    let (mut below, mut others): (Vec<_>, Vec<_>) = of.into_iter().zip(groups).partition(|(of, _)| of.is_some());
+    let mut arranged = Vec::new();
+    for (_, group) in others.drain(..) {
+        let recipe = group.header().recipe.clone();
+        arranged.push(Group { from_scratch_below: false, ..group });
+        let is_of_it = |(of, _): &mut (Option<String>, Group)| of.as_ref() == Some(&recipe);
+        arranged.extend(below.extract_if(.., is_of_it).map(|(_, group)| Group { from_scratch_below: true, ..group }));
+    }
+    arranged
 }
 
 /// The finished runs for which there is a later one of the same seed and identity, with that one.
@@ -131,12 +152,14 @@ pub struct Group<'a> {
     pub settings: Vec<String>,
     /// What stands for the settings where they are many, and is explained by one of the [`notes`].
     pub letter: Option<String>,
+    /// Whether it was trained from scratch and stands below the group that kept its units.
+    pub(crate) from_scratch_below: bool,
 }
 
 impl<'a> Group<'a> {
-    fn new(mut runs: Vec<&'a Run>) -> Self {
+    pub(crate) fn new(mut runs: Vec<&'a Run>) -> Self {
         runs.sort_by_key(|run| run.header.seed);
-        Self { runs, settings: Vec::new(), letter: None }
+        Self { runs, settings: Vec::new(), letter: None, from_scratch_below: false }
     }
 
     /// What the runs have in common.
@@ -144,9 +167,19 @@ impl<'a> Group<'a> {
         &self.runs[0].header
     }
 
-    /// The recipe as a table calls it, with the settings that tell it from its like, or with their letter.
+    /// The recipe as a table calls it, with the settings that tell it from its like, or with their letter; a group that was
+    /// trained from scratch below the one that kept its units is called no more than that.
     pub fn label(&self) -> String {
-        let (title, settings) = (self.header().title(), self.short_settings());
+        self.called(if self.from_scratch_below { "↳ from scratch" } else { self.header().title() })
+    }
+
+    /// The label, wherever the group stands.
+    fn full_label(&self) -> String {
+        self.called(self.header().title())
+    }
+
+    fn called(&self, title: &str) -> String {
+        let settings = self.short_settings();
         if settings.is_empty() { title.into() } else { format!("{title} ({settings})") }
     }
 
@@ -219,6 +252,7 @@ pub(crate) fn caveats(groups: &[Group]) -> Vec<String> {
     for group in groups {
         let Some(caveat) = group.header().caveat() else { continue };
         match said.iter_mut().find(|(known, _)| *known == caveat) {
+            Some((_, labels)) if labels.contains(&group.label()) => {}
             Some((_, labels)) => labels.push(group.label()),
             None => said.push((caveat, vec![group.label()])),
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use l0_record::{Outcome, RunFolder, RunHeader};
+use l0_record::{Outcome, RunFolder, RunHeader, StartedFrom};
 use l0_report::{Collection, notes, runs_table};
 use serde_json::{Value, json};
 
@@ -79,6 +79,35 @@ fn many_settings_are_a_letter_with_a_note() {
         "(b) constraint.learning_rate = 0.001, frozen_epochs = 14, l2 = detached",
     ];
     assert_eq!(notes(&groups), expected);
+}
+
+#[test]
+fn from_scratch_stands_below_the_row_whose_units_it_has() {
+    let root = tempfile::tempdir().unwrap();
+    let from_scratch = |recipe: &str, of: &str| {
+        let from = StartedFrom { run: format!("{of}/seed-1"), from_scratch: true, ..StartedFrom::default() };
+        RunHeader { started_from: Some(from), ..header(recipe, 1, json!({})) }
+    };
+    let labels = || {
+        let collection = Collection::read(root.path()).unwrap();
+        let groups = collection.groups();
+        let labels: Vec<String> = groups.iter().map(|group| group.label()).collect();
+        (labels, notes(&groups))
+    };
+    finished(root.path(), "a", header("con-0.5", 1, json!({})), 1.4, &[]);
+    finished(root.path(), "b", header("con-0.5-more", 1, json!({})), 1.3, &[]);
+    finished(root.path(), "c", from_scratch("con-0.5-scratch", "con-0.5"), 1.5, &[]);
+    finished(root.path(), "d", from_scratch("con-0.5-more-scratch", "con-0.5-more"), 1.6, &[]);
+    let (rows, said) = labels();
+    assert_eq!(rows, ["con-0.5", "↳ from scratch", "con-0.5-more", "↳ from scratch"]);
+    assert_eq!(said, ["* ↳ from scratch: only the units that pruning kept, with new values from the start"]);
+
+    // With two rows that may have kept them, neither is above it.
+    finished(root.path(), "e", header("con-0.5", 1, json!({ "epochs": 9 })), 1.4, &[]);
+    assert!(labels().0.contains(&"con-0.5-scratch".into()));
+    let other = RunHeader { network: "LeNet-5".into(), ..header("con-0.5-more", 1, json!({})) };
+    finished(root.path(), "f", other, 1.4, &[]);
+    assert_eq!(labels().0.iter().filter(|label| *label == "↳ from scratch").count(), 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use l0_record::EpochRow;
 
-use super::shared::{Curve, color, epoch, slug, step};
+use super::shared::{Curve, colors, epoch, from_scratch, legend, slug, step};
 use crate::measure::Measure;
 use crate::plot::{Axis, Chart, Figure, Mark};
 use crate::{Group, notes};
@@ -52,7 +52,8 @@ pub fn errors(network: &str, groups: &[Group]) -> Figure {
         name: slug(&["errors", network]),
         title: format!("{network}: error over the epochs"),
         caption: "Left, on the test images, with averaged parameters and test-time gates. Right, on the \
-                  training batches, with sampled gates. Means over the seeds with their range."
+                  training batches, with sampled gates. Means over the seeds with their range; dashed, the same units \
+                  from scratch."
             .into(),
         charts: vec![test, train],
         notes: notes(groups),
@@ -80,14 +81,19 @@ pub fn open_units(network: &str, groups: &[Group]) -> Figure {
 }
 
 fn with_curves(chart: Chart, groups: &[Group], x: fn(&EpochRow) -> f64, y: impl Fn(&EpochRow) -> Option<f64>) -> Chart {
-    groups.iter().enumerate().fold(chart, |chart, (index, group)| {
+    let colored = groups.iter().zip(colors(groups));
+    let chart = colored.fold(chart, |chart, (group, color)| {
         let curve = Curve::of(group, x, &y);
-        if curve.mean.is_empty() {
-            return chart;
+        match (curve.mean.is_empty(), group.from_scratch_below) {
+            (true, _) => chart,
+            (false, true) => chart.with("", color, Mark::Dashed(curve.mean)),
+            (false, false) => {
+                let [band, line]: [Mark; 2] = curve.marks();
+                chart.with("", color, band).with(legend(group), color, line)
+            }
         }
-        let [band, line]: [Mark; 2] = curve.marks();
-        chart.with("", color(index), band).with(group.marked_label(), color(index), line)
-    })
+    });
+    from_scratch(chart, groups, Mark::Dashed(Vec::new()))
 }
 
 /// The gated layers of all groups, in the order of their first appearance.

@@ -2,7 +2,7 @@
 
 use l0_record::{Reference, Run};
 
-use super::shared::{color, slug};
+use super::shared::{colors, from_scratch, legend, slug};
 use crate::measure::Measure;
 use crate::plot::{Axis, Chart, Color, Figure, Mark, Point, Shape};
 use crate::{Group, notes};
@@ -32,9 +32,9 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
     Figure {
         name: slug(&["pareto", network]),
         title: format!("{network}: error against what remains"),
-        caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each of them; \
-                  a grey line joins the rows of a recipe that differ in one number alone. Last epoch, no choosing of \
-                  seeds."
+        caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each of them, and a \
+                  ring that of the same units trained from scratch; a grey line joins the rows of a recipe that differ in \
+                  one number alone. Last epoch, no choosing of seeds."
             .into(),
         charts: charts(network, groups, references),
         columns: 1,
@@ -65,7 +65,9 @@ fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference])
     let points = |rows: Vec<&Reference>| rows.into_iter().filter_map(|row| published_point(size, row)).collect();
     let chart = with_points(chart, "published by others", Color::Muted, Shape::Square, points(others));
     let chart = with_points(chart, "the rows repeated here", Color::Published, Shape::Diamond, points(repeated));
-    groups.iter().enumerate().fold(chart, |chart, (index, group)| own(chart, size, measure, group, index))
+    let colored = groups.iter().zip(colors(groups));
+    let chart = colored.fold(chart, |chart, (group, color)| own(chart, size, measure, group, color));
+    from_scratch(chart, groups, Mark::Points(Shape::Ring, Vec::new()))
 }
 
 fn curve<'a>(group: &Group<'a>) -> &'a str {
@@ -93,7 +95,7 @@ fn mean(size: &Size, measure: Measure, group: &Group) -> Option<(f64, f64)> {
     (kept.n() > 0 && error.n() > 0).then_some((kept.mean, error.mean))
 }
 
-fn own(chart: Chart, size: &Size, measure: Measure, group: &Group, index: usize) -> Chart {
+fn own(chart: Chart, size: &Size, measure: Measure, group: &Group, color: Color) -> Chart {
     let Some(at) = mean(size, measure, group) else { return chart };
     let one = |run: &Run| {
         let at = ((size.own)(run)?, measure.of_run(run)?);
@@ -102,8 +104,9 @@ fn own(chart: Chart, size: &Size, measure: Measure, group: &Group, index: usize)
     let seeds: Vec<Point> = group.finished().filter_map(one).collect();
     let label = group.short_settings();
     let point = Point { at, label, spread: None };
-    let chart = if seeds.len() > 1 { with_points(chart, "", color(index), Shape::Dot, seeds) } else { chart };
-    with_points(chart, &group.marked_label(), color(index), Shape::Disc, vec![point])
+    let shape = if group.from_scratch_below { Shape::Ring } else { Shape::Disc };
+    let chart = if seeds.len() > 1 { with_points(chart, "", color, Shape::Dot, seeds) } else { chart };
+    with_points(chart, &legend(group), color, shape, vec![point])
 }
 
 fn published_point(size: &Size, row: &Reference) -> Option<Point> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use l0_record::{EpochRow, Run};
 
 use crate::Group;
-use crate::plot::{Color, Mark};
+use crate::plot::{Chart, Color, Mark};
 
 /// The runs that a curve is made of: the finished ones, or all as long as there are none.
 pub(super) fn shown<'a>(group: &Group<'a>) -> Vec<&'a Run> {
@@ -50,9 +50,25 @@ pub(super) fn step(row: &EpochRow) -> f64 {
     row.step as f64
 }
 
-/// The colour of a group is the same in all figures.
-pub(super) fn color(index: usize) -> Color {
-    Color::Own(index)
+/// The colours of the groups, the same in all figures; one from scratch has that of the group above it.
+pub(super) fn colors(groups: &[Group]) -> Vec<Color> {
+    let mut own = 0;
+    let color = |group: &Group| {
+        own += usize::from(!group.from_scratch_below);
+        Color::Own(own.saturating_sub(1))
+    };
+    groups.iter().map(color).collect()
+}
+
+/// The words of a group in a legend; those from scratch below others share [`from_scratch`].
+pub(super) fn legend(group: &Group) -> String {
+    if group.from_scratch_below { String::new() } else { group.marked_label() }
+}
+
+/// The chart with words in its legend for all groups from scratch below others, if there are some: what they are marked by.
+pub(super) fn from_scratch(chart: Chart, groups: &[Group], mark: Mark) -> Chart {
+    let mut below = groups.iter().filter(|group| group.from_scratch_below);
+    if below.next().is_some() { chart.with("from scratch *", Color::Muted, mark) } else { chart }
 }
 
 /// A name for a file: small letters, digits and single dashes, and not too many of them.
@@ -86,7 +102,7 @@ mod tests {
     #[test]
     fn a_curve_is_the_mean_of_the_runs_that_got_there() {
         let runs = [run(1, &[4.0, 2.0]), run(2, &[6.0])];
-        let group = Group { runs: runs.iter().collect(), settings: Vec::new(), letter: None };
+        let group = Group::new(runs.iter().collect());
         let curve = Curve::of(&group, epoch, |row| row.test_error_percent);
         assert_eq!(curve.mean, [(1.0, 5.0), (2.0, 2.0)]);
         assert_eq!(curve.band, [(1.0, 4.0, 6.0), (2.0, 2.0, 2.0)]);

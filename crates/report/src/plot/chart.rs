@@ -69,6 +69,8 @@ pub struct Point {
 pub enum Shape {
     /// A disc.
     Disc,
+    /// A hollow disc.
+    Ring,
     /// A small disc, for what a larger one sums up.
     Dot,
     /// A square on its corner.

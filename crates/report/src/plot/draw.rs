@@ -100,19 +100,18 @@ impl Plot {
 
     /// The pieces of a line between its gaps.
     fn lines(&self, points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
-        let pixels: Vec<_> = points.iter().map(|&point| self.pixel(point)).collect();
-        let pieces = pixels.split(Option::is_none).map(|piece| piece.iter().copied().flatten().collect());
-        pieces.filter(|piece: &Vec<_>| !piece.is_empty()).collect()
+        pieces(points.iter().map(|&point| self.pixel(point)))
     }
 
+    /// The room between two lines, with a gap where one of them has it.
     fn band(&self, canvas: &mut Canvas, points: &[(f64, f64, f64)], color: &str) {
-        let edge = |pick: fn(&(f64, f64, f64)) -> f64| {
-            points.iter().filter_map(move |point| self.pixel((point.0, pick(point))))
-        };
-        let back: Vec<_> = edge(|point| point.1).collect();
-        let outline: Vec<_> = edge(|point| point.2).chain(back.into_iter().rev()).collect();
-        if outline.len() > 2 {
-            canvas.area(&outline, color, 0.16);
+        let ends = |&(x, low, high): &(f64, f64, f64)| Some((self.pixel((x, low))?, self.pixel((x, high))?));
+        for piece in pieces(points.iter().map(ends)) {
+            let back = piece.iter().rev().map(|(low, _)| *low);
+            let outline: Vec<_> = piece.iter().map(|(_, high)| *high).chain(back).collect();
+            if outline.len() > 2 {
+                canvas.area(&outline, color, 0.16);
+            }
         }
     }
 
@@ -181,6 +180,13 @@ impl Plot {
     }
 }
 
+/// What lies between gaps.
+fn pieces<T: Copy>(all: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
+    let all: Vec<Option<T>> = all.collect();
+    let pieces = all.split(Option::is_none).map(|piece| piece.iter().copied().flatten().collect());
+    pieces.filter(|piece: &Vec<T>| !piece.is_empty()).collect()
+}
+
 fn points_of(mark: &Mark) -> &[Point] {
     match mark {
         Mark::Points(_, points) => points,
@@ -217,7 +223,7 @@ fn picture(canvas: &mut Canvas, chart: &Chart, room: Room) {
 /// The marker of a shape at a place.
 pub(super) fn marker(canvas: &mut Canvas, (x, y): (f64, f64), shape: Shape, color: &str) {
     let (corners, radius, turn) = match shape {
-        Shape::Disc => (24, 5.0, 0.0),
+        Shape::Disc | Shape::Ring => (24, 5.0, 0.0),
         Shape::Dot => (16, 2.6, 0.0),
         Shape::Diamond => (4, 6.0, 0.0),
         Shape::Square => (4, 5.2, 0.125),
@@ -227,5 +233,20 @@ pub(super) fn marker(canvas: &mut Canvas, (x, y): (f64, f64), shape: Shape, colo
         (x + radius * angle.cos(), y + radius * angle.sin())
     };
     let outline: Vec<_> = (0..corners as usize).map(corner).collect();
-    canvas.marker(&outline, color, shape == Shape::Square);
+    canvas.marker(&outline, color, matches!(shape, Shape::Ring | Shape::Square));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Axis, Chart, Color, Figure, Mark};
+
+    /// Nothing has no place on a logarithmic axis: what lies on both sides of it is not joined.
+    #[test]
+    fn a_band_has_the_gaps_of_its_ends() {
+        let low = [0.1, 0.2, 0.0, 0.2, 0.1];
+        let band = Mark::Band(low.iter().enumerate().map(|(x, &low)| (x as f64, low, 1.0)).collect());
+        let chart = Chart::new("", Axis::linear("epoch"), Axis::log("error")).with("", Color::Own(0), band);
+        let svg = Figure { charts: vec![chart], ..Figure::default() }.svg();
+        assert_eq!(svg.matches("fill-opacity=\"0.16\"").count(), 2, "{svg}");
+    }
 }

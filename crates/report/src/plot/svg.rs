@@ -87,8 +87,8 @@ impl Canvas {
     /// A filled outline with a white rim, which keeps markers apart where they overlap.
     pub(super) fn marker(&mut self, outline_of: &[(f64, f64)], fill: &str, hollow: bool) {
         let d = outline(outline_of);
-        let (inside, rim) = if hollow { ("#ffffff", fill) } else { (fill, "#ffffff") };
-        let _ = writeln!(self.0, r#"<path d="{d}Z" fill="{inside}" stroke="{rim}" stroke-width="1.2"/>"#);
+        let (inside, rim, width) = if hollow { ("#ffffff", fill, 1.6) } else { (fill, "#ffffff", 1.2) };
+        let _ = writeln!(self.0, r#"<path d="{d}Z" fill="{inside}" stroke="{rim}" stroke-width="{width}"/>"#);
     }
 
     /// A text that stays readable on top of lines.

@@ -8,7 +8,7 @@ use l0_record::{Outcome, Reference};
 use super::content::{Report, Section};
 use super::markdown::note_line;
 use super::tables::{architecture, note_sign, number, share};
-use crate::collection::caveats;
+use crate::collection::{caveats, with_from_scratch_below};
 use crate::measure::Measure;
 use crate::table::inline;
 use crate::timing::speed_table;
@@ -60,7 +60,7 @@ fn shown<'a>(groups: &[Group<'a>]) -> Vec<Group<'a>> {
         let settings = group.settings.iter().filter(|setting| *setting == name).cloned().collect();
         Group { settings, letter: None, ..group.clone() }
     };
-    latest.into_values().map(plain).collect()
+    with_from_scratch_below(latest.into_values().map(plain).collect())
 }
 
 /// The published row that a group repeats, if it is about the same network: a larger one stands in the report alone.
