@@ -79,7 +79,7 @@ fn known(recipe: &Recipe) -> Result<Option<Recipe>> {
 /// If its header holds something else.
 pub fn of_run(header: &RunHeader) -> Result<Recipe> {
     let config = old::upgraded(&header.config);
-    let Settings { data, architecture, objective, training, teacher } =
+    let Settings { data, architecture, objective, training, start, teacher } =
         serde_json::from_value(config).context("its settings are none that this program knows")?;
     let recipe = Recipe {
         name: header.recipe.clone(),
@@ -89,6 +89,7 @@ pub fn of_run(header: &RunHeader) -> Result<Recipe> {
         architecture,
         objective,
         training,
+        start,
         teacher,
         reference: header.reference.clone(),
         scaled_down: header.scaled_down.clone(),

@@ -163,6 +163,7 @@ impl Described {
             },
             objective: objective.transpose().context("[objective]")?,
             training,
+            start: None,
             teacher: None,
             reference: None,
             scaled_down: None,

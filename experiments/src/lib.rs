@@ -7,6 +7,7 @@
 pub mod architecture;
 pub mod artifact;
 pub mod asked;
+pub mod begun;
 pub mod choice;
 pub mod cli;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod failures;
 pub mod inspect;
 pub mod int8;
 pub mod latency;
+pub mod lineage;
 pub mod network_file;
 pub mod old;
 pub mod onnxruntime;
@@ -33,7 +35,6 @@ pub mod rows;
 pub mod session;
 pub mod sweep;
 pub mod taught;
-pub mod teachers;
 
 pub use architecture::{Architecture, Gating};
 pub use recipe::Recipe;

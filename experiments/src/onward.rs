@@ -51,9 +51,18 @@ impl Start {
             run: format!("{}/{}", header.recipe, last(run)?),
             epochs: before + recipe.training.epochs,
             sha256: sha256(&file),
-            from_scratch: false,
+            ..StartedFrom::default()
         };
         Self::new(run, from, file)
+    }
+
+    /// What a finished run left, as the recipe says of the run that begins with it.
+    ///
+    /// # Errors
+    /// As [`Start::after`].
+    pub fn by_recipe(run: &Path, header: &RunHeader, recipe: &Recipe) -> Result<Self> {
+        let after = Self::after(run, header, recipe)?;
+        Ok(Self { from: StartedFrom { by_recipe: true, ..after.from }, ..after })
     }
 
     /// The units that a finished run kept, and new values for them.
@@ -62,7 +71,7 @@ impl Start {
     /// As [`Start::after`], or if its network has no gates.
     pub fn from_scratch(run: &Path, header: &RunHeader, recipe: &Recipe) -> Result<Self> {
         ensure!(
-            header.started_from.is_none(),
+            header.started_from.as_ref().is_none_or(|from| from.by_recipe),
             "the run in {} began with what another one left; a run from scratch of as many epochs is not its like",
             run.display()
         );
@@ -73,7 +82,7 @@ impl Start {
             "the network of {} has no gates: it is trained from scratch itself",
             run.display()
         );
-        let from = StartedFrom { epochs: 0, from_scratch: true, ..first.from };
+        let from = StartedFrom { epochs: 0, from_scratch: true, by_recipe: false, ..first.from };
         let address = Stream::new(header.seed, Purpose::Other, 0, 0, "from scratch").bits();
         let weights = afresh(&network, &weights, recipe, address)?;
         let gates = serde_json::to_value(network.gates())?;
@@ -157,6 +166,7 @@ pub fn recipe_from_scratch(before: &Recipe) -> Recipe {
         curve: None,
         reference: None,
         training,
+        start: None,
         ..before.clone()
     }
 }
@@ -166,9 +176,9 @@ pub fn recipe_from_scratch(before: &Recipe) -> Recipe {
 #[must_use]
 pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
     let Recipe { name, title, training, .. } = before;
-    let (name, title) = match header.started_from {
-        Some(_) => (name.clone(), title.trim_end_matches(" epochs").to_string()),
-        None => (format!("{name}-{}", training.epochs), format!("{title}, {}", training.epochs)),
+    let (name, title) = match &header.started_from {
+        Some(from) if !from.by_recipe => (name.clone(), title.trim_end_matches(" epochs").to_string()),
+        _ => (format!("{name}-{}", training.epochs), format!("{title}, {}", training.epochs)),
     };
     Recipe {
         name: format!("{name}-then-{epochs}"),
@@ -176,6 +186,7 @@ pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
         curve: None,
         reference: None,
         scaled_down: before.scaled_down.clone(),
+        start: None,
         teacher: before.teacher.clone(),
         ..before.clone().with_epochs(epochs)
     }

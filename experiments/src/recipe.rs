@@ -9,6 +9,7 @@ use l0_train::{Optimiser, Schedule, Training};
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::joined;
+use crate::begun::Begun;
 use crate::taught::Taught;
 use crate::{Architecture, Gating};
 
@@ -44,6 +45,8 @@ pub struct Recipe {
     pub objective: Option<Objective>,
     /// The training.
     pub training: Training,
+    /// The row whose networks it begins with, in place of random values.
+    pub start: Option<Begun>,
     /// The row whose networks it learns from beside the labels.
     pub teacher: Option<Taught>,
     /// The published row it repeats.
@@ -65,6 +68,7 @@ impl Recipe {
         training.epochs = epochs;
         let scaled = |at: u64| at.saturating_mul(epochs) / before;
         training.frozen_epochs = scaled(training.frozen_epochs);
+        self.start = self.start.map(|start| start.with_epochs(before, epochs));
         self.teacher = self.teacher.map(|teacher| teacher.with_epochs(before, epochs));
         if let Schedule::Steps { after, .. } = &mut training.schedule {
             after.iter_mut().for_each(|at| *at = scaled(*at).max(1)); // not before there was an epoch
@@ -206,6 +210,7 @@ impl Recipe {
         let params = network.net().cost().params();
         ensure!(params <= MOST_PARAMETERS, "the network has {params} parameters, expected 1 to {MOST_PARAMETERS}");
         self.training.check()?;
+        self.start.as_ref().map_or(Ok(()), Begun::check)?;
         self.teacher.as_ref().map_or(Ok(()), Taught::check)?;
         match &self.objective {
             Some(objective) => {
@@ -265,9 +270,9 @@ impl Recipe {
 
     /// Every setting, for the header of a run.
     pub fn config(&self) -> serde_json::Value {
-        let Self { architecture, objective, training, teacher, .. } = self.clone();
+        let Self { architecture, objective, training, start, teacher, .. } = self.clone();
         let data = serde_json::to_value(&self.data).unwrap_or_default();
-        serde_json::json!(Settings { data, architecture, objective, training, teacher })
+        serde_json::json!(Settings { data, architecture, objective, training, start, teacher })
     }
 }
 
@@ -279,6 +284,8 @@ pub(crate) struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) objective: Option<Objective>,
     pub(crate) training: Training,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) start: Option<Begun>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher: Option<Taught>,
 }

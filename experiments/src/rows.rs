@@ -14,7 +14,7 @@ use crate::device::ComputeArgs;
 use crate::estimate::Estimate;
 use crate::failures::Failures;
 use crate::onward::{self, Start};
-use crate::{Recipe, config, described, old, recipes, say, session, teachers};
+use crate::{Recipe, config, described, lineage, old, recipes, say, session};
 
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
@@ -259,7 +259,7 @@ impl RowArgs {
                 if let (false, Ok(estimate)) = (path.join("run.json").exists(), Estimate::of(row, &data, &compute)) {
                     tracing::info!("{} seed {seed}: {estimate}", row.name);
                 }
-                match teachers::train(row, seed, None, &data, &path, &compute, stop) {
+                match lineage::train(row, seed, None, &data, &path, &compute, stop) {
                     Ok(done) => say_done(row, seed, &path, done)?,
                     Err(error) => failures.add(format!("{} seed {seed}", row.name), more_epochs(error, row, &path))?,
                 }
@@ -287,7 +287,7 @@ impl RowArgs {
         let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
         let data = self.load_of(run, &header, &recipe)?;
-        let done = teachers::train(&recipe, header.seed, start.as_ref(), &data, run, &compute, stop)?;
+        let done = lineage::train(&recipe, header.seed, start.as_ref(), &data, run, &compute, stop)?;
         say_done(&recipe, header.seed, run, done)
     }
 
@@ -306,7 +306,7 @@ impl RowArgs {
             "{}: its data has sha256 {expected}, this is {found}; name its folder",
             run.display()
         );
-        say_done(recipe, seed, &path, teachers::train(recipe, seed, Some(start), &data, &path, &compute, stop)?)
+        say_done(recipe, seed, &path, lineage::train(recipe, seed, Some(start), &data, &path, &compute, stop)?)
     }
 
     /// The run in a folder and its recipe. One that was tested on held-out images wants the same ones.

@@ -111,10 +111,14 @@ pub fn train_on(
     let started_from = start.map(|start| start.from.clone());
     let mut header = RunHeader { started_from, ..header(recipe, seed, data, compute)? };
     header.data.record = header.data.record.map(|record| seen_from(path, record)).transpose()?;
-    header.taught_by = match finished(path) {
-        Some(done) => done.taught_by, // of a run that is over nobody asks for its teachers
-        None => lessons.map_or(Vec::new(), |lessons| lessons.from.clone()),
-    };
+    match finished(path) {
+        // Of a run that is over nobody asks for the runs that its recipe wants before it.
+        Some(done) => {
+            header.taught_by = done.taught_by;
+            header.started_from = header.started_from.or(done.started_from.filter(|from| from.by_recipe));
+        }
+        None => header.taught_by = lessons.map_or(Vec::new(), |lessons| lessons.from.clone()),
+    }
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &old::as_begun(path, header)?) {
             Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first
@@ -123,7 +127,7 @@ pub fn train_on(
         false => RunFolder::create(path, &header)?,
     };
     start.map_or(Ok(()), |start| start.keep_in(path))?;
-    if start.is_none() {
+    if start.is_none_or(|start| start.from.by_recipe) {
         warn_of_what_is_out_of_reach(recipe, seed, data)?;
     }
     let job = Job {

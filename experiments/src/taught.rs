@@ -4,6 +4,8 @@ use anyhow::{Result, ensure};
 use l0_train::Distillation;
 use serde::{Deserialize, Serialize};
 
+use crate::begun;
+
 /// Most networks that one learns from.
 const MOST: u64 = 20;
 
@@ -46,21 +48,14 @@ impl Taught {
     /// If one is out of its range.
     pub(crate) fn check(&self) -> Result<()> {
         ensure!((1..=MOST).contains(&self.networks), "teacher.networks is {}, expected 1 to {MOST}", self.networks);
-        let share = self.share_of_epochs.unwrap_or(1.0);
-        ensure!(share > 0.0 && share <= 1.0, "teacher.share_of_epochs is {share}, expected a share above 0, 1 at most");
+        begun::check_share("teacher", self.share_of_epochs)?;
         Ok(self.distillation().check()?)
     }
 
     /// The same for a pupil that is trained for `epochs` in place of `before`: its teachers are trained shorter in
     /// proportion, and never longer.
     pub(crate) fn with_epochs(self, before: u64, epochs: u64) -> Self {
-        let share = self.share_of_epochs.unwrap_or(1.0) * epochs as f64 / before.max(1) as f64;
-        Self { share_of_epochs: (share < 1.0).then_some(share), ..self }
-    }
-
-    /// Epochs of a teacher whose row has so many.
-    pub(crate) fn epochs_of(&self, row: u64) -> u64 {
-        self.share_of_epochs.map_or(row, |share| ((share * row as f64).round() as u64).clamp(1, row))
+        Self { share_of_epochs: begun::shortened(self.share_of_epochs, before, epochs), ..self }
     }
 
     /// The seeds of the teachers of a pupil.

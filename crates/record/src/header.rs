@@ -186,6 +186,9 @@ pub struct StartedFrom {
     /// Whether the units that it kept were taken over alone, and all values are new.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_scratch: bool,
+    /// Whether the recipe says so, as that of a trained network which is pruned: every run of it begins like this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_recipe: bool,
 }
 
 impl StartedFrom {
@@ -199,6 +202,9 @@ impl StartedFrom {
             return "only the units that pruning kept, with new values from the start".into();
         }
         let (epochs, recipe) = (self.epochs, self.recipe());
+        if self.by_recipe {
+            return format!("begun with what {recipe} left after {epochs} epochs");
+        }
         format!(
             "continued: begun with the averages that {recipe} left after {epochs} epochs, with moments, multipliers and \
              schedule anew, which is not the same as one longer training"

@@ -11,7 +11,7 @@ use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, RunArgs};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
-use l0_experiments::{Recipe, recipes, say, session, teachers};
+use l0_experiments::{Recipe, lineage, recipes, say, session};
 use l0_net::{Existing, write_file};
 use l0_record::{free_path, run_path};
 use l0_train::Finished;
@@ -53,7 +53,7 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
     };
     let data = l0_data::load(recipe.data.clone(), &l0_data::Source::default(), &l0_data::Silent)?;
     let path = free_path(run_path(&args.out, &recipe.name, args.seed)?);
-    let Some(done) = teachers::train(&recipe, args.seed, None, &data, &path, &compute, stop)? else { return Ok(()) };
+    let Some(done) = lineage::train(&recipe, args.seed, None, &data, &path, &compute, stop)? else { return Ok(()) };
     show(&recipe, &done, &data, &path, threads)
 }
 

@@ -12,7 +12,7 @@ use l0_experiments::device::{Compute, ComputeArgs};
 use l0_experiments::failures::Failures;
 use l0_experiments::rows::{Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
-use l0_experiments::{Recipe, recipes, say, session, teachers};
+use l0_experiments::{Recipe, lineage, recipes, say, session};
 use l0_record::{Status, read_run};
 
 #[global_allocator]
@@ -139,7 +139,7 @@ fn one_by_one(args: &Args, points: &[Point], data: &Dataset, compute: &Compute, 
 
 /// Makes one run, unless another process is at it.
 fn one(args: &Args, point: &Point, data: &Dataset, compute: &Compute, stop: &AtomicBool) -> Result<()> {
-    let done = args.run.inside(|_| teachers::train(&point.recipe, point.seed, None, data, &point.path, compute, stop));
+    let done = args.run.inside(|_| lineage::train(&point.recipe, point.seed, None, data, &point.path, compute, stop));
     match done {
         Ok(Some(_)) => say!("{}", session::line(&read_run(&point.path)?))?,
         Ok(None) => say!("{}: finished before, in {}", point.name(), point.path.display())?,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{lines_before, nearest};
 use super::unread;
+use crate::begun::Begun;
 use crate::taught::Taught;
 use crate::{Architecture, Recipe, old, published};
 
@@ -28,6 +29,10 @@ struct File {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     objective: Option<Objective>,
     training: Training,
+    /// The row whose networks it begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<Begun>,
+    /// The row whose networks it learns from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     teacher: Option<Taught>,
 }
@@ -45,6 +50,7 @@ pub(super) fn written(recipe: &Recipe) -> Result<String> {
         architecture: recipe.architecture,
         objective: recipe.objective,
         training: recipe.training,
+        start: recipe.start,
         teacher: recipe.teacher,
     };
     Ok(format!("# A recipe, as --print-config writes one and --config reads it.\n\n{}", toml::to_string(&file)?))
@@ -70,6 +76,7 @@ pub(crate) fn recipe_of(text: &str, name: Option<String>) -> Result<Recipe> {
         architecture: file.architecture,
         objective: file.objective,
         training: file.training,
+        start: file.start,
         teacher: file.teacher,
         reference: file.published.map(published).transpose()?,
         scaled_down: file.scaled_down,

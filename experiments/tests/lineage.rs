@@ -1,4 +1,4 @@
-//! Rows that learn from other rows: these are trained first, where they were not.
+//! Rows that learn from other rows or begin with them: these are trained first, where they were not.
 #![allow(missing_docs)]
 
 use std::fs;
@@ -98,4 +98,62 @@ fn who_cannot_teach_is_said_before_training() {
     refused("row = \"quickstart\"\ntemperature = 0.0\nshare = 0.5", "temperature");
     refused("row = \"quickstart\"\nnetworks = 0\ntemperature = 2.0\nshare = 0.5", "networks is 0, expected 1 to 20");
     refused("row = \"quickstart\"\ntemperatur = 2.0\nshare = 0.5", "temperatur");
+}
+
+/// The recipe of `cargo quickstart` with another one's values to begin with.
+fn begun(dir: &Path, start: &str) -> String {
+    let quickstart = include_str!("../recipes/quickstart.toml");
+    let path = dir.join("begun.toml");
+    fs::write(&path, format!("name = \"begun\"\n{quickstart}\n[start]\n{start}\n")).unwrap();
+    path.to_str().unwrap().into()
+}
+
+#[test]
+fn a_row_begins_with_the_networks_of_another() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = begun(temp.path(), "row = \"quickstart\"");
+    let out = temp.path().join("out");
+    let args = ["--config", &file, "--epochs", "1", "--out", out.to_str().unwrap()];
+    ok(&args);
+    let (first, run) = (out.join("quickstart/seed-1"), out.join("begun/seed-1"));
+    let header = read_run(&run).unwrap().header;
+    let bytes = fs::read(first.join("gated.safetensors")).unwrap();
+    assert_eq!(fs::read(run.join("start.safetensors")).unwrap(), bytes);
+    let from = header.started_from.clone().unwrap();
+    assert_eq!((from.run.as_str(), from.epochs, from.by_recipe), ("quickstart/seed-1", 1, true));
+    assert!(header.caveat().unwrap().contains("begun with what quickstart left after 1 epochs"), "{header:?}");
+    // It goes on from there: in one epoch more the error is lower than in the first.
+    let error = |run: &Path| read_run(run).unwrap().rows[0].train_error_percent.unwrap();
+    assert!(error(&run) < 0.8 * error(&first), "{} after {}", error(&run), error(&first));
+
+    // It stands by itself: finished, it asks for no other run; from scratch and further it goes without it.
+    fs::remove_dir_all(&first).unwrap();
+    ok(&args);
+    assert!(!first.exists());
+    ok(&["--scratch", run.to_str().unwrap()]);
+    let scratch = read_run(out.join("begun-scratch/seed-1")).unwrap().header;
+    assert!(scratch.is_from_scratch() && scratch.config.get("start").is_none(), "{scratch:?}");
+    ok(&["--continue-from", run.to_str().unwrap(), "--epochs", "1"]);
+    let further = read_run(out.join("begun-1-then-1/seed-1")).unwrap().header;
+    assert_eq!(further.started_from.unwrap().epochs, 2);
+    assert!(!first.exists());
+}
+
+#[test]
+fn what_none_can_begin_with_is_said_before_training() {
+    let temp = tempfile::tempdir().unwrap();
+    let out = temp.path().join("out");
+    let refused = |start: &str, said: &str| {
+        let file = begun(temp.path(), start);
+        fails(&["--config", &file, "--epochs", "1", "--out", out.to_str().unwrap()], said);
+        assert!(!out.exists(), "{start}");
+    };
+    refused("row = \"quikstart\"", "no row is called \"quikstart\", to begin with");
+    refused(
+        "row = \"mlp-dense\"",
+        "whose conv1.weight is none, expected [20, 1, 5, 5]: name a row of the same network",
+    );
+    refused("row = \"lenet5-taught-0.09\"", "comes after another row itself; begin with that one");
+    refused("row = \"quickstart\"\nshare_of_epochs = 2.0", "start.share_of_epochs is 2, expected a share above 0");
+    refused("row = \"quickstart\"\nseed = 2", "seed");
 }
