@@ -16,16 +16,17 @@ use crate::progress::Downloads;
 /// Which data, and where it comes from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DataArgs {
-    /// The data: a known name, a folder of pictures with one folder for each class, an .npz, .safetensors, .csv or .parquet file, or
-    /// hub:owner/name. A folder with the files of a known data set (MNIST's IDX files, CIFAR's binary files, or the Hub's parquet files)
-    /// is where that is read from. If not given, known data comes from the Hub's cache, then the Hub.
+    /// The data: a known name, a folder of pictures with one folder for each class, an .npz, .safetensors, .csv or
+    /// .parquet file, or hub:owner/name. A folder with the files of a known data set (MNIST's IDX files, CIFAR's binary
+    /// files, or the Hub's parquet files) is where that is read from. If not given, known data comes from the Hub's
+    /// cache, then the Hub.
     #[arg(long, env = "L0_DATA", value_name = "DATA")]
     pub data: Option<String>,
     /// Rows and columns of the images that are made of pictures: the shorter side is made as long, and the centre cut out.
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub image_size: Option<usize>,
-    /// How pixels become numbers: imagenet, cifar10, cifar100, mnist, unit, or computed, from the training images, as data of one's own
-    /// is if nothing is said.
+    /// How pixels become numbers: imagenet, cifar10, cifar100, mnist, unit, or computed, from the training images, as
+    /// data of one's own is if nothing is said.
     #[arg(long, value_name = "NAME")]
     pub normalise: Option<NormaliseName>,
     /// Mean of each channel, of pixels from 0 to 1.

@@ -39,7 +39,8 @@ pub struct Converted {
 }
 
 /// Writes the network of the file `from` as a file `to` of the other kind: an ONNX file as one of ours, or one of ours as
-/// ONNX; with new values, of whatever kind. What would be written is read back first and compared on random inputs, so that no other network gets that name.
+/// ONNX; with new values, of whatever kind. What would be written is read back first and compared on random inputs, so
+/// that no other network gets that name.
 ///
 /// # Errors
 /// If `from` cannot be read or has gates, both are of one kind, `to` is there and to be kept or cannot be written, or the

@@ -67,7 +67,8 @@ fn tables() -> Vec<Published> {
     ]
 }
 
-/// Table 2 of the paper, but for its ResNet-110s. What its gates leave is not published; others found 99.8 to 100 % of the weights left.
+/// Table 2 of the paper, but for its ResNet-110s. What its gates leave is not published; others found 99.8 to 100 % of
+/// the weights left.
 fn cifar() -> Vec<Published> {
     let (table2, gallego) = ("Louizos et al. 2018, Table 2", "Gallego-Posada et al. 2022");
     let [ten, hundred] = ["WRN-28-10 on CIFAR-10", "WRN-28-10 on CIFAR-100"];

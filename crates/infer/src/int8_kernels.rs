@@ -1,5 +1,5 @@
-//! The kernels of int8 steps: on codes of 8 bits, which lie channel beside channel, position after position (h, w, c), in the same buffers as
-//! numbers, four to each.
+//! The kernels of int8 steps: on codes of 8 bits, which lie channel beside channel, position after position (h, w, c),
+//! in the same buffers as numbers, four to each.
 
 use l0_int8::{Codes, Map, Range};
 use l0_net::layers::MaxPool2d;

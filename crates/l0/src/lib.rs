@@ -25,7 +25,8 @@
 //! less time.
 //!
 //! Nothing here reads files, keeps global randomness, or knows of data sets and optimisers. After each step of an
-//! optimiser call [`clamp_gates`] (a network: [`GatedNet::clamp_`]), as the paper's initialisation and range of `log_alpha` go together.
+//! optimiser call [`clamp_gates`] (a network: [`GatedNet::clamp_`]), as the paper's initialisation and range of
+//! `log_alpha` go together.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};

@@ -5,8 +5,8 @@
 //! units, wherever else it is read; what an open gate costs is counted on the weights of its own layer:
 //! |g| = out (k k) for an input unit, in k k (+ 1 with a bias) for an output unit.
 //!
-//! A [`GatedNet`] holds no values and no [objective](crate::objective). Its methods read them from [`Weights`], so that the trained values and their average
-//! are evaluated by the same code.
+//! A [`GatedNet`] holds no values and no [objective](crate::objective). Its methods read them from [`Weights`], so that
+//! the trained values and their average are evaluated by the same code.
 
 use candle_core::{DType, Device, Tensor};
 use l0_net::{Cost, Mask, Masks, Net, NodeId, Params, Plan, Probabilities, Prunable, Role, SpaceId, Weights};

@@ -107,7 +107,8 @@ impl Limit {
     /// nothing if the smallest one takes longer.
     pub(crate) fn share(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> Result<Option<f64>> {
         let now = self.clock.latency(&Model::new(network.net().clone(), weights.clone())?)?;
-        // The time of the network at a share, were the machine as busy as it was; none where gates in their order leave no network that small.
+        // The time of the network at a share, were the machine as busy as it was; none where gates in their order leave
+        // no network that small.
         let timed = |share: f64| -> Result<Option<f64>> {
             let constraint = Constraint { targets: Targets::Model(share), ..constraint.clone() };
             let within = network.brought_within(weights, &constraint, Estimator::Mean)?;

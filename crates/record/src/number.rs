@@ -1,6 +1,7 @@
 //! Floating-point numbers in JSON, which has no word for infinity or "not a number".
 //!
-//! A loss that is no longer finite is just what a row must be able to say, so these are written as the strings `"NaN"`, `"inf"` and `"-inf"`.
+//! A loss that is no longer finite is just what a row must be able to say, so these are written as the strings `"NaN"`,
+//! `"inf"` and `"-inf"`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 

@@ -9,7 +9,8 @@ pub const GATE_BINS: usize = 20;
 
 /// What was measured in one epoch: a line of `metrics.jsonl`.
 ///
-/// Counts are of the network, gated layers and others together. *Expected* counts come from the probability that a gate is open, *hard* ones from the gates that are not zero at test time.
+/// Counts are of the network, gated layers and others together. *Expected* counts come from the probability that a gate
+/// is open, *hard* ones from the gates that are not zero at test time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
     /// Epochs done, from 1.

@@ -1,4 +1,5 @@
-//! What exported files are worth: size, multiply-accumulates, error and latency of each, beside those of the network before pruning.
+//! What exported files are worth: size, multiply-accumulates, error and latency of each, beside those of the network
+//! before pruning.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

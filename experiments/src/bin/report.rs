@@ -18,7 +18,9 @@ struct Args {
     /// Folder with the runs; the report is written into it.
     #[arg(default_value = RESULTS)]
     results: PathBuf,
-    /// Document whose part between the markers `results:start` and `results:end` is replaced, and that between `speed:start` and `speed:end` if there are recorded times. If not given, README.md for the folder results/, and none for others.
+    /// Document whose part between the markers `results:start` and `results:end` is replaced, and that between
+    /// `speed:start` and `speed:end` if there are recorded times. If not given, README.md for the folder results/, and
+    /// none for others.
     #[arg(long, value_name = "FILE")]
     readme: Option<PathBuf>,
 }

@@ -19,7 +19,8 @@ use crate::session;
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// Makes all runs that are not finished, `jobs` at a time; one that fails does not stop the others. A process is this
-/// program with this command line, its device and precision with it, `--index` and `--threads` added; what it says goes into a file beside its run's folder.
+/// program with this command line, its device and precision with it, `--index` and `--threads` added; what it says goes
+/// into a file beside its run's folder.
 ///
 /// # Errors
 /// If a folder holds a run of other settings, or `stop` was set: then each has saved where it stands.
