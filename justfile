@@ -28,7 +28,7 @@ download *names:
 reproduce-mnist *args:
     cargo run {{ hub }} --bin reproduce-mnist -- "$@"
 
-# Train rows of Table 2 of the paper: [rows] [--profile cpu|paper] [--estimate] [--seeds n] [--data DIR] [--out DIR].
+# Train rows of Table 2 of the paper, or ResNets as in others' tables: [rows] [--profile cpu|tables|gpu|paper] [--estimate] [--seeds n] [--data DIR] [--out DIR].
 [group('reproduce')]
 reproduce-cifar *args:
     cargo run {{ hub }} --bin reproduce-cifar -- "$@"

@@ -12,6 +12,7 @@ use l0_record::RunHeader;
 
 pub(crate) use self::file::explained as line_of;
 use self::file::{recipe_of, written};
+pub(crate) use self::text::nearest;
 use crate::recipe::Settings;
 use crate::{Recipe, old, recipes};
 

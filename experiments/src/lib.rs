@@ -7,13 +7,13 @@
 pub mod architecture;
 pub mod artifact;
 pub mod asked;
-pub mod begun;
 pub mod choice;
 pub mod cli;
 pub mod config;
 pub mod convert;
 pub mod described;
 pub mod device;
+pub mod earlier;
 pub mod estimate;
 pub mod failures;
 pub mod inspect;
@@ -34,7 +34,6 @@ pub mod recipes;
 pub mod rows;
 pub mod session;
 pub mod sweep;
-pub mod taught;
 
 pub use architecture::{Architecture, Gating};
 pub use recipe::Recipe;

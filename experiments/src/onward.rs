@@ -82,7 +82,8 @@ impl Start {
             "the network of {} has no gates: it is trained from scratch itself",
             run.display()
         );
-        let from = StartedFrom { epochs: 0, from_scratch: true, by_recipe: false, ..first.from };
+        let before = header.started_from.as_ref().map_or(0, |from| from.epochs);
+        let from = StartedFrom { epochs: before, from_scratch: true, by_recipe: false, ..first.from };
         let address = Stream::new(header.seed, Purpose::Other, 0, 0, "from scratch").bits();
         let weights = afresh(&network, &weights, recipe, address)?;
         let gates = serde_json::to_value(network.gates())?;
@@ -99,6 +100,11 @@ impl Start {
         let (found, expected, path) = (sha256(&file), &from.sha256, run.join(START));
         ensure!(found == *expected, "{} has sha256 {found}, the run began with {expected}", path.display());
         Self::new(run, from.clone(), file)
+    }
+
+    /// Whether the values that a run begins with are in its folder.
+    pub fn is_in(run: &Path) -> bool {
+        run.join(START).exists()
     }
 
     fn new(run: &Path, from: StartedFrom, file: Vec<u8>) -> Result<Self> {

@@ -9,8 +9,7 @@ use l0_train::{Optimiser, Schedule, Training};
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::joined;
-use crate::begun::Begun;
-use crate::taught::Taught;
+use crate::earlier::{StartRow, Taught};
 use crate::{Architecture, Gating};
 
 /// Step size of the multipliers, times the epochs: 1e-4 in 200. In a hundredth of the training a density that is 0.5 too
@@ -46,7 +45,7 @@ pub struct Recipe {
     /// The training.
     pub training: Training,
     /// The row whose networks it begins with, in place of random values.
-    pub start: Option<Begun>,
+    pub start: Option<StartRow>,
     /// The row whose networks it learns from beside the labels.
     pub teacher: Option<Taught>,
     /// The published row it repeats.
@@ -210,7 +209,7 @@ impl Recipe {
         let params = network.net().cost().params();
         ensure!(params <= MOST_PARAMETERS, "the network has {params} parameters, expected 1 to {MOST_PARAMETERS}");
         self.training.check()?;
-        self.start.as_ref().map_or(Ok(()), Begun::check)?;
+        self.start.as_ref().map_or(Ok(()), StartRow::check)?;
         self.teacher.as_ref().map_or(Ok(()), Taught::check)?;
         match &self.objective {
             Some(objective) => {
@@ -285,7 +284,7 @@ pub(crate) struct Settings {
     pub(crate) objective: Option<Objective>,
     pub(crate) training: Training,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) start: Option<Begun>,
+    pub(crate) start: Option<StartRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher: Option<Taught>,
 }

@@ -88,6 +88,11 @@ pub fn named(name: &str) -> Option<Recipe> {
     EMBEDDED.iter().map(|embedded| &embedded.recipe).find(|recipe| recipe.name == name).cloned()
 }
 
+/// The name that is most like this one.
+pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    crate::config::nearest(name, &EMBEDDED.iter().map(|embedded| embedded.recipe.name.as_str()).collect::<Vec<_>>())
+}
+
 /// The gated LeNet-5 on digits that the program draws.
 ///
 /// # Panics

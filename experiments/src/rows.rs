@@ -44,8 +44,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The row with the changes. One that someone wrote keeps its name and title in theirs, and stands beside no published
-    /// row.
+    /// The row with the changes. One that someone wrote, or that comes after another row, keeps its name and title in theirs,
+    /// and stands beside no published row.
     ///
     /// # Errors
     /// If the row has no gates to hold or to price, a number is out of range or one of the wrong count, or the changed row
@@ -53,7 +53,8 @@ impl Changes {
     pub fn apply(&self, row: &Recipe) -> Result<Recipe> {
         let all = recipes::all();
         let is_known = |name: &str| all.iter().any(|known| known.name == name);
-        let is_own = !is_known(&row.name);
+        // What a changed row is called by its network alone begins with random values and has no teacher.
+        let keeps_name = !is_known(&row.name) || row.start.is_some() || row.teacher.is_some();
         let mut changed = row.clone();
         if !self.lambdas.is_empty() {
             changed = gated(changed, "--lambdas")?;
@@ -62,10 +63,10 @@ impl Changes {
             changed = changed.with_lambdas(&self.lambdas);
         }
         if let Some((option, targets, quantity)) = self.held_to() {
-            let base = if is_own { row.name.clone() } else { row.architecture.short() };
+            let base = if keeps_name { row.name.clone() } else { row.architecture.short() };
             changed = gated(changed, option)?.held_as(&base, targets, quantity);
         }
-        if is_own && changed.name != row.name {
+        if keeps_name && changed.name != row.name {
             changed.title = format!("{}, {}", row.title, changed.title);
             changed.reference = None;
             let (origin, name) = (&row.name, &changed.name);
@@ -250,7 +251,8 @@ impl RowArgs {
             };
             for &seed in &seeds {
                 if self.estimate {
-                    say!("{} seed {seed}: {}", row.name, Estimate::of(row, &data, &compute)?)?;
+                    let before = said_before(row, seed, folder)?;
+                    say!("{} seed {seed}: {}{before}", row.name, Estimate::of(row, &data, &compute)?)?;
                     session::warn_of_what_is_out_of_reach(row, seed, &data)?;
                     continue;
                 }
@@ -275,15 +277,22 @@ impl RowArgs {
             return Ok(out.clone());
         }
         let root = Path::new("results").join(row.data.short());
-        let rows: Vec<&Recipe> = rows.iter().filter(|other| other.data == row.data).collect();
+        let rows = rows.iter().filter(|other| other.data == row.data);
+        let runs: Vec<(Recipe, u64)> = rows.flat_map(|row| seeds.iter().map(|&seed| (row.clone(), seed))).collect();
+        let before = runs.iter().map(|(row, seed)| lineage::before(row, *seed)).collect::<Result<Vec<_>>>()?;
+        let runs: Vec<(Recipe, u64)> = before.into_iter().flatten().chain(runs).collect();
         let precision = self.compute.precision.unwrap_or_default();
-        Ok(unfinished(&root, &rows, seeds, precision)?.unwrap_or_else(|| root.join(l0_record::today())))
+        Ok(unfinished(&root, &runs, precision)?.unwrap_or_else(|| root.join(l0_record::today())))
     }
 
     /// Trains on where the run in a folder stopped.
     fn go_on(&self, run: &Path, threads: usize) -> Result<()> {
         let (header, recipe) = self.made(run)?;
-        let start = header.started_from.as_ref().map(|from| Start::of(run, from)).transpose()?;
+        if header.status == Status::Finished {
+            return say_done(&recipe, header.seed, run, None);
+        }
+        let said = header.started_from.as_ref().filter(|from| !from.by_recipe); // else the recipe says it again
+        let start = said.map(|from| Start::of(run, from)).transpose()?;
         let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
         let data = self.load_of(run, &header, &recipe)?;
@@ -349,14 +358,13 @@ impl RowArgs {
 }
 
 /// The last folder below `root`, so that of the latest date, where one of the runs was begun and not finished.
-fn unfinished(root: &Path, rows: &[&Recipe], seeds: &[u64], precision: Precision) -> Result<Option<PathBuf>> {
+fn unfinished(root: &Path, runs: &[(Recipe, u64)], precision: Precision) -> Result<Option<PathBuf>> {
     let Ok(entries) = std::fs::read_dir(root) else { return Ok(None) }; // nothing was trained yet
     let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     folders.sort();
-    let runs = || rows.iter().flat_map(|row| seeds.iter().map(move |&seed| (*row, seed)));
     for folder in folders.into_iter().rev() {
-        for (row, seed) in runs() {
-            if is_unfinished(&run_path(&folder, &row.name, seed)?, row, precision) {
+        for (row, seed) in runs {
+            if is_unfinished(&run_path(&folder, &row.name, *seed)?, row, precision) {
                 return Ok(Some(folder));
             }
         }
@@ -370,6 +378,17 @@ fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
     let header = RunHeader { config: old::upgraded(&header.config), ..header };
     let same = header.check_config(path, &row.config()).is_ok() && header.scaled_down == row.scaled_down;
     same && header.machine.precision() == precision.name() && header.status != Status::Finished
+}
+
+/// What an estimate does not count: the earlier runs that are still to be trained.
+fn said_before(row: &Recipe, seed: u64, folder: &Path) -> Result<String> {
+    let mut names = Vec::new();
+    for (earlier, seed) in lineage::before(row, seed)? {
+        if !session::is_finished(&run_path(folder, &earlier.name, seed)?) {
+            names.push(format!("{} seed {seed}", earlier.name));
+        }
+    }
+    Ok(if names.is_empty() { String::new() } else { format!(", and {} before it", names.join(", ")) })
 }
 
 /// Where a finished run is asked for more epochs than it had: how to train it further.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use l0_record::{Status, read_run};
+use l0_record::{RunFolder, Status, read_run};
 
 fn train(args: &[&str]) -> Output {
     let mut path = std::env::current_exe().unwrap();
@@ -102,29 +102,48 @@ fn who_cannot_teach_is_said_before_training() {
 
 /// The recipe of `cargo quickstart` with another one's values to begin with.
 fn begun(dir: &Path, start: &str) -> String {
+    like_quickstart(dir, "begun", &format!("[start]\n{start}"))
+}
+
+fn like_quickstart(dir: &Path, name: &str, more: &str) -> String {
     let quickstart = include_str!("../recipes/quickstart.toml");
-    let path = dir.join("begun.toml");
-    fs::write(&path, format!("name = \"begun\"\n{quickstart}\n[start]\n{start}\n")).unwrap();
+    let path = dir.join(name).with_extension("toml");
+    fs::write(&path, format!("name = {name:?}\n{quickstart}\n{more}\n")).unwrap();
     path.to_str().unwrap().into()
 }
 
 #[test]
 fn a_row_begins_with_the_networks_of_another() {
     let temp = tempfile::tempdir().unwrap();
-    let file = begun(temp.path(), "row = \"quickstart\"");
+    let file = begun(temp.path(), "row = \"lenet5-dense\"");
     let out = temp.path().join("out");
     let args = ["--config", &file, "--epochs", "1", "--out", out.to_str().unwrap()];
     ok(&args);
-    let (first, run) = (out.join("quickstart/seed-1"), out.join("begun/seed-1"));
+    let (first, run) = (out.join("lenet5-dense-on-digits/seed-1"), out.join("begun/seed-1"));
     let header = read_run(&run).unwrap().header;
     let bytes = fs::read(first.join("gated.safetensors")).unwrap();
-    assert_eq!(fs::read(run.join("start.safetensors")).unwrap(), bytes);
+    assert!(fs::read(run.join("start.safetensors")).unwrap() == bytes);
     let from = header.started_from.clone().unwrap();
-    assert_eq!((from.run.as_str(), from.epochs, from.by_recipe), ("quickstart/seed-1", 1, true));
-    assert!(header.caveat().unwrap().contains("begun with what quickstart left after 1 epochs"), "{header:?}");
-    // It goes on from there: in one epoch more the error is lower than in the first.
+    assert_eq!((from.run.as_str(), from.epochs, from.by_recipe), ("lenet5-dense-on-digits/seed-1", 5, true));
+    assert!(
+        header.caveat().unwrap().contains("begun with what lenet5-dense-on-digits left after 5 epochs"),
+        "{header:?}"
+    );
+    // It begins with them: in its first epoch it errs less than one that begins with random values.
+    let control = like_quickstart(temp.path(), "control", "");
+    ok(&["--config", &control, "--epochs", "1", "--out", out.to_str().unwrap()]);
     let error = |run: &Path| read_run(run).unwrap().rows[0].train_error_percent.unwrap();
-    assert!(error(&run) < 0.8 * error(&first), "{} after {}", error(&run), error(&first));
+    let (begun, random) = (error(&run), error(&out.join("control/seed-1")));
+    assert!(begun < 0.7 * random, "{begun} % and {random} %");
+
+    // A run that was killed before it had its values takes them from the other again; not where these are other ones.
+    fs::remove_dir_all(&run).unwrap();
+    drop(RunFolder::create(&run, &header).unwrap());
+    fs::rename(first.join("gated.safetensors"), first.join("kept")).unwrap();
+    fails(&args, "gated.safetensors is gone (git keeps none); put it there, or choose another --out");
+    fs::rename(first.join("kept"), first.join("gated.safetensors")).unwrap();
+    ok(&["--resume", run.to_str().unwrap()]);
+    assert!(fs::read(run.join("start.safetensors")).unwrap() == bytes);
 
     // It stands by itself: finished, it asks for no other run; from scratch and further it goes without it.
     fs::remove_dir_all(&first).unwrap();
@@ -135,8 +154,29 @@ fn a_row_begins_with_the_networks_of_another() {
     assert!(scratch.is_from_scratch() && scratch.config.get("start").is_none(), "{scratch:?}");
     ok(&["--continue-from", run.to_str().unwrap(), "--epochs", "1"]);
     let further = read_run(out.join("begun-1-then-1/seed-1")).unwrap().header;
-    assert_eq!(further.started_from.unwrap().epochs, 2);
+    assert_eq!(further.started_from.unwrap().epochs, 6);
     assert!(!first.exists());
+}
+
+/// Of two processes whose rows come after the same one, the second waits for the first to train it.
+#[test]
+fn an_earlier_run_that_another_process_trains_is_waited_for() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = begun(temp.path(), "row = \"lenet5-dense\"");
+    let (one, other) = (temp.path().join("one"), temp.path().join("other"));
+    let run = |out: &Path| ok(&["--config", &file, "--epochs", "1", "--out", out.to_str().unwrap()]);
+    run(&one);
+    let earlier = "lenet5-dense-on-digits/seed-1";
+    let locked = RunFolder::create(other.join(earlier), &read_run(one.join(earlier)).unwrap().header).unwrap();
+    let said = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| run(&other));
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        drop(locked);
+        waiting.join().unwrap()
+    });
+    assert!(said.contains("waiting for another process, which trains lenet5-dense-on-digits seed 1"), "{said}");
+    let losses = |out: &Path| read_run(out.join("begun/seed-1")).unwrap().rows[0].train_loss;
+    assert_eq!(losses(&one), losses(&other));
 }
 
 #[test]
@@ -149,11 +189,8 @@ fn what_none_can_begin_with_is_said_before_training() {
         assert!(!out.exists(), "{start}");
     };
     refused("row = \"quikstart\"", "no row is called \"quikstart\", to begin with");
-    refused(
-        "row = \"mlp-dense\"",
-        "whose conv1.weight is none, expected [20, 1, 5, 5]: name a row of the same network",
-    );
-    refused("row = \"lenet5-taught-0.09\"", "comes after another row itself; begin with that one");
+    refused("row = \"mlp-dense\"", "a network of other layers");
+    refused("row = \"lenet5-taught-0.09\"", "comes after lenet5-teacher itself, and cannot be one to begin with");
     refused("row = \"quickstart\"\nshare_of_epochs = 2.0", "start.share_of_epochs is 2, expected a share above 0");
     refused("row = \"quickstart\"\nseed = 2", "seed");
 }

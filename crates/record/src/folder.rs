@@ -53,6 +53,14 @@ impl RunFolder {
         Self::open(path, header, lock, &[])
     }
 
+    /// Whether a new run may begin in a folder, which need not be there yet.
+    ///
+    /// # Errors
+    /// If it holds something.
+    pub fn check_free(path: impl AsRef<Path>) -> Result<()> {
+        if path.as_ref().exists() { refuse_taken(path.as_ref()) } else { Ok(()) }
+    }
+
     /// Goes on with the run in a folder, which must be the one that `header` describes:
     /// recipe, seed, data, config, precision and the values it began with are compared, the rest may have changed. What is
     /// said of the data, and with it the table and the published row that the run belongs to, is what is known now.

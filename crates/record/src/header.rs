@@ -179,14 +179,15 @@ fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
 pub struct StartedFrom {
     /// Its recipe and folder, as `mlp-l0/seed-1`.
     pub run: String,
-    /// Epochs that the values had been trained for, in that run and any that it began with.
+    /// Epochs that the values had been trained for, in that run and any that it began with; from scratch, those of the run that
+    /// it began with, which are not made up for.
     pub epochs: u64,
     /// sha256 of the file with the values.
     pub sha256: String,
     /// Whether the units that it kept were taken over alone, and all values are new.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_scratch: bool,
-    /// Whether the recipe says so, as that of a trained network which is pruned: every run of it begins like this.
+    /// Whether the recipe names that run's row in `[start]`, as one that prunes trained networks: every run of it begins so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_recipe: bool,
 }
@@ -198,15 +199,17 @@ impl StartedFrom {
 
     /// The same of the runs of all seeds.
     fn caveat(&self) -> String {
-        if self.from_scratch {
-            return "only the units that pruning kept, with new values from the start".into();
-        }
         let (epochs, recipe) = (self.epochs, self.recipe());
+        let unit = if epochs == 1 { "epoch" } else { "epochs" };
+        if self.from_scratch {
+            let fewer = if epochs > 0 { format!(" and without the {epochs} {unit} before it") } else { String::new() };
+            return format!("only the units that pruning kept, with new values from the start{fewer}");
+        }
         if self.by_recipe {
-            return format!("begun with what {recipe} left after {epochs} epochs");
+            return format!("begun with what {recipe} left after {epochs} {unit}");
         }
         format!(
-            "continued: begun with the averages that {recipe} left after {epochs} epochs, with moments, multipliers and \
+            "continued: begun with the averages that {recipe} left after {epochs} {unit}, with moments, multipliers and \
              schedule anew, which is not the same as one longer training"
         )
     }

@@ -85,23 +85,20 @@ fn letters(index: usize) -> String {
     if index < 26 { last.into() } else { letters(index / 26 - 1) + &last.to_string() }
 }
 
-/// The groups with each that was trained from scratch directly below the one whose units it has, if there is one such.
+/// The groups with each that was trained from scratch directly below the one whose units it has, if that is among them.
 pub(crate) fn with_from_scratch_below(groups: Vec<Group>) -> Vec<Group> {
-    let kept_by = |group: &Group, all: &[Group]| {
-        let recipe = group.header().from_scratch_after()?;
-        let of_recipe =
-            |other: &&Group| other.header().recipe == recipe && other.header().network == group.header().network;
-        let mut pruned = all.iter().filter(of_recipe);
-        pruned.next().filter(|_| pruned.next().is_none()).map(|_| recipe.to_string())
-    };
-    let of: Vec<Option<String>> = groups.iter().map(|group| kept_by(group, &groups)).collect();
-    let (mut below, mut others): (Vec<_>, Vec<_>) = of.into_iter().zip(groups).partition(|(of, _)| of.is_some());
+    let (mut from_scratch, pruned): (Vec<Group>, Vec<Group>) =
+        groups.into_iter().partition(|group| group.header().is_from_scratch());
     let mut arranged = Vec::new();
-    for (_, group) in others.drain(..) {
-        let recipe = group.header().recipe.clone();
-        arranged.push(Group { from_scratch_below: false, ..group });
-        let is_of_it = |(of, _): &mut (Option<String>, Group)| of.as_ref() == Some(&recipe);
-        arranged.extend(below.extract_if(.., is_of_it).map(|(_, group)| Group { from_scratch_below: true, ..group }));
+    for group in pruned {
+        let is_of_it = |other: &mut Group| group.finished().count() > 0 && other.has_units_of(&group);
+        let below: Vec<Group> = from_scratch.extract_if(.., is_of_it).collect();
+        arranged.push(group);
+        arranged.extend(below.into_iter().map(|below| Group { from_scratch_below: true, ..below }));
+    }
+    for group in from_scratch {
+        let at = arranged.partition_point(|other| other.header().recipe <= group.header().recipe);
+        arranged.insert(at, Group { from_scratch_below: false, ..group });
     }
     arranged
 }
@@ -130,6 +127,21 @@ fn seedless(config: &Value) -> Value {
         settings.remove("seed");
     }
     config
+}
+
+/// What a run from scratch has in common with the one whose units it has: all but what it begins with, and that its gates
+/// stand still.
+fn family(header: &RunHeader) -> String {
+    let mut config = seedless(&header.config);
+    if let Value::Object(settings) = &mut config {
+        settings.remove("start");
+        if let Some(Value::Object(training)) = settings.get_mut("training") {
+            training.remove("frozen_epochs");
+        }
+    }
+    let RunHeader { network, data, scaled_down, synthetic, .. } = header;
+    serde_json::to_string(&(network, data, scaled_down, synthetic, config, header.machine.precision()))
+        .unwrap_or_default()
 }
 
 /// The settings by which a label tells groups apart.
@@ -176,6 +188,12 @@ impl<'a> Group<'a> {
     /// The label, wherever the group stands.
     fn full_label(&self) -> String {
         self.called(self.header().title())
+    }
+
+    /// Whether it was trained from scratch with the units that the other kept.
+    fn has_units_of(&self, other: &Group) -> bool {
+        let (own, pruned) = (self.header(), other.header());
+        own.from_scratch_after() == Some(&pruned.recipe) && family(own) == family(pruned)
     }
 
     fn called(&self, title: &str) -> String {
@@ -248,18 +266,24 @@ pub fn notes(groups: &[Group]) -> Vec<String> {
 
 /// What must be said about some of the groups, each thing once, with the groups it is true of.
 pub(crate) fn caveats(groups: &[Group]) -> Vec<String> {
-    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    let mut said: Vec<(String, Vec<&Group>)> = Vec::new();
     for group in groups {
         let Some(caveat) = group.header().caveat() else { continue };
         match said.iter_mut().find(|(known, _)| *known == caveat) {
-            Some((_, labels)) if labels.contains(&group.label()) => {}
-            Some((_, labels)) => labels.push(group.label()),
-            None => said.push((caveat, vec![group.label()])),
+            Some((_, of)) => of.push(group),
+            None => said.push((caveat, vec![group])),
         }
     }
-    let sentence = |(caveat, labels): (String, Vec<String>)| match labels.len() == groups.len() {
-        true => format!("* {caveat}"),
-        false => format!("* {}: {caveat}", labels.join("; ")),
+    // One thing is true of all from scratch, or else each is called by its full name.
+    let kinds = said.iter().filter(|(_, of)| of.iter().any(|group| group.from_scratch_below)).count();
+    let label = |group: &Group| if kinds > 1 { group.full_label() } else { group.label() };
+    let sentence = |(caveat, of): (String, Vec<&Group>)| {
+        let mut labels: Vec<String> = of.iter().map(|group| label(group)).collect();
+        labels.dedup();
+        match of.len() == groups.len() {
+            true => format!("* {caveat}"),
+            false => format!("* {}: {caveat}", labels.join("; ")),
+        }
     };
     said.into_iter().map(sentence).collect()
 }

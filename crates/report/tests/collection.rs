@@ -102,12 +102,27 @@ fn from_scratch_stands_below_the_row_whose_units_it_has() {
     assert_eq!(rows, ["con-0.5", "↳ from scratch", "con-0.5-more", "↳ from scratch"]);
     assert_eq!(said, ["* ↳ from scratch: only the units that pruning kept, with new values from the start"]);
 
-    // With two rows that may have kept them, neither is above it.
+    // Of two settings of a row it has the units of that with its own; what is not finished left none.
     finished(root.path(), "e", header("con-0.5", 1, json!({ "epochs": 9 })), 1.4, &[]);
-    assert!(labels().0.contains(&"con-0.5-scratch".into()));
-    let other = RunHeader { network: "LeNet-5".into(), ..header("con-0.5-more", 1, json!({})) };
-    finished(root.path(), "f", other, 1.4, &[]);
-    assert_eq!(labels().0.iter().filter(|label| *label == "↳ from scratch").count(), 1);
+    RunFolder::create(root.path().join("f"), &header("con-0.7", 1, json!({}))).unwrap();
+    let small = RunHeader { scaled_down: Some("small".into()), ..from_scratch("con-0.7-scratch", "con-0.7") };
+    finished(root.path(), "g", small, 1.7, &[]);
+    let (rows, said) = labels();
+    let settings = ["con-0.5 (no epochs)", "con-0.5 (epochs = 9)"].map(String::from);
+    let at = settings.map(|row| rows.iter().position(|found| *found == row).unwrap());
+    assert_eq!(rows[at[0] + 1], "↳ from scratch", "{rows:?}");
+    assert_ne!(rows.get(at[1] + 1).map(String::as_str), Some("↳ from scratch"), "{rows:?}");
+    assert!(rows.contains(&"con-0.7-scratch".into()), "{rows:?}");
+    let kept = "only the units that pruning kept, with new values from the start";
+    assert_eq!(said, [format!("* ↳ from scratch: {kept}"), format!("* con-0.7-scratch: scaled down: small; {kept}")]);
+
+    // Where not the same is to be said of all of them, the notes call them by their names.
+    let small = |header| RunHeader { scaled_down: Some("small".into()), ..header };
+    finished(root.path(), "h", small(header("con-0.7", 2, json!({}))), 1.7, &[]);
+    let (rows, said) = labels();
+    assert_eq!(rows.iter().filter(|row| *row == "↳ from scratch").count(), 3, "{rows:?}");
+    assert_eq!(said[0], format!("* con-0.5-scratch; con-0.5-more-scratch: {kept}"));
+    assert_eq!(said[2], format!("* con-0.7-scratch: scaled down: small; {kept}"));
 }
 
 #[test]

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{lines_before, nearest};
 use super::unread;
-use crate::begun::Begun;
-use crate::taught::Taught;
+use crate::earlier::{StartRow, Taught};
 use crate::{Architecture, Recipe, old, published};
 
 /// What a file says.
@@ -31,7 +30,7 @@ struct File {
     training: Training,
     /// The row whose networks it begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    start: Option<Begun>,
+    start: Option<StartRow>,
     /// The row whose networks it learns from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     teacher: Option<Taught>,

@@ -6,6 +6,6 @@ pub(super) fn lines_before(text: &str, at: usize) -> usize {
 }
 
 /// The known word that is most like the one found.
-pub(super) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().min_by_key(|known| strsim::damerau_levenshtein(found, known)).copied()
 }

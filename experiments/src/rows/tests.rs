@@ -49,12 +49,12 @@ fn the_folder_of_an_earlier_day_is_gone_on_with() {
     drop(begin("2026-01-05", &open));
     begin("2026-01-06", &done).finish(Outcome::default()).unwrap();
     let f32 = Precision::F32;
-    let found = |row: &Recipe, seed| unfinished(root.path(), &[row], &[seed], f32).unwrap();
+    let found = |row: &Recipe, seed| unfinished(root.path(), &[(row.clone(), seed)], f32).unwrap();
     assert_eq!(found(&open, 1), Some(root.path().join("2026-01-05")));
     assert_eq!((found(&open, 2), found(&done, 1)), (None, None));
-    assert_eq!(unfinished(root.path(), &[&open], &[1], Precision::Bf16).unwrap(), None);
+    assert_eq!(unfinished(root.path(), &[(open.clone(), 1)], Precision::Bf16).unwrap(), None);
     assert_eq!(found(&open.with_epochs(3), 1), None, "a run with other settings is another run");
-    assert_eq!(unfinished(&root.path().join("no"), &[&done], &[1], f32).unwrap(), None);
+    assert_eq!(unfinished(&root.path().join("no"), &[(done.clone(), 1)], f32).unwrap(), None);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
         name: slug(&["pareto", network]),
         title: format!("{network}: error against what remains"),
         caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each of them, and a \
-                  ring that of the same units trained from scratch; a grey line joins the rows of a recipe that differ in \
+                  ring with small ones that of the same units trained from scratch; a grey line joins the rows of a recipe that differ in \
                   one number alone. Last epoch, no choosing of seeds."
             .into(),
         charts: charts(network, groups, references),
@@ -104,8 +104,9 @@ fn own(chart: Chart, size: &Size, measure: Measure, group: &Group, color: Color)
     let seeds: Vec<Point> = group.finished().filter_map(one).collect();
     let label = group.short_settings();
     let point = Point { at, label, spread: None };
-    let shape = if group.from_scratch_below { Shape::Ring } else { Shape::Disc };
-    let chart = if seeds.len() > 1 { with_points(chart, "", color, Shape::Dot, seeds) } else { chart };
+    let (shape, small) =
+        if group.from_scratch_below { (Shape::Ring, Shape::SmallRing) } else { (Shape::Disc, Shape::Dot) };
+    let chart = if seeds.len() > 1 { with_points(chart, "", color, small, seeds) } else { chart };
     with_points(chart, &legend(group), color, shape, vec![point])
 }
 

@@ -73,6 +73,8 @@ pub enum Shape {
     Ring,
     /// A small disc, for what a larger one sums up.
     Dot,
+    /// A small ring, for what a larger one sums up.
+    SmallRing,
     /// A square on its corner.
     Diamond,
     /// A hollow square.

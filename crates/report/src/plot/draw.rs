@@ -224,7 +224,7 @@ fn picture(canvas: &mut Canvas, chart: &Chart, room: Room) {
 pub(super) fn marker(canvas: &mut Canvas, (x, y): (f64, f64), shape: Shape, color: &str) {
     let (corners, radius, turn) = match shape {
         Shape::Disc | Shape::Ring => (24, 5.0, 0.0),
-        Shape::Dot => (16, 2.6, 0.0),
+        Shape::Dot | Shape::SmallRing => (16, 2.6, 0.0),
         Shape::Diamond => (4, 6.0, 0.0),
         Shape::Square => (4, 5.2, 0.125),
     };
@@ -233,7 +233,7 @@ pub(super) fn marker(canvas: &mut Canvas, (x, y): (f64, f64), shape: Shape, colo
         (x + radius * angle.cos(), y + radius * angle.sin())
     };
     let outline: Vec<_> = (0..corners as usize).map(corner).collect();
-    canvas.marker(&outline, color, matches!(shape, Shape::Ring | Shape::Square));
+    canvas.marker(&outline, color, matches!(shape, Shape::Ring | Shape::SmallRing | Shape::Square));
 }
 
 #[cfg(test)]

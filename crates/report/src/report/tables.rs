@@ -19,15 +19,21 @@ pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -
     let mut table = Table::new(columns);
     let sources = sources(network, groups, references);
     let shown: Vec<&Group> = groups.iter().filter(|group| group.finished().count() > 0).collect();
-    for (index, group) in shown.iter().enumerate() {
-        table.push(own_row(measure, group));
-        let is_last = |row: &&Reference| !shown.get(index + 1).is_some_and(|next| next.repeats(row));
-        if let Some(row) = group.header().reference.as_ref().filter(is_last) {
-            let label =
-                if row.network == network { "↳ published".into() } else { format!("↳ published, {}", row.network) };
-            table.push_muted(published_row(measure, &label, row, &sources));
+    let mut reference: Option<&Reference> = None;
+    let publish = |table: &mut Table, row: Option<&Reference>| {
+        let Some(row) = row else { return };
+        let label =
+            if row.network == network { "↳ published".into() } else { format!("↳ published, {}", row.network) };
+        table.push_muted(published_row(measure, &label, row, &sources));
+    };
+    for group in shown {
+        // Those from scratch belong to the row above them, as what was published does.
+        if !group.from_scratch_below && !reference.is_some_and(|row| group.repeats(row)) {
+            publish(&mut table, std::mem::replace(&mut reference, group.header().reference.as_ref()));
         }
+        table.push(own_row(measure, group));
     }
+    publish(&mut table, reference);
     for row in others(network, groups, references) {
         let label = if row.network == network { row.label.clone() } else { format!("{}, {}", row.network, row.label) };
         table.push_muted(published_row(measure, &label, row, &sources));
