@@ -33,8 +33,8 @@ pub enum Fit {
     /// is, however far below them.
     #[default]
     Lower,
-    /// From both sides: as many gates as fit stay open, those with the largest log α first, unless costly ones that do not fit
-    /// would leave more than a fiftieth of the bound unused. Under a bound on each layer, no gate is open whose unit comes to
+    /// From both sides: as many gates as fit stay open, those with the largest log α first, of the network or of each set,
+    /// unless costly ones that do not fit would leave more than a fiftieth of the bound unused. Under a bound on each layer, no gate is open whose unit comes to
     /// nothing beside the others, as a feature of a closed channel.
     Fill {
         /// The gates of a set are opened so many at a time, until all of them are: 8, for channels in the numbers that
@@ -45,6 +45,11 @@ pub enum Fit {
         /// each layer.
         #[serde(default, skip_serializing_if = "is_zero")]
         whole_within: usize,
+        /// All sets keep the same share of their gates, as near as whole ones come to it, and log α decides which: gates whose
+        /// steps are scaled set by set, as Novograd scales them, say little about how much one set is worth beside another.
+        /// Without effect under a bound on each layer.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        even: bool,
     },
 }
 

@@ -20,18 +20,27 @@ const TRIED: usize = 200;
 /// What a gate is opened to that training had closed: a gate half open (eq. 13).
 const REOPENED: f32 = 0.0;
 
+/// How gates are filled up to a bound ([`Fit::Fill`](crate::Fit::Fill)).
+pub(crate) struct Filling {
+    pub(crate) multiple: usize,
+    pub(crate) whole_within: usize,
+    pub(crate) even: bool,
+}
+
 /// Gates of one set that are opened together.
 struct Chunk {
     set: usize,
     units: Vec<usize>,
     /// The mean of their log α.
     score: f32,
+    /// The share of their set that is likelier.
+    before: f32,
 }
 
 impl GatedNet {
     /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α in
-    /// the network, and where the next of them does not fit any more, the likeliest of other sets that does. The gates of a
-    /// set are opened `multiple` at a time, in their order. Where that leaves more than a fiftieth of the bound unused, a
+    /// the network (`even`: of each set the same share), and where the next of them does not fit any more, the likeliest of
+    /// other sets that does. The gates of a set are opened `multiple` at a time, in their order. Where that leaves more than a fiftieth of the bound unused, a
     /// gate that did not fit is opened in place of less costly ones.
     ///
     /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
@@ -50,7 +59,7 @@ impl GatedNet {
         weights: &Weights,
         constraint: &Constraint,
         estimator: Estimator,
-        (multiple, whole_within): (usize, usize),
+        &Filling { multiple, whole_within, even }: &Filling,
     ) -> Result<Weights> {
         in_range("the multiple of gates that stay open", multiple as f64, "1 or more", multiple > 0)?;
         if estimator == Estimator::TopK {
@@ -61,7 +70,7 @@ impl GatedNet {
             self.one_for_each("targets", constraint.targets.each().len())?;
         }
         let log_alpha = self.log_alpha(weights)?;
-        let mut chunks = chunks(&log_alpha, multiple);
+        let mut chunks = chunks(&log_alpha, multiple, even);
         let fits = |open: &[Vec<bool>]| self.fits(open, constraint);
         let likeliest = |chunks: &[Chunk]| self.likeliest(chunks, constraint.targets.are_of_layers(), &fits);
         let mut open = likeliest(&chunks)?;
@@ -229,18 +238,22 @@ impl GatedNet {
 /// How much of the bound is left with these gates open; none if they are too many.
 type Fits<'a> = dyn Fn(&[Vec<bool>]) -> Result<Option<f64>> + 'a;
 
-/// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score.
-fn chunks(log_alpha: &[Vec<f32>], multiple: usize) -> Vec<Chunk> {
+/// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score, or `even`ly set by set.
+fn chunks(log_alpha: &[Vec<f32>], multiple: usize, even: bool) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     for (set, values) in log_alpha.iter().enumerate() {
         let mut order: Vec<usize> = (0..values.len()).collect();
         order.sort_by(|&a, &b| values[b].total_cmp(&values[a])); // stable: equals stay in order
-        for units in order.chunks(multiple) {
+        for (index, units) in order.chunks(multiple).enumerate() {
             let score = units.iter().map(|&unit| values[unit]).sum::<f32>() / units.len() as f32;
-            chunks.push(Chunk { set, units: units.to_vec(), score });
+            let before = (index * multiple) as f32 / values.len() as f32;
+            chunks.push(Chunk { set, units: units.to_vec(), score, before });
         }
     }
     chunks.sort_by(|a, b| b.score.total_cmp(&a.score));
+    if even {
+        chunks.sort_by(|a, b| a.before.total_cmp(&b.before));
+    }
     chunks
 }
 

@@ -4,6 +4,7 @@
 use candle_core::{Device, Tensor};
 use l0_net::{Cost, Mask, Masks, Plan, Weights};
 
+use crate::fill::Filling;
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::placement::Placed;
 use crate::{Constraint, Error, Estimator, Fit, GatedNet, Quantity, Result, Targets};
@@ -114,8 +115,8 @@ impl GatedNet {
     /// [`Fit::Lower`] lowers every log α by as little as it takes: by one amount for a bound on the model, by one for each
     /// layer for bounds on layers. The gates of a layer stay in their order, so that those go which were least likely to stay
     /// (those that meet at the lowest value are alike). [`Fit::Fill`] opens as many gates as fit, the likeliest of the network
-    /// first, and closes the others; an open one keeps its value, but is half open at least. Sets that would lose few gates keep
-    /// all of them, where the fit says so. Nothing is changed for a bound
+    /// first, or of each set the same share, and closes the others; an open one keeps its value, but is half open at least. Sets
+    /// that would lose few gates keep all of them, where the fit says so. Nothing is changed for a bound
     /// that does not hold with all gates closed, or only with a network whose output is constant.
     ///
     /// # Errors
@@ -124,8 +125,9 @@ impl GatedNet {
     pub fn brought_within(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Weights> {
         match constraint.fit {
             Fit::Lower => self.lowered_within(weights, constraint, estimator),
-            Fit::Fill { multiple, whole_within } => {
-                self.filled(weights, constraint, estimator, (multiple, whole_within))
+            Fit::Fill { multiple, whole_within, even } => {
+                let filling = Filling { multiple, whole_within, even };
+                self.filled(weights, constraint, estimator, &filling)
             }
         }
     }

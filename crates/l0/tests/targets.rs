@@ -180,7 +180,7 @@ fn no_price_slopes_more_than_the_steepest() {
 
 /// The share left by gates that were filled up to a target, and the values.
 fn filled(network: &GatedNet, weights: &Weights, target: f64, multiple: usize) -> (f64, Weights) {
-    filled_by(network, weights, target, Fit::Fill { multiple, whole_within: 0 })
+    filled_by(network, weights, target, Fit::Fill { multiple, whole_within: 0, even: false })
 }
 
 fn filled_by(network: &GatedNet, weights: &Weights, target: f64, fit: Fit) -> (f64, Weights) {
@@ -252,7 +252,7 @@ fn each_layer_is_filled_up_to_its_own_target() {
         _ => Ok(value.clone()),
     };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
-    let fit = Fit::Fill { multiple: 1, whole_within: 0 };
+    let fit = Fit::Fill { multiple: 1, whole_within: 0, even: false };
     let constraint = Constraint { fit, ..constraint(&Targets::Layers(vec![0.6, 0.01]), Quantity::Weights) };
     let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
     assert_eq!(network.shares_left(&after, &constraint, Estimator::Mean).unwrap(), [0.6, 0.01]);
@@ -279,7 +279,7 @@ fn no_gate_of_a_filled_layer_is_open_for_nothing() {
         _ => Ok(value.clone()),
     };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
-    let fit = Fit::Fill { multiple: 1, whole_within: 0 };
+    let fit = Fit::Fill { multiple: 1, whole_within: 0, even: false };
     let targets = Targets::Layers(vec![3.0 / 8.0, 40.0 / 128.0]);
     let constraint = Constraint { fit, ..constraint(&targets, Quantity::Weights) };
     let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
@@ -310,7 +310,7 @@ fn a_feature_of_a_channel_that_opens_late_is_open_again() {
             rank(name, sign).unwrap_or_else(|| Ok(value.clone()))
         };
         let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
-        let fit = Fit::Fill { multiple: 1, whole_within: 0 };
+        let fit = Fit::Fill { multiple: 1, whole_within: 0, even: false };
         let constraint = Constraint { fit, ..constraint(&Targets::Layers(vec![2.0 / 3.0; 2]), Quantity::Weights) };
         let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
         assert_eq!(network.pruned(&after, Estimator::Mean).unwrap().architecture, [2, 2], "turn {turn}");
@@ -355,7 +355,7 @@ fn a_set_that_would_lose_few_gates_keeps_all_of_them() {
     };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
     let left = |target: f64, whole_within: usize| {
-        let (share, after) = filled_by(&network, &values, target, Fit::Fill { multiple: 1, whole_within });
+        let (share, after) = filled_by(&network, &values, target, Fit::Fill { multiple: 1, whole_within, even: false });
         assert!(share <= target && share > target - 0.03, "{share} for {target}");
         let open = network.pruned(&after, Estimator::Mean).unwrap().open;
         open.iter().map(|(_, open)| *open).collect::<Vec<_>>()
@@ -374,6 +374,43 @@ fn a_set_that_would_lose_few_gates_keeps_all_of_them() {
 }
 
 #[test]
+fn even_sets_keep_the_same_share_whatever_their_gates_say_of_each_other() {
+    let mut b = Builder::features("row", 40);
+    b.linear("fc1", 100).relu().linear("fc2", 60).relu().linear("fc3", 10).relu().linear("fc4", 4);
+    let layers = ["fc2", "fc3", "fc4"].map(|layer| Placement::new(layer, Side::Input));
+    let network = GatedNet::new(b.build().unwrap(), &layers).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    // Every gate of "fc3" is less likely than any of the others; of each set the last ones are the likeliest.
+    let value = |(name, value): (&str, &Tensor)| match name.ends_with("log_alpha") {
+        true => {
+            let (low, units) = (if name.starts_with("fc3") { -4.0 } else { 0.0 }, value.dims1().unwrap());
+            Tensor::new((0..units).map(|unit| low + unit as f32 / 100.0).collect::<Vec<_>>(), &Device::Cpu)
+        }
+        false => Ok(value.clone()),
+    };
+    let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+    for target in [0.1, 0.3, 0.5, 0.8, 1.0] {
+        let (share, after) =
+            filled_by(&network, &values, target, Fit::Fill { multiple: 1, whole_within: 0, even: true });
+        assert!(share <= target && share > target - 0.02, "{share} for {target}");
+        let pruned = network.pruned(&after, Estimator::Mean).unwrap();
+        let kept: Vec<f64> = pruned
+            .values
+            .iter()
+            .map(|(_, z)| {
+                let open = z.iter().filter(|&&z| z > 0.0).count();
+                assert!(z[z.len() - open..].iter().all(|&z| z > 0.0), "{target}: {z:?}");
+                open as f64 / z.len() as f64
+            })
+            .collect();
+        let (least, most) = (kept.iter().copied().fold(1.0, f64::min), kept.iter().copied().fold(0.0, f64::max));
+        assert!(most - least < 0.12, "{kept:?} for {target}"); // one of the ten gates of "fc4" is a tenth
+    }
+    let (_, free) = filled(&network, &values, 0.5, 1);
+    assert!(network.pruned(&free, Estimator::Mean).unwrap().architecture[1] < 20);
+}
+
+#[test]
 fn gates_stay_open_in_multiples() {
     let network = network();
     let (share, after) = filled(&network, &weights(&network), 0.6, 4);
@@ -386,7 +423,7 @@ fn gates_stay_open_in_multiples() {
 fn what_cannot_be_filled_is_refused() {
     let network = network();
     let constraint = |multiple| Constraint {
-        fit: Fit::Fill { multiple, whole_within: 0 },
+        fit: Fit::Fill { multiple, whole_within: 0, even: false },
         ..constraint(&Targets::Model(0.5), Quantity::Weights)
     };
     let message = |multiple, estimator| {

@@ -112,6 +112,13 @@ impl Prune {
         self.with(|settings| settings.multiple = multiple)
     }
 
+    /// Lets gates decide how much of each space is left, too, in place of the same share of all: worth a try where they learn for
+    /// many epochs.
+    #[must_use]
+    pub fn uneven(self) -> Self {
+        self.with(|settings| settings.even = false)
+    }
+
     /// Places gates on the numbers that the network reads, too: which columns of a table it needs.
     #[must_use]
     pub fn gate_inputs(self) -> Self {

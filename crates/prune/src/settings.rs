@@ -14,6 +14,8 @@ pub(crate) struct Settings {
     pub(crate) weight_decay: f64,
     /// Units of a space are kept in multiples of so many.
     pub(crate) multiple: usize,
+    /// All spaces keep the same share of their units.
+    pub(crate) even: bool,
     pub(crate) optimiser: Option<Optimiser>,
     pub(crate) learning_rate: Option<f64>,
     /// In how many epochs gates learn.
@@ -70,6 +72,7 @@ impl Default for Settings {
             batch_size: None,
             weight_decay: 5e-4,
             multiple: 1,
+            even: true,
             optimiser: None,
             learning_rate: None,
             learning: None,

@@ -81,6 +81,9 @@ struct Args {
     /// Keep the channels of every space in multiples of so many, or all of them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
     round: usize,
+    /// Let gates decide how much of each space is left, too, in place of the same share of all spaces.
+    #[arg(long, conflicts_with_all = ["lambda", "target_inputs"])]
+    uneven: bool,
     /// Place gates on the numbers that the network reads, too: which columns of a table it needs.
     #[arg(long)]
     gate_inputs: bool,
@@ -196,6 +199,9 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
         .only(args.choice.only.clone())
         .except(args.choice.except.clone())
         .seed(args.seed);
+    if args.uneven {
+        prune = prune.uneven();
+    }
     if args.gate_inputs {
         prune = prune.gate_inputs();
     }
