@@ -115,8 +115,9 @@ impl GatedNet {
     fn take_out(&self, chunks: &mut Vec<&Chunk>, open: &[Vec<bool>], such: impl Fn(Unit) -> bool) -> Result<bool> {
         let (plan, all) = (self.plan_of(open)?, chunks.len());
         if !plan.kept(self.net.output()).is_empty() {
+            let became: Vec<Vec<Unit>> = self.gates.iter().map(|placed| self.units(&plan, placed.space)).collect();
             chunks.retain(|chunk| {
-                let became = plan.units(self.maker(self.gates[chunk.set].space));
+                let became = &became[chunk.set];
                 !chunk.units.iter().all(|&unit| open[chunk.set][unit] && such(became[unit]))
             });
         }

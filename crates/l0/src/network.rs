@@ -9,7 +9,7 @@
 //! the trained values and their average are evaluated by the same code.
 
 use candle_core::{DType, Device, Tensor};
-use l0_net::{Cost, Mask, Masks, Net, NodeId, Params, Plan, Probabilities, Prunable, Role, SpaceId, Weights};
+use l0_net::{Cost, Mask, Masks, Net, Params, Plan, Probabilities, Prunable, Role, SpaceId, Unit, Weights};
 use l0_rng::{Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
@@ -349,15 +349,27 @@ impl GatedNet {
             };
             open.push((placed.placement.layer.clone(), z.iter().filter(|&&z| z != 0.0).count()));
             values.push((placed.placement.layer.clone(), z));
-            architecture.push(plan.kept(self.maker(placed.space)).len());
+            let units = self.units(&plan, placed.space);
+            architecture.push(units.iter().filter(|&&unit| unit == Unit::Computed).count());
         }
         let cost = self.net.cost_of(&plan);
         Ok(Pruned { masks, plan, cost, open, architecture, values })
     }
 
-    /// The first node of a space.
-    pub(crate) fn maker(&self, space: SpaceId) -> NodeId {
-        (0..self.net.nodes().len()).find(|&id| self.net.space(id) == space).unwrap_or(0)
+    /// What becomes of each unit of a space. Its nodes may differ in that: of a sum, one side may be zero where the other is
+    /// not, as with a shortcut that is padded with zeros. A unit is computed if it is at one of them, and unread if what would be
+    /// computed there is read by nothing.
+    pub(crate) fn units(&self, plan: &Plan, space: SpaceId) -> Vec<Unit> {
+        let mut nodes = (0..self.net.nodes().len()).filter(|&id| self.net.space(id) == space);
+        let mut units = nodes.next().map_or(Vec::new(), |first| plan.units(first).to_vec());
+        for node in nodes {
+            for (unit, &other) in units.iter_mut().zip(plan.units(node)) {
+                if other == Unit::Computed || (other == Unit::Unread && *unit != Unit::Computed) {
+                    *unit = other;
+                }
+            }
+        }
+        units
     }
 }
 

@@ -3,7 +3,8 @@
 
 use candle_core::{Device, Tensor};
 use l0::{Constraint, Estimator, Fit, GatedNet, Lambda, Objective, Placement, Quantity, Side, Targets};
-use l0_net::{Builder, Weights};
+use l0_net::layers::PadUnits;
+use l0_net::{Builder, Prunable, Weights};
 
 /// Two gated linear layers, of 10 and 8 inputs: 10 x 8 + 8 x 4 weights.
 fn network() -> GatedNet {
@@ -287,6 +288,27 @@ fn no_gate_of_a_filled_layer_is_open_for_nothing() {
     assert_eq!(pruned.architecture, [3, 40]);
     let open: Vec<usize> = (0..8).filter(|&map| pruned.values[0].1[map] > 0.0).collect();
     assert_eq!(open, [0, 1, 2]);
+}
+
+/// Beside a shortcut that zeros make wider, channels are made by the other side of the sum alone.
+#[test]
+fn channels_beside_zeros_count() {
+    let mut b = Builder::image("image", 1, 4, 4);
+    let input = b.conv2d_same("conv", 4, 3, 1).relu().tip();
+    let wider = b.layer("pad", PadUnits { before: 2, after: 2 }).tip();
+    b.at(input).conv2d_same("inner", 8, 3, 1).relu().conv2d_same("outer", 8, 3, 1).add(wider).relu();
+    b.avg_pool().linear("fc", 3);
+    let network = GatedNet::on(&Prunable::of(&b.build().unwrap()), 0.02).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    let fit = Fit::Fill { multiple: 1, whole_within: 0, even: false };
+    let constraint = Constraint { fit, ..constraint(&Targets::Layers(vec![0.75; 3]), Quantity::Weights) };
+    let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
+    let pruned = network.pruned(&after, Estimator::Mean).unwrap();
+    let open: Vec<usize> = pruned.open.iter().map(|(_, open)| *open).collect();
+    let mut architecture = pruned.architecture.clone();
+    assert_eq!(open, architecture);
+    architecture.sort_unstable();
+    assert_eq!(architecture, [3, 6, 6]);
 }
 
 #[test]
