@@ -16,8 +16,8 @@ pub struct Constraint {
     pub learning_rate: f64,
     /// Whether a multiplier starts again from 0 once its density is at its target.
     pub restart: bool,
-    /// Whether the bounds come down to the targets while gates learn, by the same factor at each step, in place of standing
-    /// there from the first one on.
+    /// Whether the bounds come down to the targets while gates learn, by the same factor at each step, in place of
+    /// standing there from the first one on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gradual: bool,
     /// How gates are brought within the bounds when they are frozen.
@@ -29,25 +29,25 @@ pub struct Constraint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fit {
-    /// From above: every log α is lowered by as little as it takes, so that a network which is within the bounds stays as it
-    /// is, however far below them.
+    /// From above: every log α is lowered by as little as it takes, so that a network which is within the bounds stays
+    /// as it is, however far below them.
     #[default]
     Lower,
-    /// From both sides: as many gates as fit stay open, those with the largest log α first, of the network or of each set,
-    /// unless costly ones that do not fit would leave more than a fiftieth of the bound unused. Under a bound on each layer, no gate is open whose unit comes to
-    /// nothing beside the others, as a feature of a closed channel.
+    /// From both sides: as many gates as fit stay open, those with the largest log α first, of the network or of each
+    /// set, unless costly ones that do not fit would leave more than a fiftieth of the bound unused. Under a bound on
+    /// each layer, no gate is open whose unit comes to nothing beside the others, as a feature of a closed channel.
     Fill {
         /// The gates of a set are opened so many at a time, until all of them are: 8, for channels in the numbers that
         /// runtimes like.
         multiple: usize,
-        /// A set that would lose no more than one gate in so many keeps all of them, and other sets lose more: what is left of
-        /// whole blocks of channels takes a runtime as long as the blocks. 0 for no such set; without effect under a bound on
-        /// each layer.
+        /// A set that would lose no more than one gate in so many keeps all of them, and other sets lose more: what is
+        /// left of whole blocks of channels takes a runtime as long as the blocks. 0 for no such set; without effect
+        /// under a bound on each layer.
         #[serde(default, skip_serializing_if = "is_zero")]
         whole_within: usize,
-        /// All sets keep the same share of their gates, as near as whole ones come to it, and log α decides which: gates whose
-        /// steps are scaled set by set, as Novograd scales them, say little about how much one set is worth beside another.
-        /// Without effect under a bound on each layer.
+        /// All sets keep the same share of their gates, as near as whole ones come to it, and log α decides which:
+        /// gates whose steps are scaled set by set, as Novograd scales them, say little about how much one set is worth
+        /// beside another. Without effect under a bound on each layer.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         even: bool,
     },

@@ -13,8 +13,8 @@ const UNUSED: f64 = 0.02;
 /// The share of what a bound allows that is too little to go on looking for gates which still fit.
 const CLOSE: f64 = 0.004;
 
-/// How many chunks beyond the first that does not fit are tried in its place, under a bound on the model: each takes a count of
-/// all its work.
+/// How many chunks beyond the first that does not fit are tried in its place, under a bound on the model: each takes a
+/// count of all its work.
 const TRIED: usize = 200;
 
 /// What a gate is opened to that training had closed: a gate half open (eq. 13).
@@ -39,9 +39,10 @@ struct Chunk {
 
 impl GatedNet {
     /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α in
-    /// the network (`even`: of each set the same share), and where the next of them does not fit any more, the likeliest of
-    /// other sets that does. The gates of a set are opened `multiple` at a time, in their order. Where that leaves more than a fiftieth of the bound unused, a
-    /// gate that did not fit is opened in place of less costly ones.
+    /// the network (`even`: of each set the same share), and where the next of them does not fit any more, the
+    /// likeliest of other sets that does. The gates of a set are opened `multiple` at a time, in their order. Where
+    /// that leaves more than a fiftieth of the bound unused, a gate that did not fit is opened in place of less costly
+    /// ones.
     ///
     /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///
@@ -52,8 +53,8 @@ impl GatedNet {
     /// constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
     ///
     /// # Errors
-    /// If a parameter is missing, there is not one target for each set of gates, `multiple` is 0, or `estimator` ranks gates
-    /// itself.
+    /// If a parameter is missing, there is not one target for each set of gates, `multiple` is 0, or `estimator` ranks
+    /// gates itself.
     pub(crate) fn filled(
         &self,
         weights: &Weights,
@@ -90,9 +91,10 @@ impl GatedNet {
         self.opened(weights, &log_alpha, &open)
     }
 
-    /// The likeliest chunks that fit. Where layers have bounds of their own, an open gate whose unit comes to nothing beside
-    /// the others, as a feature of a closed channel, would use up what a unit that counts could have: the next likeliest get
-    /// it. What nothing reads is out for good. What reads nothing may read something once that is out, and is tried anew.
+    /// The likeliest chunks that fit. Where layers have bounds of their own, an open gate whose unit comes to nothing
+    /// beside the others, as a feature of a closed channel, would use up what a unit that counts could have: the next
+    /// likeliest get it. What nothing reads is out for good. What reads nothing may read something once that is out,
+    /// and is tried anew.
     fn likeliest(&self, chunks: &[Chunk], are_of_layers: bool, fits: &Fits) -> Result<Vec<Vec<bool>>> {
         let mut read: Vec<&Chunk> = chunks.iter().collect();
         loop {
@@ -110,8 +112,8 @@ impl GatedNet {
         }
     }
 
-    /// Takes out the open chunks all of whose units became such, unless nothing is left of the network; says whether there
-    /// were any.
+    /// Takes out the open chunks all of whose units became such, unless nothing is left of the network; says whether
+    /// there were any.
     fn take_out(&self, chunks: &mut Vec<&Chunk>, open: &[Vec<bool>], such: impl Fn(Unit) -> bool) -> Result<bool> {
         let (plan, all) = (self.plan_of(open)?, chunks.len());
         if !plan.kept(self.net.output()).is_empty() {
@@ -124,9 +126,9 @@ impl GatedNet {
         Ok(chunks.len() < all)
     }
 
-    /// What is open once at most [`UNUSED`] of the bound is left: a costly gate that did not fit comes first, and as many of the
-    /// likeliest as fit beside it. The likeliest such gate that uses the bound so far is taken, or else the one that comes
-    /// nearest. How likely the gates are that close for it is not weighed.
+    /// What is open once at most [`UNUSED`] of the bound is left: a costly gate that did not fit comes first, and as
+    /// many of the likeliest as fit beside it. The likeliest such gate that uses the bound so far is taken, or else the
+    /// one that comes nearest. How likely the gates are that close for it is not weighed.
     fn exchanged(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], fits: &Fits) -> Result<Vec<Vec<bool>>> {
         let (mut best, mut least) = (open.clone(), fits(&open)?.unwrap_or(0.0));
         if least.is_infinite() {
@@ -152,8 +154,8 @@ impl GatedNet {
         Ok(best)
     }
 
-    /// What is open once nearly whole sets are left whole: all of them, or one after the other as far as the bound allows,
-    /// those first that would lose least. Inputs are not channels, and no set of them is spared.
+    /// What is open once nearly whole sets are left whole: all of them, or one after the other as far as the bound
+    /// allows, those first that would lose least. Inputs are not channels, and no set of them is spared.
     fn spared(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], within: usize, fits: &Fits) -> Result<Vec<Vec<bool>>> {
         if within == 0 {
             return Ok(open);
@@ -178,8 +180,8 @@ impl GatedNet {
         }
     }
 
-    /// The likeliest gates that fit beside these whole sets; none if those alone are too much, if what is left is a constant, or if
-    /// what is left lies too far below the bound.
+    /// The likeliest gates that fit beside these whole sets; none if those alone are too much, if what is left is a
+    /// constant, or if what is left lies too far below the bound.
     fn with_whole(&self, whole: &[bool], chunks: &[Chunk], fits: &Fits) -> Result<Option<Vec<Vec<bool>>>> {
         let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = chunks.iter().partition(|chunk| whole[chunk.set]);
         let open = fill(&[first, others].concat(), &self.gated_units(), fits)?;
@@ -239,7 +241,8 @@ impl GatedNet {
 /// How much of the bound is left with these gates open; none if they are too many.
 type Fits<'a> = dyn Fn(&[Vec<bool>]) -> Result<Option<f64>> + 'a;
 
-/// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score, or `even`ly set by set.
+/// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score, or `even`ly set by
+/// set.
 fn chunks(log_alpha: &[Vec<f32>], multiple: usize, even: bool) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     for (set, values) in log_alpha.iter().enumerate() {

@@ -24,8 +24,8 @@ pub struct GatedNet {
     distribution: HardConcrete,
 }
 
-/// Everything that makes a plain network a gated one, to be kept in a file beside its description. Files of earlier versions
-/// also say by which lambda and weight decay the gates were trained, which is passed over.
+/// Everything that makes a plain network a gated one, to be kept in a file beside its description. Files of earlier
+/// versions also say by which lambda and weight decay the gates were trained, which is passed over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gates {
     /// Where the gates are.
@@ -38,8 +38,8 @@ impl GatedNet {
     /// Places gates on `net`; none make it a plain network.
     ///
     /// # Errors
-    /// If a placement names no linear layer or convolution, gates the outputs of the network, or two belong to one layer or
-    /// mask the same units.
+    /// If a placement names no linear layer or convolution, gates the outputs of the network, or two belong to one
+    /// layer or mask the same units.
     pub fn new(net: Net, placements: &[Placement]) -> Result<Self> {
         let mut gates: Vec<Placed> = Vec::new();
         for placement in placements {
@@ -63,9 +63,9 @@ impl GatedNet {
         Ok(Self { net, gates, distribution: HardConcrete::default() })
     }
 
-    /// Gates on every space of channels or features that can shrink ([`Net::prunable`]), one set for each: layers whose units
-    /// are coupled share a set, which belongs to the first of them. They start open with probability `1 - droprate_init` and
-    /// more ([`Placement`]): nearly all of them, for a network that is trained already, with 0.01.
+    /// Gates on every space of channels or features that can shrink ([`Net::prunable`]), one set for each: layers whose
+    /// units are coupled share a set, which belongs to the first of them. They start open with probability `1 -
+    /// droprate_init` and more ([`Placement`]): nearly all of them, for a network that is trained already, with 0.01.
     ///
     /// ```
     /// use l0::GatedNet;
@@ -151,8 +151,8 @@ impl GatedNet {
         self.gates.iter().map(|gate| gate.units).collect()
     }
 
-    /// First values of all parameters, those of the gates ("fc1.log_alpha") after those of the network. Gates are always on the
-    /// CPU: they are few, and which are open must be known there.
+    /// First values of all parameters, those of the gates ("fc1.log_alpha") after those of the network. Gates are
+    /// always on the CPU: they are few, and which are open must be known there.
     ///
     /// # Errors
     /// If a drop rate is out of range or the device cannot hold the values.
@@ -242,8 +242,8 @@ impl GatedNet {
         Ok(total)
     }
 
-    /// What the gated layers add to the loss, a scalar; none without gates. `penalties` has one for each set of gates, as
-    /// [`Objective::penalties`](crate::Objective::penalties) makes them.
+    /// What the gated layers add to the loss, a scalar; none without gates. `penalties` has one for each set of gates,
+    /// as [`Objective::penalties`](crate::Objective::penalties) makes them.
     ///
     /// # Errors
     /// If there are not as many penalties as sets of gates, or a parameter is missing.
@@ -267,8 +267,8 @@ impl GatedNet {
         }
     }
 
-    /// Names of the parameters that the penalty's L2 term covers: weights of gated layers, biases of gated outputs. One that two
-    /// sets switch, as by inputs and outputs, stands here twice, and is in both of their terms.
+    /// Names of the parameters that the penalty's L2 term covers: weights of gated layers, biases of gated outputs. One
+    /// that two sets switch, as by inputs and outputs, stands here twice, and is in both of their terms.
     pub fn gated_parameters(&self) -> Vec<String> {
         self.gates.iter().flat_map(Placed::parameters).map(String::from).collect()
     }
@@ -293,10 +293,10 @@ impl GatedNet {
         Ok(open)
     }
 
-    /// What a constraint bounds, tracked where `weights` are, scalars: for targets of layers the mean of P(z != 0) of each
-    /// set of gates, its share of open gates, whatever the quantity; for a target of the model the expected share of the
-    /// weights (or multiply-accumulates) of all its linear layers and convolutions, gated or not, pruned inputs and outputs
-    /// both taken off.
+    /// What a constraint bounds, tracked where `weights` are, scalars: for targets of layers the mean of P(z != 0) of
+    /// each set of gates, its share of open gates, whatever the quantity; for a target of the model the expected share
+    /// of the weights (or multiply-accumulates) of all its linear layers and convolutions, gated or not, pruned inputs
+    /// and outputs both taken off.
     ///
     /// # Errors
     /// If a parameter is missing.
@@ -313,8 +313,8 @@ impl GatedNet {
         Ok(vec![(Tensor::stack(&parts, 0)?.sum_all()? / total as f64)?])
     }
 
-    /// For each set of gates the most that its price for open weights can slope in a log α: a quarter, the steepest slope of
-    /// P(z != 0), of what a gate costs. Weight decay and the loss come on top of it.
+    /// For each set of gates the most that its price for open weights can slope in a log α: a quarter, the steepest
+    /// slope of P(z != 0), of what a gate costs. Weight decay and the loss come on top of it.
     ///
     /// # Errors
     /// If there are not as many penalties as sets of gates.
@@ -356,9 +356,9 @@ impl GatedNet {
         Ok(Pruned { masks, plan, cost, open, architecture, values })
     }
 
-    /// What becomes of each unit of a space. Its nodes may differ in that: of a sum, one side may be zero where the other is
-    /// not, as with a shortcut that is padded with zeros. A unit is computed if it is at one of them, and unread if what would be
-    /// computed there is read by nothing.
+    /// What becomes of each unit of a space. Its nodes may differ in that: of a sum, one side may be zero where the
+    /// other is not, as with a shortcut that is padded with zeros. A unit is computed if it is at one of them, and
+    /// unread if what would be computed there is read by nothing.
     pub(crate) fn units(&self, plan: &Plan, space: SpaceId) -> Vec<Unit> {
         let mut nodes = (0..self.net.nodes().len()).filter(|&id| self.net.space(id) == space);
         let mut units = nodes.next().map_or(Vec::new(), |first| plan.units(first).to_vec());

@@ -48,9 +48,9 @@ impl GatedNet {
         self.gates.iter().map(|placed| multiple.clamp(1, placed.units.max(1))).collect()
     }
 
-    /// The share of the network that a constraint on the model bounds, of one with as few open gates as keep its output from
-    /// being constant: of each set the first gate, or the first ones that open together, or none. Of branches that can stand
-    /// for each other, the dearest are closed first.
+    /// The share of the network that a constraint on the model bounds, of one with as few open gates as keep its output
+    /// from being constant: of each set the first gate, or the first ones that open together, or none. Of branches that
+    /// can stand for each other, the dearest are closed first.
     ///
     /// # Errors
     /// None in practice.
@@ -112,16 +112,17 @@ impl GatedNet {
 
     /// The same values with what is left at test time brought within the constraint, as its [`Fit`] says.
     ///
-    /// [`Fit::Lower`] lowers every log α by as little as it takes: by one amount for a bound on the model, by one for each
-    /// layer for bounds on layers. The gates of a layer stay in their order, so that those go which were least likely to stay
-    /// (those that meet at the lowest value are alike). [`Fit::Fill`] opens as many gates as fit, the likeliest of the network
-    /// first, or of each set the same share, and closes the others; an open one keeps its value, but is half open at least. Sets
-    /// that would lose few gates keep all of them, where the fit says so. Nothing is changed for a bound
-    /// that does not hold with all gates closed, or only with a network whose output is constant.
+    /// [`Fit::Lower`] lowers every log α by as little as it takes: by one amount for a bound on the model, by one for
+    /// each layer for bounds on layers. The gates of a layer stay in their order, so that those go which were least
+    /// likely to stay (those that meet at the lowest value are alike). [`Fit::Fill`] opens as many gates as fit, the
+    /// likeliest of the network first, or of each set the same share, and closes the others; an open one keeps its
+    /// value, but is half open at least. Sets that would lose few gates keep all of them, where the fit says so.
+    /// Nothing is changed for a bound that does not hold with all gates closed, or only with a network whose output is
+    /// constant.
     ///
     /// # Errors
-    /// If a parameter is missing, there are bounds on layers, and not as many as sets of gates, or gates are to be filled in
-    /// multiples of 0, or read by [`Estimator::TopK`], which would rank them again.
+    /// If a parameter is missing, there are bounds on layers, and not as many as sets of gates, or gates are to be
+    /// filled in multiples of 0, or read by [`Estimator::TopK`], which would rank them again.
     pub fn brought_within(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Weights> {
         match constraint.fit {
             Fit::Lower => self.lowered_within(weights, constraint, estimator),
@@ -164,8 +165,8 @@ impl GatedNet {
         Ok(within)
     }
 
-    /// The same values with the log α of each set of gates lowered by as much as `amounts` says, within its range: what a
-    /// training that moves no further can leave, whatever it does.
+    /// The same values with the log α of each set of gates lowered by as much as `amounts` says, within its range: what
+    /// a training that moves no further can leave, whatever it does.
     ///
     /// # Errors
     /// If there are not as many amounts as sets of gates.

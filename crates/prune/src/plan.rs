@@ -1,5 +1,5 @@
-//! What a pruning comes to in the terms of a training: a gated network, its objective, and how it is trained. Every number
-//! that the user did not give follows from the steps there are.
+//! What a pruning comes to in the terms of a training: a gated network, its objective, and how it is trained. Every
+//! number that the user did not give follows from the steps there are.
 
 use candle_core::Device;
 use l0::{Constraint, Estimator, Fit, GatedNet, L2, Lambda, Objective, Sampling, Targets};
@@ -10,8 +10,8 @@ use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
 use crate::settings::Settings;
 use crate::{Clock, Limit, Result};
 
-/// How far a push of usual size moves log α while gates learn: ten times from nearly open, 4, to closed, -2.4. Most gates are
-/// pushed less than those that count.
+/// How far a push of usual size moves log α while gates learn: ten times from nearly open, 4, to closed, -2.4. Most
+/// gates are pushed less than those that count.
 const REACH: f64 = 64.0;
 
 /// What the multiplier of a target would climb to, were it violated by 1 for as long as gates learn.
@@ -60,8 +60,9 @@ impl Plan {
         }
     }
 
-    /// The network at its target before any training, with channels that chance has chosen, kept in multiples of so many: as large
-    /// as the one that is trained, for whoever wants to know how long that will take. The whole network where there is no target.
+    /// The network at its target before any training, with channels that chance has chosen, kept in multiples of so
+    /// many: as large as the one that is trained, for whoever wants to know how long that will take. The whole network
+    /// where there is no target.
     ///
     /// # Errors
     /// If no network with these gates keeps to the target.
@@ -129,8 +130,9 @@ pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Ob
 }
 
 /// How gates are brought within a target. Evenly, as a rule: each set of gates learns at a pace of its own
-/// ([`Optimiser::Novograd`]), for hundreds of steps, and what that says of one set beside another left a ResNet-20 with 3 to 7
-/// channels of 16 in its first stage, at a cost of half a point of error (docs/decisions/051-pruning-what-is-brought.md).
+/// ([`Optimiser::Novograd`]), for hundreds of steps. What that says of one set beside another left a ResNet-20 with padded
+/// shortcuts 3 to 7 channels of 16 in its first stage, at a cost of half a point of error
+/// (docs/decisions/051-pruning-what-is-brought.md).
 fn fit(multiple: usize, even: bool) -> Fit {
     Fit::Fill { multiple, whole_within: WHOLE_WITHIN, even }
 }
@@ -141,7 +143,8 @@ pub(crate) fn priced(settings: &Settings, lambda: f64) -> Objective {
     Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..price }
 }
 
-/// The training of a network in batches of so many examples; gates learn for the first `learning` epochs, in so many steps.
+/// The training of a network in batches of so many examples; gates learn for the first `learning` epochs, in so many
+/// steps.
 pub(crate) fn training(
     settings: &Settings,
     (learning, steps): (u64, f64),

@@ -60,8 +60,8 @@ impl Prune {
         self.with(|settings| settings.target = target)
     }
 
-    /// Passes over the training examples, 2 or more: in the first tenth gates learn, or in as many as have 200 steps, half of them
-    /// at most; in the others the network settles.
+    /// Passes over the training examples, 2 or more: in the first tenth gates learn, or in as many as have 200 steps,
+    /// half of them at most; in the others the network settles.
     #[must_use]
     pub fn epochs(self, epochs: u64) -> Self {
         self.with(|settings| settings.epochs = epochs)
@@ -73,14 +73,15 @@ impl Prune {
         self.with(|settings| settings.learning = Some(learning))
     }
 
-    /// Examples in a batch. Without this call 128, halved for as long as an epoch has fewer than 50 steps, but 16 at least.
+    /// Examples in a batch. Without this call 128, halved for as long as an epoch has fewer than 50 steps, but 16 at
+    /// least.
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
         self.with(|settings| settings.batch_size = Some(batch_size))
     }
 
-    /// The optimiser of the weights, at its highest rate. Without this call it is Muon for a network with normalisations, and
-    /// Adam for others.
+    /// The optimiser of the weights, at its highest rate. Without this call it is Muon for a network with
+    /// normalisations, and Adam for others.
     #[must_use]
     pub fn optimiser(self, optimiser: Optimiser) -> Self {
         self.with(|settings| settings.optimiser = Some(optimiser))
@@ -98,22 +99,23 @@ impl Prune {
         self.with(|settings| settings.weight_decay = weight_decay)
     }
 
-    /// How far training images are shifted at most, in pixels each way. Without this call as far as the data says, but no further
-    /// than one pixel for each ten epochs or part of them: a network underfits in the time that a pruning takes.
+    /// How far training images are shifted at most, in pixels each way. Without this call as far as the data says, but
+    /// no further than one pixel for each ten epochs or part of them: a network underfits in the time that a pruning
+    /// takes.
     #[must_use]
     pub fn shift(self, pixels: usize) -> Self {
         self.with(|settings| settings.shift = Some(pixels))
     }
 
-    /// Keeps the channels and features of every space in multiples of so many, or all of them; what is dead beside what gates
-    /// close is left out all the same.
+    /// Keeps the channels and features of every space in multiples of so many, or all of them; what is dead beside what
+    /// gates close is left out all the same.
     #[must_use]
     pub fn round(self, multiple: usize) -> Self {
         self.with(|settings| settings.multiple = multiple)
     }
 
-    /// Lets gates decide how much of each space is left, too, in place of the same share of all: worth a try where they learn for
-    /// many epochs.
+    /// Lets gates decide how much of each space is left, too, in place of the same share of all: worth a try where they
+    /// learn for many epochs.
     #[must_use]
     pub fn uneven(self) -> Self {
         self.with(|settings| settings.even = false)
@@ -150,8 +152,8 @@ impl Prune {
         Self { teacher: Some(teacher), ..self }
     }
 
-    /// The share of the multiply-accumulates that training aims at until a [latency](Target::Latency) decides, in the place of
-    /// one that is measured: that of a run which goes on.
+    /// The share of the multiply-accumulates that training aims at until a [latency](Target::Latency) decides, in the
+    /// place of one that is measured: that of a run which goes on.
     #[must_use]
     pub fn aim(self, share: f64) -> Self {
         self.with(|settings| settings.aim = Some(share))
@@ -172,7 +174,8 @@ impl Prune {
     /// What [`Prune::train`] does with this data, in numbers.
     ///
     /// # Errors
-    /// If a setting is out of range, the network is not for this data, has nothing to prune, or cannot be brought to the target.
+    /// If a setting is out of range, the network is not for this data, has nothing to prune, or cannot be brought to
+    /// the target.
     pub fn plan(&self, data: &Dataset) -> Result<Plan> {
         self.check(data)?;
         let (net, start) = self.prepared(data)?;
@@ -252,8 +255,8 @@ impl Prune {
         Ok(Limit { milliseconds, clock: self.clock.clone(), whole: self.clock.latency(&model)? })
     }
 
-    /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit: what training aims at
-    /// until it is known which channels stay.
+    /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit: what training
+    /// aims at until it is known which channels stay.
     fn share_for(&self, limit: &Limit, network: &GatedNet, start: Option<&Weights>) -> Result<f64> {
         if let Some(aim) = self.settings.aim {
             return Ok(aim);
@@ -355,7 +358,8 @@ impl Prune {
         Ok(())
     }
 
-    /// Prunes the network on `data`: learns which units to keep, brings them to the target, and lets what is left settle.
+    /// Prunes the network on `data`: learns which units to keep, brings them to the target, and lets what is left
+    /// settle.
     ///
     /// # Errors
     /// As for [`Prune::plan`], or if the training fails.

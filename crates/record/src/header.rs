@@ -115,8 +115,8 @@ impl RunHeader {
         self.started_from.as_ref().filter(|from| from.from_scratch).map(StartedFrom::recipe)
     }
 
-    /// What must be said wherever the run is shown: that it is smaller, began with another's values, or its data not real
-    /// or not what its name says.
+    /// What must be said wherever the run is shown: that it is smaller, began with another's values, or its data not
+    /// real or not what its name says.
     pub fn caveat(&self) -> Option<String> {
         let synthetic = self.synthetic.as_ref().map(|what| format!("synthetic data: {what}"));
         let smaller = self.scaled_down.as_ref().map(|what| format!("scaled down: {what}"));
@@ -132,8 +132,8 @@ impl RunHeader {
         check_same(path.as_ref(), &id(&self.data), &id(data))
     }
 
-    /// Refuses a precision other than that of this run, which lies in `path`: what is trained in one is not gone on with in
-    /// another.
+    /// Refuses a precision other than that of this run, which lies in `path`: what is trained in one is not gone on
+    /// with in another.
     pub fn check_precision(&self, path: impl AsRef<Path>, precision: &str) -> Result<()> {
         let id = |precision: &str| serde_json::json!({ "machine": { "precision": precision } });
         check_same(path.as_ref(), &id(self.machine.precision()), &id(precision))
@@ -179,15 +179,16 @@ fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
 pub struct StartedFrom {
     /// Its recipe and folder, as `mlp-l0/seed-1`.
     pub run: String,
-    /// Epochs that the values had been trained for, in that run and any that it began with; from scratch, those of the run that
-    /// it began with, which are not made up for.
+    /// Epochs that the values had been trained for, in that run and any that it began with; from scratch, those of the
+    /// run that it began with, which are not made up for.
     pub epochs: u64,
     /// sha256 of the file with the values.
     pub sha256: String,
     /// Whether the units that it kept were taken over alone, and all values are new.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_scratch: bool,
-    /// Whether the recipe names that run's row in `[start]`, as one that prunes trained networks: every run of it begins so.
+    /// Whether the recipe names that run's row in `[start]`, as one that prunes trained networks: every run of it
+    /// begins so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_recipe: bool,
 }
@@ -225,8 +226,8 @@ pub struct DataId {
     /// What must be said of it, as `not MNIST: 1000 training images in place of 60000`. Shown wherever the run is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caveat: Option<String>,
-    /// What the program wrote down of it where its name alone does not say it: where it came from, its classes, and how a
-    /// network is to read it.
+    /// What the program wrote down of it where its name alone does not say it: where it came from, its classes, and how
+    /// a network is to read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<serde_json::Value>,
 }
