@@ -1,5 +1,5 @@
-//! Puts the revision of the checkout into the programs: a run records what it was built from, wherever it is started. And
-//! lists the recipes, for the programs to embed.
+//! Puts the revision of the checkout into the programs: a run records what it was built from, wherever it is started.
+//! And lists the recipes, for the programs to embed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::published;
 
-/// The width they do it at. The fewer maps, the more the loss should hang on each of them and the further a minibatch throw
-/// its gate: at this rate, what WRN-16-1 kept of its first blocks showed no order (docs/decisions/042-targets.md).
+/// The width they do it at. The fewer maps, the more the loss should hang on each of them and the further a minibatch
+/// throw its gate: at this rate, what WRN-16-1 kept of its first blocks showed no order
+/// (docs/decisions/042-targets.md).
 const GATE_RATE_WIDTH: f64 = 10.0;
 
 /// More units than any layer here has.
@@ -193,7 +194,8 @@ impl Architecture {
         }
     }
 
-    /// What published rows of this network are found below, by its [id](crate::published): a Wide ResNet stands for WRN-28-10.
+    /// What published rows of this network are found below, by its [id](crate::published): a Wide ResNet stands for
+    /// WRN-28-10.
     fn family(&self) -> Option<&'static str> {
         match self {
             Self::Mlp { sizes, .. } => (*sizes == l0_mlp::lenet_300_100()).then_some("mlp"),

@@ -125,8 +125,8 @@ pub fn verify(
     Ok((agreement, tally.score()))
 }
 
-/// The card of a compact network: that of its run, the estimator, the verification, its own error, and the description of the
-/// network before pruning, to be compared with.
+/// The card of a compact network: that of its run, the estimator, the verification, its own error, and the description
+/// of the network before pruning, to be compared with.
 ///
 /// # Errors
 /// None in practice.

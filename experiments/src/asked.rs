@@ -1,7 +1,7 @@
 //! What a run was asked to keep of its network, beside what it kept.
 //!
-//! A target that was missed, or a lambda that closed next to nothing, is no failure of the program, but whoever reads the
-//! error of such a run must not take it for that of a network of the size that was asked for.
+//! A target that was missed, or a lambda that closed next to nothing, is no failure of the program, but whoever reads
+//! the error of such a run must not take it for that of a network of the size that was asked for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -103,8 +103,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Holds what is left of a network against what a run's settings ask for; nothing if they ask for nothing, or are not those
-/// of our recipes.
+/// Holds what is left of a network against what a run's settings ask for; nothing if they ask for nothing, or are not
+/// those of our recipes.
 pub fn verdict(config: &Value, left: &Left) -> Option<Verdict> {
     match Objective::deserialize(&old::upgraded(config)["objective"]).ok()?.gates {
         Pressure::Constraint(Constraint { targets: Targets::Model(target), quantity, .. }) => {
@@ -120,7 +120,8 @@ pub fn of_run(run: &Run) -> Option<Verdict> {
     verdict(&run.header.config, &Left::of_run(run)?)
 }
 
-/// All runs below a folder, with settings that can be compared, and a remark on those that missed what they were asked for.
+/// All runs below a folder, with settings that can be compared, and a remark on those that missed what they were asked
+/// for.
 ///
 /// # Errors
 /// As [`Collection::read`].

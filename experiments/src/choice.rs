@@ -7,7 +7,8 @@ use l0_net::{Net, Prunable};
 /// The layers that are to be pruned: all that can be, if nothing is said.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ChoiceArgs {
-    /// Prune these layers alone. A star stands for any part of a name: 'layer3.*'. Layers that share their units go together.
+    /// Prune these layers alone. A star stands for any part of a name: 'layer3.*'. Layers that share their units go
+    /// together.
     #[arg(long, value_name = "LAYER", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Leave these layers as they are, and those that share their units.

@@ -22,7 +22,8 @@ pub struct DataArgs {
     /// cache, then the Hub.
     #[arg(long, env = "L0_DATA", value_name = "DATA")]
     pub data: Option<String>,
-    /// Rows and columns of the images that are made of pictures: the shorter side is made as long, and the centre cut out.
+    /// Rows and columns of the images that are made of pictures: the shorter side is made as long, and the centre cut
+    /// out.
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub image_size: Option<usize>,
     /// How pixels become numbers: imagenet, cifar10, cifar100, mnist, unit, or computed, from the training images, as
@@ -81,8 +82,8 @@ impl DataArgs {
         hub_source()
     }
 
-    /// The data that a run recorded, or what the command line asks for in its place. A file or folder that is not where it was
-    /// when it was recorded is looked for where it was as seen from `beside`, the folder of the run.
+    /// The data that a run recorded, or what the command line asks for in its place. A file or folder that is not where
+    /// it was when it was recorded is looked for where it was as seen from `beside`, the folder of the run.
     ///
     /// # Errors
     /// As [`spec`](Self::spec).
@@ -115,8 +116,8 @@ pub const HELD_OUT: &str = "training images that were held out";
 /// What a run is tested on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Validation {
-    /// Hold out N training images and test on them instead: for choosing settings, never for a result. A run of this kind
-    /// is resumed with the same N.
+    /// Hold out N training images and test on them instead: for choosing settings, never for a result. A run of this
+    /// kind is resumed with the same N.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     validation: Option<usize>,
 }
@@ -236,11 +237,11 @@ pub fn stop_on_signals() -> Result<&'static AtomicBool> {
     Ok(&STOP)
 }
 
-/// Runs a program's `main`: logs on standard error (RUST_LOG sets what), an error as its message and exit code 1. The exit
-/// code is 0 otherwise, or that which `body` chose.
+/// Runs a program's `main`: logs on standard error (RUST_LOG sets what), an error as its message and exit code 1. The
+/// exit code is 0 otherwise, or that which `body` chose.
 ///
-/// RUST_BACKTRACE shows where a program panicked, which is a fault of the program. An error is mostly one of what it was
-/// given: its message comes with a backtrace only where RUST_LIB_BACKTRACE asks for that of errors.
+/// RUST_BACKTRACE shows where a program panicked, which is a fault of the program. An error is mostly one of what it
+/// was given: its message comes with a backtrace only where RUST_LIB_BACKTRACE asks for that of errors.
 pub fn main<T: Termination>(body: impl FnOnce() -> Result<T>) -> ExitCode {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,l0_train=info,l0_experiments=info"));

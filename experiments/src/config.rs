@@ -31,8 +31,8 @@ pub fn print(recipe: &Recipe) -> Result<String> {
 /// Reads a recipe from a file; one that states no name has that of the file.
 ///
 /// # Errors
-/// If the file cannot be read; if it has an unknown key (the nearest known one is named), a value out of range (the range
-/// is given), or the name of a recipe that is another.
+/// If the file cannot be read; if it has an unknown key (the nearest known one is named), a value out of range (the
+/// range is given), or the name of a recipe that is another.
 pub fn read(path: &Path) -> Result<Recipe> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
@@ -62,7 +62,8 @@ fn parse_named(bytes: &[u8], name: Option<String>) -> Result<Recipe> {
     }
 }
 
-/// A recipe with the name of a published one must be it, the number of epochs aside: else its runs would pass for those.
+/// A recipe with the name of a published one must be it, the number of epochs aside: else its runs would pass for
+/// those.
 fn known(recipe: &Recipe) -> Result<Option<Recipe>> {
     let Some(known) = recipes::named(&recipe.name) else { return Ok(None) };
     let known = known.with_epochs(recipe.training.epochs);

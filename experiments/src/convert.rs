@@ -38,13 +38,13 @@ pub struct Converted {
     pub difference: f32,
 }
 
-/// Writes the network of the file `from` as a file `to` of the other kind: an ONNX file as one of ours, or one of ours as
-/// ONNX; with new values, of whatever kind. What would be written is read back first and compared on random inputs, so
-/// that no other network gets that name.
+/// Writes the network of the file `from` as a file `to` of the other kind: an ONNX file as one of ours, or one of ours
+/// as ONNX; with new values, of whatever kind. What would be written is read back first and compared on random inputs,
+/// so that no other network gets that name.
 ///
 /// # Errors
-/// If `from` cannot be read or has gates, both are of one kind, `to` is there and to be kept or cannot be written, or the
-/// new file holds a network that computes something else.
+/// If `from` cannot be read or has gates, both are of one kind, `to` is there and to be kept or cannot be written, or
+/// the new file holds a network that computes something else.
 pub fn convert(
     from: &Path,
     to: &Path,

@@ -1,4 +1,5 @@
-//! The file of a network that somebody describes to have it trained: its layers, and as little else as they care to say.
+//! The file of a network that somebody describes to have it trained: its layers, and as little else as they care to
+//! say.
 //!
 //! [`read`] gives a [`Described`]; with data, it becomes a [`Recipe`] in which every setting is a number
 //! ([`Described::recipe`]), so that a run records all of it and goes on as any other.
@@ -120,8 +121,8 @@ impl Described {
         Ok(self.layers.build(example, outputs, closed)?)
     }
 
-    /// Every setting for a training on this data: what the file does not say is the usual, for as many examples. `epochs` take
-    /// the place of the file's.
+    /// Every setting for a training on this data: what the file does not say is the usual, for as many examples.
+    /// `epochs` take the place of the file's.
     ///
     /// # Errors
     /// If the network is not for this data, or a setting has no meaning.

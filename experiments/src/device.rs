@@ -81,8 +81,8 @@ impl FromStr for DeviceName {
 /// Which device a program is to use.
 #[derive(Debug, Clone, Args)]
 pub struct DeviceArgs {
-    /// What computes: cpu, cuda, or cuda:N for the GPU number N, from 0. If not given, the GPU where the program was built
-    /// for one.
+    /// What computes: cpu, cuda, or cuda:N for the GPU number N, from 0. If not given, the GPU where the program was
+    /// built for one.
     #[arg(long, env = "L0_DEVICE", value_name = "NAME")]
     device: Option<DeviceName>,
 }
@@ -108,8 +108,8 @@ pub struct ComputeArgs {
     /// On which device.
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// The numbers that activations are computed in: f32, or on a GPU also tf32 or bf16. If not given, f32, or those of the
-    /// run that is gone on with.
+    /// The numbers that activations are computed in: f32, or on a GPU also tf32 or bf16. If not given, f32, or those of
+    /// the run that is gone on with.
     #[arg(long, value_name = "NAME")]
     pub precision: Option<Precision>,
 }

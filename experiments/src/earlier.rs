@@ -1,4 +1,5 @@
-//! What a row says of the rows that come before it: the one whose networks it begins with, and the one whose networks teach it.
+//! What a row says of the rows that come before it: the one whose networks it begins with, and the one whose networks
+//! teach it.
 
 use anyhow::{Result, ensure};
 use l0_train::Distillation;
@@ -94,8 +95,8 @@ fn check_share(table: &str, share: Option<f64>) -> Result<()> {
     Ok(())
 }
 
-/// The share of an earlier row's epochs for a row of `epochs` in place of `before`: it is shortened in proportion, and never
-/// trained for longer than it says.
+/// The share of an earlier row's epochs for a row of `epochs` in place of `before`: it is shortened in proportion, and
+/// never trained for longer than it says.
 fn shortened(share: Option<f64>, before: u64, epochs: u64) -> Option<f64> {
     Some(share.unwrap_or(1.0) * epochs as f64 / before.max(1) as f64).filter(|&share| share < 1.0)
 }

@@ -128,7 +128,8 @@ pub fn int8(model: &Model, card: &Card, data: &Dataset, normalise: &Normalise) -
     let (method, Quantised { model: quantised, floats }) = best(model, &ranges, &held_out, normalise)?;
     say!("int8: comparing with the float network on {} test images", data.test.len())?;
     let float_bytes = artifact::onnx(model, card)?.len();
-    // The file is read twice: without its claims, which follow from what it computes, and with them, which is what is kept.
+    // The file is read twice: without its claims, which follow from what it computes, and with them, which is what is
+    // kept.
     let read = OnnxReader::new().from_bytes(&artifact::onnx(&quantised, &Card::default())?)?;
     let (agreement, score) = compared(model, &read, &data.test, normalise)?;
     let (_, float_score) = compared(model, model, &data.test, normalise)?;
@@ -138,7 +139,8 @@ pub fn int8(model: &Model, card: &Card, data: &Dataset, normalise: &Normalise) -
     Ok(Int8 { bytes, float_bytes, model, method, floats, score, float_score, agreement })
 }
 
-/// Training images for ranges, and others for the choice of a method: drawn, since many data sets are in order of classes.
+/// Training images for ranges, and others for the choice of a method: drawn, since many data sets are in order of
+/// classes.
 fn parts(train: &Split) -> Result<(Split, Split)> {
     ensure!(
         train.len() >= 2,
@@ -175,8 +177,8 @@ fn compared(float: &Model, found: &Model, images: &Split, normalise: &Normalise)
     artifact::verify(float, found, &Verification { test: images, normalise: normalise.clone(), device: Device::Cpu })
 }
 
-/// What is said of the file: where the network comes from, and what it is worth in whole numbers. The description of the
-/// network before pruning would be a good part of so small a file.
+/// What is said of the file: where the network comes from, and what it is worth in whole numbers. The description of
+/// the network before pruning would be a good part of so small a file.
 fn card_of(card: &Card, method: Method, agreement: &Agreement, score: Score, images: usize) -> Card {
     let mut card = Card { agreement: None, ..card.clone() };
     card.extra.remove("whole");

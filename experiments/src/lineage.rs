@@ -1,7 +1,7 @@
 //! Trains rows that begin with the networks of other rows or learn from them, and these networks before them.
 //!
-//! The earlier runs lie below the same OUT. One that is finished there is not trained again, and one that another process is
-//! training is waited for.
+//! The earlier runs lie below the same OUT. One that is finished there is not trained again, and one that another
+//! process is training is waited for.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +24,8 @@ use crate::{Recipe, artifact, config, old, recipes, session, sweep};
 /// How often one looks after a run that another process is training.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// Trains in `path`, OUT/ROW/seed-N, as [`session::train_on`] does; a row that begins with others or learns from them after
-/// these. `start` is what a command line says that it begins with.
+/// Trains in `path`, OUT/ROW/seed-N, as [`session::train_on`] does; a row that begins with others or learns from them
+/// after these. `start` is what a command line says that it begins with.
 ///
 /// # Errors
 /// As [`session::train_on`], or if an earlier network cannot be trained or read.
@@ -107,8 +107,8 @@ fn named(name: &str, to: &str) -> Result<Recipe> {
     }
 }
 
-/// An earlier row as a row wants it: for a share of its epochs, on the same data, and tested on held-out images as that row
-/// is, which would else have learnt from them.
+/// An earlier row as a row wants it: for a share of its epochs, on the same data, and tested on held-out images as that
+/// row is, which would else have learnt from them.
 fn beside(earlier: Recipe, share: Option<f64>, row: &Recipe) -> Recipe {
     let epochs = share_of(earlier.training.epochs, share);
     let earlier = earlier.with_epochs(epochs);

@@ -68,7 +68,8 @@ pub fn input_size(text: &str) -> std::result::Result<(usize, usize), String> {
     sides.ok_or_else(|| format!("{text:?} is no height and width, as 224x224"))
 }
 
-/// Where a network lies: what is on the Hub, as "hub:owner/name/file.onnx", in its cache, fetched and checked if it is not there.
+/// Where a network lies: what is on the Hub, as "hub:owner/name/file.onnx", in its cache, fetched and checked if it is
+/// not there.
 ///
 /// # Errors
 /// If it cannot be fetched, or this program was built without the Hub.
@@ -91,7 +92,8 @@ fn fetched(name: &str) -> Result<PathBuf> {
 }
 
 impl NetworkFile {
-    /// Reads a file, of the Hub too ([`found`]). `size` is the height and width of the input, where an ONNX file leaves them open.
+    /// Reads a file, of the Hub too ([`found`]). `size` is the height and width of the input, where an ONNX file leaves
+    /// them open.
     ///
     /// # Errors
     /// If it cannot be read or does not hold a network that this workspace knows; if a size is given for what has one.

@@ -1,5 +1,6 @@
-//! Settings as versions before the [objective](l0::Objective) laid them out: lambdas, weight decay and L2 in the table of
-//! the network, the constraint in that of the training. The headers of their runs are read as if they were written now.
+//! Settings as versions before the [objective](l0::Objective) laid them out: lambdas, weight decay and L2 in the table
+//! of the network, the constraint in that of the training. The headers of their runs are read as if they were written
+//! now.
 
 use std::path::Path;
 
@@ -26,7 +27,8 @@ pub fn upgraded(config: &Value) -> Value {
     }
 }
 
-/// Brings settings of several runs to one layout. Where all are old they stay, so that a report on them stays what it was.
+/// Brings settings of several runs to one layout. Where all are old they stay, so that a report on them stays what it
+/// was.
 pub(crate) fn align(configs: Vec<&mut Value>) {
     if configs.iter().any(|config| config.get("architecture").is_some()) {
         configs.into_iter().for_each(|config| *config = upgraded(config));
@@ -71,8 +73,8 @@ fn with_quantity(mut constraint: Value) -> Value {
     constraint
 }
 
-/// The header of a run that `path` holds, with its settings as they stand there if they say the same in an old layout: then
-/// it is the same run.
+/// The header of a run that `path` holds, with its settings as they stand there if they say the same in an old layout:
+/// then it is the same run.
 ///
 /// # Errors
 /// If they are of an old layout and say something else.

@@ -19,7 +19,8 @@ pub struct Timing {
     pub median: f64,
 }
 
-/// The times of some files, measured by turns, file by file; `None` where there is no such Python, or it lacks a module.
+/// The times of some files, measured by turns, file by file; `None` where there is no such Python, or it lacks a
+/// module.
 ///
 /// # Errors
 /// If it cannot be started or fails otherwise, or says nothing of a file.

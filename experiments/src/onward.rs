@@ -1,10 +1,11 @@
 //! Runs that begin with what a finished one left, and say so wherever they are shown.
 //!
-//! Trained further: with the averages of all values, and no more. Moments, multipliers and the schedule begin anew, and the
-//! images come in another order than in any epoch before, so it is not the training that more epochs at once would have been.
+//! Trained further: with the averages of all values, and no more. Moments, multipliers and the schedule begin anew, and
+//! the images come in another order than in any epoch before, so it is not the training that more epochs at once would
+//! have been.
 //!
-//! From scratch: with the units that it kept and new values for them, as many epochs as the first run had. It tells what the
-//! values were worth that pruning found beside the widths.
+//! From scratch: with the units that it kept and new values for them, as many epochs as the first run had. It tells
+//! what the values were worth that pruning found beside the widths.
 
 use std::path::Path;
 
@@ -21,7 +22,8 @@ use l0_train::Training;
 use crate::artifact::{gated_path, load_gated};
 use crate::{Recipe, config};
 
-/// The file with the first values, in the folder of the run that begins with them: it goes on without the other's folder.
+/// The file with the first values, in the folder of the run that begins with them: it goes on without the other's
+/// folder.
 const START: &str = "start.safetensors";
 
 /// The values that a run begins with, and whose they were.
@@ -124,15 +126,15 @@ impl Start {
         Ok(())
     }
 
-    /// The address of the random numbers of a run with this seed: its own, so that its first epoch is no repetition of the
-    /// other run's.
+    /// The address of the random numbers of a run with this seed: its own, so that its first epoch is no repetition of
+    /// the other run's.
     pub fn address(&self, seed: u64) -> u64 {
         Stream::new(seed, Purpose::Other, self.from.epochs, 0, "onward").bits()
     }
 }
 
-/// New values for the units that gates leave, which are open, and nothing else is: as large as first values are where a layer
-/// has that many inputs.
+/// New values for the units that gates leave, which are open, and nothing else is: as large as first values are where a
+/// layer has that many inputs.
 fn afresh(network: &GatedNet, weights: &Weights, recipe: &Recipe, address: u64) -> Result<Weights> {
     let pruned = network.pruned(weights, recipe.training.estimator)?;
     let small = network.net().compact(weights, &pruned.masks)?.net;
@@ -162,7 +164,8 @@ fn opened(z: &[f32]) -> Result<Tensor> {
     Ok(Tensor::new(log_alpha, &Device::Cpu)?)
 }
 
-/// The recipe of a run from scratch with what the run of `before` kept: its gates stand as they are from the first step on.
+/// The recipe of a run from scratch with what the run of `before` kept: its gates stand as they are from the first step
+/// on.
 #[must_use]
 pub fn recipe_from_scratch(before: &Recipe) -> Recipe {
     let training = Training { frozen_epochs: before.training.epochs, ..before.training.clone() };
@@ -177,8 +180,8 @@ pub fn recipe_from_scratch(before: &Recipe) -> Recipe {
     }
 }
 
-/// The recipe of a run that trains for `epochs` more after the one with this header, which was made by `before`: the same
-/// settings under a name of its own, as `mlp-l0-200-then-50`, beside no published row.
+/// The recipe of a run that trains for `epochs` more after the one with this header, which was made by `before`: the
+/// same settings under a name of its own, as `mlp-l0-200-then-50`, beside no published row.
 #[must_use]
 pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
     let Recipe { name, title, training, .. } = before;

@@ -31,7 +31,8 @@ const FEW_STEPS: u64 = 100;
 /// A network that someone brought, and the file it came in.
 #[derive(Debug)]
 pub struct Brought {
-    /// Its name: that of the file, without what follows the last dot, or that of the row if the file lies in a run folder.
+    /// Its name: that of the file, without what follows the last dot, or that of the row if the file lies in a run
+    /// folder.
     pub name: String,
     /// The digest of the file.
     pub sha256: String,
@@ -115,8 +116,8 @@ pub fn as_begun(prune: Prune, target: Target, folder: &Path) -> Result<Prune> {
     })
 }
 
-/// What speaks against a pruning before it begins: a network that does no better than a constant, or gates that learn for a few
-/// steps only. `before` is what the network that was brought does on the test examples.
+/// What speaks against a pruning before it begins: a network that does no better than a constant, or gates that learn
+/// for a few steps only. `before` is what the network that was brought does on the test examples.
 pub fn doubts(plan: &Plan, before: Option<Score>, data: &Dataset) -> Vec<String> {
     let mut doubts = Vec::new();
     if let Some(score) = before.filter(|score| is_no_better_than_a_constant(score, data)) {

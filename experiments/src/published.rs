@@ -43,8 +43,8 @@ fn all() -> impl Iterator<Item = Published> {
     mnist().into_iter().chain(cifar()).chain(tables())
 }
 
-/// ResNets on CIFAR-10 by others' methods, by the share of the FLOPs that is left. Their trainings are longer: 164 epochs
-/// (He et al.), and for the pruned ones 100 to 400 more on top of a trained network, as a rule.
+/// ResNets on CIFAR-10 by others' methods, by the share of the FLOPs that is left. Their trainings are longer: 164
+/// epochs (He et al.), and for the pruned ones 100 to 400 more on top of a trained network, as a rule.
 fn tables() -> Vec<Published> {
     let [twenty, fifty_six] = ["ResNet-20 on CIFAR-10", "ResNet-56 on CIFAR-10"];
     let dense = |id, network, error| (id, error_of(network, "dense", "He et al. 2016", error, Some(100.0)));
@@ -158,8 +158,8 @@ fn row_of(network: &str, label: &str, source: &str, error: f64, architecture: &[
     Reference { architecture: architecture.to_vec(), ..shares(network, label, source, error, (weights, macs)) }
 }
 
-/// How much of some layers, each so many weights used at so many positions, is left: weights and multiply-accumulates, in
-/// percent.
+/// How much of some layers, each so many weights used at so many positions, is left: weights and multiply-accumulates,
+/// in percent.
 fn share(left: &[(usize, usize)], whole: &[(usize, usize)]) -> (f64, f64) {
     let weights = |layers: &[(usize, usize)]| layers.iter().map(|(weights, _)| weights).sum::<usize>() as f64;
     let macs = |layers: &[(usize, usize)]| layers.iter().map(|(weights, at)| weights * at).sum::<usize>() as f64;

@@ -1,8 +1,9 @@
 //! Whether gates can come as far as a row asks in the steps that it has: what can be computed before any training.
 //!
-//! With Adam a step moves a value by about the learning rate at most, so log alpha by no more than the sum of the rates.
-//! With gradient descent it goes as far as its gradients carry it, and of those only the slope of a price is known: at most
-//! a quarter of what a gate costs. If gates that all went so far would not be what was asked for, none will be.
+//! With Adam a step moves a value by about the learning rate at most, so log alpha by no more than the sum of the
+//! rates. With gradient descent it goes as far as its gradients carry it, and of those only the slope of a price is
+//! known: at most a quarter of what a gate costs. If gates that all went so far would not be what was asked for, none
+//! will be.
 
 use anyhow::Result;
 use candle_core::Device;
@@ -44,7 +45,8 @@ fn fall(network: &GatedNet, objective: &Objective, training: &Training, n_train:
             each: vec![rates; sets],
             why: format!("{steps} steps of Adam lower log alpha by about {rates:.2} at most: {raise}"),
         },
-        // A step of a set has the learning rate as the root of its mean square, so one gate may go as far as that of all.
+        // A step of a set has the learning rate as the root of its mean square, so one gate may go as far as that of
+        // all.
         Optimiser::Novograd { .. } => lowest(sets),
         Optimiser::Sgd { .. } if is_held => lowest(sets),
         Optimiser::Sgd { momentum, .. } => {

@@ -12,10 +12,10 @@ use crate::architecture::joined;
 use crate::earlier::{StartRow, Taught};
 use crate::{Architecture, Gating};
 
-/// Step size of the multipliers, times the epochs: 1e-4 in 200. In a hundredth of the training a density that is 0.5 too
-/// high adds 0.06 to its price at 600 steps an epoch, and the price that halves the networks of MNIST is below 1: slow
-/// enough for the gates to be chosen while it rises, and fast enough for weights to settle once they are. Where gates learn
-/// more slowly than in WRN-28-10, it is faster by as much ([`Architecture::narrowness`]).
+/// Step size of the multipliers, times the epochs: 1e-4 in 200. In a hundredth of the training a density that is 0.5
+/// too high adds 0.06 to its price at 600 steps an epoch, and the price that halves the networks of MNIST is below 1:
+/// slow enough for the gates to be chosen while it rises, and fast enough for weights to settle once they are. Where
+/// gates learn more slowly than in WRN-28-10, it is faster by as much ([`Architecture::narrowness`]).
 const MULTIPLIER_RATE: f64 = 0.02;
 
 /// Gallego-Posada et al. let the gates of a WRN-28-10 learn 60 times as fast as its weights.
@@ -55,8 +55,8 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The same for fewer or more epochs; fewer is said wherever a run is shown. Gates stand still for the same share of
-    /// them, learning rates fall at the same points, and the multipliers of a constraint come as far.
+    /// The same for fewer or more epochs; fewer is said wherever a run is shown. Gates stand still for the same share
+    /// of them, learning rates fall at the same points, and the multipliers of a constraint come as far.
     #[must_use]
     pub fn with_epochs(mut self, epochs: u64) -> Self {
         let before = self.training.epochs.max(1); // a file may say 0, which is refused after this
@@ -120,10 +120,11 @@ impl Recipe {
         Self { training, ..self }
     }
 
-    /// A Wide ResNet as Gallego-Posada et al. (2022) hold it to a density; others stay as they are. The gates learn faster
-    /// than the weights and do not feel the weight decay, which at that speed would be a price of its own, and closed maps
-    /// stay zero after their normalisation. Other than there, the gates of a narrower network are slower, and all are chosen
-    /// in the first three tenths of the training: in the rest of it the weights that are left learn without their noise.
+    /// A Wide ResNet as Gallego-Posada et al. (2022) hold it to a density; others stay as they are. The gates learn
+    /// faster than the weights and do not feel the weight decay, which at that speed would be a price of its own, and
+    /// closed maps stay zero after their normalisation. Other than there, the gates of a narrower network are slower,
+    /// and all are chosen in the first three tenths of the training: in the rest of it the weights that are left learn
+    /// without their noise.
     fn with_gates_that_close(mut self) -> Self {
         let gate_rate = GATE_RATE * self.training.optimiser.learning_rate() / self.architecture.narrowness();
         if let Architecture::WideResnet { sizes, .. } = &mut self.architecture {
@@ -136,8 +137,8 @@ impl Recipe {
         self
     }
 
-    /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as are
-    /// expected to be open, the most probable first, so that the network is as small as was asked.
+    /// The same with gates that are held to densities in place of being priced. The gates that remain are as many as
+    /// are expected to be open, the most probable first, so that the network is as small as was asked.
     #[must_use]
     pub fn held_to(self, targets: Targets, quantity: Quantity) -> Self {
         let base = self.architecture.short();
@@ -175,8 +176,8 @@ impl Recipe {
         Self { name, reference, title, curve, objective, training, ..self }
     }
 
-    /// The step size of the multipliers: that of the constraint that a described network has, which knows how many steps there
-    /// are.
+    /// The step size of the multipliers: that of the constraint that a described network has, which knows how many
+    /// steps there are.
     fn multiplier_rate(&self) -> f64 {
         let own = self.objective.as_ref().and_then(Objective::constraint).map(|constraint| constraint.learning_rate);
         let of_layers = own.filter(|_| matches!(self.architecture, Architecture::Layers { .. }));
@@ -197,8 +198,8 @@ impl Recipe {
     /// Checks every number.
     ///
     /// # Errors
-    /// If one is out of its range, there are not as many as layers, the network is not for the images and classes of the
-    /// data, or there are gates without an objective, or an objective without gates; the message says which.
+    /// If one is out of its range, there are not as many as layers, the network is not for the images and classes of
+    /// the data, or there are gates without an objective, or an objective without gates; the message says which.
     pub fn check(&self) -> Result<()> {
         self.architecture.check_sizes()?;
         let network = self.architecture.network()?;
@@ -261,7 +262,8 @@ impl Recipe {
         format!("{} on {} ({})", self.architecture.title_alone(), data.name, digest.get(..8).unwrap_or(digest))
     }
 
-    /// What a table calls the network where it was trained on other data than that of the recipe, told apart by a digest.
+    /// What a table calls the network where it was trained on other data than that of the recipe, told apart by a
+    /// digest.
     pub(crate) fn network_on_other_data(&self, digest: &str) -> String {
         let short = digest.get(..8).unwrap_or(digest);
         format!("{} on other data than {} ({short})", self.architecture.title_alone(), self.data.title())

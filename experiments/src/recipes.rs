@@ -1,7 +1,7 @@
 //! The recipes of the workspace: a file for each below `experiments/recipes`, embedded in the programs.
 //!
-//! The name of the file is the name of the row, its folder says which program trains it, and its head says what is claimed,
-//! by whom, and what was measured. A new experiment is a new file.
+//! The name of the file is the name of the row, its folder says which program trains it, and its head says what is
+//! claimed, by whom, and what was measured. A new experiment is a new file.
 
 use std::sync::LazyLock;
 
@@ -17,8 +17,8 @@ pub enum Profile {
     /// WRN-16-1 for 20 epochs, and two rows at twice its width: about four hours on two cores. Scaled down, and said so
     /// wherever a run is shown.
     Cpu,
-    /// ResNet-20 and ResNet-56 for 60 epochs, the networks that the tables of structured pruning compare methods on: an hour
-    /// a row on one core, or a few minutes on a GPU.
+    /// ResNet-20 and ResNet-56 for 60 epochs, the networks that the tables of structured pruning compare methods on: an
+    /// hour a row on one core, or a few minutes on a GPU.
     Tables,
     /// WRN-28-10 for 50 epochs: six minutes a row on an H200. Said to be shorter wherever a run is shown.
     Gpu,
@@ -68,7 +68,8 @@ pub fn mnist() -> Vec<Recipe> {
     of_folder("mnist")
 }
 
-/// The rows of Table 2 and Figure 4 of the paper at the size of a profile, or those of the tables of structured pruning.
+/// The rows of Table 2 and Figure 4 of the paper at the size of a profile, or those of the tables of structured
+/// pruning.
 pub fn cifar(profile: Profile) -> Vec<Recipe> {
     of_folder(match profile {
         Profile::Cpu => "cifar/cpu",

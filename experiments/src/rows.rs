@@ -28,8 +28,8 @@ pub struct Changes {
     /// Lambdas of the gated layers, in the unit of the paper, in place of the row's: one for all, or one for each.
     #[arg(long, value_name = "L", value_delimiter = ',', conflicts_with_all = ["target", "target_macs", "targets"])]
     pub lambdas: Vec<f64>,
-    /// Target density of the weights, in place of a lambda: 0.2. Weights are those of all linear layers and convolutions, those
-    /// without gates too; biases and normalisation are not counted.
+    /// Target density of the weights, in place of a lambda: 0.2. Weights are those of all linear layers and
+    /// convolutions, those without gates too; biases and normalisation are not counted.
     #[arg(long, value_name = "SHARE", conflicts_with_all = ["target_macs", "targets"])]
     pub target: Option<f64>,
     /// Target density of the multiply-accumulates of all linear layers and convolutions.
@@ -44,12 +44,12 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The row with the changes. One that someone wrote, or that comes after another row, keeps its name and title in theirs,
-    /// and stands beside no published row.
+    /// The row with the changes. One that someone wrote, or that comes after another row, keeps its name and title in
+    /// theirs, and stands beside no published row.
     ///
     /// # Errors
-    /// If the row has no gates to hold or to price, a number is out of range or one of the wrong count, or the changed row
-    /// would have the name of a published one.
+    /// If the row has no gates to hold or to price, a number is out of range or one of the wrong count, or the changed
+    /// row would have the name of a published one.
     pub fn apply(&self, row: &Recipe) -> Result<Recipe> {
         let all = recipes::all();
         let is_known = |name: &str| all.iter().any(|known| known.name == name);
@@ -120,14 +120,15 @@ pub struct RowArgs {
         "estimator",
     ])]
     pub resume: Option<PathBuf>,
-    /// Train the finished run in this folder for --epochs N more, as a run of its own: it begins with the averages that the
-    /// other left, and with new moments. Its folder is ROW-E-then-N/seed-S, beside the other's or below --out.
+    /// Train the finished run in this folder for --epochs N more, as a run of its own: it begins with the averages that
+    /// the other left, and with new moments. Its folder is ROW-E-then-N/seed-S, beside the other's or below --out.
     #[arg(long, value_name = "DIR", requires = "epochs", conflicts_with_all = [
         "rows", "config", "print_config", "resume", "estimate", "seeds", "seed", "lambdas", "target", "target_macs", "targets", "estimator",
     ])]
     pub continue_from: Option<PathBuf>,
-    /// Train the units that the finished run in this folder kept from new values, with the settings of its row: is it the
-    /// values or the widths that pruning finds? Its folder is ROW-scratch/seed-S, beside the other's or below --out.
+    /// Train the units that the finished run in this folder kept from new values, with the settings of its row: is it
+    /// the values or the widths that pruning finds? Its folder is ROW-scratch/seed-S, beside the other's or below
+    /// --out.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "rows", "config", "print_config", "resume", "continue_from", "estimate", "seeds", "seed", "epochs", "lambdas", "target",
         "target_macs", "targets", "estimator",
@@ -340,7 +341,8 @@ impl RowArgs {
         self.validation.applied(self.data.load(spec)?)
     }
 
-    /// The row as the command line changes it; what then differs from the published one is said wherever a run is shown.
+    /// The row as the command line changes it; what then differs from the published one is said wherever a run is
+    /// shown.
     fn adapted(&self, row: &Recipe) -> Result<Recipe> {
         let mut changed = self.changes.apply(row)?;
         let data = self.data.spec(&changed.data)?;

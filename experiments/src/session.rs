@@ -14,11 +14,12 @@ use crate::onward::Start;
 use crate::progress::Bar;
 use crate::{Recipe, asked, old, reach};
 
-/// Revision of the code that the program was built from, with a mark if it was changed since; empty outside of a checkout.
+/// Revision of the code that the program was built from, with a mark if it was changed since; empty outside of a
+/// checkout.
 pub const REVISION: &str = env!("L0_REVISION");
 
-/// The header of a run. One on other data than that of its recipe's name belongs into a table of its own, whose name tells
-/// such data apart, and repeats no published row: errors on other images are not to be compared.
+/// The header of a run. One on other data than that of its recipe's name belongs into a table of its own, whose name
+/// tells such data apart, and repeats no published row: errors on other images are not to be compared.
 ///
 /// # Errors
 /// If the driver does not tell the name of its GPU.
@@ -91,8 +92,8 @@ pub struct Lessons {
     pub from: Vec<StartedFrom>,
 }
 
-/// Trains in `path`: from the start in a new folder, from its newest checkpoint in that of an unfinished run. A finished
-/// run is left as it is, and `None` returned. What the training cannot reach is said before it begins.
+/// Trains in `path`: from the start in a new folder, from its newest checkpoint in that of an unfinished run. A
+/// finished run is left as it is, and `None` returned. What the training cannot reach is said before it begins.
 ///
 /// # Errors
 /// If the folder holds another run, the run fails or is interrupted, or the values or teachers do not fit the network.

@@ -583,7 +583,8 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     let difference = (compact.forward(&xs).unwrap() - from_onnx.forward(&xs).unwrap()).unwrap().abs().unwrap();
     assert!(difference.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
 
-    // Again: nothing is trained anew, and the same is said. Otherwise: refused. What came out can be looked into and verified.
+    // Again: nothing is trained anew, and the same is said. Otherwise: refused. What came out can be looked into and
+    // verified.
     let rows = std::fs::read(folder.join("metrics.jsonl")).unwrap();
     ok("prune", &prune);
     assert_eq!(std::fs::read(folder.join("metrics.jsonl")).unwrap(), rows);

@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 pub struct Batch {
     /// f32 unless a [`Feed`](crate::Feed) says otherwise, (b, c, h, w), or (b, columns) of a table.
     pub images: Tensor,
-    /// Classes as u32, (b,), or numbers to be predicted as f32, (b, 1). Batches that were made elsewhere may have classes of
-    /// each position, (b, h, w).
+    /// Classes as u32, (b,), or numbers to be predicted as f32, (b, 1). Batches that were made elsewhere may have
+    /// classes of each position, (b, h, w).
     pub labels: Tensor,
     /// What another network makes of the examples, (b, outputs), where the [`Feed`](crate::Feed) was given it.
     pub soft: Option<Tensor>,

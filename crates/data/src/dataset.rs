@@ -69,15 +69,15 @@ impl Dataset {
         Self::new(name, train, test, files)
     }
 
-    /// What must be said of the images wherever something that was measured on them is shown, as `not MNIST: 1000 training
-    /// images in place of 60000`; nothing if they are those that the name promises.
+    /// What must be said of the images wherever something that was measured on them is shown, as `not MNIST: 1000
+    /// training images in place of 60000`; nothing if they are those that the name promises.
     pub fn caveat(&self) -> Option<String> {
         let name: Benchmark = self.name.parse().ok()?;
         self.standing.caveat(name)
     }
 
-    /// sha256 over pixels or numbers, labels and shapes, lower-case hex: equal for equal examples in equal order, whatever the
-    /// files they came from. About a tenth of a second for CIFAR.
+    /// sha256 over pixels or numbers, labels and shapes, lower-case hex: equal for equal examples in equal order,
+    /// whatever the files they came from. About a tenth of a second for CIFAR.
     ///
     /// # Errors
     /// If images that are decoded as they are needed do not decode any longer.

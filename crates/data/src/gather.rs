@@ -1,5 +1,5 @@
-//! From pictures of all kinds to the images of a data set: one look at their heads, to know how many channels there are and
-//! whether all have one size, then every picture once. What does not decode is left out, and said.
+//! From pictures of all kinds to the images of a data set: one look at their heads, to know how many channels there are
+//! and whether all have one size, then every picture once. What does not decode is left out, and said.
 
 use crate::picture::{Frame, Head, head};
 use crate::stored::{Encoded, Stored};

@@ -3,8 +3,8 @@
 /// Share of the pictures that is held out to test on where a folder has none for that.
 pub(crate) const HELD_OUT: f64 = 0.2;
 
-/// Of each group of examples those `share` with the smallest digests of `seed` and the example's name: first the rest, then
-/// what is held out, both in order. Of a group of two or more, one at least is held out, and one at least is not.
+/// Of each group of examples those `share` with the smallest digests of `seed` and the example's name: first the rest,
+/// then what is held out, both in order. Of a group of two or more, one at least is held out, and one at least is not.
 pub(crate) fn parts(groups: &[Vec<u32>], share: f64, seed: u64, name: impl Fn(u32) -> String) -> (Vec<u32>, Vec<u32>) {
     let (mut rest, mut held_out) = (Vec::new(), Vec::new());
     for group in groups {

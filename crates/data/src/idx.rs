@@ -135,8 +135,8 @@ pub(crate) fn variant(dir: &Path, name: &str) -> PathBuf {
     path.unwrap_or_else(|| dir.join(name))
 }
 
-/// The data set in the four IDX files of a folder that is none known by name, as Fashion-MNIST comes; `None` if they are not
-/// there.
+/// The data set in the four IDX files of a folder that is none known by name, as Fashion-MNIST comes; `None` if they
+/// are not there.
 pub(crate) fn load(dir: &Path) -> Result<Option<Dataset>> {
     let [train, test] = ["train", "t10k"]
         .map(|part| ["images-idx3", "labels-idx1"].map(|kind| variant(dir, &format!("{part}-{kind}-ubyte"))));

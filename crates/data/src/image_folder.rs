@@ -14,10 +14,11 @@ const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
 /// Folders within folders.
 const DEEPEST: usize = 12;
 
-/// A folder with a folder of pictures for each class, or with such folders in `train` and in `test` (or `val`, `valid`).
+/// A folder with a folder of pictures for each class, or with such folders in `train` and in `test` (or `val`,
+/// `valid`).
 ///
-/// Pictures are PNG, JPEG or WebP by what they hold, whatever they are called; they lie in a class's folder or deeper within
-/// it. Hidden files are passed over; what else cannot be read is skipped, counted, and named in
+/// Pictures are PNG, JPEG or WebP by what they hold, whatever they are called; they lie in a class's folder or deeper
+/// within it. Hidden files are passed over; what else cannot be read is skipped, counted, and named in
 /// [`Dataset::notes`]. Classes are in the order of their names.
 ///
 /// ```no_run
@@ -79,8 +80,8 @@ impl ImageFolder {
         Ok(Self { dir, train, test, classes, wish, notes, strays, held_out: (HELD_OUT, 0) })
     }
 
-    /// Images of `size` by `size` pixels: the shorter side of each picture is made `size`, and the centre cut out. Without
-    /// it, all pictures need to have one size.
+    /// Images of `size` by `size` pixels: the shorter side of each picture is made `size`, and the centre cut out.
+    /// Without it, all pictures need to have one size.
     pub fn resize(self, size: usize) -> Self {
         let wish = Wish { size: Some(size), ..self.wish };
         Self { wish, ..self }
@@ -103,8 +104,8 @@ impl ImageFolder {
         &self.classes
     }
 
-    /// Whether a file in it is called as a picture is, `.png`, `.jpg`, `.jpeg` or `.webp`: so a folder of pictures is told from
-    /// one of other files before any is opened.
+    /// Whether a file in it is called as a picture is, `.png`, `.jpg`, `.jpeg` or `.webp`: so a folder of pictures is
+    /// told from one of other files before any is opened.
     pub fn holds_pictures(&self) -> bool {
         let is_picture = |file: &Listed| {
             let ending = file.path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
@@ -122,9 +123,9 @@ impl ImageFolder {
         self.decode(progress)
     }
 
-    /// Decodes everything, and holds out this share of the pictures of each class to test on: those whose names, from the
-    /// folder on, have the smallest digests together with `seed`. So it does not depend on the order of files, nor on
-    /// other classes. Of a class with two pictures or more, one at least is held out, and one at least is not.
+    /// Decodes everything, and holds out this share of the pictures of each class to test on: those whose names, from
+    /// the folder on, have the smallest digests together with `seed`. So it does not depend on the order of files, nor
+    /// on other classes. Of a class with two pictures or more, one at least is held out, and one at least is not.
     ///
     /// # Errors
     /// As [`load`](Self::load); if the share is not between 0 and 1, or if the folder has test pictures of its own.

@@ -1,18 +1,18 @@
 //! Data sets of images, verified, and of rows of numbers, and batches drawn from them.
 //!
-//! Three types carry the data. A [`Split`] is labelled images on the host, still bytes: a quarter of the memory of numbers,
-//! and small enough to keep CIFAR whole; what would not fit stays files until a batch needs it. A [`Dataset`] is two of
-//! them, to learn from and to test on, with the digests of the files behind them. A [`Batch`] is a few images made into
-//! a tensor, in one pass over their bytes, at the moment a network wants them.
+//! Three types carry the data. A [`Split`] is labelled images on the host, still bytes: a quarter of the memory of
+//! numbers, and small enough to keep CIFAR whole; what would not fit stays files until a batch needs it. A [`Dataset`]
+//! is two of them, to learn from and to test on, with the digests of the files behind them. A [`Batch`] is a few images
+//! made into a tensor, in one pass over their bytes, at the moment a network wants them.
 //!
-//! Data of one's own is an [`ImageFolder`], a [`Table`], a file of [`arrays`] or any data set of the Hub; a [`DataSpec`] asks
-//! for any of them, and a [`DataRecord`] is what is written down of it. [`load`] goes from a spec to a [`Dataset`]: what is
-//! known by name from a folder of the user's if there is one, else from the Hub's cache, else from the Hub. Readers
-//! believe no header: what it promises must fit the file before anything is allocated. A file that comes from the Hub
-//! is read only after its sha256 has been found right; a wrong one is removed. What a folder holds need not be what its
-//! files are called: a [`Standing`] says whether the images are those of the benchmark. The Hub needs the feature
-//! `hub`, and with it several hundred crates; IDX, CIFAR's binary files and the [`Digits`] that the program draws
-//! itself need nothing.
+//! Data of one's own is an [`ImageFolder`], a [`Table`], a file of [`arrays`] or any data set of the Hub; a
+//! [`DataSpec`] asks for any of them, and a [`DataRecord`] is what is written down of it. [`load`] goes from a spec to
+//! a [`Dataset`]: what is known by name from a folder of the user's if there is one, else from the Hub's cache, else
+//! from the Hub. Readers believe no header: what it promises must fit the file before anything is allocated. A file
+//! that comes from the Hub is read only after its sha256 has been found right; a wrong one is removed. What a folder
+//! holds need not be what its files are called: a [`Standing`] says whether the images are those of the benchmark. The
+//! Hub needs the feature `hub`, and with it several hundred crates; IDX, CIFAR's binary files and the [`Digits`] that
+//! the program draws itself need nothing.
 //!
 //! A [`Feed`] goes from a split to batches. Order and augmentation are pure functions of (seed, epoch, step), so that a
 //! resumed run sees what an undisturbed one would have seen. Making a batch takes one thread: a hundred MNIST images

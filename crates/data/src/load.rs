@@ -9,14 +9,14 @@ use crate::{
     SourceFile, Table, arrays, folder, hub, idx,
 };
 
-/// Loads a data set. One that is known by name comes from `source.dir` if there is one, else from the Hub's cache, else from
-/// the Hub. Every file that comes by way of the Hub is checked against its sha256 before it is read.
+/// Loads a data set. One that is known by name comes from `source.dir` if there is one, else from the Hub's cache, else
+/// from the Hub. Every file that comes by way of the Hub is checked against its sha256 before it is read.
 ///
 /// A folder may hold the IDX files of MNIST (in it or below MNIST/raw, with or without their gzip), the binary files of
 /// CIFAR (in it or in the folder of their archive), or the Hub's parquet files, all shards of them, as
-/// `ylecun/mnist/mnist/train/0000.parquet`, as `mnist/train/0000.parquet` or as `train/0000.parquet`, or by the names of a
-/// clone, as `mnist/train-00000-of-00001.parquet`. What they hold is compared with the known contents of the data set and
-/// [said](Dataset::caveat) if it is something else.
+/// `ylecun/mnist/mnist/train/0000.parquet`, as `mnist/train/0000.parquet` or as `train/0000.parquet`, or by the names
+/// of a clone, as `mnist/train-00000-of-00001.parquet`. What they hold is compared with the known contents of the data
+/// set and [said](Dataset::caveat) if it is something else.
 ///
 /// Other data is what its [`DataSpec`] names: [`ImageFolder`], [`Table`], [`arrays`], IDX files or the Hub.
 ///
@@ -97,8 +97,8 @@ fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
 /// `source` plays no part.
 ///
 /// # Errors
-/// If the Hub cannot be reached or does not deliver the right bytes, if its cache cannot be written, and always without the
-/// feature `hub`.
+/// If the Hub cannot be reached or does not deliver the right bytes, if its cache cannot be written, and always without
+/// the feature `hub`.
 pub fn download(spec: impl Into<DataSpec>, source: &Source, progress: &dyn Progress) -> Result<Vec<SourceFile>> {
     let spec = spec.into();
     match (&spec.origin, spec.known().and_then(Repo::of)) {

@@ -4,8 +4,8 @@ use crate::{Error, Result, Split};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// How pixels become numbers: `(pixel - mean) / std` per channel, all in units of one byte step (0 to 255); or the numbers of
-/// a table, per column and in its own units.
+/// How pixels become numbers: `(pixel - mean) / std` per channel, all in units of one byte step (0 to 255); or the
+/// numbers of a table, per column and in its own units.
 ///
 /// The arithmetic is one subtraction and one division, so that every pixel is the nearest `f32` to the formula's value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,8 +75,8 @@ impl Normalise {
         Self::new(mean, std)
     }
 
-    /// Mean and deviation of each channel, or column, of these examples. Where all values are one, the deviation is 1: what
-    /// says nothing becomes 0.
+    /// Mean and deviation of each channel, or column, of these examples. Where all values are one, the deviation is 1:
+    /// what says nothing becomes 0.
     ///
     /// # Errors
     /// If images that are decoded as they are needed do not decode any longer.

@@ -1,4 +1,5 @@
-//! What is written down of a data set, so that whoever meets a network trained on it knows what it reads and tells apart.
+//! What is written down of a data set, so that whoever meets a network trained on it knows what it reads and tells
+//! apart.
 
 use crate::picture::Frame;
 use crate::{DataSpec, Dataset, Normalise, Picture, Result, Scale};
@@ -67,8 +68,8 @@ impl DataRecord {
         Self { from_run, ..self }
     }
 
-    /// The source where it is now: as it was asked for if that is there, else as seen from `beside`, the folder of the run or of
-    /// a file in it, if it is there; else as it was asked for.
+    /// The source where it is now: as it was asked for if that is there, else as seen from `beside`, the folder of the
+    /// run or of a file in it, if it is there; else as it was asked for.
     pub fn found_from(&self, beside: &Path) -> DataSpec {
         let is_gone = self.source.path().is_some_and(|path| !path.exists());
         let there = self.from_run.as_ref().filter(|_| is_gone).map(|way| beside.join(way));
@@ -80,8 +81,8 @@ impl DataRecord {
         self.class_names.get(class).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// The bytes of a picture's file as an image of this data set, (c, h, w), by the rule by which its own pictures were made
-    /// ones.
+    /// The bytes of a picture's file as an image of this data set, (c, h, w), by the rule by which its own pictures
+    /// were made ones.
     ///
     /// # Errors
     /// What is wrong, if the data set has no images, or the bytes are no picture.

@@ -1,8 +1,8 @@
 //! Where the parquet files of a data set lie in a folder: all shards of a part, in their order.
 //!
 //! The Hub's conversion has a folder for each part, `train/0000.parquet`, `train/0001.parquet` and so on. A clone of a
-//! data set has the whole in the name, `train-00000-of-00002.parquet`, older ones with a digest behind it. Either lies in
-//! the folder of a configuration, in one called `data`, or in the folder itself.
+//! data set has the whole in the name, `train-00000-of-00002.parquet`, older ones with a digest behind it. Either lies
+//! in the folder of a configuration, in one called `data`, or in the folder itself.
 
 use crate::repo::{Part, Repo};
 use crate::{Error, Result};

@@ -18,8 +18,8 @@ const ORIGINS: [&str; 4] = ["name", "hub", "file", "folder"];
 
 /// A data set that somebody asks for.
 ///
-/// As text, it is a known name, `hub:owner/name`, the path of a file, or that of a folder; in a recipe also a table with one
-/// of `name`, `hub`, `file` and `folder`, and whatever else is to be chosen.
+/// As text, it is a known name, `hub:owner/name`, the path of a file, or that of a folder; in a recipe also a table
+/// with one of `name`, `hub`, `file` and `folder`, and whatever else is to be chosen.
 ///
 /// ```
 /// use l0_data::{Benchmark, DataSpec, Origin};

@@ -4,8 +4,8 @@ use l0_rng::{Purpose, Stream};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Labelled examples of one kind on the host: images as bytes, (n, c, h, w), or rows of numbers, (n, columns), and a class
-/// or a number for each.
+/// Labelled examples of one kind on the host: images as bytes, (n, c, h, w), or rows of numbers, (n, columns), and a
+/// class or a number for each.
 ///
 /// Images are held, or decoded as batches need them where they would not fit in memory. The constructors check that
 /// everything fits together, so that no later step has to.
@@ -68,7 +68,8 @@ impl Split {
         Self::of(Examples::Numbers(numbers), labels, (columns, 1, 1), classes)
     }
 
-    /// Rows of `columns` numbers each, with a number to predict for each row, made one of mean 0 and deviation 1 by `scale`.
+    /// Rows of `columns` numbers each, with a number to predict for each row, made one of mean 0 and deviation 1 by
+    /// `scale`.
     ///
     /// # Errors
     /// If the counts differ or there is no column.

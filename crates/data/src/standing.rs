@@ -1,7 +1,7 @@
 //! Whether a data set is the one that its name promises.
 //!
-//! The same benchmark comes as IDX, as binary files and as parquet, and its rows in any order: so what is known of it is no
-//! digest of a file but of its contents. Those of a split are the SHA-256 of each image with its label, summed as
+//! The same benchmark comes as IDX, as binary files and as parquet, and its rows in any order: so what is known of it
+//! is no digest of a file but of its contents. Those of a split are the SHA-256 of each image with its label, summed as
 //! numbers of 256 bits: equal for equal images, in whatever order. It tells apart what people mix up, not what somebody
 //! forges.
 
@@ -107,9 +107,8 @@ mod tests {
 
     #[test]
     fn contents_are_the_sum_of_digests() {
-        // from hashlib import sha256
-        // h = lambda label, pixels: int.from_bytes(sha256(label.to_bytes(4, "little") + bytes(pixels)).digest(), "little")
-        // print(f"{(h(1, [2, 3]) + h(0, [4, 5]) + h(0, [4, 5])) % 2**256:064x}")
+        // from hashlib import sha256 h = lambda label, pixels: int.from_bytes(sha256(label.to_bytes(4, "little") +
+        // bytes(pixels)).digest(), "little") print(f"{(h(1, [2, 3]) + h(0, [4, 5]) + h(0, [4, 5])) % 2**256:064x}")
         let expected = "e5c735f21fc531865e84ae6325d28c62702c515d598464820f2322f884461684";
         assert_eq!(contents(&split(&[2, 3, 4, 5, 4, 5], &[1, 0, 0])), expected);
         assert_eq!(contents(&split(&[4, 5, 2, 3, 4, 5], &[0, 1, 0])), expected);

@@ -28,8 +28,8 @@ pub enum Existing {
 /// Many may write one file at once: each has a temporary file of its own.
 ///
 /// # Errors
-/// If the file cannot be written, or, with a cause of the kind `AlreadyExists`, if it exists and is to be kept. Nothing is
-/// left half written then.
+/// If the file cannot be written, or, with a cause of the kind `AlreadyExists`, if it exists and is to be kept. Nothing
+/// is left half written then.
 pub fn write(path: &Path, bytes: &[u8], existing: Existing) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = || -> io::Result<()> {

@@ -1,8 +1,8 @@
 //! Files: written whole or not at all, known by their digests, and as protocol buffers.
 //!
-//! What every crate that writes needs, once: [`write()`] for a file that has its name only once it is whole, [`sha256`] to tell
-//! its bytes from others, [`Message`] for the two formats here that are protocol buffers (ONNX and the event files of
-//! TensorBoard), and [`At`] for errors that say what was tried on which file.
+//! What every crate that writes needs, once: [`write()`] for a file that has its name only once it is whole, [`sha256`]
+//! to tell its bytes from others, [`Message`] for the two formats here that are protocol buffers (ONNX and the event
+//! files of TensorBoard), and [`At`] for errors that say what was tried on which file.
 
 mod digest;
 mod durable;

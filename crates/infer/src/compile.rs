@@ -279,8 +279,8 @@ impl Compiler<'_> {
         self.step(id, all, output, places)
     }
 
-    /// What can be a scale and a shift of each channel and a function of each number, or constants to be added; or a layer
-    /// without a step of its own.
+    /// What can be a scale and a shift of each channel and a function of each number, or constants to be added; or a
+    /// layer without a step of its own.
     fn pointwise(&mut self, id: NodeId, all: &[Value], layouts: &[Layout]) -> Result<NodeId> {
         let input = layouts[0];
         if let Some(chain) = Chain::from(self.net, self.weights, id)? {

@@ -58,8 +58,8 @@ impl Source {
 }
 
 impl Compiler<'_> {
-    /// Compiles a layer of whole numbers and those that go into the same step; the last of them. `None` where there is no
-    /// such step.
+    /// Compiles a layer of whole numbers and those that go into the same step; the last of them. `None` where there is
+    /// no such step.
     pub(crate) fn int8(&mut self, id: NodeId) -> Result<Option<NodeId>> {
         let Some(&input) = self.net.node(id).inputs.first() else { return Ok(None) };
         let layer = &self.net.node(id).layer;

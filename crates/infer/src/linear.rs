@@ -9,8 +9,8 @@ use crate::layout::{Layout, even};
 
 /// Outputs of a vector. Weights of outputs that do not exist are 0: at 10 or 25 outputs whole vectors win by far.
 const WIDE: usize = 16;
-/// Most vectors and most examples of a tile: 24 sums fill the registers of AVX-512; elsewhere half as many of each, 6 sums of
-/// two registers.
+/// Most vectors and most examples of a tile: 24 sums fill the registers of AVX-512; elsewhere half as many of each, 6
+/// sums of two registers.
 const VECTORS: usize = 4;
 const EXAMPLES: usize = 6;
 
@@ -72,8 +72,8 @@ impl Linear {
 }
 
 at_best! {
-    /// `E` examples and `V` vectors of outputs, of which an example has so many in all and so many from here on. An example's
-    /// sums run over its inputs in order, whatever the tile, so its result does not depend on the batch.
+    /// `E` examples and `V` vectors of outputs, of which an example has so many in all and so many from here on. An
+    /// example's sums run over its inputs in order, whatever the tile, so its result does not depend on the batch.
     fn tile[const E: usize, const V: usize][E, V](
         xs: &[f32],
         weights: &[[Sixteen; V]],

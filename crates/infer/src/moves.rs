@@ -1,5 +1,5 @@
-//! Steps that put numbers elsewhere: units picked, set side by side or made of zeros, rows and columns picked, repeated or
-//! mixed.
+//! Steps that put numbers elsewhere: units picked, set side by side or made of zeros, rows and columns picked, repeated
+//! or mixed.
 
 use crate::Result;
 use crate::kernel::{Inputs, Kernel};

@@ -50,8 +50,8 @@ pub(crate) fn larger(a: f32, b: f32) -> f32 {
 pub(crate) type Sums<const O: usize> = [[[Eight; VECTORS]; 2]; O];
 
 at_best! {
-    /// Sums over all terms for `O` channels, `R` rows and `V` vectors from position `at` on. They stay in registers as long
-    /// as every index into them is known to the compiler, so what is done with them is left to another function.
+    /// Sums over all terms for `O` channels, `R` rows and `V` vectors from position `at` on. They stay in registers as
+    /// long as every index into them is known to the compiler, so what is done with them is left to another function.
     fn sums[const O: usize, const R: usize, const V: usize][O, R, V](
         from: Source,
         at: usize,
@@ -145,8 +145,8 @@ at_best! {
         }
     }
 
-    /// A tile of two rows, of which the largest value of each 2x2 window is kept. Adding a bias and ReLU do not change which
-    /// value is the largest, so they come after.
+    /// A tile of two rows, of which the largest value of each 2x2 window is kept. Adding a bias and ReLU do not change
+    /// which value is the largest, so they come after.
     pub(crate) fn pooled[const O: usize, const V: usize][O, V](
         from: Source,
         at: usize,

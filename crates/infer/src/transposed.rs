@@ -1,7 +1,7 @@
 //! Transposed convolution as convolutions: of a stride of s, the outputs that lie s apart are one.
 //!
-//! Output row y gets input row i through kernel row u where `s i + d u - p = y`. All rows `y = s q + r` with one remainder
-//! r read the same kernel rows, those with `d u = r + p` modulo s, at input rows `q + (r + p - d u) / s`.
+//! Output row y gets input row i through kernel row u where `s i + d u - p = y`. All rows `y = s q + r` with one
+//! remainder r read the same kernel rows, those with `d u = r + p` modulo s, at input rows `q + (r + p - d u) / s`.
 
 use l0_net::layers::ConvTranspose2d;
 use l0_net::{Pair, Sides};

@@ -1,5 +1,5 @@
-//! What an instruction set has to offer, the trait [`Dot`]: eight sums in a vector, to each of which four products of a code
-//! and a weight are added at once. `portable` and `x86` implement it; the loops of `tile` are written over it.
+//! What an instruction set has to offer, the trait [`Dot`]: eight sums in a vector, to each of which four products of a
+//! code and a weight are added at once. `portable` and `x86` implement it; the loops of `tile` are written over it.
 
 use crate::range::Range;
 

@@ -41,7 +41,8 @@ impl Emit for ToCodes<'_> {
         let (at, room) = (position * self.stride + output, self.outputs - output);
         debug_assert!(at + room <= self.ys.len());
         if room >= LANES {
-            // SAFETY: `Map::codes` has made sure that `ys` holds all outputs of every position, and here are eight or more.
+            // SAFETY: `Map::codes` has made sure that `ys` holds all outputs of every position, and here are eight or
+            // more.
             unsafe { self.ys.as_mut_ptr().add(at).cast::<[u8; LANES]>().write(codes) };
         } else {
             store(&mut self.ys[at..at + room], codes);

@@ -1,7 +1,7 @@
 //! Sums of products of 8-bit whole numbers: a linear map of codes, as convolutions and linear layers are.
 //!
-//! A [`Map`] is packed once and run over positions of an image, or over examples. Its sums are whole numbers of 32 bits, so
-//! that every [`Isa`] gives the same bits: VNNI where a CPU has it, AVX2 without, and plain loops anywhere.
+//! A [`Map`] is packed once and run over positions of an image, or over examples. Its sums are whole numbers of 32
+//! bits, so that every [`Isa`] gives the same bits: VNNI where a CPU has it, AVX2 without, and plain loops anywhere.
 //!
 //! ```
 //! use l0_int8::{Isa, Map, Terms};

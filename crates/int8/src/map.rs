@@ -10,8 +10,8 @@ use crate::tile::run;
 /// What a map is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
-    /// Where the inputs of an output lie, counted from its position: runs of bytes, each (start, length). A run is read in
-    /// pieces of four bytes, so that up to three more are read, and count for nothing.
+    /// Where the inputs of an output lie, counted from its position: runs of bytes, each (start, length). A run is read
+    /// in pieces of four bytes, so that up to three more are read, and count for nothing.
     pub runs: &'a [(usize, usize)],
     /// The weights (outputs, inputs in the order of the runs).
     pub weight: &'a [i8],
@@ -80,7 +80,8 @@ impl Map {
         scales
     }
 
-    /// The codes of a map over `xs` at `positions`: those of a position side by side, those of the next one `stride` further.
+    /// The codes of a map over `xs` at `positions`: those of a position side by side, those of the next one `stride`
+    /// further.
     ///
     /// # Panics
     /// If `xs` does not hold what is read from a position on, or `ys` not what is written.
@@ -102,7 +103,8 @@ impl Map {
         self.run(xs, positions, &mut ToFloats { scales, outputs: self.outputs, ys });
     }
 
-    /// Whether tiles are of three vectors of outputs: the sums of more than six positions would not stay in 32 registers.
+    /// Whether tiles are of three vectors of outputs: the sums of more than six positions would not stay in 32
+    /// registers.
     fn is_wide(&self) -> bool {
         self.packed.blocks.iter().any(|block| block.1 == BLOCK)
     }

@@ -1,5 +1,5 @@
-//! A [`Map`](crate::Map) as `tile` reads it: weights in the order in which the inner loops meet them, so that they are read
-//! from front to back, and where the inputs lie. `map` makes it.
+//! A [`Map`](crate::Map) as `tile` reads it: weights in the order in which the inner loops meet them, so that they are
+//! read from front to back, and where the inputs lie. `map` makes it.
 
 /// Most vectors of outputs of a tile.
 pub(crate) const BLOCK: usize = 3;

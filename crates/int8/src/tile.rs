@@ -82,8 +82,8 @@ pub(crate) unsafe fn tile<D: Dot, const P: usize, const N: usize>(
     let (biases, _) = map.bias[vector * LANES..].as_chunks::<LANES>();
     let (weights, _) = map.weights[vector * LANES * DEPTH * map.steps.len()..].as_chunks::<{ LANES * DEPTH }>();
     let bias: &[[i32; LANES]; N] = biases.first_chunk().expect("biases are rounded up to vectors");
-    // SAFETY: the instructions are there. A step and a position together lie DEPTH or more bytes before the end of `xs`,
-    // as `Map::check` has made sure for every pair of them.
+    // SAFETY: the instructions are there. A step and a position together lie DEPTH or more bytes before the end of
+    // `xs`, as `Map::check` has made sure for every pair of them.
     unsafe {
         let from: [*const u8; P] = places.map(|place| xs.as_ptr().add(place as usize));
         let mut sums: [[D::Sums; N]; P] = [std::array::from_fn(|v| D::sums(&bias[v])); P];

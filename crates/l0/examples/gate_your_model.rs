@@ -1,5 +1,5 @@
-//! A user's own Candle model, gated: 20 inputs of which the labels depend on 4, and far more hidden units than it takes.
-//! Gates find out which, and a smaller model of plain Candle layers computes the same.
+//! A user's own Candle model, gated: 20 inputs of which the labels depend on 4, and far more hidden units than it
+//! takes. Gates find out which, and a smaller model of plain Candle layers computes the same.
 //!
 //! `cargo run --release -p l0 --example gate_your_model`
 

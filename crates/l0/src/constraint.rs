@@ -106,8 +106,8 @@ impl fmt::Display for Quantity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Targets {
-    /// One bound for the expected share of the whole network that is left, in a [`Quantity`]. Layers without gates count
-    /// and keep their part, so that no gates can bring the share below it.
+    /// One bound for the expected share of the whole network that is left, in a [`Quantity`]. Layers without gates
+    /// count and keep their part, so that no gates can bring the share below it.
     Model(f64),
     /// A bound for each gated layer, in order, on its expected share of open gates, whatever the [`Quantity`].
     Layers(Vec<f64>),

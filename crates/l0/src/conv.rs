@@ -1,7 +1,7 @@
 //! A convolution whose output channels can be switched off.
 //!
-//! `y_o = z_o (x * W_o + b_o)`, with `*` a cross-correlation and one hard concrete gate z_o in \[0, 1\] for each channel o,
-//! which switches its bias too; or one gate for each weight, which leaves the bias alone.
+//! `y_o = z_o (x * W_o + b_o)`, with `*` a cross-correlation and one hard concrete gate z_o in \[0, 1\] for each
+//! channel o, which switches its bias too; or one gate for each weight, which leaves the bias alone.
 //!
 //! The authors' code drops the bias in training but not in evaluation; here both compute the formula.
 
@@ -49,8 +49,8 @@ pub fn l0_conv2d(
 }
 
 impl L0Conv2d {
-    /// A layer of these tensors: weight (out, in, k, k), bias (out,), gates (out,) or in the shape of the weight. Its noise
-    /// is called "conv2d"; give layers of one network names of their own by [`L0Conv2d::with_noise`].
+    /// A layer of these tensors: weight (out, in, k, k), bias (out,), gates (out,) or in the shape of the weight. Its
+    /// noise is called "conv2d"; give layers of one network names of their own by [`L0Conv2d::with_noise`].
     ///
     /// # Errors
     /// If the shapes do not belong together, the stride is 0, or dilation or groups are not 1.
@@ -168,8 +168,8 @@ impl L0Conv2d {
         Ok(Conv2d::new(weight, bias, self.config))
     }
 
-    /// A plain, smaller Candle layer of the input and output channels in the lists, as in [`shrink`]: inputs that are made,
-    /// outputs as [`GatedLayer::kept`] lists them, or fewer if not all are read.
+    /// A plain, smaller Candle layer of the input and output channels in the lists, as in [`shrink`]: inputs that are
+    /// made, outputs as [`GatedLayer::kept`] lists them, or fewer if not all are read.
     ///
     /// # Errors
     /// As for [`L0Conv2d::to_plain`] and [`shrink::conv2d`].

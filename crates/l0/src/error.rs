@@ -2,8 +2,8 @@
 
 /// An error of this crate: most are found when something is configured, not in the middle of a run.
 ///
-/// Layers, whose mistakes are mismatched shapes, return [`candle_core::Error`] as Candle's own do; an error of this kind
-/// turns into one with `?`.
+/// Layers, whose mistakes are mismatched shapes, return [`candle_core::Error`] as Candle's own do; an error of this
+/// kind turns into one with `?`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The constants do not describe a hard concrete distribution.

@@ -38,19 +38,19 @@ struct Chunk {
 }
 
 impl GatedNet {
-    /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α in
-    /// the network (`even`: of each set the same share), and where the next of them does not fit any more, the
+    /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α
+    /// in the network (`even`: of each set the same share), and where the next of them does not fit any more, the
     /// likeliest of other sets that does. The gates of a set are opened `multiple` at a time, in their order. Where
     /// that leaves more than a fiftieth of the bound unused, a gate that did not fit is opened in place of less costly
     /// ones.
     ///
     /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///
-    /// Under a bound on each layer, gates whose units come to nothing beside the others close, and the next likeliest of
-    /// their layer are open in their place; no set is kept whole.
+    /// Under a bound on each layer, gates whose units come to nothing beside the others close, and the next likeliest
+    /// of their layer are open in their place; no set is kept whole.
     ///
-    /// Gates that are open keep their value, at least half open; where the likeliest alone would leave an output that is
-    /// constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
+    /// Gates that are open keep their value, at least half open; where the likeliest alone would leave an output that
+    /// is constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
     ///
     /// # Errors
     /// If a parameter is missing, there is not one target for each set of gates, `multiple` is 0, or `estimator` ranks

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::in_range;
 use crate::{Estimator, HardConcrete, init};
 
-/// Where `log_alpha` is kept: [ln 0.01, ln 100], so that P(z != 0) stays in \[0.047, 0.998\] and no gate is lost for good.
+/// Where `log_alpha` is kept: [ln 0.01, ln 100], so that P(z != 0) stays in \[0.047, 0.998\] and no gate is lost for
+/// good.
 pub const LOG_ALPHA_RANGE: (f64, f64) = (-4.605_170_185_988_091, 4.605_170_185_988_091);
 
 /// Standard deviation of the initial `log_alpha`: enough to tell equal units apart.
@@ -20,7 +21,8 @@ const LOG_ALPHA_DEVIATION: f64 = 0.01;
 /// How gates begin.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GateConfig {
-    /// d in (0, 1): `log_alpha` starts as N(ln((1 - d) / d), 0.01). The default 0.5 opens a gate with probability 0.832.
+    /// d in (0, 1): `log_alpha` starts as N(ln((1 - d) / d), 0.01). The default 0.5 opens a gate with probability
+    /// 0.832.
     pub droprate_init: f64,
     /// The constants of the distribution.
     pub distribution: HardConcrete,

@@ -8,8 +8,9 @@
 //! z    = min(1, max(0, sbar))                                so that 0 and 1 have mass
 //! ```
 //!
-//! What training needs is a function of tensors, `log_alpha` of any shape and the result of the same; functions with the
-//! suffix `_at` are of one `f64`, for estimators, counts and plots. Noise is always an argument: nothing here is random.
+//! What training needs is a function of tensors, `log_alpha` of any shape and the result of the same; functions with
+//! the suffix `_at` are of one `f64`, for estimators, counts and plots. Noise is always an argument: nothing here is
+//! random.
 //!
 //! ```
 //! # use l0::HardConcrete;

@@ -1,18 +1,19 @@
 //! Learning sparse neural networks through L0 regularisation, on Candle.
 //!
-//! A network is trained with *gates*: random factors z in \[0, 1\] that multiply whole groups of weights, the inputs of a
-//! linear layer or the output channels of a convolution, and that are exactly 0 with a probability that can be learned.
-//! Charging each group for the probability that it is open makes training trade accuracy for size, and at the end closed
-//! groups are cut out (Louizos, Welling and Kingma, *Learning Sparse Neural Networks through L0 Regularization*, 2018).
+//! A network is trained with *gates*: random factors z in \[0, 1\] that multiply whole groups of weights, the inputs of
+//! a linear layer or the output channels of a convolution, and that are exactly 0 with a probability that can be
+//! learned. Charging each group for the probability that it is open makes training trade accuracy for size, and at the
+//! end closed groups are cut out (Louizos, Welling and Kingma, *Learning Sparse Neural Networks through L0
+//! Regularization*, 2018).
 //!
 //! Three types carry the method:
 //!
 //! - [`HardConcrete`] is the distribution of one gate. Its functions are pure: noise comes in as an argument.
 //! - [`Gate`] holds the learnable location `log_alpha` of a set of gates, draws them, and reads them at test time
-//!   through an [`Estimator`]. Eq. 13, the median and the k most probable give different networks from one gated network,
-//!   so counts come as *expected* and as *hard*, and one should report both.
-//! - [`Penalty`] prices them; [`Lambda`] is its strength, in either of two units. Whoever would rather name a size than a
-//!   price uses a [`Constraint`]. [`Objective`] holds either one, with the weight decay of what is gated: all that is
+//!   through an [`Estimator`]. Eq. 13, the median and the k most probable give different networks from one gated
+//!   network, so counts come as *expected* and as *hard*, and one should report both.
+//! - [`Penalty`] prices them; [`Lambda`] is its strength, in either of two units. Whoever would rather name a size than
+//!   a price uses a [`Constraint`]. [`Objective`] holds either one, with the weight decay of what is gated: all that is
 //!   optimised beside the loss, written out in [`penalty`].
 //!
 //! They are put to use in two ways. A [`GatedNet`] is a network described once by `l0-net` with gates on its spaces of

@@ -1,7 +1,7 @@
 //! A fully connected layer whose input units can be switched off.
 //!
-//! `y = (x * z) W^T + b`, with one hard concrete gate z_j in \[0, 1\] for each input unit j, or `y = x (W * z)^T + b` with
-//! one for each weight. The bias has no gate.
+//! `y = (x * z) W^T + b`, with one hard concrete gate z_j in \[0, 1\] for each input unit j, or `y = x (W * z)^T + b`
+//! with one for each weight. The bias has no gate.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};

@@ -12,9 +12,9 @@
 //! target^progress. Gates then close a few at a time, and the others hear of it before it is their turn.
 //!
 //! Without the restart a multiplier that grew while the constraint was violated goes on pruning long after it holds.
-//! The density comes in from outside as a differentiable tensor
-//! ([`GatedNet::densities`](crate::GatedNet::densities)): the share of a network's weights or multiply-accumulates, or of
-//! a layer's gates, that is left. Weights feel the constraint through the multiplier alone.
+//! The density comes in from outside as a differentiable tensor ([`GatedNet::densities`](crate::GatedNet::densities)):
+//! the share of a network's weights or multiply-accumulates, or of a layer's gates, that is left. Weights feel the
+//! constraint through the multiplier alone.
 //!
 //! ```
 //! # use l0::Multiplier;
@@ -85,8 +85,8 @@ impl Multiplier {
         density.affine(self.value(), -self.value() * self.target)
     }
 
-    /// One step of dual ascent against the target, due once for each step of the parameters and with the density that the
-    /// loss had. Returns the violation `density - target`.
+    /// One step of dual ascent against the target, due once for each step of the parameters and with the density that
+    /// the loss had. Returns the violation `density - target`.
     ///
     /// # Errors
     /// If the density is not finite: the multiplier would be lost for good.
@@ -94,8 +94,8 @@ impl Multiplier {
         self.update_at(density, 1.0)
     }
 
-    /// The same when so much of the steps in which gates learn is done, from 0 to 1: a [gradual](Self::gradual) bound is on
-    /// its way then.
+    /// The same when so much of the steps in which gates learn is done, from 0 to 1: a [gradual](Self::gradual) bound
+    /// is on its way then.
     ///
     /// # Errors
     /// As [`update`](Self::update).

@@ -20,7 +20,8 @@ use crate::{Constraint, Error, GatedNet, L2, Lambda, Multipliers, Penalty, Resul
 pub struct Objective {
     /// What closes gates.
     pub gates: Pressure,
-    /// Coefficient of the L2 term of the weights and biases that are gated; others decay by what their optimiser is told.
+    /// Coefficient of the L2 term of the weights and biases that are gated; others decay by what their optimiser is
+    /// told.
     pub weight_decay: f64,
     /// Whether gates feel it.
     pub l2: L2,
@@ -83,9 +84,9 @@ impl Objective {
     }
 
     /// The objective without the weight decay that gates do not feel, and the coefficient of that decay (0 with
-    /// [`L2::Attached`]). An optimiser makes the same step if it adds coefficient times value to the gradient of each of
-    /// [`GatedNet::gated_parameters`], once for each time that its name stands there. That costs no pass of its own; norms cost
-    /// two, and on a GPU a wait for each set of gates.
+    /// [`L2::Attached`]). An optimiser makes the same step if it adds coefficient times value to the gradient of each
+    /// of [`GatedNet::gated_parameters`], once for each time that its name stands there. That costs no pass of its own;
+    /// norms cost two, and on a GPU a wait for each set of gates.
     ///
     /// ```
     /// # use l0::{L2, Lambda, Objective};

@@ -31,7 +31,8 @@ pub enum Lambda {
     /// The paper's lambda: one open weight adds lambda / N to the loss. What is quoted as "lambda = 0.1 / N" is
     /// `PerWeight(0.1)`.
     PerWeight(f64),
-    /// Gallego-Posada's: all gated weights open together add lambda to the loss, so it multiplies a density in \[0, 1\].
+    /// Gallego-Posada's: all gated weights open together add lambda to the loss, so it multiplies a density in \[0,
+    /// 1\].
     Density(f64),
 }
 
@@ -63,8 +64,8 @@ pub enum L2 {
     Detached,
 }
 
-/// What open gates and large weights of one layer cost; a layer with another lambda has another one. It is made once for a
-/// training.
+/// What open gates and large weights of one layer cost; a layer with another lambda has another one. It is made once
+/// for a training.
 ///
 /// ```
 /// # use l0::{L2, Penalty};
@@ -100,8 +101,8 @@ impl Penalty {
         Ok(Self::new(Price::Each(strength("lambda", lambda)? / n_train as f64)))
     }
 
-    /// All gated weights of a layer open together add `lambda` to the loss; no weight decay. Layers that share the lambda
-    /// also share a [count](Penalty::among).
+    /// All gated weights of a layer open together add `lambda` to the loss; no weight decay. Layers that share the
+    /// lambda also share a [count](Penalty::among).
     ///
     /// # Errors
     /// If lambda is negative or not finite.
@@ -164,8 +165,8 @@ impl Penalty {
         self.weight_decay
     }
 
-    /// The penalty of groups of `size` = |g| weights each, a scalar. A member (t, d) of `groups` is a tensor whose slice
-    /// j along dimension d belongs to group j; without weight decay members are not looked at.
+    /// The penalty of groups of `size` = |g| weights each, a scalar. A member (t, d) of `groups` is a tensor whose
+    /// slice j along dimension d belongs to group j; without weight decay members are not looked at.
     ///
     /// # Errors
     /// If a member has not as many slices as there are gates.

@@ -1,7 +1,7 @@
 //! The names that most programs need: `use l0::prelude::*;`.
 //!
-//! For a model written by hand: the layers, their configuration and penalty, two groups of variables, and the modules of
-//! Candle that they implement. For a described network: its gates and its objective.
+//! For a model written by hand: the layers, their configuration and penalty, two groups of variables, and the modules
+//! of Candle that they implement. For a described network: its gates and its objective.
 
 pub use candle_nn::{Conv2dConfig, Module, ModuleT};
 

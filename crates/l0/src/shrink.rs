@@ -2,13 +2,13 @@
 //!
 //! A layer keeps the inputs that the layer before it still makes, and the outputs that the layer after it still reads;
 //! [`GatedLayer::kept`](crate::GatedLayer::kept) says which units a gated layer leaves, and
-//! [`L0Linear::shrunk`](crate::L0Linear::shrunk) and [`L0Conv2d::shrunk`](crate::L0Conv2d::shrunk) make it plain and small.
-//! Units are numbered from 0 and come in the order in which they are listed. Results are detached: they share no gradient
-//! with the layer that they were made of.
+//! [`L0Linear::shrunk`](crate::L0Linear::shrunk) and [`L0Conv2d::shrunk`](crate::L0Conv2d::shrunk) make it plain and
+//! small. Units are numbered from 0 and come in the order in which they are listed. Results are detached: they share no
+//! gradient with the layer that they were made of.
 //!
 //! What is left computes the same as long as an input that goes is 0, and an output that goes is read by none. A closed
-//! channel is 0, and stays 0 through ReLU and pooling; a [`BatchNorm`] behind it makes a constant of it, which is 0 only by
-//! chance. A described network ([`GatedNet`](crate::GatedNet)) takes care of all of that by itself.
+//! channel is 0, and stays 0 through ReLU and pooling; a [`BatchNorm`] behind it makes a constant of it, which is 0
+//! only by chance. A described network ([`GatedNet`](crate::GatedNet)) takes care of all of that by itself.
 
 use candle_core::{Result, Tensor, bail};
 use candle_nn::{BatchNorm, Conv2d, Linear};
@@ -51,8 +51,8 @@ pub fn batch_norm(layer: &BatchNorm, kept: &[u32]) -> Result<BatchNorm> {
     }
 }
 
-/// The features that channels become when images of so many `positions` (h w) are flattened: each channel is a run of as
-/// many features.
+/// The features that channels become when images of so many `positions` (h w) are flattened: each channel is a run of
+/// as many features.
 pub fn flattened(channels: &[u32], positions: usize) -> Vec<u32> {
     let positions = u32::try_from(positions).unwrap_or(u32::MAX);
     let start = |channel: u32| channel.saturating_mul(positions);

@@ -7,8 +7,8 @@ use candle_nn::VarMap;
 
 use crate::gate::LOG_ALPHA_RANGE;
 
-/// The variables of a model in two groups, for an optimiser each: gates want no weight decay, and often another learning
-/// rate.
+/// The variables of a model in two groups, for an optimiser each: gates want no weight decay, and often another
+/// learning rate.
 #[derive(Debug, Clone)]
 pub struct Vars {
     /// Weights, biases and whatever else is no gate, in the order of their names.
@@ -29,8 +29,8 @@ impl Vars {
     }
 }
 
-/// Brings every gate of a model back into its range, as [`Gate::clamp_`](crate::Gate::clamp_) does; due after each step of
-/// the optimiser.
+/// Brings every gate of a model back into its range, as [`Gate::clamp_`](crate::Gate::clamp_) does; due after each step
+/// of the optimiser.
 ///
 /// # Errors
 /// If a device fails.

@@ -266,8 +266,8 @@ fn no_gate_of_a_filled_layer_is_open_for_nothing() {
     let sides = [Placement::new("conv", Side::Output), Placement::new("fc", Side::Input)];
     let network = GatedNet::new(b.build().unwrap(), &sides).unwrap();
     let values = network.init(1, &Device::Cpu).unwrap().detached();
-    // Channels 0, 1 and 2 are the likeliest. Of the features (16 a channel), the likeliest belong to channels 7 and 3, which
-    // are closed, and to 0 and 2: their places go to features of channel 1, which has none that is open before.
+    // Channels 0, 1 and 2 are the likeliest. Of the features (16 a channel), the likeliest belong to channels 7 and 3,
+    // which are closed, and to 0 and 2: their places go to features of channel 1, which has none that is open before.
     let rank = |ranks: Vec<f32>| Tensor::new(ranks, &Device::Cpu);
     let feature = |i: usize| match i / 16 {
         7 => 3.0,
@@ -365,7 +365,8 @@ fn a_set_that_would_lose_few_gates_keeps_all_of_them() {
     let layers = ["fc1", "fc2", "fc3", "fc4"].map(|layer| Placement::new(layer, Side::Input));
     let network = GatedNet::new(b.build().unwrap(), &layers).unwrap();
     let values = network.init(1, &Device::Cpu).unwrap().detached();
-    // Three gates on inputs and three of what "fc2" reads are less likely than all others; the rest grow likelier one by one.
+    // Three gates on inputs and three of what "fc2" reads are less likely than all others; the rest grow likelier one
+    // by one.
     let of = |name: &str, unit: usize| match name {
         "fc1.log_alpha" | "fc2.log_alpha" if unit < 3 => -4.0,
         "fc1.log_alpha" | "fc2.log_alpha" => 4.0,

@@ -2,8 +2,9 @@
 
 /// Compiles a function for each [`Level`](crate::Level); a call takes the best that there is.
 ///
-/// `as V: Eight` before the body calls the level's vectors `V`, those of [`Vectors`](crate::Vectors). Generic parameters are listed
-/// twice: as declared, then as passed on, without lifetimes. Arguments are plain names, and the function is no method.
+/// `as V: Eight` before the body calls the level's vectors `V`, those of [`Vectors`](crate::Vectors). Generic
+/// parameters are listed twice: as declared, then as passed on, without lifetimes. Arguments are plain names, and the
+/// function is no method.
 ///
 /// ```
 /// use l0_lanes::{Eight, Lanes, at_best};

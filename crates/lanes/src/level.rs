@@ -38,8 +38,8 @@ impl Level {
         set.map_or_else(|level| Self::ALL[usize::from(level)], |_| best)
     }
 
-    /// Limits the whole process to `most`, and returns the level that it uses from then on: to compare levels. What is being
-    /// computed meanwhile may use both.
+    /// Limits the whole process to `most`, and returns the level that it uses from then on: to compare levels. What is
+    /// being computed meanwhile may use both.
     pub fn limit(most: Self) -> Self {
         let level = Self::best(most);
         LEVEL.store(level as u8, Ordering::Relaxed);

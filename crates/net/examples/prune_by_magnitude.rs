@@ -1,4 +1,5 @@
-//! A mask from anywhere: keep the channels and hidden units with the largest L1 norms, then compact, verify, save, load.
+//! A mask from anywhere: keep the channels and hidden units with the largest L1 norms, then compact, verify, save,
+//! load.
 //!
 //! `cargo run --release -p l0-net --example prune_by_magnitude`
 

@@ -27,11 +27,12 @@ pub struct Agreement {
     pub examples: usize,
     /// The largest absolute difference of any logit.
     pub largest_difference: f32,
-    /// The largest difference in a prediction as a share of what that prediction may differ by; 0 where it was not written down.
+    /// The largest difference in a prediction as a share of what that prediction may differ by; 0 where it was not
+    /// written down.
     #[serde(default)]
     pub share_of_tolerance: f32,
-    /// How many predictions, one for each example and position, changed because another class has the largest logit: near
-    /// ties, as long as differences are small.
+    /// How many predictions, one for each example and position, changed because another class has the largest logit:
+    /// near ties, as long as differences are small.
     pub changed_predictions: usize,
     /// Of those, the largest margin that the expected class had over the next.
     pub largest_margin_changed: f32,
@@ -43,11 +44,13 @@ impl Agreement {
     /// The largest difference that [`passes`](Self::passes) lets through in a prediction without logits above 10.
     pub const TOLERANCE: f32 = 1e-4;
 
-    /// Where a prediction has larger logits, the share of its largest that is let through: the grid of f32 is coarser there.
+    /// Where a prediction has larger logits, the share of its largest that is let through: the grid of f32 is coarser
+    /// there.
     pub const RELATIVE: f32 = 1e-5;
 
     /// Whether the networks are equal for every purpose: there are examples, all their logits are finite, and none
-    /// differs by more than [`TOLERANCE`](Self::TOLERANCE), or [`RELATIVE`](Self::RELATIVE) of its prediction's largest.
+    /// differs by more than [`TOLERANCE`](Self::TOLERANCE), or [`RELATIVE`](Self::RELATIVE) of its prediction's
+    /// largest.
     ///
     /// Predictions need no test of their own: a class that overtakes another, each moved by at most d, was at most 2 d
     /// behind. So the only predictions that change are those that a margin of twice the tolerance did not decide.

@@ -68,8 +68,8 @@ impl Builder {
         self.layer(name, BatchNorm { closed: self.closed, ..BatchNorm::default() })
     }
 
-    /// What the normalisations that follow make of channels that masks close; at first what the formula says, a constant.
-    /// A network to be pruned gets smaller with [`ClosedMaps::Zero`].
+    /// What the normalisations that follow make of channels that masks close; at first what the formula says, a
+    /// constant. A network to be pruned gets smaller with [`ClosedMaps::Zero`].
     pub fn closed_maps(&mut self, closed: ClosedMaps) -> &mut Self {
         self.closed = closed;
         self
@@ -106,8 +106,8 @@ impl Builder {
         if p == 0.0 { self } else { self.unnamed("dropout", Dropout { p }) }
     }
 
-    /// A space of its own for what comes before: called before a sum, gates on the layers of a branch then close that branch
-    /// alone ([`Layer::Identity`]).
+    /// A space of its own for what comes before: called before a sum, gates on the layers of a branch then close that
+    /// branch alone ([`Layer::Identity`]).
     pub fn identity(&mut self) -> &mut Self {
         self.unnamed("identity", Identity)
     }

@@ -29,12 +29,12 @@ pub use self::step::Chain;
 use crate::{ClosedMaps, Net, Result, Shape};
 
 impl Chain {
-    /// The network for examples of a shape, with so many outputs wherever the chain says `"outputs"`; normalisations that do not
-    /// say what becomes of closed channels take `closed`.
+    /// The network for examples of a shape, with so many outputs wherever the chain says `"outputs"`; normalisations
+    /// that do not say what becomes of closed channels take `closed`.
     ///
     /// A layer without a name is called by its kind and number, within a branch after the join and the branch:
-    /// `add2.body.conv1`. A convolution or linear layer has a bias unless it says otherwise, or a batch normalisation follows at
-    /// once.
+    /// `add2.body.conv1`. A convolution or linear layer has a bias unless it says otherwise, or a batch normalisation
+    /// follows at once.
     ///
     /// # Errors
     /// If a layer does not accept what it reads, a name is unknown or stands twice, or there are too many layers.

@@ -1,13 +1,14 @@
 //! Compaction: a masked network becomes a plain one with smaller shapes and equal outputs.
 //!
-//! The forward pass is the specification. One pass over a single example of zeros leaves, for every node, the units that
-//! are computed ([`Plan`]) and the values of those that are the same for every input. The compact network is written
-//! from that, node by node, with the very sub-blocks, biases and values near borders that the masked pass computes:
+//! The forward pass is the specification. One pass over a single example of zeros leaves, for every node, the units
+//! that are computed ([`Plan`]) and the values of those that are the same for every input. The compact network is
+//! written from that, node by node, with the very sub-blocks, biases and values near borders that the masked pass
+//! computes:
 //!
-//! - values of masks are multiplied into weights; a space that something else than linear maps reads gets a scale of its
-//!   own (`NAME.scale`);
-//! - constants of closed units go into the bias of the next linear map, or, where zero padding makes them uneven, into a
-//!   bias per position after it (`NAME.border`), of which only the distinct values are kept ([`Layer::Border`]);
+//! - values of masks are multiplied into weights; a space that something else than linear maps reads gets a scale of
+//!   its own (`NAME.scale`);
+//! - constants of closed units go into the bias of the next linear map, or, where zero padding makes them uneven, into
+//!   a bias per position after it (`NAME.border`), of which only the distinct values are kept ([`Layer::Border`]);
 //! - of a flattening only some features may be left: a [`Layer::Take`] picks them (`NAME.kept`). Its indices take far
 //!   less room than the columns of zeros that would stand in for it: 65 of 288 features before 25 units are 65 indices
 //!   instead of 5,575 weights. Where the features of whole channels are left, nothing is needed;
@@ -72,8 +73,8 @@ impl Net {
     /// A network of which nothing is left becomes one with a constant output; [`Model::is_constant`] tells.
     ///
     /// # Errors
-    /// If a parameter is missing, of another shape or another type, masks belong to another network, or one differs between
-    /// examples. Values that the description does not name play no part.
+    /// If a parameter is missing, of another shape or another type, masks belong to another network, or one differs
+    /// between examples. Values that the description does not name play no part.
     pub fn compact(&self, weights: &Weights, masks: &Masks) -> Result<Model> {
         let weights = weights.of_net(self)?;
         masks.check(self)?;

@@ -25,7 +25,8 @@ pub struct LayerCost {
     pub params: usize,
     /// Multiply-accumulates.
     pub macs: usize,
-    /// Floating point operations: two for each multiply-accumulate, one for each bias added, two for each value normalised.
+    /// Floating point operations: two for each multiply-accumulate, one for each bias added, two for each value
+    /// normalised.
     pub flops: usize,
 }
 
@@ -218,8 +219,8 @@ impl Net {
         Some(LayerCost { node: id, units: (cols, rows), weights, params, macs, flops: 2 * macs + extra })
     }
 
-    /// Pairs of outputs and inputs that are left of a convolution in groups, and outputs. Groups are left whole, but the last
-    /// one is an ordinary convolution.
+    /// Pairs of outputs and inputs that are left of a convolution in groups, and outputs. Groups are left whole, but
+    /// the last one is an ordinary convolution.
     fn grouped_pairs(&self, id: NodeId, plan: &Plan, groups: usize) -> (usize, usize) {
         let (input, kept) = (self.node(id).inputs[0], plan.kept(id).mask());
         let (size, inputs) = (kept.len() / groups, self.shape(input).units() / groups);

@@ -37,14 +37,15 @@ impl Net {
         (0..self.nodes().len()).filter(|&id| self.space(id) == space).filter(makes).collect()
     }
 
-    /// A letter for every space of more than one of [`Net::makers`], in order: a unit pruned there is taken from all of them.
+    /// A letter for every space of more than one of [`Net::makers`], in order: a unit pruned there is taken from all of
+    /// them.
     pub fn couplings(&self) -> Vec<Option<String>> {
         let mut next = (0..).map(letters);
         (0..self.spaces().len()).map(|space| (self.makers(space).len() > 1).then(|| next.next())?).collect()
     }
 
-    /// For every space, what speaks against pruning its units; nothing for those that can be pruned. A depthwise convolution
-    /// does not speak against it: it has the space of what feeds it.
+    /// For every space, what speaks against pruning its units; nothing for those that can be pruned. A depthwise
+    /// convolution does not speak against it: it has the space of what feeds it.
     pub fn unprunable(&self) -> Vec<Option<Unprunable>> {
         let mut reasons = vec![Some(Unprunable::Derived); self.spaces().len()];
         self.affine().filter(|&id| self.makes_space(id)).for_each(|id| reasons[self.space(id)] = None);
@@ -74,7 +75,8 @@ impl Net {
         self.become_output().into_iter().any(|id| self.space(id) == space)
     }
 
-    /// The nodes whose units become those of the output one by one, or as a softmax does, which has one for each of them.
+    /// The nodes whose units become those of the output one by one, or as a softmax does, which has one for each of
+    /// them.
     fn become_output(&self) -> Vec<NodeId> {
         let mut become_output = vec![false; self.nodes().len()];
         become_output[self.output()] = true;

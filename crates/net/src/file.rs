@@ -12,10 +12,9 @@
 //! | `card` | where it comes from and what was verified of it ([`Card`]), JSON |
 //! | `sha256` | of everything above and of all tensors, whatever their order in the file |
 //!
-//! The digest makes damage and changes noticed; it is no signature. Other programs may save a file again as long as they
-//! keep its metadata. Reading trusts no number in a file: the tensors are
-//! checked against the description, and both against the size of the file, before room is made for them. Equal contents
-//! make equal files, byte for byte.
+//! The digest makes damage and changes noticed; it is no signature. Other programs may save a file again as long as
+//! they keep its metadata. Reading trusts no number in a file: the tensors are checked against the description, and
+//! both against the size of the file, before room is made for them. Equal contents make equal files, byte for byte.
 
 mod card;
 mod checksum;

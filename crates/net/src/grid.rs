@@ -19,8 +19,8 @@ impl Grid {
     /// How many steps there are from the least code to the largest.
     const STEPS: f32 = 255.0;
 
-    /// The grid of codes 0 to 255 that reaches from `least` to `most`, and to 0, which is one of its numbers; none where
-    /// the two are no finite numbers that a scale can be made of.
+    /// The grid of codes 0 to 255 that reaches from `least` to `most`, and to 0, which is one of its numbers; none
+    /// where the two are no finite numbers that a scale can be made of.
     pub fn reaching(least: f32, most: f32) -> Option<Self> {
         if !least.is_finite() || !most.is_finite() || least > most {
             return None;

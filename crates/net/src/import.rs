@@ -1,8 +1,9 @@
 //! Values that were trained elsewhere, matched to a description by name.
 //!
 //! A hand-written Candle model has its values in a `VarMap`, PyTorch writes them to safetensors files, both under names
-//! such as "conv1.weight". A description whose layers bear the same names takes them over: in its own order, as f32. What
-//! no layer asks for (PyTorch's `num_batches_tracked`, the log alpha of gates) is listed, so that nothing is lost unseen.
+//! such as "conv1.weight". A description whose layers bear the same names takes them over: in its own order, as f32.
+//! What no layer asks for (PyTorch's `num_batches_tracked`, the log alpha of gates) is listed, so that nothing is lost
+//! unseen.
 //!
 //! Where the names differ in a way that a rule can say, as in `module.*=*`, a [`Rename`] says it.
 //!
@@ -92,8 +93,8 @@ impl Import {
     /// Values under their names. Other floating point types become f32.
     ///
     /// # Errors
-    /// If a parameter has no value (all such are counted, the first ten named, beside what is left over), or one of another
-    /// shape, of whole numbers, or that is not finite as f32.
+    /// If a parameter has no value (all such are counted, the first ten named, beside what is left over), or one of
+    /// another shape, of whole numbers, or that is not finite as f32.
     pub fn new(net: &Net, mut named: HashMap<String, Tensor>) -> Result<Self> {
         let parameters = net.parameters();
         let (mut values, mut missing) = (Vec::new(), Vec::new());

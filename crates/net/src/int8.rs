@@ -1,7 +1,7 @@
 //! Weights of 8 bits and biases of 32: values that lie on a grid, and the codes that are kept for them.
 //!
-//! Parameters are f32 everywhere. A layer is one of whole numbers if it reads what a [`Grid`] made and its values lie on
-//! grids themselves, those of each output on its own; that is seen from the values, and nothing else says so.
+//! Parameters are f32 everywhere. A layer is one of whole numbers if it reads what a [`Grid`] made and its values lie
+//! on grids themselves, those of each output on its own; that is seen from the values, and nothing else says so.
 
 use crate::Grid;
 
@@ -34,8 +34,8 @@ struct Row {
 
 impl Int8Weights {
     /// The codes nearest to the weights (outputs, ...) and biases of a layer that reads numbers of `input`: the largest
-    /// weight of each output has the code 127 or -127, or a smaller one if otherwise the bias had one of more than 30 bits.
-    /// `None` if a value is no finite number.
+    /// weight of each output has the code 127 or -127, or a smaller one if otherwise the bias had one of more than 30
+    /// bits. `None` if a value is no finite number.
     pub fn nearest(weight: &[f32], bias: Option<&[f32]>, outputs: usize, input: Grid) -> Option<Self> {
         Self::rows(weight, bias, outputs, |weight, bias| nearest(weight, bias, input.scale))
     }

@@ -6,8 +6,8 @@ use crate::layers::{Activation, Layer};
 use crate::{Grid, Int8Weights, Net, NodeId, Result, Weights};
 
 impl Net {
-    /// The grid that a linear layer or a convolution reads numbers of, and the codes of its values, if it is one of whole
-    /// numbers.
+    /// The grid that a linear layer or a convolution reads numbers of, and the codes of its values, if it is one of
+    /// whole numbers.
     ///
     /// # Errors
     /// If a parameter is missing or of another shape.

@@ -1,14 +1,16 @@
 //! A network described once.
 //!
-//! A [`Net`] is a small graph of layers, written as a chain with a [`Builder`]. Everything else is derived from that one
-//! description: its parameters and their initial values ([`Params`]), the forward pass with any space of units masked
-//! ([`Net::forward`]), its cost ([`Net::cost`]), a table ([`Net::summary`]), and what is left of it as a smaller plain
-//! network ([`Net::compact`]), verified to be equal ([`Agreement`]) and kept in files that describe themselves ([`Model::save`]).
+//! A [`Net`] is a small graph of layers, written as a chain with a [`Builder`]. Everything else is derived from that
+//! one description: its parameters and their initial values ([`Params`]), the forward pass with any space of units
+//! masked ([`Net::forward`]), its cost ([`Net::cost`]), a table ([`Net::summary`]), and what is left of it as a smaller
+//! plain network ([`Net::compact`]), verified to be equal ([`Agreement`]) and kept in files that describe themselves
+//! ([`Model::save`]).
 //!
 //! Every edge of the graph carries a *space* of units: features, or channels of an image. A mask scales each unit of a
 //! space where the space is made (by the input, a linear layer, a convolution or a flattening); a unit scaled by 0 is
-//! not computed at all, nor is a unit that no later layer reads. [`Plan`] holds which units are left at every layer; the
-//! forward pass takes that sub-block of each weight and runs the small network, and the gradients come back in full size.
+//! not computed at all, nor is a unit that no later layer reads. [`Plan`] holds which units are left at every layer;
+//! the forward pass takes that sub-block of each weight and runs the small network, and the gradients come back in full
+//! size.
 //!
 //! This crate knows masks, not where they come from.
 //!

@@ -37,8 +37,8 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// The same masks on `device`, all in one copy: which units are open was read where they came from. In training on CUDA
-    /// some closed units are computed as well, scaled by 0: tensor cores take channels by multiples of [`TILE`].
+    /// The same masks on `device`, all in one copy: which units are open was read where they came from. In training on
+    /// CUDA some closed units are computed as well, scaled by 0: tensor cores take channels by multiples of [`TILE`].
     pub(crate) fn on(&self, device: &Device, training: bool) -> Result<Self> {
         let mut masks = self.clone();
         let elsewhere = |mask: &&Mask| !mask.values().device().same_device(device);

@@ -203,7 +203,8 @@ fn check_names(nodes: &[Node]) -> Result<()> {
     }
 }
 
-/// Gives every node the space it shares: its own where it makes one, else that of an input, or of all, which then is one.
+/// Gives every node the space it shares: its own where it makes one, else that of an input, or of all, which then is
+/// one.
 fn spaces(nodes: &[Node], shapes: &[Shape], owners: &[SpaceOf]) -> (Vec<Space>, Vec<SpaceId>) {
     let mut root: Vec<NodeId> = (0..nodes.len()).collect(); // of each node, the first node of its space
     for (id, node) in nodes.iter().enumerate() {

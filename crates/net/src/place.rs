@@ -2,8 +2,8 @@
 
 use crate::Shape;
 
-/// What a layer is called, and the shapes of one example that it reads and makes: all that it has to know of the network
-/// around it.
+/// What a layer is called, and the shapes of one example that it reads and makes: all that it has to know of the
+/// network around it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place<'a> {
     pub(crate) name: &'a str,

@@ -6,9 +6,9 @@ use crate::{Error, Net, NodeId, Result, SpaceId};
 
 /// The spaces of a network whose units are to be pruned: to begin with, all that [can be](Net::prunable).
 ///
-/// Layers are chosen by name. A star stands for any part of a name: `layer3.*` is all layers whose names begin so. Layers that
-/// share their units are pruned together or not at all, so the name of one speaks for all of them. As text, it has a line for
-/// each space: its units, and the layers that share them.
+/// Layers are chosen by name. A star stands for any part of a name: `layer3.*` is all layers whose names begin so.
+/// Layers that share their units are pruned together or not at all, so the name of one speaks for all of them. As text,
+/// it has a line for each space: its units, and the layers that share them.
 ///
 /// ```
 /// use l0_net::{Builder, Prunable};

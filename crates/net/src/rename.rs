@@ -9,9 +9,9 @@ use crate::{Error, Result};
 
 /// Names of one form become names of another, as in `module.*=*` or `features.*.conv.weight=conv*.weight`.
 ///
-/// Each star left of the equals sign stands for any part of a name, as little as it can from the left, and comes again in the
-/// place of the star that is as many-eth on the right. Of several rules a name follows the first whose form it has, and no
-/// other.
+/// Each star left of the equals sign stands for any part of a name, as little as it can from the left, and comes again
+/// in the place of the star that is as many-eth on the right. Of several rules a name follows the first whose form it
+/// has, and no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rename {
     from: String,

@@ -7,8 +7,8 @@ const HEAD: [&str; 7] = ["layer", "kind", "output", "units", "parameters", "MACs
 const WORDS: usize = 3;
 
 impl Net {
-    /// A table of the network's layers: what is left of each under `plan`, its parameters and multiply-accumulates, and the
-    /// letter of its space where that is coupled ([`Net::couplings`]).
+    /// A table of the network's layers: what is left of each under `plan`, its parameters and multiply-accumulates, and
+    /// the letter of its space where that is coupled ([`Net::couplings`]).
     pub fn summary(&self, plan: &Plan) -> String {
         let (full, left) = (self.cost(), self.cost_of(plan));
         let letters = self.couplings();

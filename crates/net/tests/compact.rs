@@ -200,7 +200,8 @@ fn one_unit_open() {
     }
 }
 
-/// LeNet-5 in small: a feature before fc1 lives only if its own gate and its channel's gate are open, and something reads it.
+/// LeNet-5 in small: a feature before fc1 lives only if its own gate and its channel's gate are open, and something
+/// reads it.
 #[test]
 fn features_live_if_their_map_does() {
     let mut b = Builder::image("input", 1, 12, 12);
@@ -253,8 +254,8 @@ fn closed_maps_leave_a_border() {
     let mut masks = Masks::none(&net);
     open(&net, &mut masks, "conv1", |map| if map == 0 { 1.0 } else { 0.0 });
     let model = net.compact(&weights, &masks).unwrap();
-    // The closed channel is relu(5 - 2 * 2) = 1 everywhere: 4, 6 or 9 of the window's nine places lie on the image. Rows 1
-    // and 2 are alike, and so are the columns.
+    // The closed channel is relu(5 - 2 * 2) = 1 everywhere: 4, 6 or 9 of the window's nine places lie on the image.
+    // Rows 1 and 2 are alike, and so are the columns.
     let margins = Margins { top: 1, bottom: 1, left: 1, right: 1 };
     assert_eq!(model.net.node(model.net.find("conv2.border").unwrap()).layer, Border { margins }.into());
     let border: Vec<f32> = values(&model).into_iter().find(|(name, _)| name == "conv2.border.bias").unwrap().1;

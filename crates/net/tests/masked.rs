@@ -159,7 +159,8 @@ fn a_map_that_nobody_reads_keeps_its_statistics() {
     assert_eq!(check_statistics(&net, 1, &masks("features", &|_| false)), (0, 3));
     assert_eq!(check_statistics(&net, 1, &masks("conv", &|map| map == 1)), (3, 0));
     assert_eq!(check_statistics(&net, 1, &masks("conv", &|_| false)), (3, 0));
-    // The input's channels are closed: what is left of each channel of the convolution is its bias, the mean of a constant.
+    // The input's channels are closed: what is left of each channel of the convolution is its bias, the mean of a
+    // constant.
     assert_eq!(check_statistics(&net, 1, &masks("input", &|_| false)), (3, 0));
 }
 

@@ -6,8 +6,8 @@ use crate::gradients::{Gradients, backward_on};
 #[cfg(feature = "cuda")]
 use crate::tape;
 
-/// The gradients of `loss`, a scalar, with respect to all variables: those of Candle's own `backward`, but the ones that
-/// come from operations of this crate are neither copied nor added to zeros.
+/// The gradients of `loss`, a scalar, with respect to all variables: those of Candle's own `backward`, but the ones
+/// that come from operations of this crate are neither copied nor added to zeros.
 ///
 /// # Errors
 /// As Candle's `backward`.

@@ -43,7 +43,8 @@ struct Arrived {
 
 impl Slot {
     fn add(&self, grad: Tensor, ys: &Tensor) -> Result<()> {
-        // A value that is used twice gets two gradients before it is asked for; most get one, which is moved, not copied.
+        // A value that is used twice gets two gradients before it is asked for; most get one, which is moved, not
+        // copied.
         let mut place = lock(&self.0);
         let grad = match place.take() {
             Some(before) => sum(&before.grad, &grad)?,

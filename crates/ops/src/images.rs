@@ -18,8 +18,8 @@ pub struct Placed {
 /// A batch of images, (b, c, h, w) of `dtype`, of bytes (n, c, h, w) on a GPU: `(pixel - mean) / std` for each channel.
 ///
 /// # Errors
-/// If the bytes are not on a GPU or not (n, c, h, w) of u8, an index is not below n, means and deviations are not one for
-/// each channel, or the type is neither F32 nor BF16.
+/// If the bytes are not on a GPU or not (n, c, h, w) of u8, an index is not below n, means and deviations are not one
+/// for each channel, or the type is neither F32 nor BF16.
 pub fn images(bytes: &Tensor, placed: &[Placed], mean: &[f32], std: &[f32], dtype: DType) -> Result<Tensor> {
     let (n, c, _, _) = bytes.dims4()?;
     if bytes.dtype() != DType::U8 {

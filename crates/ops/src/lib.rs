@@ -1,14 +1,13 @@
 //! Training operations for Candle that are right and fast on a CPU.
 //!
-//! Candle's own forms of some operations are wrong (the gradient of max pooling, ReLU'(0)) or slow on a CPU (convolution
-//! backward); `docs/differences.md` of the workspace lists them. Every operation here takes and returns ordinary Candle
-//! tensors and takes part in Candle's `backward`; [`backward`] does the same with fewer copies.
+//! Candle's own forms of some operations are wrong (the gradient of max pooling, ReLU'(0)) or slow on a CPU
+//! (convolution backward); `docs/differences.md` of the workspace lists them. Every operation here takes and returns
+//! ordinary Candle tensors and takes part in Candle's `backward`; [`backward`] does the same with fewer copies.
 //!
-//! On the CPU in `f32` an operation runs our kernels, and so it does on CUDA, in `f32` or with activations in bf16, where
-//! the feature `cuda` is on; anywhere else it is composed of Candle's own right operations (module [`portable`]), with the
-//! same results but for rounding. Within [`taped`], gradients on CUDA are taken by [`backward`]
-//! alone. Results on the CPU do not depend on the number of threads: work is split into
-//! fixed pieces and reduced in a fixed order.
+//! On the CPU in `f32` an operation runs our kernels, and so it does on CUDA, in `f32` or with activations in bf16,
+//! where the feature `cuda` is on; anywhere else it is composed of Candle's own right operations (module [`portable`]),
+//! with the same results but for rounding. Within [`taped`], gradients on CUDA are taken by [`backward`] alone. Results
+//! on the CPU do not depend on the number of threads: work is split into fixed pieces and reduced in a fixed order.
 //!
 //! A [`Selection`] says which units of a dimension take part. [`select`] takes the chosen rows and columns of a weight,
 //! scaled per unit, as one differentiable step: a layer that uses the result computes the sub-block alone, and the

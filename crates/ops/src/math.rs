@@ -1,5 +1,5 @@
-//! Elementary functions of `f32` without branches, so that a loop over them becomes vector instructions: within [`map`](crate::map)
-//! always, in a loop of your own if it is compiled for a CPU with multiply-adds.
+//! Elementary functions of `f32` without branches, so that a loop over them becomes vector instructions: within
+//! [`map`](crate::map) always, in a loop of your own if it is compiled for a CPU with multiply-adds.
 //!
 //! Errors are stated in units in the last place of the exact result (1 ulp is 2^-23 of its power of two), and tests
 //! hold them over all of `f32`. Not a number stays so. The polynomials interpolate their function at Chebyshev's nodes.

@@ -1,8 +1,8 @@
 //! Batch normalisation, then a sum with another value and ReLU if asked: per channel `ys = gain (xs - mean) + shift`,
 //! `gain = scale / sqrt(var + eps)`.
 //!
-//! xs (b, c) or (b, c, h, w), everything else (c,). With g the gradient of ys (zero where ReLU closed it), which is that of
-//! what was added as well, xhat = (xs - mean) / sqrt(var + eps), and means over the n numbers of a channel:
+//! xs (b, c) or (b, c, h, w), everything else (c,). With g the gradient of ys (zero where ReLU closed it), which is
+//! that of what was added as well, xhat = (xs - mean) / sqrt(var + eps), and means over the n numbers of a channel:
 //! `dshift = sum g`, `dscale = sum g xhat`, `dxs = gain (g - mean g - xhat mean(g xhat))` when the statistics are the
 //! batch's own, `dxs = gain g` when they are given.
 
@@ -158,8 +158,8 @@ fn statistics(xs: &[f32], extent: Extent) -> (Vec<f32>, Vec<f32>) {
     moments.unzip()
 }
 
-/// A batch normalisation whose statistics are known: those of the batch, or given ones. Its arguments are xs, scale and shift,
-/// and what is added, if anything is.
+/// A batch normalisation whose statistics are known: those of the batch, or given ones. Its arguments are xs, scale and
+/// shift, and what is added, if anything is.
 struct Norm {
     extent: Extent,
     mean: Vec<f32>,

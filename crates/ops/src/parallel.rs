@@ -35,13 +35,13 @@ const PATIENCE: u32 = 2000;
 const LONGEST: Duration = Duration::from_millis(100);
 const ROUNDS: u32 = 64;
 
-/// Runs `work` with the other threads of the pool awake, looking for parts of it: waking a thread takes longer than many
-/// a part does. They give way to whatever else wants their cores, and longer work finds them asleep in the end.
+/// Runs `work` with the other threads of the pool awake, looking for parts of it: waking a thread takes longer than
+/// many a part does. They give way to whatever else wants their cores, and longer work finds them asleep in the end.
 ///
-/// They must not stay for as long as the work takes. A thread that waits for another one, within a part of the work, may be
-/// set to keep awake just then, on top of what it waits for, and then the work waits for that part. For the same reason one
-/// piece of work at a time keeps threads awake: two would delay each other. Nor does the work wait for them in the end: a
-/// thread may do something else for long before it finds that it was to keep awake.
+/// They must not stay for as long as the work takes. A thread that waits for another one, within a part of the work,
+/// may be set to keep awake just then, on top of what it waits for, and then the work waits for that part. For the same
+/// reason one piece of work at a time keeps threads awake: two would delay each other. Nor does the work wait for them
+/// in the end: a thread may do something else for long before it finds that it was to keep awake.
 pub fn awake<R>(work: impl FnOnce() -> R) -> R {
     let Some(this) = rayon::current_thread_index().filter(|_| rayon::current_num_threads() > 1) else { return work() };
     static TAKEN: AtomicBool = AtomicBool::new(false);

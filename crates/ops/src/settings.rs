@@ -62,7 +62,8 @@ pub struct Window {
     pub stride: (usize, usize),
     /// How far windows reach beyond the image above, left of, below and right of it; less than their size.
     pub padding: [usize; 4],
-    /// Whether a last window that reaches beyond the padding counts, if it starts within the image or the padding before it.
+    /// Whether a last window that reaches beyond the padding counts, if it starts within the image or the padding
+    /// before it.
     pub ceil: bool,
 }
 
@@ -73,8 +74,8 @@ impl Window {
     }
 
     /// Height and width of what images of (h, w) are pooled to: `(h + top + bottom - size) / stride + 1`, rounded down,
-    /// or up with `ceil`, but no window starts below or right of the image. None if there is no window, a size or stride
-    /// is 0, or the padding is not smaller than the size.
+    /// or up with `ceil`, but no window starts below or right of the image. None if there is no window, a size or
+    /// stride is 0, or the padding is not smaller than the size.
     pub fn output(&self, h: usize, w: usize) -> Option<(usize, usize)> {
         let [top, left, bottom, right] = self.padding;
         let side = |n: usize, before: usize, after: usize, size: usize, stride: usize| {

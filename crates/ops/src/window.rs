@@ -1,8 +1,9 @@
 //! Pooling by windows of any size, stride and padding: the largest value, or the mean.
 //!
-//! max: padding is minus infinity, and the gradient goes to the first largest value of a window alone; windows are looked
-//! through again on the way back, which costs less than to keep their places. mean: the sum over the numbers of a window,
-//! padding being 0, by how many they are, those of the padding counted or not; the gradient is `g` by the same number.
+//! max: padding is minus infinity, and the gradient goes to the first largest value of a window alone; windows are
+//! looked through again on the way back, which costs less than to keep their places. mean: the sum over the numbers of
+//! a window, padding being 0, by how many they are, those of the padding counted or not; the gradient is `g` by the
+//! same number.
 
 use candle_core::{CpuStorage, Result, Shape, Tensor};
 use l0_lanes::{Eights, Lanes, at_best};

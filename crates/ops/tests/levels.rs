@@ -1,5 +1,5 @@
-//! Operations at every level of instructions: the same bits with multiply-adds, the same but for rounding without (which the
-//! lowest level has where this is compiled for the machine at hand).
+//! Operations at every level of instructions: the same bits with multiply-adds, the same but for rounding without
+//! (which the lowest level has where this is compiled for the machine at hand).
 //!
 //! In a process of its own, since a level is that of a whole process.
 #![allow(missing_docs)]

@@ -44,8 +44,8 @@ pub fn latency(model: &Model) -> Result<f64> {
     Ok(turns[TURNS / 2])
 }
 
-/// What says how many milliseconds a network takes for one example: [`latency`], unless it is for another machine or another
-/// runtime than this one.
+/// What says how many milliseconds a network takes for one example: [`latency`], unless it is for another machine or
+/// another runtime than this one.
 #[derive(Clone)]
 pub struct Clock(Arc<Measure>);
 
@@ -85,8 +85,8 @@ pub struct Limit {
     pub milliseconds: f64,
     /// What measures whether it is kept.
     pub clock: Clock,
-    /// Milliseconds that the whole network took when the limit was set. Where it takes another time later, the machine is more or
-    /// less busy, and so would the pruned one: times are compared as shares of this one.
+    /// Milliseconds that the whole network took when the limit was set. Where it takes another time later, the machine
+    /// is more or less busy, and so would the pruned one: times are compared as shares of this one.
     pub whole: f64,
 }
 
@@ -103,8 +103,8 @@ impl Freeze for Limit {
 }
 
 impl Limit {
-    /// The largest share of the multiply-accumulates with which the network with the gates of `weights` keeps to the limit;
-    /// nothing if the smallest one takes longer.
+    /// The largest share of the multiply-accumulates with which the network with the gates of `weights` keeps to the
+    /// limit; nothing if the smallest one takes longer.
     pub(crate) fn share(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> Result<Option<f64>> {
         let now = self.clock.latency(&Model::new(network.net().clone(), weights.clone())?)?;
         // The time of the network at a share, were the machine as busy as it was; none where gates in their order leave

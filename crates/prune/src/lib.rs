@@ -1,5 +1,5 @@
-//! Pruning a network that is trained already: gates on all of its channels and features that can be left out, which start
-//! nearly open, learn which to keep, and are then frozen at what was asked for while the smaller network settles.
+//! Pruning a network that is trained already: gates on all of its channels and features that can be left out, which
+//! start nearly open, learn which to keep, and are then frozen at what was asked for while the smaller network settles.
 //!
 //! ```no_run
 //! use l0_data::ImageFolder;
@@ -14,9 +14,9 @@
 //! # }
 //! ```
 //!
-//! [`Prune::plan`] says what a call of [`Prune::train`] will do, as a [`Plan`]: the gated network, its objective and its
-//! training, every number of which follows from the steps that there are. Whoever wants a run folder, a progress bar or a
-//! resumable run hands that to [`l0_train::run`].
+//! [`Prune::plan`] says what a call of [`Prune::train`] will do, as a [`Plan`]: the gated network, its objective and
+//! its training, every number of which follows from the steps that there are. Whoever wants a run folder, a progress
+//! bar or a resumable run hands that to [`l0_train::run`].
 
 #![deny(missing_docs)]
 

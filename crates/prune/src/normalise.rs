@@ -1,5 +1,5 @@
-//! Normalisations for networks that lost theirs: exporters multiply a batch normalisation into the layer before it, and what
-//! is left computes the same, but does not train well when it is deep.
+//! Normalisations for networks that lost theirs: exporters multiply a batch normalisation into the layer before it, and
+//! what is left computes the same, but does not train well when it is deep.
 
 use std::collections::HashMap;
 
@@ -13,9 +13,9 @@ use crate::Result;
 /// Training images from which the statistics are taken.
 const EXAMPLES: usize = 512;
 
-/// The same function as a network that can be trained on: a batch normalisation behind every convolution that has a bias and
-/// no normalisation, with the mean and variance that its channels have on training images as running statistics, and as
-/// shift and scale what undoes them. Compaction multiplies it into the convolution again.
+/// The same function as a network that can be trained on: a batch normalisation behind every convolution that has a
+/// bias and no normalisation, with the mean and variance that its channels have on training images as running
+/// statistics, and as shift and scale what undoes them. Compaction multiplies it into the convolution again.
 ///
 /// # Errors
 /// If the images do not fit the network, or cannot be read.
@@ -82,7 +82,8 @@ fn with_norms(net: &Net, behind: &HashMap<NodeId, String>) -> Vec<Node> {
     nodes
 }
 
-/// The description with closed channels that stay zero in its normalisations, so that closing one leaves no constant behind.
+/// The description with closed channels that stay zero in its normalisations, so that closing one leaves no constant
+/// behind.
 pub(crate) fn closing(net: &Net) -> Result<Net> {
     let closing = |node: &Node| match &node.layer {
         Layer::BatchNorm(norm) => {

@@ -130,8 +130,8 @@ pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Ob
 }
 
 /// How gates are brought within a target. Evenly, as a rule: each set of gates learns at a pace of its own
-/// ([`Optimiser::Novograd`]), for hundreds of steps. What that says of one set beside another left a ResNet-20 with padded
-/// shortcuts 3 to 7 channels of 16 in its first stage, at a cost of half a point of error
+/// ([`Optimiser::Novograd`]), for hundreds of steps. What that says of one set beside another left a ResNet-20 with
+/// padded shortcuts 3 to 7 channels of 16 in its first stage, at a cost of half a point of error
 /// (docs/decisions/051-pruning-what-is-brought.md).
 fn fit(multiple: usize, even: bool) -> Fit {
     Fit::Fill { multiple, whole_within: WHOLE_WITHIN, even }

@@ -44,8 +44,8 @@ const LEARNING_STEPS: u64 = 200;
 const LEARNING: f64 = 0.1;
 
 impl Settings {
-    /// The size of a batch: what was said, or 128, halved for as long as an epoch of so many examples has fewer than 50 steps,
-    /// 16 at least.
+    /// The size of a batch: what was said, or 128, halved for as long as an epoch of so many examples has fewer than 50
+    /// steps, 16 at least.
     pub(crate) fn batch_of(&self, examples: usize) -> usize {
         let mut usual = BATCH;
         while usual > SMALLEST_BATCH && examples.div_ceil(usual) < STEPS {
@@ -54,8 +54,8 @@ impl Settings {
         self.batch_size.unwrap_or(usual)
     }
 
-    /// In how many epochs of so many steps gates learn: what was said, or a tenth of the epochs, or as many as have 200 steps,
-    /// but no more than half of them.
+    /// In how many epochs of so many steps gates learn: what was said, or a tenth of the epochs, or as many as have 200
+    /// steps, but no more than half of them.
     pub(crate) fn learning_of(&self, steps: u64) -> u64 {
         let tenth = (LEARNING * self.epochs as f64).round() as u64;
         let enough = LEARNING_STEPS.div_ceil(steps.max(1)).min(self.epochs / 2);

@@ -17,7 +17,8 @@ pub enum Target {
     Weights(f64),
     /// This share of the multiply-accumulates that an example takes, in (0, 1].
     Macs(f64),
-    /// As many multiply-accumulates as take so many milliseconds, for one example on one thread of this machine in `infer`.
+    /// As many multiply-accumulates as take so many milliseconds, for one example on one thread of this machine in
+    /// `infer`.
     Latency(f64),
     /// So many of the numbers that the network reads, as columns of a table; its other layers stay as they are.
     Inputs(usize),
@@ -44,8 +45,9 @@ impl Target {
         }
     }
 
-    /// Whether a network of which this is left meets it: a share, inputs, or milliseconds, of which 5 % more are no miss. A price
-    /// is met by whatever it leaves, but for less than a thousandth of the weights, on which no output can well depend.
+    /// Whether a network of which this is left meets it: a share, inputs, or milliseconds, of which 5 % more are no
+    /// miss. A price is met by whatever it leaves, but for less than a thousandth of the weights, on which no output
+    /// can well depend.
     pub fn is_met_by(self, left: f64) -> bool {
         match self {
             Self::Weights(share) | Self::Macs(share) => left <= share,

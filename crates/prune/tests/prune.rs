@@ -1,5 +1,5 @@
-//! Pruning networks of the kinds that people bring: targets are met from below, files equal what was trained, and what cannot
-//! be pruned is refused before any training.
+//! Pruning networks of the kinds that people bring: targets are met from below, files equal what was trained, and what
+//! cannot be pruned is refused before any training.
 #![allow(missing_docs)]
 
 use std::sync::Arc;

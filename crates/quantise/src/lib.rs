@@ -1,9 +1,10 @@
-//! Static quantisation after training: from a network of floats and a few of its inputs to one of whole numbers of 8 bits.
+//! Static quantisation after training: from a network of floats and a few of its inputs to one of whole numbers of 8
+//! bits.
 //!
-//! A [`Calibration`] runs the network over those inputs and keeps how the values at each place are distributed. From that
-//! a [`Method`] says how far the 256 numbers of each place reach ([`l0_net::Grid`]); weights are rounded for each output by
-//! itself, biases to 32 bits ([`l0_net::Int8Weights`]). What comes out is a [`l0_net::Model`] like any other, which rounds
-//! where the file that is written of it does: its outputs are those of the file.
+//! A [`Calibration`] runs the network over those inputs and keeps how the values at each place are distributed. From
+//! that a [`Method`] says how far the 256 numbers of each place reach ([`l0_net::Grid`]); weights are rounded for each
+//! output by itself, biases to 32 bits ([`l0_net::Int8Weights`]). What comes out is a [`l0_net::Model`] like any other,
+//! which rounds where the file that is written of it does: its outputs are those of the file.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};

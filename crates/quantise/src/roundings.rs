@@ -49,8 +49,8 @@ pub(crate) fn roundings(net: &Net) -> Vec<Rounding> {
     roundings
 }
 
-/// Whether the output of each layer is read by a layer of whole numbers, perhaps after it was pooled or moved: what these
-/// read is rounded before them, and stays on its grid.
+/// Whether the output of each layer is read by a layer of whole numbers, perhaps after it was pooled or moved: what
+/// these read is rounded before them, and stays on its grid.
 fn fed(net: &Net) -> Vec<bool> {
     let mut fed = vec![false; net.nodes().len()];
     for id in (0..fed.len()).rev() {

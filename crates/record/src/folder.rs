@@ -61,9 +61,9 @@ impl RunFolder {
         if path.as_ref().exists() { refuse_taken(path.as_ref()) } else { Ok(()) }
     }
 
-    /// Goes on with the run in a folder, which must be the one that `header` describes:
-    /// recipe, seed, data, config, precision and the values it began with are compared, the rest may have changed. What is
-    /// said of the data, and with it the table and the published row that the run belongs to, is what is known now.
+    /// Goes on with the run in a folder, which must be the one that `header` describes: recipe, seed, data, config,
+    /// precision and the values it began with are compared, the rest may have changed. What is said of the data, and
+    /// with it the table and the published row that the run belongs to, is what is known now.
     ///
     /// A last row that was cut off is dropped. The rows may reach further than the checkpoint:
     /// call [`truncate_after`](Self::truncate_after) next.
@@ -104,8 +104,8 @@ impl RunFolder {
         Ok(Self { path: path.to_path_buf(), header, metrics, events, last_epoch, _lock: lock })
     }
 
-    /// Drops the rows after `epoch`, the last one that the checkpoint has finished; 0 drops all. The others stay byte for
-    /// byte.
+    /// Drops the rows after `epoch`, the last one that the checkpoint has finished; 0 drops all. The others stay byte
+    /// for byte.
     pub fn truncate_after(&mut self, epoch: u64) -> Result<()> {
         let metrics = read::Metrics::read(&self.path)?;
         let keep = metrics.rows.iter().take_while(|row| row.epoch <= epoch).count();

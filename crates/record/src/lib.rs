@@ -10,8 +10,8 @@
 //! | `events.out.tfevents.*` | the rows again, for TensorBoard | row by row |
 //! | `lock` | nothing; the system marks it as held while a process writes to the run | |
 //!
-//! [`read_run`] reads such a folder back. Tables and figures are made of it in `l0-report`, so that who only trains compiles
-//! none of that.
+//! [`read_run`] reads such a folder back. Tables and figures are made of it in `l0-report`, so that who only trains
+//! compiles none of that.
 //!
 //! Three decisions, and what they cost:
 //!

@@ -71,7 +71,8 @@ pub fn machine(threads: usize) -> Machine {
     }
 }
 
-/// The most memory this process has held since it began or [forgot](forget_peak_memory), in bytes, where the system tells.
+/// The most memory this process has held since it began or [forgot](forget_peak_memory), in bytes, where the system
+/// tells.
 pub fn peak_memory_bytes() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }

@@ -1,7 +1,7 @@
 //! What an error says, without where in the program it was made.
 
-/// The message of an error without the frames of a backtrace, which some libraries write into it where RUST_BACKTRACE is
-/// set.
+/// The message of an error without the frames of a backtrace, which some libraries write into it where RUST_BACKTRACE
+/// is set.
 ///
 /// ```
 /// let message = "found 2 densities, expected 3\n   0: tensor::Error::bt\n             at /src/error.rs:260:25\n";

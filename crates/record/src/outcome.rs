@@ -37,7 +37,8 @@ pub struct Outcome {
     /// Error of the last epoch on the test images, in percent.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub test_error_percent: Option<f64>,
-    /// Root of the mean squared error of the last epoch on the test examples, in the unit of the numbers that are predicted.
+    /// Root of the mean squared error of the last epoch on the test examples, in the unit of the numbers that are
+    /// predicted.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub test_rmse: Option<f64>,
     /// The share of the variance of the test examples' numbers that is explained: 1 at best, 0 for their mean.

@@ -27,8 +27,8 @@ pub struct EpochRow {
     /// standardised numbers.
     #[serde(with = "number")]
     pub train_loss: f64,
-    /// Mean penalty over the training batches of this epoch, without weight decay that gates do not feel (files of before
-    /// 2026-11-28 have that in it).
+    /// Mean penalty over the training batches of this epoch, without weight decay that gates do not feel (files of
+    /// before 2026-11-28 have that in it).
     #[serde(with = "number")]
     pub penalty: f64,
     /// Error on the training batches of this epoch, in percent; none where numbers are predicted.

@@ -16,11 +16,11 @@ pub struct Collection {
     pub root: PathBuf,
     /// The runs, in the order of their folders.
     pub runs: Vec<Run>,
-    /// Folders of finished runs that were repeated, as someone does who reproduces a row beside ours, each with the folder of
-    /// the repetition. A seed counts once: the latest run does.
+    /// Folders of finished runs that were repeated, as someone does who reproduces a row beside ours, each with the
+    /// folder of the repetition. A seed counts once: the latest run does.
     pub repeated: BTreeMap<PathBuf, PathBuf>,
-    /// What someone who knows the recipes has to say of single runs, by their folders; none on reading. It stands beside the
-    /// run in the list of runs, and under the table that it counts in.
+    /// What someone who knows the recipes has to say of single runs, by their folders; none on reading. It stands
+    /// beside the run in the list of runs, and under the table that it counts in.
     pub remarks: BTreeMap<PathBuf, String>,
 }
 
@@ -129,8 +129,8 @@ fn seedless(config: &Value) -> Value {
     config
 }
 
-/// What a run from scratch has in common with the one whose units it has: all but what it begins with, and that its gates
-/// stand still.
+/// What a run from scratch has in common with the one whose units it has: all but what it begins with, and that its
+/// gates stand still.
 fn family(header: &RunHeader) -> String {
     let mut config = seedless(&header.config);
     if let Value::Object(settings) = &mut config {
@@ -179,8 +179,8 @@ impl<'a> Group<'a> {
         &self.runs[0].header
     }
 
-    /// The recipe as a table calls it, with the settings that tell it from its like, or with their letter; a group that was
-    /// trained from scratch below the one that kept its units is called no more than that.
+    /// The recipe as a table calls it, with the settings that tell it from its like, or with their letter; a group that
+    /// was trained from scratch below the one that kept its units is called no more than that.
     pub fn label(&self) -> String {
         self.called(if self.from_scratch_below { "↳ from scratch" } else { self.header().title() })
     }

@@ -53,8 +53,8 @@ pub struct GrowthPoint {
     pub at: f64,
     /// Time of a step, in ms.
     pub ms: Spread,
-    /// Multiply-accumulates of a forward pass of the batch, divided by the threads that share them: for density through the
-    /// gates that are open at test time, else through all.
+    /// Multiply-accumulates of a forward pass of the batch, divided by the threads that share them: for density through
+    /// the gates that are open at test time, else through all.
     pub macs: f64,
 }
 

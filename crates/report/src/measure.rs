@@ -9,7 +9,8 @@ use crate::{Group, Summary};
 pub(crate) enum Measure {
     /// Wrong classes, in percent.
     Error,
-    /// Root of the mean squared error in the unit of the numbers that are predicted, and the share of variance explained.
+    /// Root of the mean squared error in the unit of the numbers that are predicted, and the share of variance
+    /// explained.
     Rmse,
 }
 

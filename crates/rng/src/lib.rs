@@ -73,8 +73,8 @@ impl Stream {
         mix(self.state)
     }
 
-    /// A number above 0 and at most 1, on a grid of 2^-24 below a half and of 2^-23 above; 1 itself comes once in 2^24 draws,
-    /// where the rounding of `f32` ends.
+    /// A number above 0 and at most 1, on a grid of 2^-24 below a half and of 2^-23 above; 1 itself comes once in 2^24
+    /// draws, where the rounding of `f32` ends.
     #[inline]
     pub fn uniform(&mut self) -> f32 {
         ((self.bits() >> 40) as f32 + 0.5) * (1.0 / (1u64 << 24) as f32)

@@ -1,9 +1,9 @@
 //! Checkpoints: everything a step depends on, so that a resumed run goes on bit for bit.
 //!
 //! A checkpoint is a safetensors file: the values ("param."), their averages ("average."), the optimisers' moments
-//! ("moment1.", "moment2."), and in its metadata the seed, the position, the sums of the epoch so far and the multipliers.
-//! It is written under a temporary name, synced and renamed; the last two are kept. A digest of all of it tells a
-//! damaged one, which is set aside, so that it neither stands for a good one nor is lost.
+//! ("moment1.", "moment2."), and in its metadata the seed, the position, the sums of the epoch so far and the
+//! multipliers. It is written under a temporary name, synced and renamed; the last two are kept. A digest of all of it
+//! tells a damaged one, which is set aside, so that it neither stands for a good one nor is lost.
 
 use std::collections::HashMap;
 use std::fs;
@@ -105,12 +105,13 @@ impl Checkpoints {
         Ok(paths)
     }
 
-    /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is set aside as `.damaged`, with a warning
-    /// that says where the run goes on instead: under its own name it would count as newer than all that are to come.
+    /// Restores the newest checkpoint that is whole into `trainer`. A damaged one is set aside as `.damaged`, with a
+    /// warning that says where the run goes on instead: under its own name it would count as newer than all that are to
+    /// come.
     ///
     /// # Errors
-    /// If the folder or a file cannot be read, or not be renamed, or a checkpoint is of another version, which is left as it
-    /// is. Damaged checkpoints are no error; without any the trainer stays as it is.
+    /// If the folder or a file cannot be read, or not be renamed, or a checkpoint is of another version, which is left
+    /// as it is. Damaged checkpoints are no error; without any the trainer stays as it is.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {

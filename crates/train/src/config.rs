@@ -26,8 +26,8 @@ pub enum Optimiser {
         /// Added to the root of the second moment.
         eps: f64,
     },
-    /// Adam with one second moment for a whole parameter, the mean of those of its numbers (after NovoGrad, Ginsburg et al.
-    /// 2019): for gates. Those that matter least close first.
+    /// Adam with one second moment for a whole parameter, the mean of those of its numbers (after NovoGrad, Ginsburg et
+    /// al. 2019): for gates. Those that matter least close first.
     Novograd {
         /// Step size.
         learning_rate: f64,
@@ -47,8 +47,8 @@ pub enum Optimiser {
         /// Look ahead along the velocity.
         nesterov: bool,
     },
-    /// Orthogonal steps for weights that are matrices (Muon, Jordan et al. 2024), and Adam for all else: biases, normalisations,
-    /// convolutions of a single input channel, gates.
+    /// Orthogonal steps for weights that are matrices (Muon, Jordan et al. 2024), and Adam for all else: biases,
+    /// normalisations, convolutions of a single input channel, gates.
     Muon {
         /// How far a step of a matrix goes, as a share of its norm.
         learning_rate: f64,
@@ -129,8 +129,8 @@ pub enum Schedule {
         /// The factor.
         factor: f64,
     },
-    /// They climb in a straight line from 0, then fall in one to 0 at the end, step by step (Smith 2018): the schedule for
-    /// few epochs.
+    /// They climb in a straight line from 0, then fall in one to 0 at the end, step by step (Smith 2018): the schedule
+    /// for few epochs.
     OneCycle {
         /// The share of the training after which they are at their height.
         peak: f64,
@@ -158,8 +158,8 @@ impl Schedule {
         }
     }
 
-    /// What learning rates are multiplied by at a point of a training of `epochs` epochs, in epochs from its start; gates are
-    /// frozen for the last `frozen` of them.
+    /// What learning rates are multiplied by at a point of a training of `epochs` epochs, in epochs from its start;
+    /// gates are frozen for the last `frozen` of them.
     pub fn factor(&self, at: f64, epochs: u64, frozen: u64) -> f64 {
         match self {
             Self::Constant => 1.0,
@@ -201,9 +201,9 @@ pub struct Training {
     pub sampling: Sampling,
     /// What a gate is worth at test time.
     pub estimator: Estimator,
-    /// For how many last epochs the gates stay at their test-time values, brought within the objective's constraint first,
-    /// while the weights adapt to them. All epochs only for a training that [starts](crate::Job::start) from gates that are
-    /// chosen: they never learn then.
+    /// For how many last epochs the gates stay at their test-time values, brought within the objective's constraint
+    /// first, while the weights adapt to them. All epochs only for a training that [starts](crate::Job::start) from
+    /// gates that are chosen: they never learn then.
     pub frozen_epochs: u64,
 }
 
@@ -235,7 +235,8 @@ impl Training {
         Ok(())
     }
 
-    /// What learning rates are multiplied by in a step, counted from 0, of the `steps` in the epoch after `epoch` epochs.
+    /// What learning rates are multiplied by in a step, counted from 0, of the `steps` in the epoch after `epoch`
+    /// epochs.
     pub fn rate_factor(&self, epoch: u64, step: u64, steps: u64) -> f64 {
         // In the middle of the step: a cycle's first and last step have a learning rate, too.
         let at = epoch as f64 + (step as f64 + 0.5) / steps as f64;

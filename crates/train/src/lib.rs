@@ -1,5 +1,5 @@
-//! Training: from a network, its [objective](l0::Objective), data and a [`Training`] to a run folder with its metrics and
-//! final values.
+//! Training: from a network, its [objective](l0::Objective), data and a [`Training`] to a run folder with its metrics
+//! and final values.
 //!
 //! [`run`] holds the loop over epochs and reads down a page; [`Trainer::step`] is one step of it. What a step needs to
 //! be repeated bit for bit is in two places: a [`Trainer`], with its values, its seed and its place (all of it is in a

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How outputs are held against labels. It follows from the labels: whole numbers are classes, others are numbers to come
-/// close to.
+/// How outputs are held against labels. It follows from the labels: whole numbers are classes, others are numbers to
+/// come close to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
-    /// Mean of `-log softmax(logits)[label]` over the labels: logits (b, classes) with labels u32 (b,), or images of logits
-    /// (b, classes, h, w) with a label for each position, u32 (b, h, w).
+    /// Mean of `-log softmax(logits)[label]` over the labels: logits (b, classes) with labels u32 (b,), or images of
+    /// logits (b, classes, h, w) with a label for each position, u32 (b, h, w).
     CrossEntropy,
     /// Mean of the squared differences: outputs and labels f32 of one shape, as (b, 1).
     SquaredError,
@@ -38,11 +38,12 @@ impl Loss {
     }
 }
 
-/// What is added to a probability before its logarithm is taken, so that one of 0 gives a number. Below it gradients fade.
+/// What is added to a probability before its logarithm is taken, so that one of 0 gives a number. Below it gradients
+/// fade.
 const LEAST: f64 = 1e-30;
 
-/// What cross-entropy takes of the outputs of `net`: the outputs, or their logarithms where it ends in a softmax. A softmax of
-/// logarithms of probabilities is these probabilities, so that the loss is that of the logits before it.
+/// What cross-entropy takes of the outputs of `net`: the outputs, or their logarithms where it ends in a softmax. A
+/// softmax of logarithms of probabilities is these probabilities, so that the loss is that of the logits before it.
 pub(crate) fn logits(net: &Net, ys: Tensor) -> Result<Tensor> {
     match net.node(net.output()).layer {
         Layer::Softmax(_) => Ok((ys.to_dtype(DType::F32)? + LEAST)?.log()?),

@@ -49,8 +49,8 @@ pub(crate) struct OptimiserState {
 }
 
 impl OptimiserState {
-    /// Groups by role: gates have an optimiser of their own and no decay; of the rest, what is `gated` decays as is said
-    /// there and everything else by `training.weight_decay`.
+    /// Groups by role: gates have an optimiser of their own and no decay; of the rest, what is `gated` decays as is
+    /// said there and everything else by `training.weight_decay`.
     pub(crate) fn new(params: &Params, gated: Gated, training: &Training) -> Result<Self> {
         let (weights, gates) = (training.optimiser, training.gate_optimiser);
         let mut slots = Vec::new();

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct StepResult {
     /// Mean loss of the batch: of labels, or of labels and teacher.
     pub loss: f64,
-    /// The penalty, without weight decay that gates do not feel ([`l0::L2::Detached`]): the optimiser adds its gradient.
+    /// The penalty, without weight decay that gates do not feel ([`l0::L2::Detached`]): the optimiser adds its
+    /// gradient.
     pub penalty: f64,
     /// Labels predicted wrongly; none where numbers are predicted.
     pub wrong: u64,

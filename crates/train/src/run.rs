@@ -73,8 +73,8 @@ pub struct Finished {
     pub pruned: Pruned,
 }
 
-/// Trains to the end and records every epoch. A folder that holds checkpoints goes on from the newest; they are gone once
-/// the averages lie in [`GATED`](crate::GATED).
+/// Trains to the end and records every epoch. A folder that holds checkpoints goes on from the newest; they are gone
+/// once the averages lie in [`GATED`](crate::GATED).
 ///
 /// # Errors
 /// If anything fails, which the folder then says; or if `stop` was set, after a checkpoint.

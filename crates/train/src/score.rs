@@ -22,8 +22,8 @@ pub enum Score {
     Numbers {
         /// Root of the mean squared error, in the unit in which the numbers were given.
         rmse: f64,
-        /// The share of the numbers' variance that is explained, `1 - sum (y - t)^2 / sum (t - mean)^2`: 1 is all of it, 0 is as
-        /// good as predicting their mean, below 0 is worse. Not a number where all numbers are equal.
+        /// The share of the numbers' variance that is explained, `1 - sum (y - t)^2 / sum (t - mean)^2`: 1 is all of
+        /// it, 0 is as good as predicting their mean, below 0 is worse. Not a number where all numbers are equal.
         r2: f64,
     },
 }

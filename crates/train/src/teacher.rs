@@ -19,9 +19,9 @@ const MOST_BYTES: usize = 256 << 20;
 
 /// How much of the loss comes from a teacher.
 ///
-/// Of classes, with logits z of the network and t of the teacher:
-/// `(1 - share) CE(z, label) + share T^2 KL(softmax(t / T) || softmax(z / T))`, with T the temperature. The factor T^2 keeps
-/// the gradient of the second part as large as it is at T = 1. Of numbers: `(1 - share) (z - label)^2 + share (z - t)^2`.
+/// Of classes, with logits z of the network and t of the teacher: `(1 - share) CE(z, label) + share T^2 KL(softmax(t /
+/// T) || softmax(z / T))`, with T the temperature. The factor T^2 keeps the gradient of the second part as large as it
+/// is at T = 1. Of numbers: `(1 - share) (z - label)^2 + share (z - t)^2`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distillation {
@@ -115,8 +115,9 @@ impl Teacher {
         Ok((sum / self.models.len() as f64)?)
     }
 
-    /// The same feed with its outputs beside the examples, computed once for each way in which they come. As it is where
-    /// there are more ways than `epochs` left, or more outputs than memory is kept for. Nothing if `stop` was set.
+    /// The same feed with its outputs beside the examples, computed once for each way in which they come. As it is
+    /// where there are more ways than `epochs` left, or more outputs than memory is kept for. Nothing if `stop` was
+    /// set.
     pub(crate) fn beside<'a>(&self, feed: Feed<'a>, epochs: u64, stop: &AtomicBool) -> Result<Option<Feed<'a>>> {
         let (ways, n) = (feed.ways(), feed.split().len());
         let outputs =

@@ -14,8 +14,8 @@ use crate::loss::{logits, wrong_ones};
 use crate::optimiser::{Gated, OptimiserState};
 use crate::{Average, Error, Loss, Number, Progress, Result, StepResult, Teacher, Training};
 
-/// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and the
-/// epoch in which gates are frozen follow from the steps that were made.
+/// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and
+/// the epoch in which gates are frozen follow from the steps that were made.
 #[derive(Debug)]
 pub struct Trainer<'a> {
     network: &'a GatedNet,
@@ -50,8 +50,8 @@ impl<'a> Trainer<'a> {
     /// First values for `network`, to be trained on `n_train` examples.
     ///
     /// # Errors
-    /// If a setting is out of its range, there is nothing to train on, the objective is not for these gates, no network with
-    /// them can meet a target, or no batch has more than one example where a normalisation asks for more.
+    /// If a setting is out of its range, there is nothing to train on, the objective is not for these gates, no network
+    /// with them can meet a target, or no batch has more than one example where a normalisation asks for more.
     pub fn new(
         network: &'a GatedNet,
         objective: &'a Objective,
@@ -110,8 +110,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Learns from the outputs of `teacher` beside the labels, from the next step on. A checkpoint does not hold it: whoever
-    /// goes on says it again.
+    /// Learns from the outputs of `teacher` beside the labels, from the next step on. A checkpoint does not hold it:
+    /// whoever goes on says it again.
     ///
     /// # Errors
     /// If it reads or computes something else than the network, or its values do not fit on the device.
@@ -120,8 +120,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The feed with the outputs of the teacher beside the examples, where it is worth while to keep them; nothing if `stop`
-    /// was set.
+    /// The feed with the outputs of the teacher beside the examples, where it is worth while to keep them; nothing if
+    /// `stop` was set.
     pub(crate) fn taught<'b>(&self, feed: Feed<'b>, stop: &AtomicBool) -> Result<Option<Feed<'b>>> {
         let left = self.training.epochs - self.progress.epoch.min(self.training.epochs);
         match &self.teacher {
@@ -173,8 +173,8 @@ impl<'a> Trainer<'a> {
         params.chain(averages).chain(moments).collect()
     }
 
-    /// Checks that every value, average and moment is a number: what is not would spoil the checkpoint that takes the place
-    /// of a good one.
+    /// Checks that every value, average and moment is a number: what is not would spoil the checkpoint that takes the
+    /// place of a good one.
     ///
     /// # Errors
     /// The first that is not, with its name.
@@ -198,12 +198,12 @@ impl<'a> Trainer<'a> {
         Error::NotFinite { quantity, value: value.into(), epoch, step }
     }
 
-    /// One step on `batch`. An epoch has as many as it takes batches of the configured size to hold all examples; the step
-    /// that begins the last [`Training::frozen_epochs`] freezes the gates.
+    /// One step on `batch`. An epoch has as many as it takes batches of the configured size to hold all examples; the
+    /// step that begins the last [`Training::frozen_epochs`] freezes the gates.
     ///
     /// # Errors
-    /// If the batch is empty or does not fit the network, loss or penalty is not finite any more, or all epochs are over. Then
-    /// no step was made, and no value was changed but by freezing the gates.
+    /// If the batch is empty or does not fit the network, loss or penalty is not finite any more, or all epochs are
+    /// over. Then no step was made, and no value was changed but by freezing the gates.
     pub fn step(&mut self, batch: &Batch) -> Result<StepResult> {
         let Progress { epoch, step, .. } = self.progress;
         let epochs = self.training.epochs;

@@ -22,7 +22,8 @@ use l0_train::Score;
 /// Compare exported files with the network before pruning: bytes, parameters, multiply-accumulates, test error,
 /// latency at batch 1, 64 and 256 with one thread and with all, throughput and peak memory.
 ///
-/// What is quantised is set beside the first float network among the files, in onnxruntime too, where a Python has that.
+/// What is quantised is set beside the first float network among the files, in onnxruntime too, where a Python has
+/// that.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {

@@ -26,8 +26,8 @@ struct Args {
     /// Take the values of this safetensors file, as PyTorch writes a state_dict, in the place of the network's own.
     #[arg(long, value_name = "FILE")]
     values: Option<PathBuf>,
-    /// How names of --values become those of the network, where they differ: 'module.*=*'. A star stands for any part of a
-    /// name. Of several rules the first that fits is followed.
+    /// How names of --values become those of the network, where they differ: 'module.*=*'. A star stands for any part
+    /// of a name. Of several rules the first that fits is followed.
     #[arg(long, value_name = "FROM=TO", requires = "values")]
     rename: Vec<Rename>,
     /// Write it even where there is a file of that name.

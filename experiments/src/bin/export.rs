@@ -1,4 +1,5 @@
-//! Compacts the network of a finished run into a self-describing file, verified to be equal; with --int8 quantises it, too.
+//! Compacts the network of a finished run into a self-describing file, verified to be equal; with --int8 quantises it,
+//! too.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,14 +23,15 @@ use l0_record::read_run;
 /// Nothing is written if a logit differs by more than 1e-4 (or a hundred-thousandth of the largest, where
 /// logits are above 10), or a prediction beyond that difference, unless forced.
 ///
-/// With --int8 an ONNX file of 8-bit whole numbers is written, too, or, of a network that is in a file already, alone. It is
-/// calibrated on training images and compared with the float network on all test images.
+/// With --int8 an ONNX file of 8-bit whole numbers is written, too, or, of a network that is in a file already, alone.
+/// It is calibrated on training images and compared with the float network on all test images.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
     /// Folder of a finished run; with --int8 also the file of a network, ours or ONNX.
     run: PathBuf,
-    /// Estimator of the gates at test time: mean (eq. 13 of the paper), median, or top-k. If not given, that of the run.
+    /// Estimator of the gates at test time: mean (eq. 13 of the paper), median, or top-k. If not given, that of the
+    /// run.
     #[arg(long)]
     estimator: Option<Estimator>,
     /// File to write; RUN/compact.safetensors if not given.

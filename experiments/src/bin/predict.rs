@@ -17,8 +17,8 @@ use l0_net::{Model, Shape};
 ///
 /// A network that was trained on a table answers for the rows of a table: with a class, or a number in its own unit.
 ///
-/// Digits are light on black, as in MNIST. A picture that is dark on light is inverted, transparent parts become black, and
-/// what was done, or speaks against believing the answer, is said behind it.
+/// Digits are light on black, as in MNIST. A picture that is dark on light is inverted, transparent parts become black,
+/// and what was done, or speaks against believing the answer, is said behind it.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -121,7 +121,8 @@ fn own(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
     Ok(say!("{}", line(&name, &logits, |class| record.class_name(class))?)?)
 }
 
-/// What a network that was trained on a table says of the rows of another one: a class for each, or a number in its unit.
+/// What a network that was trained on a table says of the rows of another one: a class for each, or a number in its
+/// unit.
 fn rows(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
     let (split, notes) = record.rows(path)?;
     notes.iter().for_each(|note| tracing::warn!("{}: {note}", path.display()));

@@ -1,4 +1,5 @@
-//! Prunes a network that someone brings, on data of their own: gates, a target that is met, a smaller file that is checked.
+//! Prunes a network that someone brings, on data of their own: gates, a target that is met, a smaller file that is
+//! checked.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,9 +25,10 @@ const MISSED: u8 = 3;
 
 /// Prune a trained network to a share of its work, and check what comes out.
 ///
-/// Gates are placed on all channels and features that can be left out. They start nearly open and learn which to keep; then
-/// they are frozen at the target, and the smaller network settles. Its folder gets compact.onnx, compact.safetensors and
-/// index.html, a page that compares both. A run that was interrupted goes on when the same command is given again.
+/// Gates are placed on all channels and features that can be left out. They start nearly open and learn which to keep;
+/// then they are frozen at the target, and the smaller network settles. Its folder gets compact.onnx,
+/// compact.safetensors and index.html, a page that compares both. A run that was interrupted goes on when the same
+/// command is given again.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -41,7 +43,8 @@ struct Args {
     /// Milliseconds that the network is to take, for one example on one thread of this machine.
     #[arg(long, value_name = "MS", conflicts_with_all = ["target", "target_macs"])]
     target_latency: Option<f64>,
-    /// How many of the numbers that the network reads are to be left, as columns of a table; its other layers stay as they are.
+    /// How many of the numbers that the network reads are to be left, as columns of a table; its other layers stay as
+    /// they are.
     #[arg(long, value_name = "N", conflicts_with_all = ["target", "target_macs", "target_latency", "gate_inputs", "only", "except"])]
     target_inputs: Option<usize>,
     /// A price for each open weight in place of a target: lambda, which is divided by the number of training examples.
@@ -65,11 +68,12 @@ struct Args {
     /// L2 coefficient of all weights.
     #[arg(long, value_name = "X", default_value_t = 5e-4)]
     weight_decay: f64,
-    /// How far training images are shifted at most, in pixels; if not given, as far as the data says, but no further than one
-    /// pixel for each ten epochs or part of them.
+    /// How far training images are shifted at most, in pixels; if not given, as far as the data says, but no further
+    /// than one pixel for each ten epochs or part of them.
     #[arg(long, value_name = "PIXELS")]
     shift: Option<usize>,
-    /// Learn from the outputs of a trained network beside the labels: of the one that is pruned, or of the one in this file.
+    /// Learn from the outputs of a trained network beside the labels: of the one that is pruned, or of the one in this
+    /// file.
     #[arg(long, value_name = "TEACHER", num_args = 0..=1, require_equals = true)]
     distill: Option<Option<PathBuf>>,
     /// Temperature of the outputs that it learns from.
@@ -166,8 +170,8 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
 }
 
-/// The data that the command line names, or else that which the network file says it was trained on. Pictures are made as large
-/// as the network reads them, unless a size is given.
+/// The data that the command line names, or else that which the network file says it was trained on. Pictures are made
+/// as large as the network reads them, unless a size is given.
 fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     let (net, typed) = (&brought.model().net, args.data.data.as_ref());
     let known = typed.and_then(|text| text.parse::<DataSpec>().ok()).filter(|spec| spec.known().is_some());

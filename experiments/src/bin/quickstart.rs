@@ -19,7 +19,8 @@ use l0_train::Finished;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Train a LeNet-5 with L0 gates on digits drawn by the program, prune it, verify the compact network, and compare both.
+/// Train a LeNet-5 with L0 gates on digits drawn by the program, prune it, verify the compact network, and compare
+/// both.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {

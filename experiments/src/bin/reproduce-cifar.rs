@@ -1,4 +1,5 @@
-//! Table 2 and Figure 4 of the paper: trains the CIFAR rows and records them under `results/cifar10/` and `results/cifar100/`.
+//! Table 2 and Figure 4 of the paper: trains the CIFAR rows and records them under `results/cifar10/` and
+//! `results/cifar100/`.
 
 use std::process::ExitCode;
 

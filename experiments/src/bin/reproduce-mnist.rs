@@ -9,7 +9,8 @@ use l0_experiments::{cli, recipes, rows};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Train the rows of Table 1 of the paper on MNIST, dense, dropout and constrained ones beside them, and smaller ones of our own.
+/// Train the rows of Table 1 of the paper on MNIST, dense, dropout and constrained ones beside them, and smaller ones
+/// of our own.
 ///
 /// A run that was interrupted goes on where it stopped when the same command is given again; finished ones are kept.
 #[derive(Debug, Parser)]

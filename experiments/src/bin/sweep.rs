@@ -20,11 +20,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train one recipe at several settings and seeds.
 ///
-/// The list of runs follows from the command line alone. Finished runs are skipped, unfinished ones go on, runs locked by
-/// another process are skipped, and one that fails does not stop the others: give the same command again, on one
-/// machine or on many that share a folder, until all are done. In a job array (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, or
-/// --index) a process makes one run of the list. When every run has ended, tables and figures are written beside
-/// them. The exit code is 0 if what was asked for is finished, 75 if another process is still at some of it, and else 1.
+/// The list of runs follows from the command line alone. Finished runs are skipped, unfinished ones go on, runs locked
+/// by another process are skipped, and one that fails does not stop the others: give the same command again, on one
+/// machine or on many that share a folder, until all are done. In a job array (SLURM_ARRAY_TASK_ID,
+/// JOB_COMPLETION_INDEX, or --index) a process makes one run of the list. When every run has ended, tables and figures
+/// are written beside them. The exit code is 0 if what was asked for is finished, 75 if another process is still at
+/// some of it, and else 1.
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true)]
 struct Args {

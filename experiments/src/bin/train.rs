@@ -8,8 +8,8 @@ use l0_experiments::rows::RowArgs;
 
 /// Train the network that a file describes, layer by layer, on any data; what the file does not say is usual.
 ///
-/// examples/networks holds some, and docs/guide/own-data.md says how they are written. Each run leaves a folder, as those of
-/// the recipes do: it can be resumed, exported, verified, reported on and asked for predictions.
+/// examples/networks holds some, and docs/guide/own-data.md says how they are written. Each run leaves a folder, as
+/// those of the recipes do: it can be resumed, exported, verified, reported on and asked for predictions.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {

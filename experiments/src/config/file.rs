@@ -119,7 +119,8 @@ pub(crate) fn explained(text: &str, error: &toml::de::Error) -> String {
     {
         message = format!("{message}; did you mean `{nearest}`?");
     }
-    // The place of a key in a table that is read twice is that of the table: then look for the key itself from there on.
+    // The place of a key in a table that is read twice is that of the table: then look for the key itself from there
+    // on.
     let start = error.span().map_or(0, |span| span.start);
     let of_span = lines_before(text, start);
     let key_of = |line: &'_ str| {

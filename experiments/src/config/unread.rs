@@ -1,8 +1,8 @@
 //! Keys that nothing reads. Serde passes over every key beside the tag of a variant without fields
 //! (`kind = "constant"`), whatever the type says of unknown ones.
 //!
-//! A key that is not in the file as it would be printed again is a suspect: nobody reads it, or its value is the usual one
-//! and not printed. What is read refuses [nonsense](NONSENSE).
+//! A key that is not in the file as it would be printed again is a suspect: nobody reads it, or its value is the usual
+//! one and not printed. What is read refuses [nonsense](NONSENSE).
 
 use serde::{Serialize, de::DeserializeOwned};
 use toml::de::{DeTable, DeValue};
@@ -42,8 +42,8 @@ pub(super) fn first<T: Serialize + DeserializeOwned>(text: &str, read: &T) -> Op
     suspects(text, read)?.into_iter().find(is_unread)
 }
 
-/// The key of a `text` that cannot be read but without it: a second one where the key is a choice (`per-weight = 1.0`). Of
-/// several, the innermost and last.
+/// The key of a `text` that cannot be read but without it: a second one where the key is a choice (`per-weight = 1.0`).
+/// Of several, the innermost and last.
 pub(super) fn too_many<T: Serialize + DeserializeOwned>(text: &str) -> Option<Unread> {
     let table: Table = text.parse().ok()?;
     let mut paths = Vec::new();

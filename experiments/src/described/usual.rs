@@ -76,8 +76,8 @@ fn optimiser(asked: Map<String, Value>, usual: Option<&Value>) -> Map<String, Va
     base.into_iter().chain(asked).collect()
 }
 
-/// The objective with what is asked for: lambdas, a constraint, or `density` or `macs`, the share of the weights or of the
-/// multiply-accumulates to be kept.
+/// The objective with what is asked for: lambdas, a constraint, or `density` or `macs`, the share of the weights or of
+/// the multiply-accumulates to be kept.
 ///
 /// # Errors
 /// If a setting has no meaning.

@@ -9,8 +9,8 @@ use super::{Inspection, Totals};
 const FACTS: [&str; 4] = ["units", "positions", "parameters", "MACs"];
 
 impl Inspection {
-    /// The graph as SVG: layers as wide as they have units, coupled spaces in one colour. Of a compact network the graph
-    /// before pruning is drawn, if the file has it, with what is left solid and what was pruned hollow.
+    /// The graph as SVG: layers as wide as they have units, coupled spaces in one colour. Of a compact network the
+    /// graph before pruning is drawn, if the file has it, with what is left solid and what was pruned hollow.
     pub fn svg(&self) -> String {
         let net = self.left.before().unwrap_or(&self.net);
         let (rows, colors, letters) = (rows(net), self.colors(net), net.couplings());
@@ -40,8 +40,8 @@ impl Inspection {
         vec![format!("reads {input}, gives {output}; {params} parameters, {macs} multiply-accumulates")]
     }
 
-    /// One colour for each coupled space that is to be pruned, and one each for those of one layer, for what stays, and for
-    /// what is made of others.
+    /// One colour for each coupled space that is to be pruned, and one each for those of one layer, for what stays, and
+    /// for what is made of others.
     fn colors(&self, net: &Net) -> Vec<Color> {
         use l0_net::Unprunable::{Derived, Factor};
         let mut next = (0..).map(Color::Own);

@@ -35,7 +35,8 @@ fn row(space: &SpaceRow) -> [String; 3] {
     [space.coupled.clone().unwrap_or_default(), space.units.to_string(), layers]
 }
 
-/// Rows below a heading, if there are any: two columns that are as wide as they must be, and one that ends where it ends.
+/// Rows below a heading, if there are any: two columns that are as wide as they must be, and one that ends where it
+/// ends.
 fn listed(f: &mut Formatter<'_>, heading: &str, rows: &[[String; 3]]) -> Result {
     if rows.is_empty() {
         return Ok(());

@@ -1,8 +1,8 @@
 //! A picture as a network is to see it: light on dark where it was trained on that, with nothing transparent.
 //!
-//! The digits of MNIST, and those that the program draws, are light on black. Of MNIST's 60,000 training images the mean
-//! lies between 2.5 and 40 % of full brightness, at 13 % over all, that of the outermost pixels is at most 3.4 %, and the
-//! brightest pixel is 254 or 255. A photograph of an object has no such rule.
+//! The digits of MNIST, and those that the program draws, are light on black. Of MNIST's 60,000 training images the
+//! mean lies between 2.5 and 40 % of full brightness, at 13 % over all, that of the outermost pixels is at most 3.4 %,
+//! and the brightest pixel is 254 or 255. A photograph of an object has no such rule.
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;

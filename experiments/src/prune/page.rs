@@ -72,8 +72,8 @@ struct Line {
     ratio: String,
 }
 
-/// What it brings to keep channels in multiples: milliseconds in `infer` of networks at the target, before training, with channels
-/// that chance has chosen.
+/// What it brings to keep channels in multiples: milliseconds in `infer` of networks at the target, before training,
+/// with channels that chance has chosen.
 #[derive(Debug, Clone, Copy)]
 pub struct Rounding {
     /// The multiple.

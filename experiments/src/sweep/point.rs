@@ -8,8 +8,8 @@ use l0_record::{EpochRow, Outcome, Run, Status, read_run};
 use crate::Recipe;
 use crate::session::worth;
 
-/// The exit code of a process that left a run to another one, which is still at it: EX_TEMPFAIL of sysexits.h. A scheduler
-/// is not to take the run for done.
+/// The exit code of a process that left a run to another one, which is still at it: EX_TEMPFAIL of sysexits.h. A
+/// scheduler is not to take the run for done.
 pub const ELSEWHERE: u8 = 75;
 
 /// One run of a sweep.

@@ -1,13 +1,14 @@
-//! Residual networks for CIFAR (He et al. 2016, section 4.2): the ones that the tables of structured pruning compare methods on.
+//! Residual networks for CIFAR (He et al. 2016, section 4.2): the ones that the tables of structured pruning compare
+//! methods on.
 //!
-//! ResNet-d has a 3x3 convolution of 16 channels, three stages of (d - 2) / 6 blocks with 16, 32 and 64 channels, and a linear
-//! layer on the mean of each channel. A block: conv1, BN, ReLU, conv2, BN, plus its input, ReLU; the first block of the second
-//! and third stage halves the image in conv1. There the input becomes as wide by zeros beside every other pixel
-//! ([`Shortcut::Padded`], the paper's option A, which has no parameters) or by a 1x1 convolution and a BN
+//! ResNet-d has a 3x3 convolution of 16 channels, three stages of (d - 2) / 6 blocks with 16, 32 and 64 channels, and a
+//! linear layer on the mean of each channel. A block: conv1, BN, ReLU, conv2, BN, plus its input, ReLU; the first block
+//! of the second and third stage halves the image in conv1. There the input becomes as wide by zeros beside every other
+//! pixel ([`Shortcut::Padded`], the paper's option A, which has no parameters) or by a 1x1 convolution and a BN
 //! ([`Shortcut::Projected`], its option B).
 //!
-//! The pruned networks have gates inside the blocks and on the residual stream: the channels of a stage are one set, which all of
-//! its blocks share.
+//! The pruned networks have gates inside the blocks and on the residual stream: the channels of a stage are one set,
+//! which all of its blocks share.
 
 use l0::GatedNet;
 use l0_net::layers::{PadUnits, Stride};
@@ -79,7 +80,8 @@ impl Config {
     }
 }
 
-/// The chance of a gate to be closed at first. Small: the networks of the tables are narrow, and all of their channels are in use.
+/// The chance of a gate to be closed at first. Small: the networks of the tables are narrow, and all of their channels
+/// are in use.
 pub const DROPRATE: f64 = 0.02;
 
 /// A network without gates.

@@ -1,10 +1,12 @@
-//! Wide residual networks (Zagoruyko and Komodakis 2016) as the paper gates them on CIFAR (Louizos et al. 2018, Table 2).
+//! Wide residual networks (Zagoruyko and Komodakis 2016) as the paper gates them on CIFAR (Louizos et al. 2018, Table
+//! 2).
 //!
-//! WRN-d-k has a 3x3 convolution of 16 channels, three groups of (d - 4) / 6 blocks with 16k, 32k and 64k channels, and a
-//! linear layer on the mean of each channel. A block is pre-activated: BN, ReLU, conv1, BN, ReLU, conv2, plus its input; where the
-//! width changes, a 1x1 convolution of the activated input takes the input's place. Gates are on the channels that conv1
-//! makes. The first block of the second and third group halves the image, in its second convolution, as the authors'
-//! code does: WRN-28-10 then takes 5.95 G multiply-accumulates (5.24 G with the stride on conv1).
+//! WRN-d-k has a 3x3 convolution of 16 channels, three groups of (d - 4) / 6 blocks with 16k, 32k and 64k channels, and
+//! a linear layer on the mean of each channel. A block is pre-activated: BN, ReLU, conv1, BN, ReLU, conv2, plus its
+//! input; where the width changes, a 1x1 convolution of the activated input takes the input's place. Gates are on the
+//! channels that conv1 makes. The first block of the second and third group halves the image, in its second
+//! convolution, as the authors' code does: WRN-28-10 then takes 5.95 G multiply-accumulates (5.24 G with the stride on
+//! conv1).
 
 use l0::{GatedNet, Placement, Side};
 use l0_net::{Builder, ClosedMaps, Error};
@@ -24,8 +26,8 @@ pub struct Config {
     pub classes: usize,
     /// What a BatchNorm makes of a closed channel: the formula's constant (as in the paper), or nothing.
     pub closed: ClosedMaps,
-    /// Maps between the convolutions of each block, for a network as slim as gates would leave it; as a rule a block has as
-    /// many there as it hands on.
+    /// Maps between the convolutions of each block, for a network as slim as gates would leave it; as a rule a block
+    /// has as many there as it hands on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner: Option<Vec<usize>>,
 }

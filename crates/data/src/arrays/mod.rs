@@ -11,11 +11,11 @@ use roles::{Part, Role};
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 
-/// The data set in an `.npz` or safetensors file: arrays called, say, `x_train`, `y_train`, `x_test` and `y_test`, or `images`
-/// and `labels`, of which a fifth is held out to test on.
+/// The data set in an `.npz` or safetensors file: arrays called, say, `x_train`, `y_train`, `x_test` and `y_test`, or
+/// `images` and `labels`, of which a fifth is held out to test on.
 ///
-/// Images are bytes, or numbers from 0 to 1 that become the nearest bytes: (n, h, w), (n, c, h, w) or (n, h, w, c). Arrays of
-/// two dimensions are rows of numbers.
+/// Images are bytes, or numbers from 0 to 1 that become the nearest bytes: (n, h, w), (n, c, h, w) or (n, h, w, c).
+/// Arrays of two dimensions are rows of numbers.
 ///
 /// # Errors
 /// If the file is none of both, or holds no such arrays.
@@ -28,7 +28,8 @@ pub fn load(path: &Path) -> Result<Dataset> {
     Ok(data)
 }
 
-/// The training and the test examples in the bytes of such a file, and what is to be said of them; `path` is for messages.
+/// The training and the test examples in the bytes of such a file, and what is to be said of them; `path` is for
+/// messages.
 ///
 /// # Errors
 /// As [`load`].

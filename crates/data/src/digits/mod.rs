@@ -12,10 +12,10 @@ use std::f32::consts::TAU;
 
 /// How many digits to draw, and from which seed.
 ///
-/// Each image is a glyph of a few pen strokes whose points are moved at random, bent by a smooth field, slanted, turned,
-/// stretched and shifted, then drawn with a pen of random thickness, crossed by gaps and stray marks, and covered with
-/// noise. Single pixels say little: of the test images of seed 0 a linear classifier misses 9 %, LeNet-5 after ten
-/// epochs about 1 % (0.85 and 1.1 % for two seeds of PyTorch, Adam at 0.001, batches of 100).
+/// Each image is a glyph of a few pen strokes whose points are moved at random, bent by a smooth field, slanted,
+/// turned, stretched and shifted, then drawn with a pen of random thickness, crossed by gaps and stray marks, and
+/// covered with noise. Single pixels say little: of the test images of seed 0 a linear classifier misses 9 %, LeNet-5
+/// after ten epochs about 1 % (0.85 and 1.1 % for two seeds of PyTorch, Adam at 0.001, batches of 100).
 ///
 /// ```
 /// let digits = l0_data::Digits { train: 100, test: 20, seed: 7 }.draw()?;
@@ -41,8 +41,8 @@ impl Default for Digits {
 }
 
 impl Digits {
-    /// Draws them on all threads, 12,000 in about a tenth of a second on two cores; the result does not depend on how many there
-    /// are. Images are 1x28x28, class `i % 10` in place `i`.
+    /// Draws them on all threads, 12,000 in about a tenth of a second on two cores; the result does not depend on how
+    /// many there are. Images are 1x28x28, class `i % 10` in place `i`.
     ///
     /// # Errors
     /// None in practice; the type is that of every source.

@@ -1,5 +1,5 @@
-//! Any data set of pictures and classes on the Hub, by owner and name: which of its files, and what is in them, is found from
-//! the names of files and from their schema.
+//! Any data set of pictures and classes on the Hub, by owner and name: which of its files, and what is in them, is
+//! found from the names of files and from their schema.
 
 use super::fetch::{self, fetch};
 use super::file::HubFile;

@@ -37,7 +37,8 @@ impl Folder {
         [&self.refs, &self.blobs, &self.snapshots, &self.locks]
     }
 
-    /// Whether what is known of a revision can be read, or is not there; else a file that is there would count as missing.
+    /// Whether what is known of a revision can be read, or is not there; else a file that is there would count as
+    /// missing.
     pub(super) fn legible(&self, revision: &str) -> std::io::Result<()> {
         let known = [File::open(self.refs.join(revision)).err(), unlisted(&self.blobs), unlisted(&self.snapshots)];
         known.into_iter().flatten().find(|error| error.kind() != ErrorKind::NotFound).map_or(Ok(()), Err)

@@ -43,8 +43,8 @@ fn on_a_thread<T: Send>(
     })
 }
 
-/// The paths of all files of a data set in the revision `refs/convert/parquet`: as the Hub lists them, or offline as far as
-/// they lie in its cache.
+/// The paths of all files of a data set in the revision `refs/convert/parquet`: as the Hub lists them, or offline as
+/// far as they lie in its cache.
 ///
 /// # Errors
 /// If the Hub cannot be reached, knows no such data set, or, offline, the cache holds nothing of it.

@@ -1,8 +1,9 @@
 //! Data sets from the Hub, and the parquet files they come in there.
 //!
-//! `candle-datasets` can fetch both, and is not used for it: it reads the environment alone, has no offline mode, trusts
-//! whatever its cache holds, skips rows that fail and panics on pictures that do not decode, and its CIFAR images come
-//! out transposed. Its `Dataset` is what ours converts to and from: [`Dataset::to_candle`], [`Dataset::from_candle`].
+//! `candle-datasets` can fetch both, and is not used for it: it reads the environment alone, has no offline mode,
+//! trusts whatever its cache holds, skips rows that fail and panics on pictures that do not decode, and its CIFAR
+//! images come out transposed. Its `Dataset` is what ours converts to and from: [`Dataset::to_candle`],
+//! [`Dataset::from_candle`].
 
 mod any;
 mod bar;

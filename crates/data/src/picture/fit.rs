@@ -1,7 +1,8 @@
 //! The one rule by which pictures of all shapes become images of one: the shorter side to the size, then the centre.
 //!
-//! Shrinking averages over all pixels that fall on one, each weighted by a triangle as wide as the reduction (Pillow calls
-//! that `BILINEAR`); enlarging interpolates. Values are rounded to bytes between the two directions, as Pillow does.
+//! Shrinking averages over all pixels that fall on one, each weighted by a triangle as wide as the reduction (Pillow
+//! calls that `BILINEAR`); enlarging interpolates. Values are rounded to bytes between the two directions, as Pillow
+//! does.
 
 use super::pixels::{Picture, grey};
 
@@ -157,7 +158,8 @@ mod tests {
         assert_eq!((planes[4], planes[16 + 4], planes[16 + 1], planes[40]), (10, 0, 10, 7));
     }
 
-    /// Averages by the triangle at every pixel of the whole scaled picture, written out in f64 and without rounding between.
+    /// Averages by the triangle at every pixel of the whole scaled picture, written out in f64 and without rounding
+    /// between.
     fn naive(picture: &Picture, scaled: (usize, usize), (y, x): (usize, usize), k: usize) -> f64 {
         let weights = |at: usize, input: usize, scaled: usize| -> Vec<f64> {
             let scale = input as f64 / scaled as f64;

@@ -1,8 +1,8 @@
 //! Pictures as files have them: PNG, JPEG and WebP, told by what they hold and not by what they are called.
 //!
-//! Of 16 bits the upper 8 are taken; palettes are looked up; CMYK becomes red, green and blue; a photograph that its EXIF
-//! data say is turned or mirrored is put upright. Embedded colour profiles are not applied. No file makes a decoder take
-//! more than 512 MiB, however many pixels its header promises.
+//! Of 16 bits the upper 8 are taken; palettes are looked up; CMYK becomes red, green and blue; a photograph that its
+//! EXIF data say is turned or mirrored is put upright. Embedded colour profiles are not applied. No file makes a
+//! decoder take more than 512 MiB, however many pixels its header promises.
 
 mod fit;
 mod open;
@@ -28,8 +28,8 @@ impl Picture {
         open::open(bytes)
     }
 
-    /// The picture upright and in a frame of `size` by `size` pixels, (channels, size, size): transparent parts white, the
-    /// shorter side made `size` with anti-aliasing, what the longer one has beyond it cut off on both ends.
+    /// The picture upright and in a frame of `size` by `size` pixels, (channels, size, size): transparent parts white,
+    /// the shorter side made `size` with anti-aliasing, what the longer one has beyond it cut off on both ends.
     ///
     /// # Errors
     /// If `size` is 0 or above 4096, or `channels` neither 1 nor 3.

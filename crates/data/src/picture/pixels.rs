@@ -29,8 +29,8 @@ impl Picture {
         self.opacity.as_deref()
     }
 
-    /// The pixels as (channels, h, w), `channels` being 1 or 3; opacity left aside. Colours become grey by the weights of
-    /// luma, 0.299, 0.587 and 0.114.
+    /// The pixels as (channels, h, w), `channels` being 1 or 3; opacity left aside. Colours become grey by the weights
+    /// of luma, 0.299, 0.587 and 0.114.
     pub fn planes(&self, channels: usize) -> Vec<u8> {
         let each = || self.pixels.chunks_exact(self.samples);
         match (channels, self.samples) {

@@ -22,9 +22,10 @@ const NAMED: usize = 10;
 
 /// A table from a `.csv`, `.tsv` or `.parquet` file: rows of numbers, and a column to be predicted from the others.
 ///
-/// Text files may have commas, semicolons or tabs between their cells, quotes around them, a byte-order mark, and decimal
-/// commas where cells are not parted by commas. Empty cells, `NA`, `NaN`, `null` and `?` are missing values: the mean of the
-/// training rows stands for them; rows without a label are left out. What was done is said in [`Dataset::notes`].
+/// Text files may have commas, semicolons or tabs between their cells, quotes around them, a byte-order mark, and
+/// decimal commas where cells are not parted by commas. Empty cells, `NA`, `NaN`, `null` and `?` are missing values:
+/// the mean of the training rows stands for them; rows without a label are left out. What was done is said in
+/// [`Dataset::notes`].
 ///
 /// ```no_run
 /// use l0_data::Table;
@@ -69,8 +70,8 @@ impl Table {
         Ok(Self { path: path.into(), columns, label, task: None, sha256: String::new(), notes: vec![] })
     }
 
-    /// Predicts the column of this name, in the place of the first that is called label, target, class or y, or else the
-    /// last.
+    /// Predicts the column of this name, in the place of the first that is called label, target, class or y, or else
+    /// the last.
     ///
     /// # Errors
     /// If there is no such column.
@@ -106,9 +107,9 @@ impl Table {
         self.split(crate::held_out::HELD_OUT, 0)
     }
 
-    /// Holds out this share of the rows of each class to test on, or of all rows where numbers are predicted: those whose
-    /// numbers have the smallest digests together with `seed`. Numbers are standardised by [`Dataset::normalise`], the mean and
-    /// deviation of each column over the training rows.
+    /// Holds out this share of the rows of each class to test on, or of all rows where numbers are predicted: those
+    /// whose numbers have the smallest digests together with `seed`. Numbers are standardised by
+    /// [`Dataset::normalise`], the mean and deviation of each column over the training rows.
     ///
     /// # Errors
     /// If a column to learn from holds text or nothing, there is one class only, or too few rows.

@@ -6,9 +6,9 @@ use crate::{DataRecord, Error, Result, Split};
 use std::path::Path;
 
 impl DataRecord {
-    /// The rows of a table's file, to be predicted from, and what was met on the way. Columns are known by their names, in
-    /// whatever order, others are passed over; in a file without names they stand in their order. What is missing becomes the
-    /// mean of the rows that were trained on.
+    /// The rows of a table's file, to be predicted from, and what was met on the way. Columns are known by their names,
+    /// in whatever order, others are passed over; in a file without names they stand in their order. What is missing
+    /// becomes the mean of the rows that were trained on.
     ///
     /// The classes of the split mean nothing.
     ///

@@ -33,8 +33,8 @@ pub(crate) fn cifar100(rows: &[(Option<Vec<u8>>, i64)]) -> Vec<u8> {
     table(schema, rows, 2)
 }
 
-/// A parquet file of this schema: two byte columns in a group, the first with the pictures, then label columns of integers.
-/// Without rows the columns may be of any type.
+/// A parquet file of this schema: two byte columns in a group, the first with the pictures, then label columns of
+/// integers. Without rows the columns may be of any type.
 pub(crate) fn table(schema: &str, rows: &[(Option<Vec<u8>>, i64)], labels: usize) -> Vec<u8> {
     described(schema, rows, labels, None)
 }

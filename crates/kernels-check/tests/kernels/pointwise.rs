@@ -20,8 +20,8 @@ fn assert_same(found: &[f32], expected: impl Iterator<Item = f32>) {
     }
 }
 
-/// Every sign, exponent and mantissa of bf16, exact, at the ties and beside them: so also what is infinite, subnormal or
-/// no number.
+/// Every sign, exponent and mantissa of bf16, exact, at the ties and beside them: so also what is infinite, subnormal
+/// or no number.
 #[test]
 fn bf16_is_rounded_to_the_nearest() {
     for below in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {

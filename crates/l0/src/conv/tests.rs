@@ -146,7 +146,8 @@ fn evaluation_is_the_plain_layer() {
 
 #[test]
 fn a_map_is_charged_for_its_bias() {
-    // 4 channels of 2 * 9 weights and a bias at a price of 1: the sum of P(z != 0) times 19; per weight, of 72 gates alone.
+    // 4 channels of 2 * 9 weights and a bias at a price of 1: the sum of P(z != 0) times 19; per weight, of 72 gates
+    // alone.
     let charge = |granularity| {
         let layer = layer(granularity, Conv2dConfig::default());
         let price = Penalty::per_weight(1.0, 1).unwrap();

@@ -63,7 +63,8 @@ impl HardConcrete {
         sigmoid(log_alpha - self.beta * self.logit(1.0))
     }
 
-    /// Density of the stretched sample at `x`: of z for x inside (0, 1), where z has the rest of its mass in the points 0 and
+    /// Density of the stretched sample at `x`: of z for x inside (0, 1), where z has the rest of its mass in the points
+    /// 0 and
     /// 1. It is 0 outside of (gamma, zeta).
     pub fn density_at(&self, x: f64, log_alpha: f64) -> f64 {
         if x <= self.gamma || x >= self.zeta {
@@ -73,8 +74,8 @@ impl HardConcrete {
         cdf * (1.0 - cdf) * self.logit_slope(x)
     }
 
-    /// E\[z\]: the integral of P(z > x) over (0, 1) by 16 Gauss-Legendre points in the logit of the stretched x, where the
-    /// integrand is smooth; the error is below 1e-12 for the paper's constants.
+    /// E\[z\]: the integral of P(z > x) over (0, 1) by 16 Gauss-Legendre points in the logit of the stretched x, where
+    /// the integrand is smooth; the error is below 1e-12 for the paper's constants.
     ///
     /// No closed form is known to us. This is the true mean, unlike the paper's test-time value
     /// ([`Estimator::Mean`](crate::Estimator::Mean)).
@@ -84,7 +85,8 @@ impl HardConcrete {
 
     /// Pairs (shift, weight) with E\[z\] = sum of weight * sigmoid(log_alpha - shift).
     ///
-    /// With y = logit(x), P(sbar > x) = sigmoid(log_alpha - beta y) and dx = (zeta - gamma) s (1 - s) dy, s = sigmoid(y).
+    /// With y = logit(x), P(sbar > x) = sigmoid(log_alpha - beta y) and dx = (zeta - gamma) s (1 - s) dy, s =
+    /// sigmoid(y).
     pub(super) fn mean_rule(&self) -> Vec<(f64, f64)> {
         let (low, high) = (self.logit(0.0), self.logit(1.0));
         let half = (high - low) / 2.0;

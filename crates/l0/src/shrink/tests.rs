@@ -10,8 +10,8 @@ fn gate(shape: &[usize], log_alpha: &[f32]) -> Gate {
     Gate::new(log_alpha, HardConcrete::default()).unwrap()
 }
 
-/// conv1 (gates on its channels 0 to 3) - ReLU - conv2 - ReLU - flatten - fc (gates on its 8 inputs), and the same without
-/// what is closed.
+/// conv1 (gates on its channels 0 to 3) - ReLU - conv2 - ReLU - flatten - fc (gates on its 8 inputs), and the same
+/// without what is closed.
 #[test]
 fn a_model_without_its_closed_units_computes_the_same() {
     let padded = Conv2dConfig { padding: 1, ..Conv2dConfig::default() };

@@ -40,8 +40,8 @@ impl Draft {
         Net::new(self.nodes)
     }
 
-    /// Puts down a chain from where the draft stands. `branch` begins the names of its layers, `turn` ends those that were
-    /// written.
+    /// Puts down a chain from where the draft stands. `branch` begins the names of its layers, `turn` ends those that
+    /// were written.
     pub(super) fn chain(&mut self, chain: &Chain, branch: &str, turn: &str) -> Result<()> {
         for (i, step) in chain.0.iter().enumerate() {
             match step {

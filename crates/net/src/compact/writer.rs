@@ -83,8 +83,8 @@ impl<'a> Writer<'a> {
         Ok(self.draft.take(&held, wanted, |draft| draft.fresh(name, "kept")))
     }
 
-    /// Writes a linear map: its sub-block, and constants that are uneven behind it. `layer` makes one of so many outputs,
-    /// with a bias or without.
+    /// Writes a linear map: its sub-block, and constants that are uneven behind it. `layer` makes one of so many
+    /// outputs, with a bias or without.
     pub(super) fn linear_map(
         &mut self,
         id: NodeId,

@@ -26,8 +26,8 @@ pub(super) fn sort(tensors: &mut [Stored], net: &Net) {
     });
 }
 
-/// sha256, lower-case hex, of a file's entries and of its tensors in this order: each with its length before it, so that
-/// nothing can move between them.
+/// sha256, lower-case hex, of a file's entries and of its tensors in this order: each with its length before it, so
+/// that nothing can move between them.
 pub(super) fn digest(entries: &BTreeMap<String, String>, tensors: &[Stored]) -> String {
     let mut sum = Sha256::new();
     let mut add = |bytes: &[u8]| {

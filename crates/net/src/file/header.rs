@@ -30,7 +30,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads the header of a file of `size` bytes and checks that it fits: the rest is then tensors, no more and no less.
+    /// Reads the header of a file of `size` bytes and checks that it fits: the rest is then tensors, no more and no
+    /// less.
     pub(super) fn read(file: &mut dyn Read, size: u64) -> Result<Self, FileProblem> {
         let mut length = [0; 8];
         if size > LARGEST {

@@ -28,8 +28,8 @@ impl Net {
         Pass { net: self, plan: &plan, masks: &masks, weights }.run(xs, mode)
     }
 
-    /// What the layers at `nodes` make of `xs` in evaluation, with nothing masked: (b, n) or (b, c, h, w) each. For whoever
-    /// needs to know how values are distributed inside a network.
+    /// What the layers at `nodes` make of `xs` in evaluation, with nothing masked: (b, n) or (b, c, h, w) each. For
+    /// whoever needs to know how values are distributed inside a network.
     ///
     /// # Errors
     /// As for [`Net::forward`].
@@ -74,7 +74,8 @@ impl Pass<'_> {
         Ok(Output { ys: last.expand(&all, xs.dim(0)?, self.net.shape(out), xs)?, statistics })
     }
 
-    /// What every node makes; if `fuse`, runs of layers are computed as one, and nothing is kept longer than it is read.
+    /// What every node makes; if `fuse`, runs of layers are computed as one, and nothing is kept longer than it is
+    /// read.
     pub(crate) fn flows(
         &self,
         batch: &Tensor,
@@ -135,8 +136,8 @@ impl Pass<'_> {
         fused
     }
 
-    /// What is added to node `id` by the only layer that reads it: a value that is there already, of the same units, and no
-    /// constants beside them.
+    /// What is added to node `id` by the only layer that reads it: a value that is there already, of the same units,
+    /// and no constants beside them.
     fn added(&self, id: NodeId, made: &[Option<Flow>]) -> Option<NodeId> {
         let [reader] = *self.net.readers(id) else { return None };
         let sum = self.net.node(reader);

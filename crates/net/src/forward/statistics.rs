@@ -9,9 +9,9 @@ use crate::{Result, Unit};
 
 impl At<'_> {
     /// `running = (1 - momentum) running + momentum batch`, the variance with Bessel's correction; none where no unit
-    /// learns. `batch` is of the computed units. A constant is its own mean, with variance 0, and a closed channel is 0,
-    /// but keeps its statistics where the layer says that it stays zero. A unit that nobody reads is not computed, so
-    /// it keeps its statistics too. One value says nothing of a variance: computed units then keep theirs.
+    /// learns. `batch` is of the computed units. A constant is its own mean, with variance 0, and a closed channel is
+    /// 0, but keeps its statistics where the layer says that it stays zero. A unit that nobody reads is not computed,
+    /// so it keeps its statistics too. One value says nothing of a variance: computed units then keep theirs.
     pub(crate) fn taught(
         &self,
         momentum: f64,
@@ -31,8 +31,8 @@ impl At<'_> {
         };
         let mean = batch.map(|batch| &batch.mean);
         let mean = learn("running_mean", learns, mean, 1.0, input.constants.as_ref())?;
-        // In such a batch a computed unit is its own mean, so that it becomes `shift` and hands no gradient on: an epoch
-        // may end with one example, and the others have taught enough.
+        // In such a batch a computed unit is its own mean, so that it becomes `shift` and hands no gradient on: an
+        // epoch may end with one example, and the others have taught enough.
         let of_one = kept.mask().into_iter().map(|computed| computed && n == 1);
         let vary: Vec<bool> = learns.iter().zip(of_one).map(|(&learns, of_one)| learns && !of_one).collect();
         let unbiased = n as f64 / (n.max(2) - 1) as f64;

@@ -70,7 +70,8 @@ impl At<'_> {
         Ok(Flow { computed: Some(computed), kept, constants: None, scale: None })
     }
 
-    /// The units of `input` that a layer acting unit by unit keeps: fewer than its input has where another reader has more.
+    /// The units of `input` that a layer acting unit by unit keeps: fewer than its input has where another reader has
+    /// more.
     pub(crate) fn aligned(&self, input: &Flow) -> Result<Flow> {
         let kept = self.kept();
         let constants = self.layer.masked_constants(input.constants.clone())?;

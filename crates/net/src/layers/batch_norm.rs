@@ -1,5 +1,5 @@
-//! Batch normalisation: `ys = (xs - mean) / sqrt(var + eps) scale + shift` for each unit, statistics over the batch and all
-//! positions in training, running ones afterwards.
+//! Batch normalisation: `ys = (xs - mean) / sqrt(var + eps) scale + shift` for each unit, statistics over the batch and
+//! all positions in training, running ones afterwards.
 //!
 //! In training, a channel that is the same everywhere has its own value as mean, so it becomes `shift`. Afterwards it
 //! becomes `shift + (c - running_mean) scale / sqrt(running_var + eps)`.
@@ -22,7 +22,8 @@ pub enum ClosedMaps {
     /// What the formula says: a constant, `shift` in training and `shift - mean * scale / sqrt(var + eps)` afterwards.
     Constant,
     /// A closed channel stays zero, and leaves the statistics alone. A channel can then not be closed for some examples
-    /// alone: [`Net::forward`](crate::Net::forward) refuses a [`Mask::PerExample`](crate::Mask::PerExample) on such channels.
+    /// alone: [`Net::forward`](crate::Net::forward) refuses a [`Mask::PerExample`](crate::Mask::PerExample) on such
+    /// channels.
     Zero,
 }
 

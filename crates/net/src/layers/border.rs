@@ -1,7 +1,7 @@
 //! Constants that differ only near the edges of an image.
 //!
-//! A zero-padded convolution of a constant channel is constant inside and something else at each kind of edge: a 3x3 one has
-//! at most nine distinct values whatever the size of the image, a chain of them a few more.
+//! A zero-padded convolution of a constant channel is constant inside and something else at each kind of edge: a 3x3
+//! one has at most nine distinct values whatever the size of the image, a chain of them a few more.
 
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,8 @@
 //!
 //! Three cases differ in what a closed channel means. With one group every output reads every input. A depthwise
 //! convolution (as many groups as inputs and outputs) acts channel by channel: a channel lives and dies with its input,
-//! whose space it shares. Other groups are kept whole or closed as a whole, so that what is left is a valid convolution.
+//! whose space it shares. Other groups are kept whole or closed as a whole, so that what is left is a valid
+//! convolution.
 
 use candle_core::Tensor;
 use l0_ops::{ConvSettings, Epilogue, Selection};

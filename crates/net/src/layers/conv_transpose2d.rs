@@ -1,7 +1,7 @@
 //! Transposed convolution: the gradient of a convolution with respect to its input, as a layer that enlarges images.
 //!
-//! `ys[o, s i + d u - p, s j + d v - p] += W[c, o, u, v] xs[c, i, j]` over all c, i, j, u, v, plus b[o]: xs (b, in, h, w),
-//! W (in, out, kh, kw), b (out,) -> (b, out, h', w'), h' = (h - 1) s + d (kh - 1) + 1 + output padding - pads.
+//! `ys[o, s i + d u - p, s j + d v - p] += W[c, o, u, v] xs[c, i, j]` over all c, i, j, u, v, plus b[o]: xs (b, in, h,
+//! w), W (in, out, kh, kw), b (out,) -> (b, out, h', w'), h' = (h - 1) s + d (kh - 1) + 1 + output padding - pads.
 
 use candle_core::Tensor;
 use l0_ops::{Epilogue, TransposedSettings};

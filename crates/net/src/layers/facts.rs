@@ -207,8 +207,8 @@ pub(super) fn then_relu(so_far: Epilogue, next: Epilogue) -> Option<Epilogue> {
     (next.relu && so_far == Epilogue { relu: false, max_pool: 1 }).then_some(next)
 }
 
-/// Whether each row of a weight, (rows, cols, ..) or the other way round, reads one of the units `depends` with a number
-/// that is not 0.
+/// Whether each row of a weight, (rows, cols, ..) or the other way round, reads one of the units `depends` with a
+/// number that is not 0.
 pub(super) fn nonzero_rows(weight: &Tensor, depends: &[bool], transposed: bool) -> Result<Vec<bool>> {
     let weight = if transposed { weight.transpose(0, 1)? } else { weight.clone() };
     let sizes = weight.to_dtype(DType::F32)?.abs()?.contiguous()?;

@@ -1,5 +1,5 @@
-//! Passes its input on under a space of its own. Before a sum it keeps the space of a branch apart from the one that the
-//! terms share: a unit closed before it leaves the sum, and a unit closed behind it leaves all terms.
+//! Passes its input on under a space of its own. Before a sum it keeps the space of a branch apart from the one that
+//! the terms share: a unit closed before it leaves the sum, and a unit closed behind it leaves all terms.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! The largest value of each window: (b, c, h, w) -> (b, c, h', w'). Padding is minus infinity, that is, it is never chosen.
+//! The largest value of each window: (b, c, h, w) -> (b, c, h', w'). Padding is minus infinity, that is, it is never
+//! chosen.
 
 use l0_ops::{Epilogue, Window};
 use serde::{Deserialize, Serialize};

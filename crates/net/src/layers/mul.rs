@@ -1,8 +1,8 @@
 //! The product of two inputs: of equal shape, or an image and a number for each of its channels, as in
 //! squeeze-and-excitation.
 //!
-//! The output has the space of the image. The other factor keeps its own: where a channel of the image is closed, so is the
-//! product, and what makes the factor of that channel is read by nobody.
+//! The output has the space of the image. The other factor keeps its own: where a channel of the image is closed, so is
+//! the product, and what makes the factor of that channel is read by nobody.
 
 use serde::{Deserialize, Serialize};
 

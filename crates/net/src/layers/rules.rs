@@ -84,8 +84,8 @@ pub(crate) trait Rules {
         false
     }
 
-    /// The dimension of the weight along which the output's units lie, for layers into which a scale and a shift of each
-    /// unit of their output can be multiplied.
+    /// The dimension of the weight along which the output's units lie, for layers into which a scale and a shift of
+    /// each unit of their output can be multiplied.
     fn row_dim(&self) -> Option<usize> {
         None
     }

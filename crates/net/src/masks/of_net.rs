@@ -80,8 +80,8 @@ impl Masks {
         }
     }
 
-    /// Which nodes differ between examples for the masks' sake: what stems from a mask that varies does, too, under whatever
-    /// space its node has, until a layer mixes its units.
+    /// Which nodes differ between examples for the masks' sake: what stems from a mask that varies does, too, under
+    /// whatever space its node has, until a layer mixes its units.
     fn varying(&self, net: &Net) -> Vec<bool> {
         let mut varies = vec![false; net.nodes().len()];
         for id in 0..varies.len() {

@@ -22,8 +22,8 @@ pub struct OnnxAbout {
     pub ends: Option<OnnxEnds>,
 }
 
-/// What the input and the output of an ONNX file are called, by which names a program hands it values and asks for results,
-/// and the version of its operators, which the program's runtime has to know.
+/// What the input and the output of an ONNX file are called, by which names a program hands it values and asks for
+/// results, and the version of its operators, which the program's runtime has to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnnxEnds {
     /// The input.

@@ -1,5 +1,5 @@
-//! Writing what is quantised: pairs of QuantizeLinear and DequantizeLinear (QDQ), which runtimes turn into layers of whole
-//! numbers, and weights and biases as their codes.
+//! Writing what is quantised: pairs of QuantizeLinear and DequantizeLinear (QDQ), which runtimes turn into layers of
+//! whole numbers, and weights and biases as their codes.
 
 use super::graph::{FLOAT, Graph, tensor};
 use crate::{Grid, Int8Weights};

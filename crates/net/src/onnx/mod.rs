@@ -1,9 +1,10 @@
-//! Writing a plain network as an ONNX file, which other runtimes read (`write`), and reading one that others wrote (`read`).
+//! Writing a plain network as an ONNX file, which other runtimes read (`write`), and reading one that others wrote
+//! (`read`).
 //!
 //! The file is a protocol buffer; the few fields it needs are written by hand, so nothing has to be installed to build
-//! this. What operators a layer becomes its file in `layers` says on a `graph`: most become one, a pool to features
-//! or a rounding two, a GELU several, dropout none; an int8 layer has a DequantizeLinear more for its weight, and for its bias
-//! (`int8`). Parameters keep their names, and the batch is a dimension without a number.
+//! this. What operators a layer becomes its file in `layers` says on a `graph`: most become one, a pool to features or
+//! a rounding two, a GELU several, dropout none; an int8 layer has a DequantizeLinear more for its weight, and for its
+//! bias (`int8`). Parameters keep their names, and the batch is a dimension without a number.
 
 mod about;
 mod graph;

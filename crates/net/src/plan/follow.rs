@@ -12,8 +12,8 @@ use crate::layers::{Reads, Sources};
 use crate::{Masks, Net, NodeId};
 
 impl Plan {
-    /// Follows the closed units of `masks` through `net`. In training, dropout makes a constant vary, and a normalisation
-    /// learns from a pattern as from any channel, so patterns are computed.
+    /// Follows the closed units of `masks` through `net`. In training, dropout makes a constant vary, and a
+    /// normalisation learns from a pattern as from any channel, so patterns are computed.
     ///
     /// # Panics
     /// If `masks` were made for another network; [`Net::forward`] and [`Net::compact`] return an error instead.

@@ -71,7 +71,8 @@ fn image_layer(r: &mut Stream, c: usize, closed: ClosedMaps) -> Layer {
     }
 }
 
-/// A graph that grows by layers that its nodes accept: branches, sums, products, concatenations, an image or features out.
+/// A graph that grows by layers that its nodes accept: branches, sums, products, concatenations, an image or features
+/// out.
 pub fn random_graph(seed: u64) -> Net {
     let mut r = stream(seed, "graph");
     let closed = if r.below(2) == 0 { ClosedMaps::Constant } else { ClosedMaps::Zero };

@@ -1,9 +1,9 @@
-//! The transforms of minimal filtering: a tile of 2x2 outputs for 16 multiplications in place of 36, or one of 4x4 for 36
-//! in place of 144.
+//! The transforms of minimal filtering: a tile of 2x2 outputs for 16 multiplications in place of 36, or one of 4x4 for
+//! 36 in place of 144.
 //!
-//! A tile Y of outputs sees a tile d of inputs, two more along each side. With w the kernel, `*` number by number and `'`
-//! transposed, `Y = A' [(G w G') * (B' d B)] A` (Winograd 1980; Lavin and Gray 2015, arXiv 1509.09308), and so for a
-//! gradient g of Y `dw = G' [(A g A') * (B' d B)] G`. The matrices evaluate polynomials at some places, multiply them
+//! A tile Y of outputs sees a tile d of inputs, two more along each side. With w the kernel, `*` number by number and
+//! `'` transposed, `Y = A' [(G w G') * (B' d B)] A` (Winograd 1980; Lavin and Gray 2015, arXiv 1509.09308), and so for
+//! a gradient g of Y `dw = G' [(A g A') * (B' d B)] G`. The matrices evaluate polynomials at some places, multiply them
 //! there, and interpolate. A transformed tile is kept column by column.
 
 use l0_lanes::Eights;

@@ -155,7 +155,8 @@ at_best! {
         sum.sum()
     }
 
-    /// Each number to its place in its window, zeros to the others; windows of a row side by side, from the first of `to` on.
+    /// Each number to its place in its window, zeros to the others; windows of a row side by side, from the first of
+    /// `to` on.
     fn scatter(row: &[Vector], places: &[[u8; LANES]], size: usize, to: &mut [Vector], width: usize) {
         for (x, (v, places)) in row.iter().zip(places).enumerate() {
             let v = v.to_array();
@@ -264,8 +265,8 @@ fn image_gradient(plan: &Plan, phases: &[Phase], da: &[Vector], to: &mut [Vector
     if (down, right) != (1, 1) {
         to.fill(Vector::ZERO);
     }
-    // Each input number belongs to one of the s x s planes, and only every s-th kernel offset meets that plane: per plane
-    // this is an ordinary convolution of g, with the offsets that meet it, and no zeros are multiplied.
+    // Each input number belongs to one of the s x s planes, and only every s-th kernel offset meets that plane: per
+    // plane this is an ordinary convolution of g, with the offsets that meet it, and no zeros are multiplied.
     for phase in phases.iter().filter(|phase| !phase.shifts.is_empty()) {
         let terms = g.oc * phase.shifts.len();
         for (step, row) in phase.rows.clone().enumerate() {

@@ -1,13 +1,13 @@
 //! Two-dimensional convolution (cross-correlation), with bias, ReLU and max pooling at once.
 //!
-//! `a[n, o, y, x] = b[o] + sum over i, u, v of W[o, i, u, v] xs[n, i, s y + u - p, s x + v - p]`, with stride s, padding
-//! p and zeros outside of the image; xs (b, i, h, w), W (o, i, k, k), b (o,) or (o, h', w') -> (b, o, h', w'),
-//! h' = (h + 2 p - k) / s + 1; with dilation d, `s y + d u - p` and so on, and with groups i and o are those of a group,
-//! one after the other. Then `ys = maxpool(max(0, a))`, each part if asked.
+//! `a[n, o, y, x] = b[o] + sum over i, u, v of W[o, i, u, v] xs[n, i, s y + u - p, s x + v - p]`, with stride s,
+//! padding p and zeros outside of the image; xs (b, i, h, w), W (o, i, k, k), b (o,) or (o, h', w') -> (b, o, h', w'),
+//! h' = (h + 2 p - k) / s + 1; with dilation d, `s y + d u - p` and so on, and with groups i and o are those of a
+//! group, one after the other. Then `ys = maxpool(max(0, a))`, each part if asked.
 //!
-//! With g the gradient of a (that of ys, sent to the place of each maximum, zero where ReLU closed it):
-//! `dW[o, i, u, v] = sum over n, y, x of g[n, o, y, x] xs[n, i, s y + u - p, s x + v - p]`, `db[o] = sum of g[., o, ., .]`,
-//! `dxs[n, i, j, l] = sum of W[o, i, u, v] g[n, o, y, x]` over all terms in which this number took part.
+//! With g the gradient of a (that of ys, sent to the place of each maximum, zero where ReLU closed it): `dW[o, i, u, v]
+//! = sum over n, y, x of g[n, o, y, x] xs[n, i, s y + u - p, s x + v - p]`, `db[o] = sum of g[., o, ., .]`, `dxs[n, i,
+//! j, l] = sum of W[o, i, u, v] g[n, o, y, x]` over all terms in which this number took part.
 
 mod depthwise;
 mod direct;
@@ -94,8 +94,8 @@ impl CustomOp3 for Conv {
     }
 }
 
-/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1. The
-/// bias can be (o, h', w'), with a number for each position.
+/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
+/// The bias can be (o, h', w'), with a number for each position.
 ///
 /// # Errors
 /// If the shapes do not fit together, the stride is 0 or the kernel is larger than the padded image.

@@ -92,8 +92,8 @@ at_best! {
         to: &mut [Vector],
         target: Target,
     ) as V: Eight {
-        // O x T sums need O + T loads for O T multiply-adds: with 6 x 4 the loads hide behind the arithmetic, and 24 sums,
-        // four inputs and a weight still fit the registers.
+        // O x T sums need O + T loads for O T multiply-adds: with 6 x 4 the loads hide behind the arithmetic, and 24
+        // sums, four inputs and a weight still fit the registers.
         let mut sums = [[V::zero(); T]; O];
         let shifts = &from.shifts[from.first..from.end];
         for (plane, weights) in from.data.chunks_exact(from.plane).zip(weights.chunks_exact(from.shifts.len())) {

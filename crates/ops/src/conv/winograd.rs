@@ -294,7 +294,8 @@ impl<'a> Tiles<'a> {
 }
 
 at_best! {
-    /// `B' d B` of some tiles. Point by point apart, tile beside tile: each point's numbers become one matrix (plane, tile).
+    /// `B' d B` of some tiles. Point by point apart, tile beside tile: each point's numbers become one matrix (plane,
+    /// tile).
     fn transform_inputs[F: Filter<OUT, IN, POINTS>, const OUT: usize, const IN: usize, const POINTS: usize][F, OUT, IN, POINTS](
         of: &Tiles,
         to: &mut [Vector],

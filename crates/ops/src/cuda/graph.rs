@@ -1,8 +1,8 @@
 //! cuDNN's convolutions, forward and both gradients, through its graph interface.
 //!
-//! A convolution of one geometry becomes a graph of one operation. cuDNN proposes engines for it, those likely to be fast
-//! first; the fastest of a few on the operands at hand is kept for all later calls. Engines whose sums depend on the order
-//! in which threads come, and, for plain `f32`, those that round operands, are left out.
+//! A convolution of one geometry becomes a graph of one operation. cuDNN proposes engines for it, those likely to be
+//! fast first; the fastest of a few on the operands at hand is kept for all later calls. Engines whose sums depend on
+//! the order in which threads come, and, for plain `f32`, those that round operands, are left out.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,8 +22,8 @@ use super::launch::Kind;
 /// Engines that are timed; PyTorch tries ten.
 const CANDIDATES: usize = 6;
 
-/// Calls of one convolution after which engines are timed for it: until then cuDNN's first proposal serves. Gates that are
-/// still being chosen make a new geometry at every other step, most of which never come again.
+/// Calls of one convolution after which engines are timed for it: until then cuDNN's first proposal serves. Gates that
+/// are still being chosen make a new geometry at every other step, most of which never come again.
 const CALLS_BEFORE_TIMING: u32 = 20;
 
 /// Most room that an engine may ask for, in bytes.

@@ -149,8 +149,8 @@ impl Grid {
         Self { blocks: (c.div_ceil(32), 1), threads: (32, THREADS / 32) }
     }
 
-    /// For a kernel that has a thread for a group of channels and every so-manieth row of a chunk: the grid and the rows of
-    /// a chunk.
+    /// For a kernel that has a thread for a group of channels and every so-manieth row of a chunk: the grid and the
+    /// rows of a chunk.
     pub(crate) fn columns(rows: usize, c: usize) -> (Self, usize) {
         let groups = c.div_ceil(WIDE);
         let columns = groups.div_ceil(32);
@@ -186,8 +186,8 @@ pub(crate) fn launch(device: &CudaDevice, name: &'static str, grid: Grid, args: 
         block_dim: (grid.threads.0 as u32, grid.threads.1 as u32, 1),
         shared_mem_bytes: 0,
     };
-    // SAFETY: the callers in this module give each kernel the arguments that it declares, with memory of the lengths that
-    // it is told.
+    // SAFETY: the callers in this module give each kernel the arguments that it declares, with memory of the lengths
+    // that it is told.
     unsafe { launch.launch(config) }.map_err(candle_core::Error::wrap)?;
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The operations on a GPU: our kernels (`kernels.cu`) and cuDNN's convolutions, in `f32` or with activations in bf16.
 //!
-//! Shapes are those of the CPU, (b, c, h, w), but images lie in memory with their channels last, which tensor cores want:
-//! a result is a view of (b, h, w, c). What comes in otherwise, as from one of Candle's operations, is copied first.
-//! Activations have one type throughout a pass; parameters, statistics and their gradients are `f32`.
+//! Shapes are those of the CPU, (b, c, h, w), but images lie in memory with their channels last, which tensor cores
+//! want: a result is a view of (b, h, w, c). What comes in otherwise, as from one of Candle's operations, is copied
+//! first. Activations have one type throughout a pass; parameters, statistics and their gradients are `f32`.
 
 mod conv;
 mod graph;

@@ -34,8 +34,8 @@ struct Select {
     taps: usize,
 }
 
-/// As [`crate::select`], of checked arguments: the block of a convolution's weight lies as (rows, k, k, cols). A vector is a
-/// weight of one column.
+/// As [`crate::select`], of checked arguments: the block of a convolution's weight lies as (rows, k, k, cols). A vector
+/// is a weight of one column.
 pub(crate) fn select(
     weight: &Tensor,
     rows: &Selection,

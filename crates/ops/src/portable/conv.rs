@@ -8,7 +8,8 @@ use super::pool::max_pool2d;
 use crate::conv::geometry::Geometry;
 use crate::settings::{ConvSettings, Epilogue, TransposedSettings};
 
-/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) or (o, h', w') -> (b, o, h', w') with h' = (h + 2 padding - k) / stride + 1.
+/// Cross-correlation: (b, i, h, w), (o, i, k, k), (o,) or (o, h', w') -> (b, o, h', w') with h' = (h + 2 padding - k) /
+/// stride + 1.
 ///
 /// # Errors
 /// As [`crate::conv2d`].
@@ -85,8 +86,8 @@ fn squared(xs: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Resul
     xs.conv2d(&weight.contiguous()?, padding, stride, 1, 1)?.narrow(2, 0, oh)?.narrow(3, 0, ow)?.contiguous()
 }
 
-/// The sum over the numbers of the kernel of what each makes of the padded image: Candle's convolution has one stride and
-/// one dilation for both sides, and computes groups one by one.
+/// The sum over the numbers of the kernel of what each makes of the padded image: Candle's convolution has one stride
+/// and one dilation for both sides, and computes groups one by one.
 fn by_offsets(
     xs: &Tensor,
     weight: &Tensor,

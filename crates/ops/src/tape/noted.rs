@@ -192,7 +192,8 @@ pub(super) fn to_device(tensors: &[&Tensor], device: &Device) -> Result<Vec<Tens
     Ok(there)
 }
 
-/// The gradients of the sum of some losses: those of variables that our operations read are kept, Candle's are returned.
+/// The gradients of the sum of some losses: those of variables that our operations read are kept, Candle's are
+/// returned.
 pub(crate) fn backward(losses: &[Tensor]) -> Result<Vec<GradStore>> {
     let mut stores = Vec::new();
     for loss in losses {

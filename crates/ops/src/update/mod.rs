@@ -1,8 +1,9 @@
 //! Updates of parameters in place, each in one pass over memory.
 //!
 //! On the CPU in `f32` a kernel runs; elsewhere the new values are composed of Candle's operations and copied over the
-//! old ones. Every number depends on its own operands alone, so threads cannot change a result; but for [`novograd`], which
-//! is composed everywhere, for parameters as small as gates, and takes a mean in one order, and for [`muon_each`].
+//! old ones. Every number depends on its own operands alone, so threads cannot change a result; but for [`novograd`],
+//! which is composed everywhere, for parameters as small as gates, and takes a mean in one order, and for
+//! [`muon_each`].
 
 mod muon;
 mod novograd;

@@ -1,9 +1,9 @@
 //! Steps along orthogonal directions, for weights that are matrices (Muon, Jordan et al. 2024).
 //!
-//! Momentum of a weight (o, ..) is read as a matrix of o rows. Its singular values are all brought near 1, so that the step
-//! goes as far along directions that few examples ask for as along those that most do: small networks learn in fewer steps.
-//! The step is a share of the weight's own norm, which on average it leaves as it was (Bernstein et al. 2020), so one rate does
-//! for weights of any scale, also for those of a network that somebody else trained.
+//! Momentum of a weight (o, ..) is read as a matrix of o rows. Its singular values are all brought near 1, so that the
+//! step goes as far along directions that few examples ask for as along those that most do: small networks learn in
+//! fewer steps. The step is a share of the weight's own norm, which on average it leaves as it was (Bernstein et al.
+//! 2020), so one rate does for weights of any scale, also for those of a network that somebody else trained.
 //!
 //! Numbers on another device are brought to the CPU and back, which is right but slow.
 
@@ -19,7 +19,8 @@ use crate::gemm::{Mat, gemm};
 /// Iterations towards the orthogonal matrix.
 const ITERATIONS: usize = 5;
 
-/// The polynomial `a x + b x^3 + c x^5` of an iteration: it drives singular values from 0.003 to 1 into 0.7 to 1.2 in five.
+/// The polynomial `a x + b x^3 + c x^5` of an iteration: it drives singular values from 0.003 to 1 into 0.7 to 1.2 in
+/// five.
 const POLYNOMIAL: [f32; 3] = [3.4445, -4.7750, 2.0315];
 
 /// What keeps the norm of a matrix of zeros from dividing it.
@@ -60,7 +61,8 @@ fn stepped(item: &Item, rule: &Muon) -> Result<[Vec<f32>; 2]> {
         let u = std::mem::replace(&mut ahead, g);
         add_times(momentum, &u, &mut ahead);
         let direction = orthogonal(&ahead, rows);
-        // What no gradient has reached neither counts nor moves: weights of closed channels, unless weight decay is theirs.
+        // What no gradient has reached neither counts nor moves: weights of closed channels, unless weight decay is
+        // theirs.
         let reached: Vec<f32> = w.iter().zip(&ahead).filter(|(_, a)| **a != 0.0).map(|(&w, _)| w).collect();
         let size = norm(&reached).max(LEAST * (reached.len() as f64).sqrt());
         let step = (rule.learning_rate * size / norm(&direction).max(LITTLE)) as f32;
@@ -87,7 +89,8 @@ fn norm(xs: &[f32]) -> f64 {
     xs.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
 }
 
-/// The matrix with singular vectors of `x`, (rows, ..), whose singular values are near 1 where those of `x` are not near 0.
+/// The matrix with singular vectors of `x`, (rows, ..), whose singular values are near 1 where those of `x` are not
+/// near 0.
 fn orthogonal(x: &[f32], rows: usize) -> Vec<f32> {
     let cols = x.len() / rows.max(1);
     let inverse = (1.0 / (norm(x) + LITTLE)) as f32;

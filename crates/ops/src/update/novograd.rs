@@ -1,16 +1,16 @@
 //! Adam with one second moment for a whole parameter, for parameters whose numbers compete: gates.
 //!
-//! Adam divides each number's gradient by that number's own size, so that all move about as fast. Among gates this forgets
-//! which of them matter: under a price all close side by side. With one size for all, those that matter least close first,
-//! and the others hear of it before it is their turn.
+//! Adam divides each number's gradient by that number's own size, so that all move about as fast. Among gates this
+//! forgets which of them matter: under a price all close side by side. With one size for all, those that matter least
+//! close first, and the others hear of it before it is their turn.
 
 use candle_core::{Result, Tensor, bail};
 
 use super::place::{Item, check, decayed, put};
 use super::rules::{Adam, correction};
 
-/// `param`, `first` and `second` moment in place, all of the parameter's shape: every number of `second` is the same, the
-/// mean of what [`adam`](super::adam) keeps for each (after NovoGrad, Ginsburg et al. 2019).
+/// `param`, `first` and `second` moment in place, all of the parameter's shape: every number of `second` is the same,
+/// the mean of what [`adam`](super::adam) keeps for each (after NovoGrad, Ginsburg et al. 2019).
 ///
 /// # Errors
 /// As [`adam`](super::adam).

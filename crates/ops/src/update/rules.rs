@@ -42,10 +42,12 @@ pub struct Sgd {
     pub nesterov: bool,
 }
 
-/// One step of Muon (Jordan et al. 2024), of weights that are matrices, as a share of the weight's norm (Bernstein et al. 2020).
+/// One step of Muon (Jordan et al. 2024), of weights that are matrices, as a share of the weight's norm (Bernstein et
+/// al. 2020).
 ///
-/// With `g = grad + weight_decay * param`: `u = momentum u + g`, d = g + momentum u, o the orthogonal matrix nearest to d (nearly:
-/// five iterations of a polynomial), then `param = (param - learning_rate * |param| / |o| * o) / sqrt(1 + learning_rate^2)`.
+/// With `g = grad + weight_decay * param`: `u = momentum u + g`, d = g + momentum u, o the orthogonal matrix nearest to
+/// d (nearly: five iterations of a polynomial), then `param = (param - learning_rate * |param| / |o| * o) / sqrt(1 +
+/// learning_rate^2)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Muon {
     /// How far a step goes, as a share of the weight's norm.

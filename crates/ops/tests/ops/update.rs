@@ -192,7 +192,8 @@ fn muon_steps_go_equally_far_along_all_directions() {
         let start: Vec<f64> = Array::normal("param", &[rows, cols]).data.iter().map(|&x| f64::from(x)).collect();
         let step: Vec<f64> = one.iter().zip(&start).map(|(one, start)| start - one * 1.01f64.sqrt()).collect();
         assert!((norm(&step) / norm(&start) - 0.1).abs() < 1e-4);
-        // A tenth of the norm of the weight, in equal parts: the products of its vectors are 0, their lengths nearly equal.
+        // A tenth of the norm of the weight, in equal parts: the products of its vectors are 0, their lengths nearly
+        // equal.
         let (n, long) = (rows.min(cols), rows.max(cols));
         let vector = |i: usize, at: usize| if rows <= cols { step[i * cols + at] } else { step[at * cols + i] };
         let share = norm(&step).powi(2) / n as f64;

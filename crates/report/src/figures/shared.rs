@@ -65,7 +65,8 @@ pub(super) fn legend(group: &Group) -> String {
     if group.from_scratch_below { String::new() } else { group.marked_label() }
 }
 
-/// The chart with words in its legend for all groups from scratch below others, if there are some: what they are marked by.
+/// The chart with words in its legend for all groups from scratch below others, if there are some: what they are marked
+/// by.
 pub(super) fn from_scratch(chart: Chart, groups: &[Group], mark: Mark) -> Chart {
     let mut below = groups.iter().filter(|group| group.from_scratch_below);
     if below.next().is_some() { chart.with("from scratch *", Color::Muted, mark) } else { chart }

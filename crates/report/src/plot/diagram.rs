@@ -85,8 +85,8 @@ impl Diagram {
         }
     }
 
-    /// Joins a row with those further down that read it. Of several lanes that end at a row, outer ones arrive lower, so
-    /// that none crosses another.
+    /// Joins a row with those further down that read it. Of several lanes that end at a row, outer ones arrive lower,
+    /// so that none crosses another.
     fn lane(&self, canvas: &mut Canvas, layout: &Layout, lane: &Lane, all: &[Lane]) {
         let color = self.blocks[lane.from].color.css();
         let (x, leaves) = (layout.lane(lane.place), layout.middle(lane.from) + BAR / 4.0);

@@ -15,8 +15,8 @@ pub enum Color {
     Pale,
 }
 
-/// Eight after Okabe and Ito, with their yellow darkened to be seen on white, and four more, each much lighter or darker
-/// than those of its hue.
+/// Eight after Okabe and Ito, with their yellow darkened to be seen on white, and four more, each much lighter or
+/// darker than those of its hue.
 const OWN: [&str; 12] = [
     "#0072b2", "#d55e00", "#009e73", "#b5528f", "#3a9bd9", "#c98a00", "#6b4fa0", "#7a5c3e", "#7fb800", "#8f1d2c",
     "#00525a", "#ef9ac5",

@@ -27,8 +27,8 @@ pub(super) fn headed_table(collection: &Collection, section: &Section) -> String
 }
 
 impl Report {
-    /// Short tables as Markdown, for a README: splice them in with [`splice`](crate::splice). Of several settings of a recipe
-    /// they show the one that was run last, whatever came of it; all are in the report.
+    /// Short tables as Markdown, for a README: splice them in with [`splice`](crate::splice). Of several settings of a
+    /// recipe they show the one that was run last, whatever came of it; all are in the report.
     pub fn tables(&self, collection: &Collection) -> String {
         let sections = self.sections(collection);
         let tables = sections.iter().map(|section| format!("\n{}", headed_table(collection, section)));

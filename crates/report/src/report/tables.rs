@@ -9,7 +9,8 @@ use crate::{Align, Collection, Group, Spread, Summary, Table};
 
 const NONE: &str = "–";
 
-/// A network's recipes, under each the published row that it repeats, once for all its settings; then what others published.
+/// A network's recipes, under each the published row that it repeats, once for all its settings; then what others
+/// published.
 pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -> Table {
     use Align::{Left, Right};
     let measure = Measure::of(groups);

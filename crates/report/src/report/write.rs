@@ -11,8 +11,8 @@ use super::{markdown, page};
 use crate::{Collection, Error, Result};
 
 impl Report {
-    /// Writes `REPORT.md`, `report.html` and `figures/*.svg` into a folder, and returns their names. Figures that it wrote
-    /// there before, of runs that are gone or called otherwise by now, are removed.
+    /// Writes `REPORT.md`, `report.html` and `figures/*.svg` into a folder, and returns their names. Figures that it
+    /// wrote there before, of runs that are gone or called otherwise by now, are removed.
     ///
     /// # Errors
     /// If a file cannot be written, or would replace one that no report wrote; then nothing is.

@@ -24,13 +24,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Time full training steps (forward, loss, penalty, backward, optimiser, clamp, average) and convolutions.
 ///
-/// Where a Python with PyTorch is found, each row is timed against the best of PyTorch eager and compiled, channels first and
-/// last, with one thread and with all, in turns. Nothing else should run meanwhile.
+/// Where a Python with PyTorch is found, each row is timed against the best of PyTorch eager and compiled, channels
+/// first and last, with one thread and with all, in turns. Nothing else should run meanwhile.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Rows whose names contain one of these words, as MLP, LeNet-5, WRN, conv; all if none is given. --growth has MLP, LeNet-5
-    /// and ResNet-20.
+    /// Rows whose names contain one of these words, as MLP, LeNet-5, WRN, conv; all if none is given. --growth has MLP,
+    /// LeNet-5 and ResNet-20.
     rows: Vec<String>,
     /// How often the two take turns.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = cli::at_least_one)]
@@ -41,8 +41,8 @@ struct Args {
     /// Leave the compiled peer out: compiling takes a minute a row.
     #[arg(long)]
     no_compile: bool,
-    /// Time how a step grows with density, width, batch and threads, ours alone. Where all networks are timed, the times go to
-    /// the folder growth below --out, and `just report` draws them.
+    /// Time how a step grows with density, width, batch and threads, ours alone. Where all networks are timed, the
+    /// times go to the folder growth below --out, and `just report` draws them.
     #[arg(long, conflicts_with = "no_compile")]
     growth: bool,
     /// Folder for the figures as JSON.

@@ -97,8 +97,8 @@ fn step(
 /// A training step on random images.
 pub(crate) struct Step {
     pub(crate) run: Box<dyn FnMut() -> Result<()> + Send>,
-    /// Multiply-accumulates of a forward pass of the batch, through the gates that are open at test time where they were put at
-    /// the ends of their range, else through all of them, though some are closed in a step.
+    /// Multiply-accumulates of a forward pass of the batch, through the gates that are open at test time where they
+    /// were put at the ends of their range, else through all of them, though some are closed in a step.
     pub(crate) macs: f64,
 }
 

@@ -4,8 +4,8 @@
 //! 2. `walk`: the nodes that the output needs, in order. What depends on stored values and shapes alone is computed
 //!    (`fold`, `moving`, `arithmetic`); the batch is a number that is moved, not computed with.
 //! 3. `convert`: each other operator becomes a layer (`matrix`, `convolution`, `pool`, `normalisation`, `activation`,
-//!    `terms`, `padding`, `resize`), or one of several (`elementwise`, `parts`), or a rounding to 8 bits (`quantised`), or a
-//!    part of something that a later one ends (`patterns`, `shapes`), or an error that names the node.
+//!    `terms`, `padding`, `resize`), or one of several (`elementwise`, `parts`), or a rounding to 8 bits (`quantised`),
+//!    or a part of something that a later one ends (`patterns`, `shapes`), or an error that names the node.
 //! 4. `finish`, `names`: the layers that are needed, under the names of their weights.
 
 mod activation;

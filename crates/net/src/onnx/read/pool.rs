@@ -19,8 +19,8 @@ pub(super) fn average(op: &Operator<'_>) -> Result<Outcome, Reason> {
     windows(op, PoolKind::Mean, layer)
 }
 
-/// What an operator that pools windows becomes: a layer, nothing where windows are single positions, or a pool of the whole
-/// image.
+/// What an operator that pools windows becomes: a layer, nothing where windows are single positions, or a pool of the
+/// whole image.
 fn windows(
     op: &Operator<'_>,
     kind: PoolKind,

@@ -1,5 +1,5 @@
-//! QuantizeLinear and DequantizeLinear: of constants, codes and the numbers they stand for; of values, a rounding to the
-//! numbers of a grid, which the layers between the two leave on it.
+//! QuantizeLinear and DequantizeLinear: of constants, codes and the numbers they stand for; of values, a rounding to
+//! the numbers of a grid, which the layers between the two leave on it.
 
 use super::activation::by_number;
 use super::constant::{Constant, Int, kind_name};
@@ -17,7 +17,8 @@ const KEEP_CODES: [&str; 10] =
 
 /// Whether a computed output of an operator holds codes, where one of its inputs does (`reads`) or none.
 ///
-/// A network has the numbers that codes stand for in their place, so codes are understood up to a DequantizeLinear alone.
+/// A network has the numbers that codes stand for in their place, so codes are understood up to a DequantizeLinear
+/// alone.
 pub(super) fn makes_codes(kind: &str, reads: bool) -> Result<bool, Reason> {
     match (kind, reads) {
         ("QuantizeLinear", false) => Ok(true),
