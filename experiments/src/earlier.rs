@@ -84,8 +84,8 @@ impl Taught {
 
     /// The seeds of the teachers of a pupil.
     pub(crate) fn seeds(&self, pupil: u64) -> std::ops::RangeInclusive<u64> {
-        let first = pupil.saturating_sub(1).saturating_mul(self.networks) + 1;
-        first..=first + self.networks - 1
+        let before = pupil.saturating_sub(1).saturating_mul(self.networks).min(u64::MAX - self.networks);
+        before + 1..=before + self.networks
     }
 }
 

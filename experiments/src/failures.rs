@@ -1,6 +1,28 @@
 //! Runs that fail while the others of the same command go on.
 
+use std::fmt;
+
 use anyhow::{Error, Result, bail};
+
+/// The program was asked to stop while it waited for another one.
+#[derive(Debug)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted while it waited; the same command goes on")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Whether an error says that the program was asked to stop.
+fn is_stop(error: &Error) -> bool {
+    let is_interrupted = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(l0_train::Error::Interrupted { .. }))
+    };
+    error.is::<Stopped>() || error.chain().any(is_interrupted)
+}
 
 /// The runs of a command that failed.
 #[derive(Debug)]
@@ -20,7 +42,7 @@ impl Failures {
     /// # Errors
     /// The same, if it says that the program was asked to stop: that is meant for all runs.
     pub fn add(&mut self, run: String, error: Error) -> Result<()> {
-        if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(l0_train::Error::Interrupted { .. }))) {
+        if is_stop(&error) {
             return Err(error);
         }
         if self.of > 1 {
@@ -66,5 +88,6 @@ mod tests {
     fn to_stop_is_meant_for_all_runs() {
         let stopped = l0_train::Error::Interrupted { epoch: 1, step: 2, folder: "run".into() };
         assert!(Failures::of(3).add("a".into(), Error::from(stopped).context("a")).is_err());
+        assert!(Failures::of(3).add("a".into(), Error::from(Stopped).context("a")).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use l0_data::Dataset;
+use l0_data::{DataSpec, Dataset, Options};
 use l0_files::sha256;
 use l0_net::Model;
 use l0_record::{RunFolder, RunHeader, StartedFrom, read_run, run_path};
@@ -16,7 +16,8 @@ use l0_train::{Finished, Teacher};
 
 use crate::cli::HELD_OUT;
 use crate::device::Compute;
-use crate::earlier::{StartRow, Taught, share_of};
+use crate::earlier::{Taught, share_of};
+use crate::failures::Stopped;
 use crate::onward::Start;
 use crate::session::{Began, Lessons};
 use crate::{Recipe, artifact, config, old, recipes, session, sweep};
@@ -41,15 +42,14 @@ pub fn train(
     let (mut own_start, mut lessons) = (None, None);
     let needs_start = recipe.start.is_some() && start.is_none();
     if (needs_start || recipe.teacher.is_some()) && !session::is_finished(path) {
-        before(recipe, seed)?; // what is wrong with one is said before another is trained
         let run = Run { recipe, seed, data, path, compute, stop };
         run.check_folder()?;
-        if let (Some(row), true) = (&recipe.start, needs_start) {
-            own_start = Some(run.start(row)?);
-        }
-        if let Some(taught) = &recipe.teacher {
-            lessons = Some(run.lessons(taught)?);
-        }
+        // Before another is trained: what is wrong with one of the rows, and what the folder holds already.
+        let begun = if needs_start { run.begun()? } else { None };
+        let row = (needs_start && begun.is_none()).then(|| row_to_begin_with(recipe)).transpose()?.flatten();
+        let teacher = row_to_learn_from(recipe)?;
+        own_start = begun.map_or_else(|| row.map(|row| run.start(&row)).transpose(), |begun| Ok(Some(begun)))?;
+        lessons = teacher.map(|(taught, row)| run.lessons(taught, &row)).transpose()?;
     }
     let began = Began { start: start.or(own_start.as_ref()), lessons: lessons.as_ref() };
     session::train_on(recipe, seed, began, data, path, compute, stop)
@@ -60,22 +60,28 @@ pub fn train(
 /// # Errors
 /// If there is no such row, or it is not one for this.
 pub fn before(recipe: &Recipe, seed: u64) -> Result<Vec<(Recipe, u64)>> {
-    let mut all = Vec::new();
-    if let Some(row) = &recipe.start {
-        all.push((row_to_begin_with(row, recipe)?, seed));
-    }
-    if let Some(taught) = &recipe.teacher {
-        let row = row_to_learn_from(taught, recipe)?;
+    let mut all: Vec<(Recipe, u64)> = row_to_begin_with(recipe)?.map(|row| (row, seed)).into_iter().collect();
+    if let Some((taught, row)) = row_to_learn_from(recipe)? {
         all.extend(taught.seeds(seed).map(|seed| (row.clone(), seed)));
     }
     Ok(all)
 }
 
-/// The row that trains the networks which `recipe` begins with.
-fn row_to_begin_with(start: &StartRow, recipe: &Recipe) -> Result<Recipe> {
+/// The row that trains the networks which `recipe` begins with, if it begins with any.
+fn row_to_begin_with(recipe: &Recipe) -> Result<Option<Recipe>> {
+    let Some(start) = &recipe.start else { return Ok(None) };
     let (row, own) = (named(&start.row, "begin with")?, recipe.architecture.network()?);
     let given = row.architecture.network()?;
     ensure!(given.is_plain(), "{} has gates, and its networks are pruned already; begin with a row without", row.name);
+    ensure!(
+        own.is_plain() || recipe.training.frozen_epochs < recipe.training.epochs,
+        "training.frozen_epochs of {} is {}, expected fewer than its {} epochs: {} hands over no gates, so some epochs are \
+         needed to learn them",
+        recipe.name,
+        recipe.training.frozen_epochs,
+        recipe.training.epochs,
+        row.name
+    );
     let [own, given] = [own.net().parameters(), given.net().parameters()];
     let unlike = own.iter().find(|one| !given.contains(one)).or_else(|| given.iter().find(|one| !own.contains(one)));
     if let Some((parameter, _, shape)) = unlike {
@@ -86,12 +92,13 @@ fn row_to_begin_with(start: &StartRow, recipe: &Recipe) -> Result<Recipe> {
             row.name
         );
     }
-    Ok(beside(row, start.share_of_epochs, recipe))
+    Ok(Some(beside(row, start.share_of_epochs, recipe)))
 }
 
-/// The row that trains the teachers of `recipe`.
-fn row_to_learn_from(taught: &Taught, recipe: &Recipe) -> Result<Recipe> {
-    Ok(beside(named(&taught.row, "learn from")?, taught.share_of_epochs, recipe))
+/// The row that trains the teachers of `recipe`, if it has any, and what it learns from them.
+fn row_to_learn_from(recipe: &Recipe) -> Result<Option<(&Taught, Recipe)>> {
+    let Some(taught) = &recipe.teacher else { return Ok(None) };
+    Ok(Some((taught, beside(named(&taught.row, "learn from")?, taught.share_of_epochs, recipe))))
 }
 
 /// A row of the workspace that comes after no other.
@@ -112,13 +119,21 @@ fn named(name: &str, to: &str) -> Result<Recipe> {
 fn beside(earlier: Recipe, share: Option<f64>, row: &Recipe) -> Recipe {
     let epochs = share_of(earlier.training.epochs, share);
     let earlier = earlier.with_epochs(epochs);
-    let is_alike = earlier.data.origin == row.data.origin;
-    let earlier = if is_alike { earlier } else { earlier.on(row.data.clone()) };
+    let earlier = if are_same_images(&earlier.data, &row.data) { earlier } else { earlier.on(row.data.clone()) };
     let mut caveats = row.scaled_down.iter().flat_map(|said| said.split("; "));
     match caveats.find(|part| part.contains(HELD_OUT)) {
         Some(held_out) => earlier.with_caveat(held_out),
         None => earlier,
     }
+}
+
+/// Whether two rows see the same numbers, but for how each varies its images.
+fn are_same_images(one: &DataSpec, other: &DataSpec) -> bool {
+    let plain = |spec: &DataSpec| {
+        let options = Options { augment: None, ..spec.options.clone() };
+        DataSpec { options, ..spec.clone() }
+    };
+    plain(one) == plain(other)
 }
 
 /// A run that others come before.
@@ -140,23 +155,22 @@ impl Run<'_> {
     /// Refuses a folder that is another run's before hours are spent on an earlier one.
     fn check_folder(&self) -> Result<()> {
         match self.header()? {
-            Some(header) => {
-                let header = RunHeader { config: old::upgraded(&header.config), ..header };
-                Ok(header.check_config(self.path, &self.recipe.config())?)
-            }
+            Some(header) => Ok(old::check_config(self.path, &header, &self.recipe.config())?),
             None => Ok(RunFolder::check_free(self.path)?),
         }
     }
 
-    /// The values that it begins with: those in its folder, or else those of the earlier run.
-    fn start(&self, row: &StartRow) -> Result<Start> {
-        let begun = self.header()?.and_then(|header| header.started_from);
-        if let Some(from) = begun.as_ref().filter(|_| Start::is_in(self.path)) {
-            return Start::of(self.path, from);
-        }
-        let (run, header) = self.trained(&row_to_begin_with(row, self.recipe)?, self.seed)?;
+    /// The values that lie in its folder since it began; it needs no other run any more.
+    fn begun(&self) -> Result<Option<Start>> {
+        let from = self.header()?.and_then(|header| header.started_from).filter(|_| Start::is_in(self.path));
+        from.map(|from| Start::of(self.path, &from)).transpose()
+    }
+
+    /// The values of the earlier run, those that it began with if it has begun.
+    fn start(&self, row: &Recipe) -> Result<Start> {
+        let (run, header) = self.trained(row, self.seed, "begins with")?;
         let start = Start::by_recipe(&run, &header, &config::of_run(&header)?)?;
-        if let Some(from) = begun {
+        if let Some(from) = self.header()?.and_then(|header| header.started_from) {
             let (found, expected) = (&start.from.sha256, &from.sha256);
             ensure!(
                 found == expected,
@@ -170,11 +184,10 @@ impl Run<'_> {
     }
 
     /// The networks that it learns from.
-    fn lessons(&self, taught: &Taught) -> Result<Lessons> {
-        let earlier = row_to_learn_from(taught, self.recipe)?;
+    fn lessons(&self, taught: &Taught, earlier: &Recipe) -> Result<Lessons> {
         let (mut models, mut from) = (Vec::new(), Vec::new());
         for seed in taught.seeds(self.seed) {
-            let (run, header) = self.trained(&earlier, seed)?;
+            let (run, header) = self.trained(earlier, seed, "learns from")?;
             let (model, bytes) = compact(&run, &header)?;
             models.push(model);
             let (run, epochs) = (format!("{}/seed-{seed}", earlier.name), earlier.training.epochs);
@@ -184,52 +197,75 @@ impl Run<'_> {
         Ok(Lessons { teacher: Teacher::mean_of(models, taught.distillation())?, from })
     }
 
-    /// The finished run of an earlier row, which is trained now where there is none, with its header.
-    fn trained(&self, earlier: &Recipe, seed: u64) -> Result<(PathBuf, RunHeader)> {
-        let path = std::path::absolute(self.path)?;
+    /// The finished run of an earlier row, which is trained now where there is none, with its header. `relation` is what
+    /// this row does with it: "begins with".
+    fn trained(&self, earlier: &Recipe, seed: u64, relation: &str) -> Result<(PathBuf, RunHeader)> {
+        let path = if self.path.exists() { self.path.canonicalize()? } else { std::path::absolute(self.path)? };
         let out = path.ancestors().nth(2).unwrap_or(&path);
         let run = run_path(out, &earlier.name, seed)?;
-        let shown = run.display();
-        self.train_earlier(earlier, seed, &run).with_context(|| format!("{} seed {seed}, in {shown}", earlier.name))?;
-        let found = read_run(&run)?.header;
-        let [is, has_to_be] = [&found.scaled_down, &earlier.scaled_down]
-            .map(|said| said.as_deref().unwrap_or("tested on the test images"));
-        ensure!(is == has_to_be, "the run in {shown} was {is}; here it has to be {has_to_be}: choose another --out");
+        check_caveat(&run, earlier)?;
+        self.train_earlier(earlier, seed, &run).with_context(|| {
+            let (row, epochs, shown) = (&earlier.name, earlier.training.epochs, run.display());
+            format!("{row} seed {seed} of {epochs} epochs, which {} {relation}, in {shown}", self.recipe.name)
+        })?;
         let file = artifact::gated_path(&run);
         ensure!(
             file.exists(),
-            "the run in {shown} is finished, but {} is gone (git keeps none); put it there, or choose another --out",
+            "the run in {} is finished, but {} is gone (git keeps none); put it there, or choose another --out",
+            run.display(),
             file.display()
         );
-        Ok((run, found))
+        let header = read_run(&run)?.header;
+        Ok((run, header))
     }
 
     fn train_earlier(&self, earlier: &Recipe, seed: u64, run: &Path) -> Result<()> {
         // Its images are varied as its own row says.
         let augment = earlier.data.options.augment.or(earlier.data.known().and_then(|known| known.augment()));
-        let is_alike = earlier.data.origin == self.recipe.data.origin;
-        let own = (is_alike && augment != self.data.augment).then(|| Dataset {
+        let own = (augment != self.data.augment).then(|| Dataset {
             augment,
             source: Some(earlier.data.clone()),
             ..self.data.clone()
         });
         let data = own.as_ref().unwrap_or(self.data);
-        let mut told = false;
         loop {
             match session::train_on(earlier, seed, Began::default(), data, run, self.compute, self.stop) {
                 Err(error) if sweep::is_taken(&error) => {
-                    if self.stop.load(Ordering::Relaxed) {
-                        return Err(error);
-                    }
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::info!("waiting for another process, which trains {} seed {seed}", earlier.name);
-                    }
-                    std::thread::sleep(GLANCE);
+                    tracing::info!("waiting for another process, which trains {} seed {seed}", earlier.name);
+                    self.wait_for(run)?;
                 }
                 done => return done.map(drop),
             }
         }
     }
+
+    /// Waits until no other process is at work on a run.
+    fn wait_for(&self, run: &Path) -> Result<()> {
+        while RunFolder::is_locked(run) {
+            if self.stop.load(Ordering::Relaxed) {
+                bail!(Stopped);
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(())
+    }
+}
+
+/// Refuses the run in a folder if it was not tested as an earlier row has to be: on images that were held out, or on
+/// those for testing.
+fn check_caveat(run: &Path, earlier: &Recipe) -> Result<()> {
+    if !run.join("run.json").exists() {
+        return Ok(());
+    }
+    let found = read_run(run)?.header;
+    let [is, has_to_be] =
+        [&found.scaled_down, &earlier.scaled_down].map(|said| said.as_deref().unwrap_or("tested on the test images"));
+    ensure!(
+        is == has_to_be,
+        "the run in {} was {is}; here it has to be {has_to_be}: choose another --out",
+        run.display()
+    );
+    Ok(())
 }
 
 fn names(from: &[StartedFrom]) -> String {
@@ -248,6 +284,7 @@ fn compact(run: &Path, header: &RunHeader) -> Result<(Model, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::earlier::StartRow;
 
     #[test]
     fn every_row_comes_after_rows_that_there_are() {
@@ -274,6 +311,30 @@ mod tests {
         let taught =
             Recipe { teacher: taught.teacher.clone().map(|teacher| Taught { networks: 3, ..teacher }), ..taught };
         assert_eq!(before(&taught, 2).unwrap().into_iter().map(|(_, seed)| seed).collect::<Vec<u64>>(), [4, 5, 6]);
+        assert_eq!(before(&taught, u64::MAX).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn earlier_rows_see_the_numbers_that_a_row_sees_and_vary_images_in_their_own_way() {
+        let of = |data: &str| {
+            let data = serde_json::from_str(data).unwrap();
+            let row = Recipe { data, ..recipes::named("resnet20-pruned-macs-0.5").unwrap() };
+            before(&row, 1).unwrap().remove(0).0.data
+        };
+        let own = recipes::named("resnet20-dense").unwrap().data;
+        assert_eq!(of(r#"{ "name": "cifar10", "augment": { "pad": 1, "flip": true } }"#), own);
+        let otherwise = of(r#"{ "name": "cifar10", "normalise": "imagenet" }"#);
+        assert_ne!(otherwise, own);
+        assert!(otherwise.options.normalise.is_some());
+    }
+
+    #[test]
+    fn gates_need_epochs_to_learn_in_after_a_row_that_has_none() {
+        let row = recipes::named("resnet20-pruned-macs-0.5").unwrap();
+        let mut all = row.clone();
+        all.training.frozen_epochs = all.training.epochs;
+        let error = before(&all, 1).unwrap_err().to_string();
+        assert!(error.contains("expected fewer than its 60 epochs: resnet20-dense hands over no gates"), "{error}");
     }
 
     #[test]

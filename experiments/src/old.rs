@@ -73,6 +73,20 @@ fn with_quantity(mut constraint: Value) -> Value {
     constraint
 }
 
+/// Checks that the run in `path`, with this header, has these settings, in whatever layout.
+///
+/// # Errors
+/// The first that differs, as `config.training.epochs`.
+pub(crate) fn check_config(path: &Path, header: &RunHeader, config: &Value) -> l0_record::Result<()> {
+    let now = RunHeader { config: upgraded(&header.config), ..header.clone() };
+    now.check_config(path, config).map_err(|error| match error {
+        Error::Differs { path, field, stored, asked } => {
+            Error::Differs { path, field: format!("config.{field}"), stored, asked } // as where whole headers differ
+        }
+        error => error,
+    })
+}
+
 /// The header of a run that `path` holds, with its settings as they stand there if they say the same in an old layout:
 /// then it is the same run.
 ///
@@ -80,17 +94,10 @@ fn with_quantity(mut constraint: Value) -> Value {
 /// If they are of an old layout and say something else.
 pub(crate) fn as_begun(path: &Path, header: RunHeader) -> Result<RunHeader> {
     let Ok(found) = read_run(path).map(|run| run.header) else { return Ok(header) };
-    let config = upgraded(&found.config);
-    if config == found.config {
+    if upgraded(&found.config) == found.config {
         return Ok(header);
     }
-    let same = RunHeader { config, ..found.clone() }.check_config(path, &header.config);
-    same.map_err(|error| match error {
-        Error::Differs { path, field, stored, asked } => {
-            Error::Differs { path, field: format!("config.{field}"), stored, asked } // as of a run that is not old
-        }
-        error => error,
-    })?;
+    check_config(path, &found, &header.config)?;
     Ok(RunHeader { config: found.config, ..header })
 }
 

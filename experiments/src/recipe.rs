@@ -149,8 +149,10 @@ impl Recipe {
     #[must_use]
     pub(crate) fn held_as(mut self, base: &str, targets: Targets, quantity: Quantity) -> Self {
         let reference = self.architecture.published(&targets, quantity);
-        let learning_rate = self.multiplier_rate();
-        self = self.with_gates_that_close();
+        let own = self.objective.as_ref().and_then(Objective::constraint).cloned();
+        if own.is_none() {
+            self = self.with_gates_that_close();
+        }
         let (what, typed, shown) = match (&targets, quantity) {
             (Targets::Layers(each), _) => ("layers", format!("con-{}", joined(each, "-")), joined(each, ", ")),
             (Targets::Model(one), Quantity::Weights) => ("density", format!("con-{one}"), one.to_string()),
@@ -162,26 +164,26 @@ impl Recipe {
             "MACs" => Some(format!("{base}-con-macs")),
             _ => Some(format!("{base}-con")),
         };
-        let gates = Pressure::Constraint(Constraint {
-            targets,
+        // A row that is held to a density already stays the row it is, but for the density.
+        let learning_rate = MULTIPLIER_RATE / self.training.epochs as f64 * self.architecture.narrowness();
+        let usual = Constraint {
+            targets: targets.clone(),
             quantity,
             learning_rate,
             restart: true,
             gradual: false,
             fit: Fit::Lower,
-        });
+        };
+        let constraint = Constraint { targets, quantity, ..own.unwrap_or(usual) };
+        let estimator = match constraint.fit {
+            Fit::Lower => Estimator::TopK,
+            Fit::Fill(_) => self.training.estimator, // top-k would rank again what was chosen
+        };
+        let gates = Pressure::Constraint(constraint);
         let objective = self.objective.map(|objective| Objective { gates, ..objective });
-        let training = Training { estimator: Estimator::TopK, ..self.training };
+        let training = Training { estimator, ..self.training };
         let name = format!("{base}-{typed}");
         Self { name, reference, title, curve, objective, training, ..self }
-    }
-
-    /// The step size of the multipliers: that of the constraint that a described network has, which knows how many
-    /// steps there are.
-    fn multiplier_rate(&self) -> f64 {
-        let own = self.objective.as_ref().and_then(Objective::constraint).map(|constraint| constraint.learning_rate);
-        let of_layers = own.filter(|_| matches!(self.architecture, Architecture::Layers { .. }));
-        of_layers.unwrap_or(MULTIPLIER_RATE / self.training.epochs as f64 * self.architecture.narrowness())
     }
 
     /// The same with another value of the gates at test time; training does not change.
@@ -326,6 +328,23 @@ mod tests {
             (short.training.frozen_epochs, short.objective.unwrap().constraint().unwrap().learning_rate),
             (3, 0.04)
         );
+    }
+
+    #[test]
+    fn a_row_of_a_constrained_recipes_name_is_that_recipe() {
+        let all = recipes::all();
+        let is_first = |row: &&Recipe| row.is_gated() && row.start.is_none() && row.teacher.is_none(); // others keep their name
+        for row in all.iter().filter(is_first) {
+            for known in &all {
+                let constraint = known.objective.as_ref().and_then(Objective::constraint).cloned();
+                let Some(Constraint { targets, quantity, .. }) = constraint else { continue };
+                let held = row.clone().held_to(targets, quantity);
+                if held.name == known.name && held.training.epochs == known.training.epochs {
+                    assert_eq!(held.config(), known.config(), "{} held as {}", row.name, known.name);
+                    assert_eq!(held.curve, known.curve);
+                }
+            }
+        }
     }
 
     #[test]

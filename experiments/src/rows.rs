@@ -377,8 +377,7 @@ fn unfinished(root: &Path, runs: &[(Recipe, u64)], precision: Precision) -> Resu
 /// Whether `path` holds a run of just this row that can be gone on with.
 fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
     let Ok(Run { header, .. }) = read_run(path) else { return false };
-    let header = RunHeader { config: old::upgraded(&header.config), ..header };
-    let same = header.check_config(path, &row.config()).is_ok() && header.scaled_down == row.scaled_down;
+    let same = old::check_config(path, &header, &row.config()).is_ok() && header.scaled_down == row.scaled_down;
     same && header.machine.precision() == precision.name() && header.status != Status::Finished
 }
 

@@ -33,24 +33,53 @@ pub enum Fit {
     /// as it is, however far below them.
     #[default]
     Lower,
-    /// From both sides: as many gates as fit stay open, those with the largest log α first, of the network or of each
-    /// set, unless costly ones that do not fit would leave more than a fiftieth of the bound unused. Under a bound on
-    /// each layer, no gate is open whose unit comes to nothing beside the others, as a feature of a closed channel.
-    Fill {
-        /// The gates of a set are opened so many at a time, until all of them are: 8, for channels in the numbers that
-        /// runtimes like.
-        multiple: usize,
-        /// A set that would lose no more than one gate in so many keeps all of them, and other sets lose more: what is
-        /// left of whole blocks of channels takes a runtime as long as the blocks. 0 for no such set; without effect
-        /// under a bound on each layer.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        whole_within: usize,
-        /// All sets keep the same share of their gates, as near as whole ones come to it, and log α decides which:
-        /// gates whose steps are scaled set by set, as Novograd scales them, say little about how much one set is worth
-        /// beside another. Without effect under a bound on each layer.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        even: bool,
-    },
+    /// From both sides: as many gates as fit stay open, the likeliest first, unless costly ones that do not fit would
+    /// leave more than a fiftieth of the bound unused. Under a bound on each layer, no gate is open whose unit comes to
+    /// nothing beside the others, as a feature of a closed channel.
+    Fill(Filling),
+}
+
+/// Which gates [`Fit::Fill`] opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filling {
+    /// The gates of a set are opened so many at a time, until all of them are: 8, for channels in the numbers that
+    /// runtimes like.
+    pub multiple: usize,
+    /// How gates of different sets are compared. Without effect under a bound on each layer.
+    #[serde(default, skip_serializing_if = "Ranking::is_global")]
+    pub ranking: Ranking,
+    /// Of gates that are ranked globally, a set that would lose no more than one in so many keeps all of them, and other
+    /// sets lose more: what is left of whole blocks of channels takes a runtime as long as the blocks. 0 for no such
+    /// set; without effect under a bound on each layer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub whole_within: usize,
+}
+
+impl Default for Filling {
+    /// One gate at a time, ranked globally.
+    fn default() -> Self {
+        Self { multiple: 1, ranking: Ranking::Global, whole_within: 0 }
+    }
+}
+
+/// How the gates of different sets are compared, when as many as fit a bound on the whole network are to stay open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ranking {
+    /// By log α, all gates of the network together: they decide how much of each set is left.
+    #[default]
+    Global,
+    /// All sets keep the same share of their gates, as near as whole multiples come to it, one multiple at least, and
+    /// log α decides which. Gates whose steps are scaled set by set, as Novograd scales them, say little about how much
+    /// one set is worth beside another.
+    Uniform,
+}
+
+impl Ranking {
+    fn is_global(&self) -> bool {
+        *self == Self::Global
+    }
 }
 
 fn is_zero(n: &usize) -> bool {
@@ -62,7 +91,7 @@ impl Fit {
     pub(crate) fn multiple(self) -> usize {
         match self {
             Self::Lower => 1,
-            Self::Fill { multiple, .. } => multiple,
+            Self::Fill(filling) => filling.multiple,
         }
     }
 

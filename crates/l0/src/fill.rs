@@ -5,7 +5,7 @@ use l0_net::{Mask, Masks, Plan, Unit, Weights};
 
 use crate::error::in_range;
 use crate::gate::LOG_ALPHA_RANGE;
-use crate::{Constraint, Error, Estimator, GatedNet, Result};
+use crate::{Constraint, Error, Estimator, Filling, GatedNet, Ranking, Result};
 
 /// The share of what a bound allows that may stay unused.
 const UNUSED: f64 = 0.02;
@@ -20,37 +20,32 @@ const TRIED: usize = 200;
 /// What a gate is opened to that training had closed: a gate half open (eq. 13).
 const REOPENED: f32 = 0.0;
 
-/// How gates are filled up to a bound ([`Fit::Fill`](crate::Fit::Fill)).
-pub(crate) struct Filling {
-    pub(crate) multiple: usize,
-    pub(crate) whole_within: usize,
-    pub(crate) even: bool,
-}
-
 /// Gates of one set that are opened together.
 struct Chunk {
     set: usize,
     units: Vec<usize>,
     /// The mean of their log α.
     score: f32,
-    /// The share of their set that is likelier.
-    before: f32,
+    /// The share of their set that is open once half of them are; 0 for the first ones.
+    share: f32,
 }
 
 impl GatedNet {
     /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α
-    /// in the network (`even`: of each set the same share), and where the next of them does not fit any more, the
-    /// likeliest of other sets that does. The gates of a set are opened `multiple` at a time, in their order. Where
+    /// in the network, or of each set the same share ([`Ranking`]), and where the next of them does not fit any more,
+    /// the likeliest of other sets that does. The gates of a set are opened `multiple` at a time, in their order. Where
     /// that leaves more than a fiftieth of the bound unused, a gate that did not fit is opened in place of less costly
     /// ones.
     ///
-    /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
+    /// Ranked globally, sets that would lose no more than one gate in `whole_within` keep all of them, as far as the
+    /// bound allows.
     ///
     /// Under a bound on each layer, gates whose units come to nothing beside the others close, and the next likeliest
     /// of their layer are open in their place; no set is kept whole.
     ///
     /// Gates that are open keep their value, at least half open; where the likeliest alone would leave an output that
-    /// is constant, some of every set stay. Nothing is changed for a bound that no such choice meets.
+    /// is constant, as where a shortcut is the least likely of all, the smallest network that has an output is opened
+    /// first. Nothing is changed for a bound that no such choice meets.
     ///
     /// # Errors
     /// If a parameter is missing, there is not one target for each set of gates, `multiple` is 0, or `estimator` ranks
@@ -60,35 +55,43 @@ impl GatedNet {
         weights: &Weights,
         constraint: &Constraint,
         estimator: Estimator,
-        &Filling { multiple, whole_within, even }: &Filling,
+        filling: &Filling,
     ) -> Result<Weights> {
+        let multiple = filling.multiple;
         in_range("the multiple of gates that stay open", multiple as f64, "1 or more", multiple > 0)?;
         if estimator == Estimator::TopK {
             let (what, expected) = ("estimator for gates that were chosen already", "mean, median");
             return Err(Error::Unknown { what, found: estimator.to_string(), expected });
         }
-        if constraint.targets.are_of_layers() {
+        let are_of_layers = constraint.targets.are_of_layers();
+        if are_of_layers {
             self.one_for_each("targets", constraint.targets.each().len())?;
         }
         let log_alpha = self.log_alpha(weights)?;
-        let mut chunks = chunks(&log_alpha, multiple, even);
+        let mut chunks = chunks(&log_alpha, multiple, filling.ranking);
         let fits = |open: &[Vec<bool>]| self.fits(open, constraint);
-        let likeliest = |chunks: &[Chunk]| self.likeliest(chunks, constraint.targets.are_of_layers(), &fits);
-        let mut open = likeliest(&chunks)?;
-        if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
-            // The best of every set first.
-            let mut seen = vec![false; self.sets()];
-            let is_first = |chunk: &Chunk| !std::mem::replace(&mut seen[chunk.set], true);
-            let (first, others): (Vec<Chunk>, Vec<Chunk>) = chunks.into_iter().partition(is_first);
-            chunks = first.into_iter().chain(others).collect();
-            open = likeliest(&chunks)?;
-            if self.plan_of(&open)?.kept(self.net.output()).is_empty() {
+        let is_within = |open: &[Vec<bool>]| -> Result<bool> { Ok(fits(open)?.is_some() && !self.is_nothing(open)?) };
+        let mut open = self.likeliest(&chunks, are_of_layers, &fits)?;
+        if !is_within(&open)? {
+            if are_of_layers {
+                return Ok(weights.clone()); // each is filled by itself: another order changes nothing
+            }
+            chunks = needed_first(chunks, &self.smallest(constraint)?.0);
+            open = self.likeliest(&chunks, are_of_layers, &fits)?;
+            if !is_within(&open)? {
                 return Ok(weights.clone());
             }
         }
-        let open = self.exchanged(open, &chunks, &fits)?;
-        let open = self.spared(open, &chunks, whole_within, &fits)?;
+        open = self.exchanged(open, &chunks, &fits)?;
+        if filling.ranking == Ranking::Global {
+            open = self.spared(open, &chunks, filling.whole_within, &fits)?;
+        }
         self.opened(weights, &log_alpha, &open)
+    }
+
+    /// Whether the output is constant with these gates open alone.
+    fn is_nothing(&self, open: &[Vec<bool>]) -> Result<bool> {
+        Ok(self.plan_of(open)?.kept(self.net.output()).is_empty())
     }
 
     /// The likeliest chunks that fit. Where layers have bounds of their own, an open gate whose unit comes to nothing
@@ -147,7 +150,7 @@ impl GatedNet {
             let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = so_far.iter().partition(|other| other.set == chunk.set);
             let tried = fill(&[first, others, later.iter().collect()].concat(), &self.gated_units(), fits)?;
             let room = fits(&tried)?.unwrap_or(f64::INFINITY);
-            if room < least && !self.plan_of(&tried)?.kept(self.net.output()).is_empty() {
+            if room < least && !self.is_nothing(&tried)? {
                 (best, least) = (tried, room);
             }
         }
@@ -187,7 +190,7 @@ impl GatedNet {
         let open = fill(&[first, others].concat(), &self.gated_units(), fits)?;
         let are_whole = open.iter().zip(whole).all(|(open, whole)| !whole || open.iter().all(|&open| open));
         let comes_near = fits(&open)?.is_some_and(|room| room <= UNUSED);
-        Ok((are_whole && comes_near && !self.plan_of(&open)?.kept(self.net.output()).is_empty()).then_some(open))
+        Ok((are_whole && comes_near && !self.is_nothing(&open)?).then_some(open))
     }
 
     fn log_alpha(&self, weights: &Weights) -> Result<Vec<Vec<f32>>> {
@@ -241,24 +244,35 @@ impl GatedNet {
 /// How much of the bound is left with these gates open; none if they are too many.
 type Fits<'a> = dyn Fn(&[Vec<bool>]) -> Result<Option<f64>> + 'a;
 
-/// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score, or `even`ly set by
-/// set.
-fn chunks(log_alpha: &[Vec<f32>], multiple: usize, even: bool) -> Vec<Chunk> {
+/// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score, or by the share of
+/// their set that is open with them.
+fn chunks(log_alpha: &[Vec<f32>], multiple: usize, ranking: Ranking) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     for (set, values) in log_alpha.iter().enumerate() {
         let mut order: Vec<usize> = (0..values.len()).collect();
         order.sort_by(|&a, &b| values[b].total_cmp(&values[a])); // stable: equals stay in order
         for (index, units) in order.chunks(multiple).enumerate() {
             let score = units.iter().map(|&unit| values[unit]).sum::<f32>() / units.len() as f32;
-            let before = (index * multiple) as f32 / values.len() as f32;
-            chunks.push(Chunk { set, units: units.to_vec(), score, before });
+            let share = match index {
+                0 => 0.0, // some of each set, whatever a chunk is of it
+                _ => ((index * multiple) as f32 + 0.5 * units.len() as f32) / values.len() as f32,
+            };
+            chunks.push(Chunk { set, units: units.to_vec(), score, share });
         }
     }
     chunks.sort_by(|a, b| b.score.total_cmp(&a.score));
-    if even {
-        chunks.sort_by(|a, b| a.before.total_cmp(&b.before));
+    if ranking == Ranking::Uniform {
+        chunks.sort_by(|a, b| a.share.total_cmp(&b.share));
     }
     chunks
+}
+
+/// The same chunks in an order that begins with the first one of each set that the smallest network has gates of.
+fn needed_first(chunks: Vec<Chunk>, smallest: &[usize]) -> Vec<Chunk> {
+    let mut seen = vec![false; smallest.len()];
+    let is_needed = |chunk: &Chunk| !std::mem::replace(&mut seen[chunk.set], true) && smallest[chunk.set] > 0;
+    let (needed, others): (Vec<Chunk>, Vec<Chunk>) = chunks.into_iter().partition(is_needed);
+    needed.into_iter().chain(others).collect()
 }
 
 /// Opens chunks in their order for as long as they fit, then those of the next ones that still do.

@@ -74,7 +74,7 @@ mod targets;
 mod testing;
 mod vars;
 
-pub use constraint::{Constraint, Fit, Quantity, Targets};
+pub use constraint::{Constraint, Filling, Fit, Quantity, Ranking, Targets};
 pub use conv::{L0Conv2d, l0_conv2d};
 pub use error::{Error, Result};
 pub use estimator::Estimator;

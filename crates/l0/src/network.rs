@@ -357,8 +357,8 @@ impl GatedNet {
     }
 
     /// What becomes of each unit of a space. Its nodes may differ in that: of a sum, one side may be zero where the
-    /// other is not, as with a shortcut that is padded with zeros. A unit is computed if it is at one of them, and
-    /// unread if what would be computed there is read by nothing.
+    /// other is not, as with a shortcut that is padded with zeros. A unit is computed if it is at one of them; else, if
+    /// nothing reads it at one of them, it is unread, and else what it is at the first.
     pub(crate) fn units(&self, plan: &Plan, space: SpaceId) -> Vec<Unit> {
         let mut nodes = (0..self.net.nodes().len()).filter(|&id| self.net.space(id) == space);
         let mut units = nodes.next().map_or(Vec::new(), |first| plan.units(first).to_vec());

@@ -4,7 +4,6 @@
 use candle_core::{Device, Tensor};
 use l0_net::{Cost, Mask, Masks, Plan, Weights};
 
-use crate::fill::Filling;
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::placement::Placed;
 use crate::{Constraint, Error, Estimator, Fit, GatedNet, Quantity, Result, Targets};
@@ -55,6 +54,11 @@ impl GatedNet {
     /// # Errors
     /// None in practice.
     pub fn least_share(&self, constraint: &Constraint) -> Result<f64> {
+        Ok(self.smallest(constraint)?.1)
+    }
+
+    /// That network, as how many gates of each set are open, and its share.
+    pub(crate) fn smallest(&self, constraint: &Constraint) -> Result<(Vec<usize>, f64)> {
         let quantity = constraint.quantity;
         let mut open = self.fewest(constraint.fit.multiple());
         let mut least = self.share(&self.net.cost_of(&self.first_open(&open)?), quantity);
@@ -69,7 +73,7 @@ impl GatedNet {
                     cheapest = Some((index, share));
                 }
             }
-            let Some((index, share)) = cheapest else { return Ok(least) };
+            let Some((index, share)) = cheapest else { return Ok((open, least)) };
             (open[index], least) = (0, share);
         }
     }
@@ -116,7 +120,8 @@ impl GatedNet {
     /// each layer for bounds on layers. The gates of a layer stay in their order, so that those go which were least
     /// likely to stay (those that meet at the lowest value are alike). [`Fit::Fill`] opens as many gates as fit, the
     /// likeliest of the network first, or of each set the same share, and closes the others; an open one keeps its
-    /// value, but is half open at least. Sets that would lose few gates keep all of them, where the fit says so.
+    /// value, but is half open at least. Ranked globally, sets that would lose few gates keep all of them, where the
+    /// fit says so.
     /// Nothing is changed for a bound that does not hold with all gates closed, or only with a network whose output is
     /// constant.
     ///
@@ -126,10 +131,7 @@ impl GatedNet {
     pub fn brought_within(&self, weights: &Weights, constraint: &Constraint, estimator: Estimator) -> Result<Weights> {
         match constraint.fit {
             Fit::Lower => self.lowered_within(weights, constraint, estimator),
-            Fit::Fill { multiple, whole_within, even } => {
-                let filling = Filling { multiple, whole_within, even };
-                self.filled(weights, constraint, estimator, &filling)
-            }
+            Fit::Fill(filling) => self.filled(weights, constraint, estimator, &filling),
         }
     }
 

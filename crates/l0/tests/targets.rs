@@ -2,7 +2,9 @@
 #![allow(missing_docs)]
 
 use candle_core::{Device, Tensor};
-use l0::{Constraint, Estimator, Fit, GatedNet, Lambda, Objective, Placement, Quantity, Side, Targets};
+use l0::{
+    Constraint, Estimator, Filling, Fit, GatedNet, Lambda, Objective, Placement, Quantity, Ranking, Side, Targets,
+};
 use l0_net::layers::PadUnits;
 use l0_net::{Builder, Prunable, Weights};
 
@@ -181,7 +183,7 @@ fn no_price_slopes_more_than_the_steepest() {
 
 /// The share left by gates that were filled up to a target, and the values.
 fn filled(network: &GatedNet, weights: &Weights, target: f64, multiple: usize) -> (f64, Weights) {
-    filled_by(network, weights, target, Fit::Fill { multiple, whole_within: 0, even: false })
+    filled_by(network, weights, target, Fit::Fill(Filling { multiple, ..Filling::default() }))
 }
 
 fn filled_by(network: &GatedNet, weights: &Weights, target: f64, fit: Fit) -> (f64, Weights) {
@@ -253,7 +255,7 @@ fn each_layer_is_filled_up_to_its_own_target() {
         _ => Ok(value.clone()),
     };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
-    let fit = Fit::Fill { multiple: 1, whole_within: 0, even: false };
+    let fit = Fit::Fill(Filling::default());
     let constraint = Constraint { fit, ..constraint(&Targets::Layers(vec![0.6, 0.01]), Quantity::Weights) };
     let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
     assert_eq!(network.shares_left(&after, &constraint, Estimator::Mean).unwrap(), [0.6, 0.01]);
@@ -280,7 +282,7 @@ fn no_gate_of_a_filled_layer_is_open_for_nothing() {
         _ => Ok(value.clone()),
     };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
-    let fit = Fit::Fill { multiple: 1, whole_within: 0, even: false };
+    let fit = Fit::Fill(Filling::default());
     let targets = Targets::Layers(vec![3.0 / 8.0, 40.0 / 128.0]);
     let constraint = Constraint { fit, ..constraint(&targets, Quantity::Weights) };
     let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
@@ -300,7 +302,7 @@ fn channels_beside_zeros_count() {
     b.avg_pool().linear("fc", 3);
     let network = GatedNet::on(&Prunable::of(&b.build().unwrap()), 0.02).unwrap();
     let values = network.init(1, &Device::Cpu).unwrap().detached();
-    let fit = Fit::Fill { multiple: 1, whole_within: 0, even: false };
+    let fit = Fit::Fill(Filling::default());
     let constraint = Constraint { fit, ..constraint(&Targets::Layers(vec![0.75; 3]), Quantity::Weights) };
     let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
     let pruned = network.pruned(&after, Estimator::Mean).unwrap();
@@ -332,7 +334,7 @@ fn a_feature_of_a_channel_that_opens_late_is_open_again() {
             rank(name, sign).unwrap_or_else(|| Ok(value.clone()))
         };
         let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
-        let fit = Fit::Fill { multiple: 1, whole_within: 0, even: false };
+        let fit = Fit::Fill(Filling::default());
         let constraint = Constraint { fit, ..constraint(&Targets::Layers(vec![2.0 / 3.0; 2]), Quantity::Weights) };
         let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
         assert_eq!(network.pruned(&after, Estimator::Mean).unwrap().architecture, [2, 2], "turn {turn}");
@@ -378,7 +380,8 @@ fn a_set_that_would_lose_few_gates_keeps_all_of_them() {
     };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
     let left = |target: f64, whole_within: usize| {
-        let (share, after) = filled_by(&network, &values, target, Fit::Fill { multiple: 1, whole_within, even: false });
+        let (share, after) =
+            filled_by(&network, &values, target, Fit::Fill(Filling { whole_within, ..Filling::default() }));
         assert!(share <= target && share > target - 0.03, "{share} for {target}");
         let open = network.pruned(&after, Estimator::Mean).unwrap().open;
         open.iter().map(|(_, open)| *open).collect::<Vec<_>>()
@@ -397,7 +400,7 @@ fn a_set_that_would_lose_few_gates_keeps_all_of_them() {
 }
 
 #[test]
-fn even_sets_keep_the_same_share_whatever_their_gates_say_of_each_other() {
+fn ranked_uniformly_sets_keep_the_same_share_whatever_their_gates_say_of_each_other() {
     let mut b = Builder::features("row", 40);
     b.linear("fc1", 100).relu().linear("fc2", 60).relu().linear("fc3", 10).relu().linear("fc4", 4);
     let layers = ["fc2", "fc3", "fc4"].map(|layer| Placement::new(layer, Side::Input));
@@ -413,8 +416,12 @@ fn even_sets_keep_the_same_share_whatever_their_gates_say_of_each_other() {
     };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
     for target in [0.1, 0.3, 0.5, 0.8, 1.0] {
-        let (share, after) =
-            filled_by(&network, &values, target, Fit::Fill { multiple: 1, whole_within: 0, even: true });
+        let (share, after) = filled_by(
+            &network,
+            &values,
+            target,
+            Fit::Fill(Filling { ranking: Ranking::Uniform, ..Filling::default() }),
+        );
         assert!(share <= target && share > target - 0.02, "{share} for {target}");
         let pruned = network.pruned(&after, Estimator::Mean).unwrap();
         let kept: Vec<f64> = pruned
@@ -433,6 +440,94 @@ fn even_sets_keep_the_same_share_whatever_their_gates_say_of_each_other() {
     assert!(network.pruned(&free, Estimator::Mean).unwrap().architecture[1] < 20);
 }
 
+/// A residual network as those for CIFAR-10: a stem, and two blocks beside their shortcuts. Each layer's gates, in the
+/// order of `log_alpha`, which says how likely each set is.
+fn residual(log_alpha: &[(&str, f32)]) -> (GatedNet, Weights) {
+    let mut b = Builder::image("image", 3, 8, 8);
+    let stem = b.conv2d_same("stem", 16, 3, 1).relu().tip();
+    let inner = b.conv2d_same("block1.conv1", 16, 3, 1).relu().conv2d_same("block1.conv2", 16, 3, 1).add(stem).relu();
+    let block = inner.tip();
+    b.at(block).conv2d_same("block2.conv1", 64, 3, 1).relu().conv2d_same("block2.conv2", 16, 3, 1).add(block).relu();
+    b.avg_pool().linear("fc", 10);
+    let network = GatedNet::on(&Prunable::of(&b.build().unwrap()), 0.02).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    let value =
+        |(name, value): (&str, &Tensor)| match log_alpha.iter().find(|(gates, _)| name == format!("{gates}.log_alpha"))
+        {
+            Some((_, level)) => {
+                let units = value.dims1().unwrap();
+                Tensor::new((0..units).map(|unit| level + unit as f32 / 1000.0).collect::<Vec<_>>(), &Device::Cpu)
+            }
+            None => Ok(value.clone()),
+        };
+    let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+    (network, values)
+}
+
+/// The share left, and how many gates of each set are open.
+fn kept(network: &GatedNet, values: &Weights, target: f64, filling: Filling) -> (f64, Vec<(String, usize)>) {
+    let constraint = Constraint { fit: Fit::Fill(filling), ..constraint(&Targets::Model(target), Quantity::Macs) };
+    let after = network.brought_within(values, &constraint, Estimator::Mean).unwrap();
+    let share = network.shares_left(&after, &constraint, Estimator::Mean).unwrap()[0];
+    (share, network.pruned(&after, Estimator::Mean).unwrap().open)
+}
+
+#[test]
+fn a_target_that_can_be_met_is_met_where_the_shortcuts_are_the_least_likely() {
+    let (network, values) = residual(&[("stem", -3.0), ("block1.conv1", 1.0), ("block2.conv1", 2.0)]);
+    let names: Vec<&str> = network.placements().map(|placement| placement.layer.as_str()).collect();
+    assert_eq!(names, ["stem", "block1.conv1", "block2.conv1"]);
+    for ranking in [Ranking::Global, Ranking::Uniform] {
+        for multiple in [1, 8, 16] {
+            let filling = Filling { multiple, ranking, ..Filling::default() };
+            let fit = Fit::Fill(filling);
+            let smallest = Constraint { fit, ..constraint(&Targets::Model(1.0), Quantity::Macs) };
+            let least = network.least_share(&smallest).unwrap();
+            for target in [least, 1.5 * least, 0.4, 0.7, 1.0] {
+                let (share, open) = kept(&network, &values, target, filling);
+                assert!(share <= target && share >= least, "{share} for {target}, {filling:?}: {open:?}");
+                assert!(open.iter().all(|(_, open)| open % multiple == 0), "{open:?}, {filling:?}");
+                assert!(open[0].1 > 0, "{open:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_set_pays_for_others_that_are_left_whole_where_all_keep_the_same_share() {
+    let (network, values) = residual(&[("stem", 2.0), ("block1.conv1", 0.0), ("block2.conv1", 1.0)]);
+    let shares = |ranking: Ranking| {
+        let (_, open) = kept(&network, &values, 0.9, Filling { whole_within: 8, ranking, multiple: 1 });
+        let share = |(open, units): ((String, usize), usize)| open.1 as f64 / units as f64;
+        open.into_iter().zip(network.gated_units()).map(share).collect::<Vec<f64>>()
+    };
+    let (uniform, global) = (shares(Ranking::Uniform), shares(Ranking::Global));
+    assert!(uniform.iter().all(|&share| share > 0.9), "{uniform:?}");
+    assert!(global.iter().any(|&share| share < 0.7) && global[0] == 1.0, "{global:?}");
+}
+
+#[test]
+fn multiples_come_as_near_to_the_same_share_as_they_can() {
+    let (network, values) = residual(&[("stem", 0.0), ("block1.conv1", 0.0), ("block2.conv1", 0.0)]);
+    let filling = Filling { multiple: 8, ranking: Ranking::Uniform, ..Filling::default() };
+    // Of 16 channels the second eight come with three quarters, of 64 the sixth eight with eleven sixteenths.
+    let (share, open) = kept(&network, &values, 0.36, filling);
+    assert_eq!(open.iter().map(|(_, open)| *open).collect::<Vec<_>>(), [8, 8, 48], "{share}");
+}
+
+#[test]
+fn a_bound_below_what_has_no_gates_changes_nothing() {
+    let mut b = Builder::image("image", 3, 8, 8);
+    let stem = b.conv2d_same("stem", 16, 3, 1).relu().tip();
+    b.conv2d_same("inner", 16, 3, 1).relu().conv2d_same("outer", 16, 3, 1).add(stem).relu().avg_pool().linear("fc", 10);
+    let network = GatedNet::new(b.build().unwrap(), &[Placement::new("inner", Side::Output)]).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    for ranking in [Ranking::Global, Ranking::Uniform] {
+        let (share, open) = kept(&network, &values, 0.05, Filling { ranking, ..Filling::default() });
+        assert_eq!((share, open[0].1), (1.0, 16), "{ranking:?}");
+    }
+}
+
 #[test]
 fn gates_stay_open_in_multiples() {
     let network = network();
@@ -446,7 +541,7 @@ fn gates_stay_open_in_multiples() {
 fn what_cannot_be_filled_is_refused() {
     let network = network();
     let constraint = |multiple| Constraint {
-        fit: Fit::Fill { multiple, whole_within: 0, even: false },
+        fit: Fit::Fill(Filling { multiple, ..Filling::default() }),
         ..constraint(&Targets::Model(0.5), Quantity::Weights)
     };
     let message = |multiple, estimator| {

@@ -91,21 +91,30 @@ pub struct Limit {
 }
 
 impl Freeze for Limit {
-    /// The smallest network where none is fast enough: it is late to refuse.
+    /// The share that keeps to the limit; the smallest that can be had where none does: it is late to refuse.
     fn constraint(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> l0::Result<Constraint> {
         let share = self.share(network, weights, constraint).map_err(|error| match error {
             Error::Gates(error) => error,
             error => candle_core::Error::wrap(error).into(),
         })?;
-        let share = share.map_or_else(|| network.least_share(constraint), Ok)?;
+        let (Reached::Within(share) | Reached::Smallest(share)) = share;
         Ok(Constraint { targets: Targets::Model(share), ..constraint.clone() })
     }
 }
 
+/// A share of the multiply-accumulates, beside a limit in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Reached {
+    /// The largest that keeps to it.
+    Within(f64),
+    /// The smallest that gates in their order leave, which takes longer.
+    Smallest(f64),
+}
+
 impl Limit {
     /// The largest share of the multiply-accumulates with which the network with the gates of `weights` keeps to the
-    /// limit; nothing if the smallest one takes longer.
-    pub(crate) fn share(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> Result<Option<f64>> {
+    /// limit, or the smallest that there is.
+    pub(crate) fn share(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> Result<Reached> {
         let now = self.clock.latency(&Model::new(network.net().clone(), weights.clone())?)?;
         // The time of the network at a share, were the machine as busy as it was; none where gates in their order leave
         // no network that small.
@@ -123,18 +132,18 @@ impl Limit {
         let smallest = loop {
             match timed(low)? {
                 Some(time) => break time,
-                None if low >= 1.0 => return Ok(None),
+                None if low >= 1.0 => return Ok(Reached::Smallest(1.0)),
                 None => low = (low * RISE).min(1.0),
             }
         };
         if smallest > self.milliseconds {
-            return Ok(None);
+            return Ok(Reached::Smallest(low));
         }
         for _ in 0..HALVINGS {
             let middle = 0.5 * (low + high);
             let keeps = timed(middle)?.is_some_and(|time| time <= self.milliseconds);
             if keeps { low = middle } else { high = middle }
         }
-        Ok(Some(low))
+        Ok(Reached::Within(low))
     }
 }

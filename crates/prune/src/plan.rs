@@ -2,7 +2,7 @@
 //! number that the user did not give follows from the steps there are.
 
 use candle_core::Device;
-use l0::{Constraint, Estimator, Fit, GatedNet, L2, Lambda, Objective, Sampling, Targets};
+use l0::{Constraint, Estimator, Filling, Fit, GatedNet, L2, Lambda, Objective, Ranking, Sampling, Targets};
 use l0_data::{Augment, Dataset};
 use l0_net::{Model, Weights};
 use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
@@ -26,7 +26,7 @@ const PEAK: f64 = 0.2;
 /// Epochs for each pixel that images are shifted.
 const EPOCHS_A_PIXEL: u64 = 10;
 
-/// Spaces that would lose an eighth of their channels or less keep all of them.
+/// Spaces that would lose an eighth of their channels or less keep all of them, if gates are ranked globally.
 const WHOLE_WITHIN: usize = 8;
 
 /// The fastest that gates move.
@@ -55,7 +55,7 @@ impl Plan {
     /// Channels are kept in multiples of so many: 1, unless it was [asked for](crate::Prune::round).
     pub fn multiple(&self) -> usize {
         match self.objective.constraint().map(|constraint| constraint.fit) {
-            Some(Fit::Fill { multiple, .. }) => multiple,
+            Some(Fit::Fill(filling)) => filling.multiple,
             _ => 1,
         }
     }
@@ -73,8 +73,11 @@ impl Plan {
         };
         let mut weights = params.detached();
         if let Some(constraint) = self.objective.constraint() {
-            let even = matches!(constraint.fit, Fit::Fill { even: true, .. });
-            let constraint = Constraint { fit: fit(multiple, even), ..constraint.clone() };
+            let fit = match constraint.fit {
+                Fit::Fill(filling) => Fit::Fill(Filling { multiple, ..filling }),
+                Fit::Lower => Fit::Lower,
+            };
+            let constraint = Constraint { fit, ..constraint.clone() };
             weights = self.network.brought_within(&weights, &constraint, Estimator::Mean)?;
         }
         let masks = self.network.test_masks(&weights, Estimator::Mean)?;
@@ -124,17 +127,18 @@ pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Ob
         learning_rate: CLIMB / steps,
         restart: true,
         gradual: false,
-        fit: fit(settings.multiple, settings.even),
+        fit: fit(settings),
     };
     Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }
 }
 
-/// How gates are brought within a target. Evenly, as a rule: each set of gates learns at a pace of its own
-/// ([`Optimiser::Novograd`]), for hundreds of steps. What that says of one set beside another left a ResNet-20 with
-/// padded shortcuts 3 to 7 channels of 16 in its first stage, at a cost of half a point of error
-/// (docs/decisions/051-pruning-what-is-brought.md).
-fn fit(multiple: usize, even: bool) -> Fit {
-    Fit::Fill { multiple, whole_within: WHOLE_WITHIN, even }
+/// How gates are brought within a target: all sets keep the same share of theirs, unless another ranking is asked for.
+/// Each set learns at a pace of its own ([`Optimiser::Novograd`]), for hundreds of steps; what that says of one set
+/// beside another left a ResNet-20 with padded shortcuts 3 to 7 channels of 16 in its first stage, at a cost of half a
+/// point of error (docs/decisions/051-pruning-what-is-brought.md).
+fn fit(settings: &Settings) -> Fit {
+    let ranking = settings.ranking.unwrap_or(Ranking::Uniform);
+    Fit::Fill(Filling { multiple: settings.multiple, ranking, whole_within: WHOLE_WITHIN })
 }
 
 /// A price for each open weight, in place of a target.

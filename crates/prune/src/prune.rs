@@ -3,13 +3,14 @@
 use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
-use l0::{GatedNet, Objective, Targets};
+use l0::{GatedNet, Objective, Ranking, Targets};
 use l0_data::{Dataset, Feed};
 use l0_net::{Layer, Masks, Model, Net, Shape, Weights};
 use l0_record::{RunFolder, RunHeader};
 use l0_train::{Distillation, Evaluation, Optimiser, Precision, Teacher, Watch, evaluate};
 
 use crate::gates::Choice;
+use crate::latency::Reached;
 use crate::settings::Settings;
 use crate::{Clock, Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
 
@@ -114,11 +115,11 @@ impl Prune {
         self.with(|settings| settings.multiple = multiple)
     }
 
-    /// Lets gates decide how much of each space is left, too, in place of the same share of all: worth a try where they
-    /// learn for many epochs.
+    /// How the gates of different spaces are compared: without this call all spaces keep the same share of their
+    /// channels. Ranked [globally](Ranking::Global), gates decide how much of each space is left, too.
     #[must_use]
-    pub fn uneven(self) -> Self {
-        self.with(|settings| settings.even = false)
+    pub fn ranking(self, ranking: Ranking) -> Self {
+        self.with(|settings| settings.ranking = Some(ranking))
     }
 
     /// Places gates on the numbers that the network reads, too: which columns of a table it needs.
@@ -269,8 +270,11 @@ impl Prune {
         }
         let objective = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
         let weights = self.untrained(network, start)?;
-        let share = objective.constraint().map_or(Ok(None), |constraint| limit.share(network, &weights, constraint))?;
-        share.ok_or_else(|| refused("more than the smallest network with these gates takes".into()))
+        let Some(constraint) = objective.constraint() else { return Ok(1.0) };
+        match limit.share(network, &weights, constraint)? {
+            Reached::Within(share) => Ok(share),
+            Reached::Smallest(_) => Err(refused("more than the smallest network with these gates takes".into())),
+        }
     }
 
     /// The network as it is trained: with normalisations put back where a deep one lost them.
@@ -296,6 +300,22 @@ impl Prune {
         }
     }
 
+    /// Whether gates are ranked at all, where something was said of how.
+    fn check_ranking(&self) -> Result<()> {
+        let refused =
+            |name, found: String, expected: &str| Err(Error::Setting { name, found, expected: expected.into() });
+        match (self.settings.target, self.settings.ranking, self.settings.multiple) {
+            (Target::Price(_) | Target::Inputs(_), Some(ranking), _) => {
+                let expected = "nothing, or a target of weights, MACs or milliseconds";
+                refused("the ranking", format!("{ranking:?}"), expected)
+            }
+            (Target::Price(_), None, multiple) if multiple > 1 => {
+                refused("the multiple of channels", multiple.to_string(), "1, or a target in place of a price")
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self, data: &Dataset) -> Result<()> {
         self.check_shift()?;
         let setting = |name, found: String, expected: &str| Error::Setting { name, found, expected: expected.into() };
@@ -310,6 +330,7 @@ impl Prune {
         if self.settings.batch_size == Some(0) {
             return Err(setting("the batch size", "0".into(), "1 or more"));
         }
+        self.check_ranking()?;
         let (asked, most, expected) = match self.settings.target {
             Target::Weights(share) | Target::Macs(share) => (share, 1.0, "a share above 0, 1 at most"),
             Target::Latency(milliseconds) => (milliseconds, f64::MAX, "milliseconds above 0"),

@@ -1,5 +1,6 @@
 //! What someone says of a pruning; all else follows from it and from the steps there are.
 
+use l0::Ranking;
 use l0_train::Optimiser;
 
 use crate::Target;
@@ -14,8 +15,8 @@ pub(crate) struct Settings {
     pub(crate) weight_decay: f64,
     /// Units of a space are kept in multiples of so many.
     pub(crate) multiple: usize,
-    /// All spaces keep the same share of their units.
-    pub(crate) even: bool,
+    /// How units of different spaces are compared, if anything was said of it.
+    pub(crate) ranking: Option<Ranking>,
     pub(crate) optimiser: Option<Optimiser>,
     pub(crate) learning_rate: Option<f64>,
     /// In how many epochs gates learn.
@@ -72,7 +73,7 @@ impl Default for Settings {
             batch_size: None,
             weight_decay: 5e-4,
             multiple: 1,
-            even: true,
+            ranking: None,
             optimiser: None,
             learning_rate: None,
             learning: None,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
-use l0::Side;
+use l0::{Estimator, Ranking, Side};
 use l0_data::{Augment, Dataset, Digits, Split};
 use l0_net::layers::Conv2d;
 use l0_net::{Builder, Layer, Model, Net, Params};
-use l0_prune::{Clock, Prune, Target, latency, normalised};
+use l0_prune::{Clock, Limit, Prune, Target, latency, normalised};
 use l0_rng::{Purpose, Stream};
 use l0_train::{Freeze, Optimiser};
 
@@ -106,7 +106,7 @@ fn a_target_can_be_a_time() {
     assert!(message(1e3 * whole).contains(" ms that the network takes now"));
     let expected = "the target is 0.000000001 ms, expected more than the smallest network with these gates takes";
     assert_eq!(message(1e-9), expected);
-    // In a network of branches the likeliest gates alone lead nowhere at the smallest share: a larger one is found.
+    // In a network of branches, too, where the likeliest gates alone lead nowhere at the smallest share.
     let whole_resnet = clock().latency(&values(&resnet())).unwrap();
     let residual = in_steps(&resnet(), 40, 8).0.timed_by(clock()).target(Target::Latency(0.4 * whole_resnet));
     let objective = residual.plan(&data).unwrap().objective;
@@ -126,6 +126,11 @@ fn a_target_can_be_a_time() {
         frozen.unwrap().targets.each()[0]
     });
     assert_eq!(shares[0], shares[1]);
+    // Where nothing is fast enough once gates are frozen, the smallest network is left.
+    let (limit, constraint) = (plan.limit.clone().unwrap(), plan.objective.constraint().unwrap());
+    let limit = Limit { milliseconds: 1e-9, ..limit };
+    let frozen = limit.constraint(&plan.network, &weights, constraint).unwrap();
+    assert_eq!(frozen.targets.each(), [plan.network.least_share(constraint).unwrap()]);
     // A run that goes on is not timed again.
     let again = prune.aim(0.25).target(Target::Latency(1e-9)).plan(&data).unwrap().objective;
     assert_eq!(again.constraint().unwrap().targets.each(), [0.25]);
@@ -266,6 +271,28 @@ fn the_same_seed_gives_the_same_network() {
 }
 
 #[test]
+fn all_spaces_keep_the_same_share_unless_gates_are_ranked_globally() {
+    let data = digits(80);
+    let shares = |prune: Prune| -> Vec<f64> {
+        let plan = prune.target(Target::Macs(0.4)).plan(&data).unwrap();
+        let values = plan.network.init(1, &Device::Cpu).unwrap().detached();
+        // The first set's gates are less likely than any other.
+        let first = format!("{}.log_alpha", plan.network.placements().next().unwrap().layer);
+        let lower = |(name, value): (&str, &Tensor)| if name == first { value - 3.0 } else { Ok(value.clone()) };
+        let values = values.with(values.iter().map(lower).collect::<Result<_, _>>().unwrap()).unwrap();
+        let constraint = plan.objective.constraint().unwrap();
+        let within = plan.network.brought_within(&values, constraint, Estimator::Mean).unwrap();
+        let open = plan.network.pruned(&within, Estimator::Mean).unwrap().open;
+        open.iter().zip(plan.network.gated_units()).map(|((_, open), units)| *open as f64 / units as f64).collect()
+    };
+    let spread =
+        |shares: &[f64]| shares.iter().copied().fold(0.0, f64::max) - shares.iter().copied().fold(1.0, f64::min);
+    let (uniform, global) =
+        (shares(Prune::model(values(&resnet()))), shares(Prune::model(values(&resnet())).ranking(Ranking::Global)));
+    assert!(spread(&uniform) < 0.2 && spread(&global) > 0.5, "{uniform:?}, {global:?}");
+}
+
+#[test]
 fn what_cannot_be_pruned_is_refused_before_training() {
     let data = digits(80);
     let message = |prune: Prune| prune.plan(&data).unwrap_err().to_string();
@@ -278,6 +305,11 @@ fn what_cannot_be_pruned_is_refused_before_training() {
         message(lenet().round(20).target(Target::Macs(0.2))).contains("the smallest network with these gates keeps")
     );
     assert_eq!(message(lenet().batch_size(0)), "the batch size is 0, expected 1 or more");
+    let priced = lenet().target(Target::Price(0.1));
+    let expected = "the ranking is Global, expected nothing, or a target of weights, MACs or milliseconds";
+    assert_eq!(message(priced.clone().ranking(Ranking::Global)), expected);
+    let expected = "the multiple of channels is 8, expected 1, or a target in place of a price";
+    assert_eq!(message(priced.round(8)), expected);
     let expected = "the target is 1.5, expected a share above 0, 1 at most";
     assert_eq!(message(lenet().target(Target::Weights(1.5))), expected);
     assert!(message(lenet().target(Target::Macs(1e-6))).contains("the smallest network with these gates keeps"));

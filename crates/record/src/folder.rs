@@ -61,6 +61,11 @@ impl RunFolder {
         if path.as_ref().exists() { refuse_taken(path.as_ref()) } else { Ok(()) }
     }
 
+    /// Whether another process is at work on the run in a folder.
+    pub fn is_locked(path: impl AsRef<Path>) -> bool {
+        is_held(path.as_ref())
+    }
+
     /// Goes on with the run in a folder, which must be the one that `header` describes: recipe, seed, data, config,
     /// precision and the values it began with are compared, the rest may have changed. What is said of the data, and
     /// with it the table and the published row that the run belongs to, is what is known now.
@@ -192,6 +197,12 @@ fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = file.set_len(before);
     }
     Ok(written.at("append to", path)?)
+}
+
+/// Whether another process holds the lock of a folder.
+fn is_held(path: &Path) -> bool {
+    let file = OpenOptions::new().append(true).open(path.join(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 fn lock(path: &Path) -> Result<File> {

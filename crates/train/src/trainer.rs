@@ -33,8 +33,8 @@ pub struct Trainer<'a> {
     pub(crate) average: Average,
     pub(crate) multipliers: Option<Multipliers>,
     freeze: Option<&'a dyn Freeze>,
-    /// Whether values, and gates with them, were handed over.
-    has_begun_elsewhere: bool,
+    /// Whether gates were handed over that are chosen already.
+    has_gates_from_elsewhere: bool,
 }
 
 /// Whoever decides what gates are brought within when they are frozen, by what they have become.
@@ -86,7 +86,7 @@ impl<'a> Trainer<'a> {
             average,
             multipliers,
             freeze: None,
-            has_begun_elsewhere: false,
+            has_gates_from_elsewhere: false,
         })
     }
 
@@ -106,7 +106,8 @@ impl<'a> Trainer<'a> {
         }
         self.params.assign(&self.network.init_with(weights, self.seed, &Device::Cpu)?.detached())?; // each where it is
         self.average = Average::new(&self.params, self.training.average)?;
-        self.has_begun_elsewhere = true;
+        let mut gates = self.params.iter().filter(|param| param.role == Role::Mask);
+        self.has_gates_from_elsewhere = gates.all(|gate| weights.get(&gate.name).is_ok());
         Ok(())
     }
 
@@ -210,7 +211,7 @@ impl<'a> Trainer<'a> {
         if epoch >= epochs {
             return Err(Error::Over { epochs, steps: self.progress.steps });
         }
-        if self.progress.steps == 0 && self.training.is_frozen(0) && !self.has_begun_elsewhere {
+        if self.progress.steps == 0 && self.training.is_frozen(0) && !self.has_gates_from_elsewhere {
             let expected =
                 format!("fewer than the {epochs} epochs, or values to start from, with gates that are chosen");
             return Err(Error::config("frozen_epochs", self.training.frozen_epochs, expected));

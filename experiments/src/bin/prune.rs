@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
+use l0::Ranking;
 use l0_data::{DataSpec, Origin};
 use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
@@ -85,9 +86,10 @@ struct Args {
     /// Keep the channels of every space in multiples of so many, or all of them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
     round: usize,
-    /// Let gates decide how much of each space is left, too, in place of the same share of all spaces.
-    #[arg(long, conflicts_with_all = ["lambda", "target_inputs"])]
-    uneven: bool,
+    /// How channels of different spaces are compared: uniform keeps the same share of every space, which is done if
+    /// nothing is given; global ranks all gates together, so that they decide how much of each space is left.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["lambda", "target_inputs"])]
+    ranking: Option<RankingName>,
     /// Place gates on the numbers that the network reads, too: which columns of a table it needs.
     #[arg(long)]
     gate_inputs: bool,
@@ -127,6 +129,21 @@ impl OptimiserName {
             Self::Adam => Optimiser::adam(1e-3),
             Self::Sgd => Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true },
             Self::Muon => Optimiser::muon(0.01),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RankingName {
+    Uniform,
+    Global,
+}
+
+impl From<RankingName> for Ranking {
+    fn from(name: RankingName) -> Self {
+        match name {
+            RankingName::Uniform => Self::Uniform,
+            RankingName::Global => Self::Global,
         }
     }
 }
@@ -203,8 +220,8 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
         .only(args.choice.only.clone())
         .except(args.choice.except.clone())
         .seed(args.seed);
-    if args.uneven {
-        prune = prune.uneven();
+    if let Some(ranking) = args.ranking {
+        prune = prune.ranking(ranking.into());
     }
     if args.gate_inputs {
         prune = prune.gate_inputs();
