@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
+use l0::{Gates, Side};
 use l0_data::Dataset;
 use l0_files::{Existing, sha256};
 use l0_net::{Agreement, Model, OnnxReader};
@@ -19,6 +20,7 @@ use serde_json::json;
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
 pub use self::page::Page;
 use crate::artifact::{self, ENDS, Verification};
+use crate::choice::ChoiceArgs;
 use crate::device::Compute;
 use crate::inspect::Inspection;
 use crate::network_file::{self, Format, NetworkFile};
@@ -100,20 +102,23 @@ fn slug(target: Target) -> String {
     format!("{of}-{}", target.asked())
 }
 
-/// The settings of a run that goes on: the same, but that a target in milliseconds became a share when the run began.
+/// The settings of a run that goes on: the same, but that a target in milliseconds became a share when the run began,
+/// and that its measure decided what has gates, if no layers were named.
 ///
 /// # Errors
 /// If the folder holds what cannot be read.
-pub fn as_begun(prune: Prune, target: Target, folder: &Path) -> Result<Prune> {
+pub fn as_begun(prune: Prune, target: Target, choice: &ChoiceArgs, folder: &Path) -> Result<Prune> {
     if !matches!(target, Target::Latency(_)) || !folder.join("run.json").exists() {
         return Ok(prune);
     }
     let begun = read_run(folder)?.header.config;
     let aim = begun["objective"]["constraint"]["targets"]["model"].as_f64();
-    Ok(match aim.filter(|_| begun["target"] == target.to_string()) {
-        Some(aim) => prune.aim(aim),
-        None => prune,
-    })
+    let Some(aim) = aim.filter(|_| begun["target"] == target.to_string()) else { return Ok(prune) };
+    let gates: Gates = serde_json::from_value(begun["gates"].clone())?;
+    let coupled = gates.placements.into_iter().filter(|placement| placement.side == Side::Coupled);
+    let gated: Vec<String> = coupled.map(|placement| placement.layer).collect();
+    let is_measured = choice.only.is_empty() && !gated.is_empty();
+    Ok(if is_measured { prune.only(gated) } else { prune }.aim(aim))
 }
 
 /// What speaks against a pruning before it begins: a network that does no better than a constant, or gates that learn

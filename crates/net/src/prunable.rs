@@ -2,7 +2,7 @@
 
 use crate::error::listed;
 use crate::pattern::Pattern;
-use crate::{Error, Net, NodeId, Result, SpaceId};
+use crate::{Error, Layer, Net, NodeId, Result, SpaceId};
 
 /// The spaces of a network whose units are to be pruned: to begin with, all that [can be](Net::prunable).
 ///
@@ -58,6 +58,16 @@ impl<'a> Prunable<'a> {
     pub fn except<S: AsRef<str>>(self, names: &[S]) -> Result<Self> {
         let named = names.iter().map(|name| self.spaces_of(name.as_ref())).collect::<Result<Vec<_>>>()?.concat();
         self.kept(|space| !named.contains(space))
+    }
+
+    /// Of these, the spaces in which nothing is added up: in a residual network the channels inside its blocks, not those
+    /// of the stream that runs past them. Nothing if there are none.
+    pub fn inside_blocks(&self) -> Option<Self> {
+        let net = self.net;
+        let is_sum = |id: &NodeId| matches!(net.node(*id).layer, Layer::Add(_));
+        let sums: Vec<SpaceId> = (0..net.nodes().len()).filter(is_sum).map(|id| net.space(id)).collect();
+        let spaces: Vec<SpaceId> = self.spaces.iter().copied().filter(|space| !sums.contains(space)).collect();
+        (!spaces.is_empty()).then_some(Self { net, spaces })
     }
 
     /// The network.
@@ -141,6 +151,9 @@ mod tests {
         assert_eq!(units(all().only(&["b.*", "a.*"]))?, [4, 5, 6]);
         assert_eq!(units(all().only(&["*conv1"])?.except(&["a.*"]))?, [6]);
         assert_eq!(units(all().except(&["fc"]))?, [4, 5, 6], "which stays anyway");
+        let inside = |chosen: Prunable| chosen.inside_blocks().map(|inside| units(Ok(inside))).transpose();
+        assert_eq!(inside(all())?, Some(vec![5, 6]));
+        assert_eq!(inside(all().only(&["stem"])?)?, None);
         Ok(())
     }
 

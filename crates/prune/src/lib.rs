@@ -1,4 +1,4 @@
-//! Pruning a network that is trained already: gates on all of its channels and features that can be left out, which
+//! Pruning a network that is trained already: gates on the channels and features that can be left out, which
 //! start nearly open, learn which to keep, and are then frozen at what was asked for while the smaller network settles.
 //!
 //! ```no_run

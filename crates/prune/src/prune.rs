@@ -9,7 +9,7 @@ use l0_net::{Layer, Masks, Model, Net, Shape, Weights};
 use l0_record::{RunFolder, RunHeader};
 use l0_train::{Distillation, Evaluation, Optimiser, Precision, Teacher, Watch, evaluate};
 
-use crate::gates::Choice;
+use crate::gates::{Asked, Choice};
 use crate::latency::Reached;
 use crate::settings::Settings;
 use crate::{Clock, Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
@@ -128,7 +128,11 @@ impl Prune {
         self.with(|settings| settings.choice.inputs = true)
     }
 
-    /// Places gates on these layers alone, and on those that share their units. A star stands for any part of a name.
+    /// Places gates on these layers alone, and on those that share their units. A star stands for any part of a name, so
+    /// `"*"` for all of it.
+    ///
+    /// Without this call there are gates on all that can be pruned, but of a residual network only inside its blocks, for
+    /// as long as a quarter of the channels there would be left: the channels that shortcuts carry past the blocks stay.
     #[must_use]
     pub fn only<S: Into<String>>(self, layers: impl IntoIterator<Item = S>) -> Self {
         self.with(|settings| settings.choice.only = layers.into_iter().map(Into::into).collect())
@@ -183,7 +187,7 @@ impl Prune {
         let droprate_init = self.settings.droprate_init;
         let network = match self.settings.target {
             Target::Inputs(_) => Choice::on_inputs_alone(&net, droprate_init)?,
-            _ => self.settings.choice.on(&net, droprate_init)?,
+            _ => self.settings.choice.on(&net, droprate_init, self.asked(&net, start.as_ref())?)?,
         };
         let batch_size = self.settings.batch_of(data.train.len());
         let an_epoch = data.train.len().div_ceil(batch_size) as u64;
@@ -203,6 +207,20 @@ impl Prune {
         let teacher = self.teaching()?;
         let augment = plan::augment(&self.settings, data.augment);
         Ok(Plan { network, objective, training, augment, start, limit, teacher })
+    }
+
+    /// The share that is to be left, by which it is decided what has gates: of a time the share of it, as if time and
+    /// work were one. Nothing where a price decides.
+    fn asked(&self, net: &Net, start: Option<&Weights>) -> Result<Option<Asked>> {
+        let share = match self.settings.target {
+            Target::Price(_) | Target::Inputs(_) => return Ok(None),
+            Target::Weights(share) | Target::Macs(share) => share,
+            Target::Latency(milliseconds) => {
+                let plain = GatedNet::new(net.clone(), &[])?;
+                milliseconds / self.clock.latency(&Model::new(net.clone(), self.untrained(&plain, start)?)?)?
+            }
+        };
+        Ok(Some(Asked { share, quantity: self.settings.target.quantity() }))
     }
 
     /// The target as a constraint, or the price in its place.

@@ -271,6 +271,31 @@ fn the_same_seed_gives_the_same_network() {
 }
 
 #[test]
+fn the_stream_of_a_residual_network_stays_whole_unless_little_is_left_or_layers_are_named() {
+    let data = digits(80);
+    let gated = |prune: Prune| -> Vec<String> {
+        let network = prune.timed_by(clock()).plan(&data).unwrap().network;
+        network.placements().map(|placement| placement.layer.clone()).collect()
+    };
+    let resnet = || Prune::model(values(&resnet()));
+    let (inside, all) = (vec!["block1.conv1", "block2.conv1"], vec!["stem", "block1.conv1", "block2.conv1"]);
+    let whole = clock().latency(&values(&self::resnet())).unwrap();
+    for (much, little) in [
+        (Target::Macs(0.5), Target::Macs(0.1)),
+        (Target::Weights(0.5), Target::Weights(0.1)),
+        (Target::Latency(0.5 * whole), Target::Latency(0.1 * whole)),
+    ] {
+        assert_eq!(gated(resnet().target(much)), inside, "{much}");
+        assert_eq!(gated(resnet().target(little)), all, "{little}");
+        assert_eq!(gated(resnet().target(much).only(["*"])), all);
+    }
+    assert_eq!(gated(resnet().target(Target::Macs(0.7)).except(["block1.conv1"])), ["block2.conv1"]);
+    assert_eq!(gated(resnet().target(Target::Price(0.1))), all);
+    let vgg = Prune::model(values(&vgg())).target(Target::Macs(0.5)).plan(&data).unwrap().network;
+    assert_eq!(vgg.sets(), l0_net::Prunable::of(vgg.net()).spaces().len());
+}
+
+#[test]
 fn all_spaces_keep_the_same_share_unless_gates_are_ranked_globally() {
     let data = digits(80);
     let shares = |prune: Prune| -> Vec<f64> {

@@ -26,8 +26,9 @@ const MISSED: u8 = 3;
 
 /// Prune a trained network to a share of its work, and check what comes out.
 ///
-/// Gates are placed on all channels and features that can be left out. They start nearly open and learn which to keep;
-/// then they are frozen at the target, and the smaller network settles. Its folder gets compact.onnx,
+/// Gates are placed on the channels and features that can be left out; what shortcuts carry past the blocks of a residual
+/// network stays whole, unless little is to be left or --only '*' says otherwise. They start nearly open and learn which
+/// to keep; then they are frozen at the target, and the smaller network settles. Its folder gets compact.onnx,
 /// compact.safetensors and index.html, a page that compares both. A run that was interrupted goes on when the same
 /// command is given again.
 #[derive(Debug, Parser)]
@@ -172,7 +173,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
-    let prune = prune::as_begun(prune, target, &folder)?;
+    let prune = prune::as_begun(prune, target, &args.choice, &folder)?;
     let plan = prune.plan(&data)?;
     let before = prune.evaluation(&data)?.map(|evaluation| evaluation.score);
     if !folder.join("run.json").exists() {

@@ -7,8 +7,8 @@
 //! pixel ([`Shortcut::Padded`], the paper's option A, which has no parameters) or by a 1x1 convolution and a BN
 //! ([`Shortcut::Projected`], its option B).
 //!
-//! The pruned networks have gates inside the blocks and on the residual stream: the channels of a stage are one set,
-//! which all of its blocks share.
+//! The pruned networks have gates inside the blocks, and on the residual stream unless it is to stay whole
+//! ([`Config::whole_stream`]): the channels of a stage are one set, which all of its blocks share.
 
 use l0::GatedNet;
 use l0_net::layers::{PadUnits, Stride};
@@ -43,12 +43,16 @@ pub struct Config {
     /// Channels between the convolutions of each block, as a rule those of its stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner: Option<Vec<usize>>,
+    /// Whether the channels of the stages have no gates, which leaves the residual stream whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole_stream: bool,
 }
 
 impl Config {
     /// The network of the tables with so many layers, (3, 32, 32), ten classes, padded shortcuts.
     pub fn cifar(depth: usize) -> Self {
-        Self { image: (3, 32, 32), depth, classes: 10, shortcut: Shortcut::Padded, stages: None, inner: None }
+        let (image, shortcut) = ((3, 32, 32), Shortcut::Padded);
+        Self { image, depth, classes: 10, shortcut, stages: None, inner: None, whole_stream: false }
     }
 
     fn blocks(&self) -> usize {
@@ -92,12 +96,15 @@ pub fn dense(config: &Config) -> l0::Result<GatedNet> {
     GatedNet::new(chain(config)?.build()?, &[])
 }
 
-/// The L0 network: gates on the channels inside each block, and on those of each stage.
+/// The L0 network: gates on the channels inside each block, and on those of each stage if they are not to stay whole.
 ///
 /// # Errors
 /// As for [`dense`].
 pub fn l0(config: &Config) -> l0::Result<GatedNet> {
-    GatedNet::on(&Prunable::of(&chain(config)?.build()?), DROPRATE)
+    let net = chain(config)?.build()?;
+    let all = Prunable::of(&net);
+    let inside = all.inside_blocks().filter(|_| config.whole_stream);
+    GatedNet::on(&inside.unwrap_or(all), DROPRATE)
 }
 
 fn block(stage: usize, i: usize) -> String {
@@ -183,6 +190,7 @@ mod tests {
             let config = Config { shortcut, ..Config::cifar(20) };
             // A stream that is padded is wider than that of the stage before, but holds the same channels.
             assert_eq!(l0(&config).unwrap().sets(), 9 + 3, "{shortcut:?}");
+            assert_eq!(l0(&Config { whole_stream: true, ..config }).unwrap().sets(), 9, "{shortcut:?}");
         }
     }
 
