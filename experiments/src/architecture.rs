@@ -154,7 +154,7 @@ impl Architecture {
                 let classes = if sizes.classes == 10 { String::new() } else { format!("-c{}", sizes.classes) };
                 format!("wrn-{}-{}{classes}", sizes.depth, sizes.width)
             }
-            Self::Resnet { sizes, .. } => format!("resnet-{}", sizes.depth),
+            Self::Resnet { sizes, .. } => format!("resnet{}", sizes.depth),
         }
     }
 

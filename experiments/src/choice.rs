@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use l0_net::{Net, Prunable};
 
-/// The layers that are to be pruned: all that can be, if nothing is said.
+/// The layers that are to be pruned: all that can be, if nothing is said (`prune` leaves the residual stream, then).
 #[derive(Debug, Clone, Default, Args)]
 pub struct ChoiceArgs {
     /// Prune these layers alone. A star stands for any part of a name: 'layer3.*'. Layers that share their units go

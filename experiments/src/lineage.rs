@@ -3,7 +3,7 @@
 //! The earlier runs lie below the same OUT. One that is finished there is not trained again, and one that another
 //! process is training is waited for.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ fn named(name: &str, to: &str) -> Result<Recipe> {
 fn beside(earlier: Recipe, share: Option<f64>, row: &Recipe) -> Recipe {
     let epochs = share_of(earlier.training.epochs, share);
     let earlier = earlier.with_epochs(epochs);
-    let earlier = if are_same_images(&earlier.data, &row.data) { earlier } else { earlier.on(row.data.clone()) };
+    let earlier = seeing(earlier, &row.data);
     let mut caveats = row.scaled_down.iter().flat_map(|said| said.split("; "));
     match caveats.find(|part| part.contains(HELD_OUT)) {
         Some(held_out) => earlier.with_caveat(held_out),
@@ -127,13 +127,18 @@ fn beside(earlier: Recipe, share: Option<f64>, row: &Recipe) -> Recipe {
     }
 }
 
-/// Whether two rows see the same numbers, but for how each varies its images.
-fn are_same_images(one: &DataSpec, other: &DataSpec) -> bool {
-    let plain = |spec: &DataSpec| {
-        let options = Options { augment: None, ..spec.options.clone() };
-        DataSpec { options, ..spec.clone() }
-    };
-    plain(one) == plain(other)
+/// An earlier row on the numbers that a row sees. Of the same images it varies them as it says itself, and is as much
+/// shorter than published as it was.
+fn seeing(earlier: Recipe, data: &DataSpec) -> Recipe {
+    if earlier.data.origin != data.origin {
+        return earlier.on(data.clone());
+    }
+    let options = Options { augment: earlier.data.options.augment, ..data.options.clone() };
+    let scaled_down = earlier.scaled_down.clone();
+    match (DataSpec { options, ..data.clone() }) {
+        same if same == earlier.data => earlier,
+        other => Recipe { scaled_down, ..earlier.on(other) },
+    }
 }
 
 /// A run that others come before.
@@ -200,7 +205,7 @@ impl Run<'_> {
     /// The finished run of an earlier row, which is trained now where there is none, with its header. `relation` is what
     /// this row does with it: "begins with".
     fn trained(&self, earlier: &Recipe, seed: u64, relation: &str) -> Result<(PathBuf, RunHeader)> {
-        let path = if self.path.exists() { self.path.canonicalize()? } else { std::path::absolute(self.path)? };
+        let path = without_dots(&std::path::absolute(self.path)?);
         let out = path.ancestors().nth(2).unwrap_or(&path);
         let run = run_path(out, &earlier.name, seed)?;
         check_caveat(&run, earlier)?;
@@ -249,6 +254,17 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// A path without `..`, as it is written: where OUT is must not depend on what is there already, or is a link.
+fn without_dots(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut so_far, part| {
+        match part {
+            Component::ParentDir => drop(so_far.pop()),
+            part => so_far.push(part),
+        }
+        so_far
+    })
 }
 
 /// Refuses the run in a folder if it was not tested as an earlier row has to be: on images that were held out, or on
@@ -323,9 +339,15 @@ mod tests {
         };
         let own = recipes::named("resnet20-dense").unwrap().data;
         assert_eq!(of(r#"{ "name": "cifar10", "augment": { "pad": 1, "flip": true } }"#), own);
-        let otherwise = of(r#"{ "name": "cifar10", "normalise": "imagenet" }"#);
+        let otherwise = of(r#"{ "name": "cifar10", "normalise": "imagenet", "augment": { "pad": 1, "flip": true } }"#);
         assert_ne!(otherwise, own);
-        assert!(otherwise.options.normalise.is_some());
+        assert!(otherwise.options.normalise.is_some() && otherwise.options.augment == own.options.augment);
+    }
+
+    #[test]
+    fn out_is_found_from_the_words_of_a_path() {
+        assert_eq!(without_dots(Path::new("/out/begun/seed-2/../seed-1")), Path::new("/out/begun/seed-1"));
+        assert_eq!(without_dots(Path::new("/../out/./row/seed-1")), Path::new("/out/row/seed-1"));
     }
 
     #[test]

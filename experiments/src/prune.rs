@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
-use l0::{Gates, Side};
 use l0_data::Dataset;
 use l0_files::{Existing, sha256};
 use l0_net::{Agreement, Model, OnnxReader};
-use l0_prune::{Plan, Prune, Target};
+use l0_prune::{Plan, Prune, ResidualStream, Target};
 use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
 use l0_train::Score;
 use serde_json::json;
@@ -20,7 +19,6 @@ use serde_json::json;
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
 pub use self::page::Page;
 use crate::artifact::{self, ENDS, Verification};
-use crate::choice::ChoiceArgs;
 use crate::device::Compute;
 use crate::inspect::Inspection;
 use crate::network_file::{self, Format, NetworkFile};
@@ -103,22 +101,19 @@ fn slug(target: Target) -> String {
 }
 
 /// The settings of a run that goes on: the same, but that a target in milliseconds became a share when the run began,
-/// and that its measure decided what has gates, if no layers were named.
+/// and that its measure decided what becomes of the stream, if nothing is said of it.
 ///
 /// # Errors
 /// If the folder holds what cannot be read.
-pub fn as_begun(prune: Prune, target: Target, choice: &ChoiceArgs, folder: &Path) -> Result<Prune> {
+pub fn as_begun(prune: Prune, target: Target, said: Option<ResidualStream>, folder: &Path) -> Result<Prune> {
     if !matches!(target, Target::Latency(_)) || !folder.join("run.json").exists() {
         return Ok(prune);
     }
     let begun = read_run(folder)?.header.config;
     let aim = begun["objective"]["constraint"]["targets"]["model"].as_f64();
     let Some(aim) = aim.filter(|_| begun["target"] == target.to_string()) else { return Ok(prune) };
-    let gates: Gates = serde_json::from_value(begun["gates"].clone())?;
-    let coupled = gates.placements.into_iter().filter(|placement| placement.side == Side::Coupled);
-    let gated: Vec<String> = coupled.map(|placement| placement.layer).collect();
-    let is_measured = choice.only.is_empty() && !gated.is_empty();
-    Ok(if is_measured { prune.only(gated) } else { prune }.aim(aim))
+    let decided = serde_json::from_value(begun["residual_stream"].clone()).ok();
+    Ok(said.or(decided).map_or(prune.clone(), |stream| prune.residual_stream(stream)).aim(aim))
 }
 
 /// What speaks against a pruning before it begins: a network that does no better than a constant, or gates that learn
@@ -197,6 +192,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
         "teacher": place.teacher,
         "distillation": plan.teacher.as_ref().map(l0_train::Teacher::distillation),
         "gates": plan.network.gates(),
+        "residual_stream": plan.residual_stream,
         "objective": plan.objective,
         "training": plan.training,
         "augment": plan.augment,

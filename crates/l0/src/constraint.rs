@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
+use crate::error::in_range;
+
 /// Densities that gates are held to by [multipliers](crate::multiplier).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,9 +52,9 @@ pub struct Filling {
     /// How gates of different sets are compared. Without effect under a bound on each layer.
     #[serde(default, skip_serializing_if = "Ranking::is_global")]
     pub ranking: Ranking,
-    /// Of gates that are ranked globally, a set that would lose no more than one in so many keeps all of them, and other
-    /// sets lose more: what is left of whole blocks of channels takes a runtime as long as the blocks. 0 for no such
-    /// set; without effect under a bound on each layer.
+    /// A set that would lose no more than one gate in so many keeps all of them, and other sets lose more: what is left
+    /// of whole blocks of channels takes a runtime as long as the blocks. For gates that are ranked globally; 0 for no
+    /// such set; without effect under a bound on each layer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub whole_within: usize,
 }
@@ -74,6 +77,25 @@ pub enum Ranking {
     /// log α decides which. Gates whose steps are scaled set by set, as Novograd scales them, say little about how much
     /// one set is worth beside another.
     Uniform,
+}
+
+impl Filling {
+    /// Checks every number.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Self { multiple, ranking, whole_within } = *self;
+        in_range("the multiple of gates that stay open", multiple as f64, "1 or more", multiple > 0)?;
+        let holds = whole_within == 0 || ranking == Ranking::Global;
+        in_range("whole_within", whole_within as f64, "0 where the ranking is not global", holds).map(drop)
+    }
+}
+
+impl fmt::Display for Ranking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Global => "global",
+            Self::Uniform => "uniform",
+        })
+    }
 }
 
 impl Ranking {

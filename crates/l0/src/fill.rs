@@ -3,7 +3,6 @@
 use candle_core::{Device, Tensor};
 use l0_net::{Mask, Masks, Plan, Unit, Weights};
 
-use crate::error::in_range;
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::{Constraint, Error, Estimator, Filling, GatedNet, Ranking, Result};
 
@@ -37,8 +36,7 @@ impl GatedNet {
     /// that leaves more than a fiftieth of the bound unused, a gate that did not fit is opened in place of less costly
     /// ones.
     ///
-    /// Ranked globally, sets that would lose no more than one gate in `whole_within` keep all of them, as far as the
-    /// bound allows.
+    /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///
     /// Under a bound on each layer, gates whose units come to nothing beside the others close, and the next likeliest
     /// of their layer are open in their place; no set is kept whole.
@@ -57,8 +55,7 @@ impl GatedNet {
         estimator: Estimator,
         filling: &Filling,
     ) -> Result<Weights> {
-        let multiple = filling.multiple;
-        in_range("the multiple of gates that stay open", multiple as f64, "1 or more", multiple > 0)?;
+        filling.check()?;
         if estimator == Estimator::TopK {
             let (what, expected) = ("estimator for gates that were chosen already", "mean, median");
             return Err(Error::Unknown { what, found: estimator.to_string(), expected });
@@ -68,7 +65,7 @@ impl GatedNet {
             self.one_for_each("targets", constraint.targets.each().len())?;
         }
         let log_alpha = self.log_alpha(weights)?;
-        let mut chunks = chunks(&log_alpha, multiple, filling.ranking);
+        let mut chunks = chunks(&log_alpha, filling.multiple, filling.ranking);
         let fits = |open: &[Vec<bool>]| self.fits(open, constraint);
         let is_within = |open: &[Vec<bool>]| -> Result<bool> { Ok(fits(open)?.is_some() && !self.is_nothing(open)?) };
         let mut open = self.likeliest(&chunks, are_of_layers, &fits)?;
@@ -83,9 +80,7 @@ impl GatedNet {
             }
         }
         open = self.exchanged(open, &chunks, &fits)?;
-        if filling.ranking == Ranking::Global {
-            open = self.spared(open, &chunks, filling.whole_within, &fits)?;
-        }
+        open = self.spared(open, &chunks, filling.whole_within, &fits)?;
         self.opened(weights, &log_alpha, &open)
     }
 

@@ -30,7 +30,7 @@ use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::error::in_range;
-use crate::{Constraint, Error};
+use crate::{Constraint, Error, Fit};
 
 /// The multiplier of a bound on one density, with the bound that it enforces.
 ///
@@ -120,8 +120,11 @@ impl Multipliers {
     /// Multipliers of 0 for a constraint on a network with so many gated `layers`.
     ///
     /// # Errors
-    /// As for [`Multiplier::new`], or if there are targets of layers and not one for each.
+    /// As for [`Multiplier::new`], or if there are targets of layers and not one for each, or the fit is none.
     pub fn new(constraint: &Constraint, layers: usize) -> crate::Result<Self> {
+        if let Fit::Fill(filling) = constraint.fit {
+            filling.check()?;
+        }
         let targets = constraint.targets.each();
         if constraint.targets.are_of_layers() && targets.len() != layers {
             return Err(Error::Count { what: "target densities", found: targets.len(), expected: layers.to_string() });

@@ -78,14 +78,13 @@ impl GatedNet {
         }
     }
 
-    /// The share of the network that is left where this share of each set's gates is open, one of each at least.
+    /// The share of the network that is left with the first so many gates of each set open.
     ///
     /// # Errors
-    /// None in practice.
-    pub fn share_with(&self, open: f64, quantity: Quantity) -> Result<f64> {
-        let count = |placed: &Placed| ((open * placed.units as f64).round() as usize).clamp(1, placed.units.max(1));
-        let open: Vec<usize> = self.gates.iter().map(count).collect();
-        Ok(self.share(&self.net.cost_of(&self.first_open(&open)?), quantity))
+    /// If there is not one number for each set.
+    pub fn share_with(&self, open: &[usize], quantity: Quantity) -> Result<f64> {
+        self.one_for_each("numbers of open gates", open.len())?;
+        Ok(self.share(&self.net.cost_of(&self.first_open(open)?), quantity))
     }
 
     fn is_constant(&self, plan: &Plan) -> bool {

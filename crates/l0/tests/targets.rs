@@ -3,7 +3,8 @@
 
 use candle_core::{Device, Tensor};
 use l0::{
-    Constraint, Estimator, Filling, Fit, GatedNet, Lambda, Objective, Placement, Quantity, Ranking, Side, Targets,
+    Constraint, Estimator, Filling, Fit, GatedNet, Lambda, Multipliers, Objective, Placement, Quantity, Ranking, Side,
+    Targets,
 };
 use l0_net::layers::PadUnits;
 use l0_net::{Builder, Prunable, Weights};
@@ -497,7 +498,8 @@ fn a_target_that_can_be_met_is_met_where_the_shortcuts_are_the_least_likely() {
 fn no_set_pays_for_others_that_are_left_whole_where_all_keep_the_same_share() {
     let (network, values) = residual(&[("stem", 2.0), ("block1.conv1", 0.0), ("block2.conv1", 1.0)]);
     let shares = |ranking: Ranking| {
-        let (_, open) = kept(&network, &values, 0.9, Filling { whole_within: 8, ranking, multiple: 1 });
+        let whole_within = if ranking == Ranking::Global { 8 } else { 0 };
+        let (_, open) = kept(&network, &values, 0.9, Filling { whole_within, ranking, multiple: 1 });
         let share = |(open, units): ((String, usize), usize)| open.1 as f64 / units as f64;
         open.into_iter().zip(network.gated_units()).map(share).collect::<Vec<f64>>()
     };
@@ -550,6 +552,10 @@ fn what_cannot_be_filled_is_refused() {
     assert_eq!(message(0, Estimator::Mean), "the multiple of gates that stay open must be 1 or more, found 0");
     let expected = "unknown estimator for gates that were chosen already \"top-k\", expected one of mean, median";
     assert_eq!(message(1, Estimator::TopK), expected);
+    let filling = Filling { ranking: Ranking::Uniform, whole_within: 8, ..Filling::default() };
+    let both = Constraint { fit: Fit::Fill(filling), ..constraint(1) };
+    let error = Multipliers::new(&both, 2).unwrap_err().to_string();
+    assert_eq!(error, "whole_within must be 0 where the ranking is not global, found 8");
     // A target that nothing with an output meets leaves the values as they are.
     let (_, after) = filled(&network, &weights(&network), 0.001, 1);
     assert_eq!(gates(&after, "fc1.log_alpha"), gates(&weights(&network), "fc1.log_alpha"));

@@ -60,14 +60,16 @@ impl<'a> Prunable<'a> {
         self.kept(|space| !named.contains(space))
     }
 
-    /// Of these, the spaces in which nothing is added up: in a residual network the channels inside its blocks, not those
-    /// of the stream that runs past them. Nothing if there are none.
-    pub fn inside_blocks(&self) -> Option<Self> {
+    /// Of these, the spaces in which nothing is added up: in a residual network all but its stream, the channels that
+    /// shortcuts carry past the blocks.
+    ///
+    /// # Errors
+    /// If no space is left.
+    pub fn without_sums(self) -> Result<Self> {
         let net = self.net;
         let is_sum = |id: &NodeId| matches!(net.node(*id).layer, Layer::Add(_));
         let sums: Vec<SpaceId> = (0..net.nodes().len()).filter(is_sum).map(|id| net.space(id)).collect();
-        let spaces: Vec<SpaceId> = self.spaces.iter().copied().filter(|space| !sums.contains(space)).collect();
-        (!spaces.is_empty()).then_some(Self { net, spaces })
+        self.kept(|space| !sums.contains(space))
     }
 
     /// The network.
@@ -126,6 +128,7 @@ impl std::fmt::Display for Prunable<'_> {
 mod tests {
     use super::*;
     use crate::Builder;
+    use crate::layers::PadUnits;
 
     /// "stem" and "a.conv2" share their channels; "a.conv1" and "b.conv1" have their own, "fc" has the classes.
     fn net() -> Net {
@@ -151,9 +154,31 @@ mod tests {
         assert_eq!(units(all().only(&["b.*", "a.*"]))?, [4, 5, 6]);
         assert_eq!(units(all().only(&["*conv1"])?.except(&["a.*"]))?, [6]);
         assert_eq!(units(all().except(&["fc"]))?, [4, 5, 6], "which stays anyway");
-        let inside = |chosen: Prunable| chosen.inside_blocks().map(|inside| units(Ok(inside))).transpose();
-        assert_eq!(inside(all())?, Some(vec![5, 6]));
-        assert_eq!(inside(all().only(&["stem"])?)?, None);
+        Ok(())
+    }
+
+    #[test]
+    fn only_additions_make_a_stream() -> Result<()> {
+        let net = net();
+        let all = || Prunable::of(&net);
+        assert_eq!(units(all().without_sums())?, [5, 6]);
+        let none = all().only(&["stem"])?.without_sums().unwrap_err().to_string();
+        assert!(none.contains("expected one or more of (stem, a.conv2)"), "{none}");
+        // Neither what stands side by side nor what is scaled by a gate of the network's own.
+        let mut b = Builder::image("image", 3, 8, 8);
+        let left = b.conv2d_same("left", 4, 3, 1).relu().tip();
+        let right = b.conv2d_same("right", 5, 3, 1).relu().tip();
+        b.at(left).concat(&[right]).conv2d_same("mix", 6, 1, 1).avg_pool().linear("fc", 2);
+        let dense = b.build()?;
+        assert_eq!(units(Prunable::of(&dense).without_sums())?, units(Ok(Prunable::of(&dense)))?);
+        // Of a shortcut that zeros make wider, both sides are of the stream.
+        let mut b = Builder::image("image", 3, 8, 8);
+        let stem = b.conv2d_same("stem", 4, 3, 1).relu().tip();
+        let wider = b.layer("pad", PadUnits { before: 2, after: 2 }).tip();
+        b.at(stem).conv2d_same("inner", 7, 3, 1).relu().conv2d_same("outer", 8, 3, 1).add(wider).relu().avg_pool();
+        b.linear("fc", 2);
+        let padded = b.build()?;
+        assert_eq!(units(Prunable::of(&padded).without_sums())?, [4, 7]);
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 
-use l0::{GatedNet, Placement, Quantity, Side};
+use l0::{GatedNet, Placement, Side};
 use l0_net::{Net, NodeId, Prunable, Shape, Unprunable};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
@@ -27,37 +28,36 @@ impl Choice {
         Ok(GatedNet::new(net.clone(), &[placement])?)
     }
 
-    /// The gates on a network, as nearly open as `droprate_init` says. `asked` is the share that is to be left.
-    ///
-    /// Of a residual network the stream stays whole, unless layers are named or little is to be left: what is inside its
-    /// blocks costs less error, and a runtime computes whole blocks of channels (docs/decisions/051).
-    pub(crate) fn on(&self, net: &Net, droprate_init: f64, asked: Option<Asked>) -> Result<GatedNet> {
+    /// The gates on a network, as nearly open as `droprate_init` says.
+    pub(crate) fn on(&self, net: &Net, droprate_init: f64, stream: ResidualStream) -> Result<GatedNet> {
         if net.prunable().is_empty() && !self.inputs {
             return Err(Error::Nothing { why: unprunable(net) });
         }
         let all = Prunable::of(net);
         let some = if self.only.is_empty() { all } else { all.only(&self.only)? };
         let some = if self.except.is_empty() { some } else { some.except(&self.except)? };
-        let mut network = GatedNet::on(&some, droprate_init)?;
-        if let (Some(asked), true, Some(inside)) = (asked, self.only.is_empty(), some.inside_blocks()) {
-            let inside = GatedNet::on(&inside, droprate_init)?;
-            if asked.share >= inside.share_with(LITTLE, asked.quantity)? {
-                network = inside;
-            }
-        }
+        let some = if stream == ResidualStream::Whole { some.without_sums()? } else { some };
+        let network = GatedNet::on(&some, droprate_init)?;
         if self.inputs { with_inputs(network, droprate_init) } else { Ok(network) }
     }
 }
 
-/// The share that is to be left of a network.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
-    pub(crate) share: f64,
-    pub(crate) quantity: Quantity,
+/// What becomes of the stream of a residual network: of the channels that shortcuts carry past its blocks. A network
+/// without additions has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResidualStream {
+    /// It has no gates.
+    Whole,
+    /// It has gates as all that can be pruned.
+    Pruned,
 }
 
-/// The share of the channels inside the blocks below which the stream beside them is pruned, too.
-const LITTLE: f64 = 0.25;
+/// A quarter of the gates of each set, in multiples: fewer are left of no set before a stream is pruned, too.
+pub(crate) fn quarter(network: &GatedNet, multiple: usize) -> Vec<usize> {
+    let of = |units: usize| units.div_ceil(4).next_multiple_of(multiple.max(1)).min(units);
+    network.gated_units().iter().copied().map(of).collect()
+}
 
 /// What speaks against pruning each space.
 fn unprunable(net: &Net) -> String {

@@ -31,6 +31,7 @@ mod settings;
 mod target;
 
 pub use error::{Error, Result};
+pub use gates::ResidualStream;
 pub use latency::{Clock, Limit, latency};
 pub use normalise::normalised;
 pub use plan::Plan;

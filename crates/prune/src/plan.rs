@@ -7,6 +7,7 @@ use l0_data::{Augment, Dataset};
 use l0_net::{Model, Weights};
 use l0_train::{Freeze, Job, Optimiser, Precision, Schedule, Teacher, Training};
 
+use crate::gates::ResidualStream;
 use crate::settings::Settings;
 use crate::{Clock, Limit, Result};
 
@@ -37,6 +38,8 @@ const FASTEST: f64 = 0.5;
 pub struct Plan {
     /// The network, with gates on what can be pruned.
     pub network: GatedNet,
+    /// What becomes of the stream of a residual network.
+    pub residual_stream: ResidualStream,
     /// The target, as a constraint or a price.
     pub objective: Objective,
     /// Epochs, rates and phases.
@@ -138,7 +141,8 @@ pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Ob
 /// point of error (docs/decisions/051-pruning-what-is-brought.md).
 fn fit(settings: &Settings) -> Fit {
     let ranking = settings.ranking.unwrap_or(Ranking::Uniform);
-    Fit::Fill(Filling { multiple: settings.multiple, ranking, whole_within: WHOLE_WITHIN })
+    let whole_within = if ranking == Ranking::Global { WHOLE_WITHIN } else { 0 };
+    Fit::Fill(Filling { multiple: settings.multiple, ranking, whole_within })
 }
 
 /// A price for each open weight, in place of a target.

@@ -9,7 +9,7 @@ use l0_net::{Layer, Masks, Model, Net, Shape, Weights};
 use l0_record::{RunFolder, RunHeader};
 use l0_train::{Distillation, Evaluation, Optimiser, Precision, Teacher, Watch, evaluate};
 
-use crate::gates::{Asked, Choice};
+use crate::gates::{self, Choice, ResidualStream};
 use crate::latency::Reached;
 use crate::settings::Settings;
 use crate::{Clock, Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
@@ -122,6 +122,14 @@ impl Prune {
         self.with(|settings| settings.ranking = Some(ranking))
     }
 
+    /// Whether the channels that shortcuts carry past the blocks of a residual network are pruned, too. Without this call
+    /// they stay whole, unless layers are [named](Self::only), a [price](Target::Price) decides, or so little is asked for
+    /// that less than a quarter of all other channels would be left.
+    #[must_use]
+    pub fn residual_stream(self, stream: ResidualStream) -> Self {
+        self.with(|settings| settings.stream = Some(stream))
+    }
+
     /// Places gates on the numbers that the network reads, too: which columns of a table it needs.
     #[must_use]
     pub fn gate_inputs(self) -> Self {
@@ -131,8 +139,6 @@ impl Prune {
     /// Places gates on these layers alone, and on those that share their units. A star stands for any part of a name, so
     /// `"*"` for all of it.
     ///
-    /// Without this call there are gates on all that can be pruned, but of a residual network only inside its blocks, for
-    /// as long as a quarter of the channels there would be left: the channels that shortcuts carry past the blocks stay.
     #[must_use]
     pub fn only<S: Into<String>>(self, layers: impl IntoIterator<Item = S>) -> Self {
         self.with(|settings| settings.choice.only = layers.into_iter().map(Into::into).collect())
@@ -185,9 +191,17 @@ impl Prune {
         self.check(data)?;
         let (net, start) = self.prepared(data)?;
         let droprate_init = self.settings.droprate_init;
+        let limit = match self.settings.target {
+            Target::Latency(milliseconds) => Some(self.limit(milliseconds, &net, start.as_ref())?),
+            _ => None,
+        };
+        let stream = match self.settings.stream {
+            Some(stream) => stream,
+            None => self.stream_of(&net, start.as_ref(), limit.as_ref())?,
+        };
         let network = match self.settings.target {
             Target::Inputs(_) => Choice::on_inputs_alone(&net, droprate_init)?,
-            _ => self.settings.choice.on(&net, droprate_init, self.asked(&net, start.as_ref())?)?,
+            _ => self.settings.choice.on(&net, droprate_init, stream)?,
         };
         let batch_size = self.settings.batch_of(data.train.len());
         let an_epoch = data.train.len().div_ceil(batch_size) as u64;
@@ -195,10 +209,6 @@ impl Prune {
         let steps = (learning * an_epoch) as f64;
         let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(network.net()));
         let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| optimiser.with_rate(rate));
-        let limit = match self.settings.target {
-            Target::Latency(milliseconds) => Some(self.limit(milliseconds, &network, start.as_ref())?),
-            _ => None,
-        };
         let objective = self.objective(&network, start.as_ref(), limit.as_ref(), steps)?;
         let training = plan::training(&self.settings, (learning, steps), batch_size, optimiser);
         if let Some(constraint) = objective.constraint() {
@@ -206,21 +216,35 @@ impl Prune {
         }
         let teacher = self.teaching()?;
         let augment = plan::augment(&self.settings, data.augment);
-        Ok(Plan { network, objective, training, augment, start, limit, teacher })
+        Ok(Plan { network, residual_stream: stream, objective, training, augment, start, limit, teacher })
     }
 
-    /// The share that is to be left, by which it is decided what has gates: of a time the share of it, as if time and
-    /// work were one. Nothing where a price decides.
-    fn asked(&self, net: &Net, start: Option<&Weights>) -> Result<Option<Asked>> {
-        let share = match self.settings.target {
-            Target::Price(_) | Target::Inputs(_) => return Ok(None),
-            Target::Weights(share) | Target::Macs(share) => share,
-            Target::Latency(milliseconds) => {
-                let plain = GatedNet::new(net.clone(), &[])?;
-                milliseconds / self.clock.latency(&Model::new(net.clone(), self.untrained(&plain, start)?)?)?
-            }
+    /// What becomes of the stream where nothing was said of it. It stays whole as long as a quarter of all other channels
+    /// is left: what is inside the blocks costs less error, and runtimes compute whole blocks of channels
+    /// (docs/decisions/051-pruning-what-is-brought.md).
+    fn stream_of(&self, net: &Net, start: Option<&Weights>, limit: Option<&Limit>) -> Result<ResidualStream> {
+        let Settings { target, multiple, droprate_init, aim, .. } = self.settings;
+        let choice = &self.settings.choice;
+        if !choice.only.is_empty() || matches!(target, Target::Price(_) | Target::Inputs(_)) {
+            return Ok(ResidualStream::Pruned);
+        }
+        let Ok(without) = choice.on(net, droprate_init, ResidualStream::Whole) else {
+            return Ok(ResidualStream::Pruned);
         };
-        Ok(Some(Asked { share, quantity: self.settings.target.quantity() }))
+        if without.sets() == choice.on(net, droprate_init, ResidualStream::Pruned)?.sets() {
+            return Ok(ResidualStream::Pruned); // there is none
+        }
+        let share = match limit {
+            Some(limit) => {
+                match aim.map_or_else(|| self.reached(limit, &without, start), |aim| Ok(Reached::Within(aim)))? {
+                    Reached::Within(share) => share,
+                    Reached::Smallest(_) => return Ok(ResidualStream::Pruned),
+                }
+            }
+            None => target.asked(),
+        };
+        let enough = share >= without.share_with(&gates::quarter(&without, multiple), target.quantity())?;
+        Ok(if enough { ResidualStream::Whole } else { ResidualStream::Pruned })
     }
 
     /// The target as a constraint, or the price in its place.
@@ -269,29 +293,36 @@ impl Prune {
     }
 
     /// A limit in milliseconds, beside what the network takes now.
-    fn limit(&self, milliseconds: f64, network: &GatedNet, start: Option<&Weights>) -> Result<Limit> {
-        let model = Model::new(network.net().clone(), self.untrained(network, start)?)?;
-        Ok(Limit { milliseconds, clock: self.clock.clone(), whole: self.clock.latency(&model)? })
+    fn limit(&self, milliseconds: f64, net: &Net, start: Option<&Weights>) -> Result<Limit> {
+        let plain = GatedNet::new(net.clone(), &[])?;
+        let model = Model::new(net.clone(), self.untrained(&plain, start)?)?;
+        let limit = Limit { milliseconds, clock: self.clock.clone(), whole: self.clock.latency(&model)? };
+        if self.settings.aim.is_none() && limit.whole <= milliseconds {
+            return Err(not_for(
+                milliseconds,
+                format!("less than the {:.4} ms that the network takes now", limit.whole),
+            ));
+        }
+        Ok(limit)
     }
 
-    /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit: what training
-    /// aims at until it is known which channels stay.
+    /// The share of the multiply-accumulates at which the network, pruned at random, keeps to a limit.
+    fn reached(&self, limit: &Limit, network: &GatedNet, start: Option<&Weights>) -> Result<Reached> {
+        let objective = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
+        let weights = self.untrained(network, start)?;
+        objective.constraint().map_or(Ok(Reached::Within(1.0)), |constraint| limit.share(network, &weights, constraint))
+    }
+
+    /// The same share, which training aims at until it is known which channels stay.
     fn share_for(&self, limit: &Limit, network: &GatedNet, start: Option<&Weights>) -> Result<f64> {
         if let Some(aim) = self.settings.aim {
             return Ok(aim);
         }
-        let Limit { milliseconds, whole, .. } = limit;
-        let refused =
-            |expected: String| Error::Setting { name: "the target", found: format!("{milliseconds} ms"), expected };
-        if whole <= milliseconds {
-            return Err(refused(format!("less than the {whole:.4} ms that the network takes now")));
-        }
-        let objective = plan::objective(&self.settings, Targets::Model(1.0), 1.0);
-        let weights = self.untrained(network, start)?;
-        let Some(constraint) = objective.constraint() else { return Ok(1.0) };
-        match limit.share(network, &weights, constraint)? {
+        match self.reached(limit, network, start)? {
             Reached::Within(share) => Ok(share),
-            Reached::Smallest(_) => Err(refused("more than the smallest network with these gates takes".into())),
+            Reached::Smallest(_) => {
+                Err(not_for(limit.milliseconds, "more than the smallest network with these gates takes".into()))
+            }
         }
     }
 
@@ -322,14 +353,17 @@ impl Prune {
     fn check_ranking(&self) -> Result<()> {
         let refused =
             |name, found: String, expected: &str| Err(Error::Setting { name, found, expected: expected.into() });
-        match (self.settings.target, self.settings.ranking, self.settings.multiple) {
-            (Target::Price(_) | Target::Inputs(_), Some(ranking), _) => {
-                let expected = "nothing, or a target of weights, MACs or milliseconds";
-                refused("the ranking", format!("{ranking:?}"), expected)
+        let is_share = !matches!(self.settings.target, Target::Price(_) | Target::Inputs(_));
+        match (self.settings.ranking, self.settings.multiple) {
+            (Some(ranking), _) if !is_share => {
+                let expected = "none: only a target of weights, MACs or milliseconds ranks the gates of several layers";
+                refused("the ranking", ranking.to_string(), expected)
             }
-            (Target::Price(_), None, multiple) if multiple > 1 => {
-                refused("the multiple of channels", multiple.to_string(), "1, or a target in place of a price")
-            }
+            (None, multiple) if !is_share && multiple > 1 => refused(
+                "the multiple of channels",
+                multiple.to_string(),
+                "1, or a target of weights, MACs or milliseconds",
+            ),
             _ => Ok(()),
         }
     }
@@ -430,6 +464,11 @@ impl Prune {
         let feed = Feed::new(&data.test, data.normalise.clone(), EVALUATION_BATCH, &Device::Cpu)?;
         Ok(Some(evaluate(&self.net, weights, &Masks::none(&self.net), &feed)?))
     }
+}
+
+/// A limit that is none for this network.
+fn not_for(milliseconds: f64, expected: String) -> Error {
+    Error::Setting { name: "the target", found: format!("{milliseconds} ms"), expected }
 }
 
 /// The optimiser that suits a network.

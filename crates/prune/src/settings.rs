@@ -4,7 +4,7 @@ use l0::Ranking;
 use l0_train::Optimiser;
 
 use crate::Target;
-use crate::gates::Choice;
+use crate::gates::{Choice, ResidualStream};
 
 /// The settings of a pruning.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     /// How far training images are shifted at most, in pixels.
     pub(crate) shift: Option<usize>,
     pub(crate) choice: Choice,
+    /// What becomes of the stream, if anything was said of it.
+    pub(crate) stream: Option<ResidualStream>,
     /// The share that training aims at until a limit in milliseconds decides.
     pub(crate) aim: Option<f64>,
 }
@@ -80,6 +82,7 @@ impl Default for Settings {
             droprate_init: 0.02,
             shift: None,
             choice: Choice::default(),
+            stream: None,
             aim: None,
         }
     }

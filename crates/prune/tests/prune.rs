@@ -10,7 +10,7 @@ use l0::{Estimator, Ranking, Side};
 use l0_data::{Augment, Dataset, Digits, Split};
 use l0_net::layers::Conv2d;
 use l0_net::{Builder, Layer, Model, Net, Params};
-use l0_prune::{Clock, Limit, Prune, Target, latency, normalised};
+use l0_prune::{Clock, Limit, Prune, ResidualStream, Target, latency, normalised};
 use l0_rng::{Purpose, Stream};
 use l0_train::{Freeze, Optimiser};
 
@@ -290,6 +290,17 @@ fn the_stream_of_a_residual_network_stays_whole_unless_little_is_left_or_layers_
         assert_eq!(gated(resnet().target(much).only(["*"])), all);
     }
     assert_eq!(gated(resnet().target(Target::Macs(0.7)).except(["block1.conv1"])), ["block2.conv1"]);
+    assert_eq!(gated(resnet().target(Target::Macs(0.5)).residual_stream(ResidualStream::Pruned)), all);
+    assert_eq!(gated(resnet().target(Target::Price(0.1)).residual_stream(ResidualStream::Whole)), inside);
+    // In multiples of 24 no block can shrink, in multiples of 12 both can.
+    assert_eq!(gated(resnet().target(Target::Macs(0.8)).round(12)), inside);
+    assert_eq!(gated(resnet().target(Target::Macs(0.8)).round(24)), all);
+    // A run that goes on is decided by the share that it aimed at, whatever the clock says now.
+    let aimed = |share: f64| gated(resnet().target(Target::Latency(1e-9)).aim(share));
+    assert_eq!(
+        (aimed(0.5), aimed(0.1)),
+        (inside.iter().map(ToString::to_string).collect(), all.iter().map(ToString::to_string).collect())
+    );
     assert_eq!(gated(resnet().target(Target::Price(0.1))), all);
     let vgg = Prune::model(values(&vgg())).target(Target::Macs(0.5)).plan(&data).unwrap().network;
     assert_eq!(vgg.sets(), l0_net::Prunable::of(vgg.net()).spaces().len());
@@ -331,9 +342,10 @@ fn what_cannot_be_pruned_is_refused_before_training() {
     );
     assert_eq!(message(lenet().batch_size(0)), "the batch size is 0, expected 1 or more");
     let priced = lenet().target(Target::Price(0.1));
-    let expected = "the ranking is Global, expected nothing, or a target of weights, MACs or milliseconds";
+    let expected = "the ranking is global, expected none: only a target of weights, MACs or milliseconds ranks the gates of \
+                    several layers";
     assert_eq!(message(priced.clone().ranking(Ranking::Global)), expected);
-    let expected = "the multiple of channels is 8, expected 1, or a target in place of a price";
+    let expected = "the multiple of channels is 8, expected 1, or a target of weights, MACs or milliseconds";
     assert_eq!(message(priced.round(8)), expected);
     let expected = "the target is 1.5, expected a share above 0, 1 at most";
     assert_eq!(message(lenet().target(Target::Weights(1.5))), expected);

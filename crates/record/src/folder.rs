@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use l0_files::{At, Existing, write};
 
@@ -12,6 +13,9 @@ use crate::{EpochRow, Error, Named, Outcome, Result, Resumed, RunHeader, Status}
 use crate::{tensorboard, time, without_backtrace};
 
 const LOCK: &str = "lock";
+
+/// Longer than anyone needs to see whether a folder is locked.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// The folder of one run, held by this process until it is dropped.
 ///
@@ -63,7 +67,9 @@ impl RunFolder {
 
     /// Whether another process is at work on the run in a folder.
     pub fn is_locked(path: impl AsRef<Path>) -> bool {
-        is_held(path.as_ref())
+        // Shared: who looks does not keep others from looking. Who begins just now tries again (`lock`).
+        let file = OpenOptions::new().append(true).open(path.as_ref().join(LOCK));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Goes on with the run in a folder, which must be the one that `header` describes: recipe, seed, data, config,
@@ -199,16 +205,14 @@ fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(written.at("append to", path)?)
 }
 
-/// Whether another process holds the lock of a folder.
-fn is_held(path: &Path) -> bool {
-    let file = OpenOptions::new().append(true).open(path.join(LOCK));
-    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
-}
-
 fn lock(path: &Path) -> Result<File> {
     let name = path.join(LOCK);
     let file = OpenOptions::new().create(true).append(true).open(&name).at("create", &name)?;
-    match file.try_lock() {
+    let once_more = || {
+        std::thread::sleep(GLANCE); // for one who only looks
+        file.try_lock()
+    };
+    match file.try_lock().or_else(|_| once_more()) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_path_buf() }),
         Err(TryLockError::Error(source)) => Ok(Err(source).at("lock", &name)?),

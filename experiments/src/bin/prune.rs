@@ -15,7 +15,7 @@ use l0_experiments::device::ComputeArgs;
 use l0_experiments::network_file::{Format, NetworkFile, found, input_size};
 use l0_experiments::prune::{self, Brought, Place};
 use l0_net::Shape;
-use l0_prune::{Prune, Target};
+use l0_prune::{Prune, ResidualStream, Target};
 use l0_train::{Distillation, Optimiser};
 
 #[global_allocator]
@@ -26,11 +26,10 @@ const MISSED: u8 = 3;
 
 /// Prune a trained network to a share of its work, and check what comes out.
 ///
-/// Gates are placed on the channels and features that can be left out; what shortcuts carry past the blocks of a residual
-/// network stays whole, unless little is to be left or --only '*' says otherwise. They start nearly open and learn which
-/// to keep; then they are frozen at the target, and the smaller network settles. Its folder gets compact.onnx,
-/// compact.safetensors and index.html, a page that compares both. A run that was interrupted goes on when the same
-/// command is given again.
+/// Gates are placed on the channels and features that can be left out (see --residual-stream for those that shortcuts carry). They
+/// start nearly open and learn which to keep; then they are frozen at the target, and the smaller network settles. Its
+/// folder gets compact.onnx, compact.safetensors and index.html, a page that compares both. A run that was interrupted
+/// goes on when the same command is given again.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -91,6 +90,10 @@ struct Args {
     /// nothing is given; global ranks all gates together, so that they decide how much of each space is left.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["lambda", "target_inputs"])]
     ranking: Option<RankingName>,
+    /// Whether the channels that shortcuts carry past the blocks of a residual network are pruned, too; if not given, they
+    /// stay whole, unless layers are named, a price decides, or less than a quarter of all other channels would be left.
+    #[arg(long, value_name = "NAME", conflicts_with = "target_inputs")]
+    residual_stream: Option<StreamName>,
     /// Place gates on the numbers that the network reads, too: which columns of a table it needs.
     #[arg(long)]
     gate_inputs: bool,
@@ -135,6 +138,21 @@ impl OptimiserName {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum StreamName {
+    Whole,
+    Pruned,
+}
+
+impl From<StreamName> for ResidualStream {
+    fn from(name: StreamName) -> Self {
+        match name {
+            StreamName::Whole => Self::Whole,
+            StreamName::Pruned => Self::Pruned,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum RankingName {
     Uniform,
     Global,
@@ -173,7 +191,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
-    let prune = prune::as_begun(prune, target, &args.choice, &folder)?;
+    let prune = prune::as_begun(prune, target, args.residual_stream.map(ResidualStream::from), &folder)?;
     let plan = prune.plan(&data)?;
     let before = prune.evaluation(&data)?.map(|evaluation| evaluation.score);
     if !folder.join("run.json").exists() {
@@ -221,6 +239,9 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
         .only(args.choice.only.clone())
         .except(args.choice.except.clone())
         .seed(args.seed);
+    if let Some(stream) = args.residual_stream {
+        prune = prune.residual_stream(stream.into());
+    }
     if let Some(ranking) = args.ranking {
         prune = prune.ranking(ranking.into());
     }

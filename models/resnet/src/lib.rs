@@ -91,8 +91,13 @@ pub const DROPRATE: f64 = 0.02;
 /// A network without gates.
 ///
 /// # Errors
-/// If a size is 0, the depth is not 6 n + 2, or there is not one of the slim sizes for each stage and block.
+/// If a size is 0, the depth is not 6 n + 2, there is not one of the slim sizes for each stage and block, or the stream
+/// is said to stay whole, which it does without gates.
 pub fn dense(config: &Config) -> l0::Result<GatedNet> {
+    if config.whole_stream {
+        let problem = "whole_stream is true, expected false: a network without gates keeps all channels".into();
+        return Err(Error::Layer { node: "image".into(), problem }.into());
+    }
     GatedNet::new(chain(config)?.build()?, &[])
 }
 
@@ -103,8 +108,7 @@ pub fn dense(config: &Config) -> l0::Result<GatedNet> {
 pub fn l0(config: &Config) -> l0::Result<GatedNet> {
     let net = chain(config)?.build()?;
     let all = Prunable::of(&net);
-    let inside = all.inside_blocks().filter(|_| config.whole_stream);
-    GatedNet::on(&inside.unwrap_or(all), DROPRATE)
+    GatedNet::on(&if config.whole_stream { all.without_sums()? } else { all }, DROPRATE)
 }
 
 fn block(stage: usize, i: usize) -> String {
@@ -212,6 +216,7 @@ mod tests {
                 .contains("2 stages for ResNet-20, expected 3")
         );
         assert!(message(&Config { stages: Some(vec![8, 4, 9]), ..slim }).contains("expected no fewer than before"));
+        assert!(message(&Config { whole_stream: true, ..Config::cifar(20) }).contains("whole_stream is true"));
         assert!(message(&Config { depth: 21, ..Config::cifar(20) }).contains("depth 21 of a ResNet is not 6 n + 2"));
     }
 }
