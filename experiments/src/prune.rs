@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use l0_data::Dataset;
 use l0_files::{Existing, sha256};
 use l0_net::{Agreement, Model, OnnxReader};
-use l0_prune::{Plan, Prune, ResidualStream, Target};
+use l0_prune::{Plan, Prune, Target};
 use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
 use l0_train::Score;
 use serde_json::json;
@@ -101,19 +101,19 @@ fn slug(target: Target) -> String {
 }
 
 /// The settings of a run that goes on: the same, but that a target in milliseconds became a share when the run began,
-/// and that its measure decided what becomes of the stream, if nothing is said of it.
+/// and that its measure decided what becomes of the residual stream, unless that `is_said`.
 ///
 /// # Errors
 /// If the folder holds what cannot be read.
-pub fn as_begun(prune: Prune, target: Target, said: Option<ResidualStream>, folder: &Path) -> Result<Prune> {
+pub fn as_begun(prune: Prune, target: Target, is_said: bool, folder: &Path) -> Result<Prune> {
     if !matches!(target, Target::Latency(_)) || !folder.join("run.json").exists() {
         return Ok(prune);
     }
     let begun = read_run(folder)?.header.config;
     let aim = begun["objective"]["constraint"]["targets"]["model"].as_f64();
     let Some(aim) = aim.filter(|_| begun["target"] == target.to_string()) else { return Ok(prune) };
-    let decided = serde_json::from_value(begun["residual_stream"].clone()).ok();
-    Ok(said.or(decided).map_or(prune.clone(), |stream| prune.residual_stream(stream)).aim(aim))
+    let decided = serde_json::from_value(begun["residual_stream"].clone()).ok().filter(|_| !is_said);
+    Ok(decided.map_or(prune.clone(), |stream| prune.residual_stream(stream)).aim(aim))
 }
 
 /// What speaks against a pruning before it begins: a network that does no better than a constant, or gates that learn

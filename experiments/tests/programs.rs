@@ -615,6 +615,51 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     ok("verify", &[compact.to_str().unwrap(), "--data", &data]);
 }
 
+/// A target in milliseconds is measured once: what it decided, the run keeps.
+#[test]
+fn a_pruning_to_a_time_goes_on_with_what_was_measured() {
+    let temp = tempfile::tempdir().unwrap();
+    let (data, onnx, out) = (temp.path().join("idx"), temp.path().join("mine.onnx"), temp.path().join("results"));
+    std::fs::create_dir(&data).unwrap();
+    mnist_folder(&data);
+    let mut b = Builder::image("image", 1, 28, 28);
+    let stream = b.conv2d_same("stem", 16, 3, 2).relu().tip();
+    b.conv2d_same("conv1", 24, 3, 1).relu().conv2d_same("conv2", 16, 3, 1).add(stream).relu().avg_pool();
+    let net = b.linear("fc", 10).build().unwrap();
+    let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
+    std::fs::write(&onnx, l0_net::to_onnx(&net, &weights, &OnnxAbout::default()).unwrap()).unwrap();
+    let [data, onnx, out] = [&data, &onnx, &out].map(|path| path.to_str().unwrap().to_string());
+    let with = |limit: &str, more: &[&str]| -> Vec<String> {
+        let all = [&[&onnx, "--data", &data, "--out", &out, "--epochs", "2", "--target-latency", limit], more].concat();
+        all.into_iter().map(String::from).collect()
+    };
+    let prune = |args: Vec<String>| run("prune", &args.iter().map(String::as_str).collect::<Vec<_>>());
+    let said = String::from_utf8(prune(with("1000", &[])).stderr).unwrap();
+    let whole = said.split("expected less than the ").nth(1).unwrap().split(' ').next().unwrap();
+    let limit = format!("{}", 0.8 * whole.parse::<f64>().unwrap());
+
+    // A busy machine may miss the limit, which another exit code says; the run is finished all the same.
+    assert!([Some(0), Some(3)].contains(&prune(with(&limit, &[])).status.code()));
+    let folder = temp.path().join(format!("results/mine/latency-{limit}-seed1"));
+    let config = read_run(&folder).unwrap().header.config;
+    assert_eq!(config["residual_stream"], "whole");
+    let rows = std::fs::read(folder.join("metrics.jsonl")).unwrap();
+    assert!([Some(0), Some(3)].contains(&prune(with(&limit, &[])).status.code()));
+    assert_eq!(std::fs::read(folder.join("metrics.jsonl")).unwrap(), rows);
+    for (more, message) in [
+        (&["--residual-stream", "pruned"][..], "config.gates"),
+        (&["--only", "conv1,stem"], "config.gates"),
+        (&["--except", "stem"], ""),
+    ] {
+        let output = prune(with(&limit, more));
+        let (code, err) = (output.status.code(), String::from_utf8_lossy(&output.stderr));
+        match message {
+            "" => assert!([Some(0), Some(3)].contains(&code), "{err}"), // the stem has no gates as it is
+            message => assert!(code == Some(1) && err.contains(message), "{more:?}: {err}"),
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_pruned_says_so_before_it_trains() {
     let temp = tempfile::tempdir().unwrap();

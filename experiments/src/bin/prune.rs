@@ -191,7 +191,8 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
-    let prune = prune::as_begun(prune, target, args.residual_stream.map(ResidualStream::from), &folder)?;
+    let is_said = args.residual_stream.is_some() || !args.choice.only.is_empty();
+    let prune = prune::as_begun(prune, target, is_said, &folder)?;
     let plan = prune.plan(&data)?;
     let before = prune.evaluation(&data)?.map(|evaluation| evaluation.score);
     if !folder.join("run.json").exists() {
