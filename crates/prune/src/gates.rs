@@ -1,5 +1,5 @@
-//! Where the gates of a pruning are: on every space that can shrink, and, where that is asked for, on the numbers that
-//! a network reads.
+//! Where the gates of a pruning are: on the spaces that can shrink, with the stream of a residual network or without
+//! it, and, where that is asked for, on the numbers that a network reads.
 
 use std::collections::VecDeque;
 

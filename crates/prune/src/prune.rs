@@ -234,14 +234,13 @@ impl Prune {
         if without.sets() == choice.on(net, droprate_init, ResidualStream::Pruned)?.sets() {
             return Ok(ResidualStream::Pruned); // there is none
         }
-        let share = match limit {
-            Some(limit) => {
-                match aim.map_or_else(|| self.reached(limit, &without, start), |aim| Ok(Reached::Within(aim)))? {
-                    Reached::Within(share) => share,
-                    Reached::Smallest(_) => return Ok(ResidualStream::Pruned),
-                }
-            }
-            None => target.asked(),
+        let share = match (limit, aim) {
+            (None, _) => target.asked(),
+            (Some(_), Some(aim)) => aim, // what was measured when the run began
+            (Some(limit), None) => match self.reached(limit, &without, start)? {
+                Reached::Within(share) => share,
+                Reached::Smallest(_) => return Ok(ResidualStream::Pruned),
+            },
         };
         let enough = share >= without.share_with(&gates::quarter(&without, multiple), target.quantity())?;
         Ok(if enough { ResidualStream::Whole } else { ResidualStream::Pruned })
