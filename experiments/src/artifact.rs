@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use l0::{Estimator, GatedNet, Gates};
-use l0_data::{Benchmark, DataRecord, DataSpec, Feed, Normalise, Split};
+use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, Feed, Normalise, Split};
 use l0_net::{Agreement, Card, GatedModel, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
 use l0_train::{Score, Tally};
 use serde_json::json;
@@ -40,6 +40,17 @@ pub fn load_gated(path: &Path) -> Result<(GatedNet, Weights, Card)> {
 pub fn record_of(card: &Card) -> Result<Option<DataRecord>> {
     let record = card.extra.get(l0_train::DATA).cloned();
     record.map(serde_json::from_value).transpose().context("what the card says of the data")
+}
+
+/// Data for a network: the columns of a table are those that it was trained on, by name and in its order.
+///
+/// # Errors
+/// If one of them is not there, or what the card says is no record of a data set.
+pub fn with_columns_of(card: &Card, data: Dataset) -> Result<Dataset> {
+    Ok(match record_of(card)? {
+        Some(record) => record.columns_of(data)?,
+        None => data,
+    })
 }
 
 /// The data set that the network in `file` was made for: the one that its card records or names, or else the first in
@@ -160,6 +171,24 @@ pub fn refuted(card: &Card, score: Score) -> Option<String> {
         .then(|| format!("it claims {unit} {claimed}, found {found}"))
 }
 
+/// Under which key the metadata of an ONNX file of ours have its card.
+const CARD: &str = "card";
+
+/// The card of a network that comes as ONNX: what its input and output are called and, where the file is one of ours, which
+/// data it is for. What else such a file says of itself is left there: whoever changed it since may have left that as it
+/// was.
+///
+/// # Errors
+/// None in practice: the names are texts.
+pub fn card_of_onnx(about: &OnnxAbout) -> Result<Card> {
+    let said = about.metadata.get(CARD).and_then(|text| serde_json::from_str::<Card>(text).ok()).unwrap_or_default();
+    let of_data = [l0_train::DATA, l0_train::DATASET, l0_train::DATA_CAVEAT];
+    let mut extra = said.extra;
+    extra.retain(|key, _| of_data.contains(&key.as_str()));
+    extra.insert(ENDS.into(), serde_json::to_value(&about.ends)?);
+    Ok(Card { data: said.data, extra, ..Card::default() })
+}
+
 /// The ONNX form of a network, with its card in the metadata, and with the names of the file that it came from.
 ///
 /// # Errors
@@ -169,7 +198,7 @@ pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
         producer: env!("CARGO_PKG_NAME").into(),
         version: env!("CARGO_PKG_VERSION").into(),
         doc: if model.kept.is_empty() { String::new() } else { "A network pruned by L0 regularisation".into() },
-        metadata: [("card".to_string(), serde_json::to_string(card)?)].into(),
+        metadata: [(CARD.to_string(), serde_json::to_string(card)?)].into(),
         ends: card.extra.get(ENDS).cloned().and_then(|ends| serde_json::from_value(ends).ok()),
     };
     Ok(l0_net::to_onnx(&model.net, &model.weights, &about)?)

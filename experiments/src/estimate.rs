@@ -62,7 +62,7 @@ impl Estimate {
             images = next;
         };
         let epochs = row.training.epochs;
-        let steps = epochs * data.train.len().div_ceil(batch) as u64;
+        let steps = epochs * row.training.steps_an_epoch(data.train.len());
         let images = data.train.len() as f64 + data.test.len() as f64 * EVALUATION;
         Ok(Self { step, steps, total: step.mul_f64(epochs as f64 * images / batch as f64) })
     }

@@ -7,7 +7,7 @@ use candle_core::Device;
 use l0_net::{Card, GatedModel, Kind, Model, OnnxReader, read_card};
 use serde::Serialize;
 
-use crate::artifact::ENDS;
+use crate::artifact::card_of_onnx;
 #[cfg(feature = "hub")]
 use crate::{cli, progress::Downloads};
 
@@ -42,7 +42,8 @@ pub struct NetworkFile {
     pub bytes: u64,
     /// The network, without gates.
     pub model: Model,
-    /// What the file says of it; of ONNX what its input and output are called.
+    /// What the file says of it; of ONNX what its input and output are called, and which data it is for if it is a file
+    /// of ours.
     pub card: Card,
 }
 
@@ -51,11 +52,24 @@ pub struct NetworkFile {
 /// # Errors
 /// If it is neither that nor a network file.
 pub fn is_onnx(path: &Path) -> Result<bool> {
-    match path.extension().and_then(|extension| extension.to_str()) {
+    match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
         Some("onnx") => Ok(true),
         Some("safetensors") => Ok(false),
         _ => bail!("{}: expected the name of a .onnx or a .safetensors file", path.display()),
     }
+}
+
+/// The plain network in a file of ours, and what the file says of it.
+///
+/// # Errors
+/// If the file is of another kind, or cannot be read.
+pub fn of_ours(path: &Path) -> Result<(Model, Card)> {
+    ensure!(
+        !is_onnx(path)?,
+        "{}: an ONNX file, which does not record what is wanted here; give the .safetensors file that was written beside it",
+        path.display()
+    );
+    Ok(Model::load(path, &Device::Cpu)?)
 }
 
 /// Reads "HxW".
@@ -104,8 +118,7 @@ impl NetworkFile {
         if onnx {
             let reader = size.map_or(OnnxReader::new(), |(h, w)| OnnxReader::new().input_size(h, w));
             let model = reader.read(path)?;
-            let ends = serde_json::to_value(l0_net::onnx_ends(path)?)?;
-            let card = Card { extra: [(ENDS.to_string(), ends)].into(), ..Card::default() };
+            let card = card_of_onnx(&l0_net::onnx_about(path)?)?;
             return Ok(Self { format: Format::Onnx, bytes, model, card });
         }
         ensure!(size.is_none(), "{}: it says the size of its input; leave --input-size out", path.display());

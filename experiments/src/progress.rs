@@ -43,9 +43,9 @@ impl Watch for Bar {
     }
 
     fn epoch(&mut self, row: &EpochRow, evaluation: &Evaluation) {
-        let open: Vec<String> = row.open.iter().map(|(layer, open)| format!("{layer} {open}")).collect();
+        let open: Vec<String> = row.open.iter().map(|(layer, open)| format!("{layer}: {open}")).collect();
         let expected = row.expected_macs.map_or(String::new(), |macs| format!("  expected {:.0} k MACs", macs / 1e3));
-        let open = if open.is_empty() { String::new() } else { format!("  open {}", open.join(" ")) };
+        let open = if open.is_empty() { String::new() } else { format!("  open {}", open.join(", ")) };
         self.latest = format!("test {}{expected}{open}", evaluation.score);
         let step_ms = row.step_ms.unwrap_or(f64::NAN);
         self.bar.suspend(|| tracing::info!("epoch {:>3}  {}  {step_ms:.2} ms a step", row.epoch, self.latest));

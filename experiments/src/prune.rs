@@ -2,6 +2,7 @@
 
 pub mod files;
 mod latency;
+mod options;
 mod page;
 
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, ensure};
 use l0_data::Dataset;
 use l0_files::{Existing, sha256};
-use l0_net::{Agreement, Model, OnnxReader};
-use l0_prune::{Plan, Prune, Target};
+use l0_net::{Agreement, Model, OnnxReader, Prunable};
+use l0_prune::{Plan, Prune, ResidualStream, Target};
 use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
 use l0_train::Score;
 use serde_json::json;
@@ -134,8 +135,7 @@ pub fn doubts(plan: &Plan, before: Option<Score>, data: &Dataset) -> Vec<String>
         ));
     }
     let training = &plan.training;
-    let an_epoch = data.train.len().div_ceil(training.batch_size) as u64;
-    let steps = (training.epochs - training.frozen_epochs) * an_epoch;
+    let steps = (training.epochs - training.frozen_epochs) * training.steps_an_epoch(data.train.len());
     if steps < FEW_STEPS {
         doubts.push(format!(
             "gates learn for {steps} steps, fewer than {FEW_STEPS}: chance has a say in what stays; more --epochs or \
@@ -143,6 +143,17 @@ pub fn doubts(plan: &Plan, before: Option<Score>, data: &Dataset) -> Vec<String>
         ));
     }
     doubts
+}
+
+/// What is to be said where the residual stream is pruned without anyone's having asked for it.
+pub fn said_of_stream(plan: &Plan, target: Target) -> Option<&'static str> {
+    let all = Prunable::of(plan.network.net());
+    let has_stream = all.clone().without_sums().map_or(true, |rest| rest.spaces().len() < all.spaces().len());
+    let is_decided = !matches!(target, Target::Price(_) | Target::Inputs(_));
+    (has_stream && is_decided && plan.residual_stream == ResidualStream::Pruned).then_some(
+        "the residual stream is pruned, too: beside a whole one less than a quarter of the other channels would be left \
+         (--residual-stream whole keeps it)",
+    )
 }
 
 /// Whether always the same answer, the commonest class or the mean, would do as well.
@@ -157,7 +168,7 @@ fn is_no_better_than_a_constant(score: &Score, data: &Dataset) -> bool {
     }
 }
 
-/// Trains in the folder, or goes on there; a finished run is left as it is.
+/// Trains in the folder, or goes on there; whether there was anything to train: a finished run is left as it is.
 ///
 /// # Errors
 /// If the folder holds another run, or the training fails or is interrupted.
@@ -168,12 +179,18 @@ pub fn train(
     data: &Dataset,
     place: &Place,
     stop: &AtomicBool,
-) -> Result<()> {
+) -> Result<bool> {
     let header = header(brought, plan, target, data, place)?;
     let path = &place.folder;
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &header) {
-            Err(RecordError::Finished { .. }) => return Ok(()),
+            Err(RecordError::Finished { .. }) => {
+                tracing::info!("{}: this run was finished before; nothing is trained", path.display());
+                return Ok(false);
+            }
+            Err(error @ RecordError::Differs { .. }) => {
+                return Err(options::another(path, &header).unwrap_or(error.into()));
+            }
             folder => folder?,
         },
         false => RunFolder::create(path, &header)?,
@@ -182,7 +199,7 @@ pub fn train(
     let job = plan.job(data, place.seed, place.compute.device.clone(), place.compute.precision);
     let mut bar = Bar::new(&format!("{} to {target}", brought.name), plan.training.epochs);
     l0_train::run(&job, folder, &mut bar, stop)?;
-    Ok(())
+    Ok(true)
 }
 
 fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place: &Place) -> Result<RunHeader> {
@@ -213,7 +230,8 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
     })
 }
 
-/// Compacts what a finished run left, verifies it over the test images, and writes its files and the page.
+/// Compacts what a finished run left, verifies it over the test images, and writes its files and the page; of a run that
+/// was finished before those that are not there.
 ///
 /// # Errors
 /// If the run is not finished, the compact network differs from what was trained, or a file cannot be written.
@@ -223,8 +241,10 @@ pub fn finish(
     target: Target,
     data: &Dataset,
     place: &Place,
+    is_new: bool,
 ) -> Result<Page> {
     let folder = &place.folder;
+    let is_due = |file: &str| is_new || !folder.join(file).exists();
     let run = read_run(folder)?;
     ensure!(run.header.status == Status::Finished, "{}: the run is not finished", folder.display());
     let (network, weights, card) = artifact::load_gated(folder)?;
@@ -238,8 +258,12 @@ pub fn finish(
     let (masks, onnx) = (network.test_masks(&weights, estimator)?, artifact::onnx(&compact.model, &card)?);
     let read = OnnxReader::new().from_bytes(&onnx)?;
     equal("its ONNX file", &artifact::verify((network.net(), &weights, &masks), &read, &verification)?.0)?;
-    compact.model.save(folder.join(COMPACT), &card, Existing::Replace)?;
-    l0_net::write_file(folder.join(ONNX), &onnx, Existing::Replace)?;
+    if is_due(COMPACT) {
+        compact.model.save(folder.join(COMPACT), &card, Existing::Replace)?;
+    }
+    if is_due(ONNX) {
+        l0_net::write_file(folder.join(ONNX), &onnx, Existing::Replace)?;
+    }
     let (file, brought_bytes) = (NetworkFile::read(&folder.join(COMPACT), None)?, onnx_bytes(brought)?);
     let inspection = Inspection::of(&brought.name, &file)?;
     let page = Page {
@@ -250,9 +274,9 @@ pub fn finish(
         test_images: data.test.len(),
         score: (before, compact.score),
         cost: (brought.model().net.cost(), compact.model.net.cost()),
-        bytes: (brought_bytes, std::fs::metadata(folder.join(ONNX))?.len()),
-        infer: latency::infer(brought.model(), &compact.model, place.compute.threads)?,
-        rounding: rounding(plan, place.compute.threads)?,
+        bytes: (brought_bytes, onnx.len() as u64),
+        infer: latency::infer(brought.model(), &compact.model)?,
+        rounding: rounding(plan)?,
         onnxruntime: latency::onnxruntime(&onnx_of(brought, folder)?, &folder.join(ONNX)),
         agreement: compact.agreement,
         training: run.header.outcome.train_seconds,
@@ -262,18 +286,20 @@ pub fn finish(
         drawing: inspection.svg(),
         seed: place.seed,
     };
-    l0_files::write(&folder.join(PAGE), page.html().as_bytes(), Existing::Replace)?;
+    if is_due(PAGE) {
+        l0_files::write(&folder.join(PAGE), page.html().as_bytes(), Existing::Replace)?;
+    }
     say!("{page}")?;
     Ok(page)
 }
 
 /// What channels in multiples gain or lose.
-fn rounding(plan: &Plan, threads: usize) -> Result<Option<page::Rounding>> {
+fn rounding(plan: &Plan) -> Result<Option<page::Rounding>> {
     let multiple = plan.multiple();
     if multiple == 1 {
         return Ok(None);
     }
-    let (free, rounded) = latency::infer(&plan.untrained(1)?, &plan.untrained(multiple)?, threads)?;
+    let (free, rounded) = latency::infer(&plan.untrained(1)?, &plan.untrained(multiple)?)?;
     Ok(Some(page::Rounding { multiple, rounded, free }))
 }
 
@@ -303,7 +329,9 @@ fn onnx_bytes(brought: &Brought) -> Result<u64> {
 /// The network that was brought as an ONNX file, for another runtime to time.
 fn onnx_of(brought: &Brought, folder: &Path) -> Result<PathBuf> {
     let path = folder.join(BROUGHT_ONNX);
-    l0_net::write_file(&path, &artifact::onnx(brought.model(), &brought.read.card)?, Existing::Replace)?;
+    if !path.exists() {
+        l0_net::write_file(&path, &artifact::onnx(brought.model(), &brought.read.card)?, Existing::Keep)?;
+    }
     Ok(path)
 }
 

@@ -48,13 +48,15 @@ fn all() -> impl Iterator<Item = Published> {
 fn tables() -> Vec<Published> {
     let [twenty, fifty_six] = ["ResNet-20 on CIFAR-10", "ResNet-56 on CIFAR-10"];
     let dense = |id, network, error| (id, error_of(network, "dense", "He et al. 2016", error, Some(100.0)));
-    let left = |id, label, source, error, macs| {
-        (id, Reference { macs_kept_percent: Some(macs), ..error_of(fifty_six, label, source, error, None) })
+    let held = |id, network, label, source, error, macs| {
+        (id, Reference { macs_kept_percent: Some(macs), ..error_of(network, label, source, error, None) })
     };
+    let left = |id, label, source, error, macs| held(id, fifty_six, label, source, error, macs);
     let tpp = "Wang and Fu 2023";
     vec![
         dense("he2016/resnet-20", twenty, 8.75),
         dense("he2016/resnet-56", fifty_six, 6.97),
+        held("park2023/resnet-20/dsp", twenty, "DSP, parts of channels", "Park et al. 2023", 7.78, 36.0),
         left("sui2021/resnet-56/chip", "CHIP", "Sui et al. 2021", 5.84, 52.6),
         left("fang2023/resnet-56/depgraph-0.47", "DepGraph, group sparsity", "Fang et al. 2023", 6.23, 47.0),
         left("fang2023/resnet-56/depgraph-0.39", "DepGraph, group sparsity", "Fang et al. 2023", 6.36, 39.0),

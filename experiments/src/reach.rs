@@ -68,7 +68,7 @@ fn lowest(sets: usize) -> Fall {
 
 /// The steps in which gates learn, and the sum of their learning rates.
 fn rates(training: &Training, n_train: usize) -> (u64, f64) {
-    let steps = n_train.div_ceil(training.batch_size) as u64;
+    let steps = training.steps_an_epoch(n_train);
     let epochs = training.epochs - training.frozen_epochs;
     let rate = training.gate_optimiser.learning_rate();
     let of_epoch = |epoch| training.rate_factor(epoch, steps / 2, steps) * steps as f64 * rate; // the mean of a straight line

@@ -252,8 +252,10 @@ impl RowArgs {
             };
             for &seed in &seeds {
                 if self.estimate {
-                    let before = said_before(row, seed, folder)?;
-                    say!("{} seed {seed}: {}{before}", row.name, Estimate::of(row, &data, &compute)?)?;
+                    say!("{} seed {seed}: {}", row.name, Estimate::of(row, &data, &compute)?)?;
+                    for (earlier, seed) in still_before(row, seed, folder)? {
+                        say!("  before it {} seed {seed}: {}", earlier.name, Estimate::of(&earlier, &data, &compute)?)?;
+                    }
                     session::warn_of_what_is_out_of_reach(row, seed, &data)?;
                     continue;
                 }
@@ -381,15 +383,15 @@ fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
     same && header.machine.precision() == precision.name() && header.status != Status::Finished
 }
 
-/// What an estimate does not count: the earlier runs that are still to be trained.
-fn said_before(row: &Recipe, seed: u64, folder: &Path) -> Result<String> {
-    let mut names = Vec::new();
+/// The runs that a run begins with or learns from, and that are still to be trained.
+fn still_before(row: &Recipe, seed: u64, folder: &Path) -> Result<Vec<(Recipe, u64)>> {
+    let mut runs = Vec::new();
     for (earlier, seed) in lineage::before(row, seed)? {
         if !session::is_finished(&run_path(folder, &earlier.name, seed)?) {
-            names.push(format!("{} seed {seed}", earlier.name));
+            runs.push((earlier, seed));
         }
     }
-    Ok(if names.is_empty() { String::new() } else { format!(", and {} before it", names.join(", ")) })
+    Ok(runs)
 }
 
 /// Where a finished run is asked for more epochs than it had: how to train it further.

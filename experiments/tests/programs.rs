@@ -139,6 +139,9 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     let output = run("reproduce-mnist", &["mlp-l0", "--data", data, "--estimate"]);
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(err.starts_with(&format!(" WARN mnist is {caveat}\n")), "{err}");
+    let estimated = ok("reproduce-mnist", &["mlp-taught-0.035", "--data", data, "--estimate"]);
+    let [first, second] = ["mlp-taught-0.035 seed 1: ", "\n  before it lenet5-teacher seed 1: "];
+    assert!(estimated.starts_with(first) && estimated.contains(second), "{estimated}");
     let closed_nothing = "lambda closed 0 of 1184 gates: next to nothing";
     assert!(said.contains(closed_nothing), "{said}");
 
@@ -575,7 +578,7 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     let folder = temp.path().join("results/mine/macs-0.5-seed1");
     let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
     assert!(page.contains("<h1>mine, pruned</h1>") && page.contains("200 test examples of mnist"), "{page}");
-    let ends = l0_net::onnx_ends(folder.join("compact.onnx")).unwrap();
+    let ends = l0_net::onnx_about(folder.join("compact.onnx")).unwrap().ends.unwrap();
     assert_eq!((ends.input.as_str(), ends.output.as_str(), ends.opset), ("pixels", "digits", 18));
     let (compact, _) = Model::load(folder.join("compact.safetensors"), &Device::Cpu).unwrap();
     let from_onnx = l0_net::from_onnx(folder.join("compact.onnx")).unwrap();
@@ -588,16 +591,31 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     let rows = std::fs::read(folder.join("metrics.jsonl")).unwrap();
     ok("prune", &prune);
     assert_eq!(std::fs::read(folder.join("metrics.jsonl")).unwrap(), rows);
-    fails("prune", &[&prune[..], &["--weight-decay", "0.1"]].concat(), "weight_decay");
-    fails("prune", &[&prune[..], &["--normalise", "mnist"]].concat(), "config.normalise.mean");
+    fails("prune", &[&prune[..], &["--weight-decay", "0.1"]].concat(), "another --weight-decay (0.0005, not 0.1)");
+    fails(
+        "prune",
+        &[&prune[..], &["--normalise", "mnist"]].concat(),
+        "another --normalise, --mean or --std; give the same again",
+    );
     let other = temp.path().join("other.onnx");
     brought(&other, 10);
     let taught = format!("--distill={}", other.to_str().unwrap());
-    fails("prune", &[&prune[..prune.len() - 1], &[taught.as_str()]].concat(), "config.teacher");
+    fails("prune", &[&prune[..prune.len() - 1], &[taught.as_str()]].concat(), "another --distill");
     let run = folder.to_str().unwrap();
     ok("inspect", &[&format!("{run}/compact.safetensors")]);
     ok("verify", &[&format!("{run}/compact.safetensors"), "--data", &data]);
     assert!(read_run(&folder).unwrap().header.config["distillation"]["temperature"] == 4.0);
+
+    // What was written since is left as it is.
+    std::fs::write(folder.join("index.html"), "mine").unwrap();
+    let again = run("prune", &prune);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("this run was finished before"));
+    assert_eq!(std::fs::read_to_string(folder.join("index.html")).unwrap(), "mine");
+    // The ONNX file knows its data as well as the other one.
+    let onnx_again = folder.join("compact.onnx");
+    let onnx_again = onnx_again.to_str().unwrap();
+    fails("verify", &[onnx_again], "an ONNX file");
+    ok("bench-model", &[onnx_again, "--rounds", "1", "--data", &data]);
 
     // Known data may be given to it by numbers of its own, which its file remembers.
     let own = temp.path().join("own");
@@ -647,8 +665,8 @@ fn a_pruning_to_a_time_goes_on_with_what_was_measured() {
     assert!([Some(0), Some(3)].contains(&prune(with(&limit, &[])).status.code()));
     assert_eq!(std::fs::read(folder.join("metrics.jsonl")).unwrap(), rows);
     for (more, message) in [
-        (&["--residual-stream", "pruned"][..], "config.gates"),
-        (&["--only", "conv1,stem"], "config.gates"),
+        (&["--residual-stream", "pruned"][..], "another --residual-stream"),
+        (&["--only", "conv1,stem"], "another --residual-stream"),
         (&["--except", "stem"], ""),
     ] {
         let output = prune(with(&limit, more));
@@ -686,6 +704,10 @@ fn what_cannot_be_pruned_says_so_before_it_trains() {
     let teacher = temp.path().join("teacher.onnx");
     brought(&teacher, 9);
     says(&[&format!("--distill={}", teacher.to_str().unwrap())], "as its pupil");
+    says(&["--learning-rate", "0"], "learning_rate");
+    says(&["--weight-decay", "nan"], "weight decay");
+    says(&["--validation", "600"], "the number of examples is 0 to train on and 600 to test on");
+    says(&["--image-size", "14"], "nothing but augment and normalise can be chosen");
     says(&["--target-inputs", "3", "--gate-inputs"], "cannot be used with");
     says(&["--learning-epochs", "10"], "expected 1 to 9");
     fails("prune", &[&onnx, "--out", &out], "name it with --data");

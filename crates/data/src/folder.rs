@@ -11,6 +11,9 @@ const BINARY_FOLDERS: [&str; 3] = ["", "cifar-10-batches-bin", "cifar-100-binary
 const CIFAR10_TRAIN: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 
+/// As many names of what else a folder holds are told.
+const LISTED: usize = 3;
+
 /// A part and the files it was read from.
 type Read = (Split, Vec<SourceFile>);
 
@@ -53,10 +56,23 @@ fn not_there(repo: &Repo, dir: &Path, part: Part) -> Error {
     let looked_for = format!("{} or {}", original_names(repo, part).join(", "), repo.file(part));
     let found = match (foreign::find(repo, dir), &shards::folders(dir)[..]) {
         (Some((file, form)), _) => format!(", found {}, which is {form}; {}", file.display(), foreign::advice(repo)),
-        (None, []) => String::new(),
+        (None, []) => listed(dir),
         (None, folders) => format!(", found parquet files in {}", folders.join(", ")),
     };
     Error::NotThere { dir: dir.to_path_buf(), name: repo.name.as_str(), looked_for, found }
+}
+
+/// ", found a, b, c and 7 more": the first things in a folder, by name.
+fn listed(dir: &Path) -> String {
+    let all = std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name()));
+    let mut names: Vec<String> = all.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    let (first, more) = names.split_at(names.len().min(LISTED));
+    match (first, more.len()) {
+        ([], _) => ", found nothing in it".into(),
+        (first, 0) => format!(", found {}", first.join(", ")),
+        (first, more) => format!(", found {} and {more} more", first.join(", ")),
+    }
 }
 
 fn read_idx(images: &Path, labels: &Path, repo: &Repo) -> Result<(Split, Vec<SourceFile>)> {

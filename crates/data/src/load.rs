@@ -45,6 +45,7 @@ fn load_known(known: Benchmark, source: &Source, progress: &dyn Progress) -> Res
 fn load_file(path: &Path, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if matches!(ending.as_str(), "npz" | "safetensors") {
+        options.only_for(path, "arrays", &[])?;
         return arrays::load(path);
     }
     if ending == "parquet"
@@ -52,6 +53,7 @@ fn load_file(path: &Path, options: &Options, source: &Source, progress: &dyn Pro
     {
         return Ok(pictures);
     }
+    options.only_for(path, "the rows of a table", &["a column of labels", "a task", "a share held out"])?;
     let mut table = Table::open(path)?;
     if let Some(label) = &options.label {
         table = table.label(label)?;
@@ -65,8 +67,10 @@ fn load_file(path: &Path, options: &Options, source: &Source, progress: &dyn Pro
 /// IDX files, or class folders.
 fn load_folder(dir: &Path, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
     if let Some(data) = idx::load(dir)? {
+        options.only_for(dir, "IDX files", &[])?;
         return Ok(data);
     }
+    options.only_for(dir, "folders of pictures", &["a size", "channels", "a share held out"])?;
     let mut folder = ImageFolder::open(dir)?.memory(source.memory);
     if let Some(size) = options.size {
         folder = folder.resize(size);

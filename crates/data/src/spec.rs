@@ -153,6 +153,26 @@ impl FromStr for NormaliseName {
     }
 }
 
+impl Options {
+    /// Refuses what plays no part in data of a kind, of which `these` can be chosen: what is ignored would pass for done.
+    pub(crate) fn only_for(&self, path: &Path, kind: &str, these: &[&str]) -> Result<()> {
+        let chosen = [
+            ("a size", self.size.is_some()),
+            ("channels", self.channels.is_some()),
+            ("a share held out", self.held_out.is_some()),
+            ("a column of labels", self.label.is_some()),
+            ("a task", self.task.is_some()),
+        ];
+        match chosen.into_iter().find(|(what, is_chosen)| *is_chosen && !these.contains(what)) {
+            Some((what, _)) => {
+                let said = format!("{}: {what} is chosen, which {kind} do not know; leave it out", path.display());
+                Err(Error::Argument(said))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl DataSpec {
     /// All that its origin says.
     pub fn new(origin: Origin) -> Self {

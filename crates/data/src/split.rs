@@ -249,6 +249,14 @@ impl Split {
         Ok(Self { examples, targets, names: Arc::clone(&self.names), ..*self })
     }
 
+    /// A table with these of its columns, in this order; images as they are.
+    pub(crate) fn with_columns(&self, columns: &[usize]) -> Self {
+        let Examples::Numbers(numbers) = &self.examples else { return self.clone() };
+        let rows = numbers.chunks(self.image_size());
+        let numbers = rows.flat_map(|row| columns.iter().map(|&column| row[column])).collect();
+        Self { examples: Examples::Numbers(numbers), shape: (columns.len(), 1, 1), ..self.clone() }
+    }
+
     /// The first `n` examples, or all of them if there are fewer.
     pub fn take(&self, n: usize) -> Self {
         let first: Vec<u32> = (0..n.min(self.len()) as u32).collect();

@@ -1,7 +1,7 @@
 //! Tables as people have them, and arrays.
 
 use candle_core::{DType, Device};
-use l0_data::{DataSpec, Dataset, Feed, Scale, Silent, Source, Table, Task, load};
+use l0_data::{DataRecord, DataSpec, Dataset, Feed, Options, Scale, Silent, Source, Table, Task, load};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -129,6 +129,49 @@ fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
     let table = file("t.csv", b"a,b,c\n1,2,3\n4,5,6\n");
     let error = Table::open(&table.path).unwrap().label("d").unwrap_err().to_string();
     assert!(error.ends_with("no column \"d\"; its columns are a, b, c"), "{error}");
+}
+
+/// A file of that table, and where it lies.
+fn loaded(text: &str) -> (Dataset, DataSpec, File) {
+    let file = file("table.csv", text.as_bytes());
+    let spec: DataSpec = file.path.to_str().unwrap().parse().unwrap();
+    (load(spec.clone(), &Source::default(), &Silent).unwrap(), spec, file)
+}
+
+#[test]
+fn columns_are_known_by_name_wherever_they_stand() {
+    let text = |columns: [&str; 3], cells: [fn(usize) -> usize; 3]| {
+        let row = |i: usize| format!("{}\n", cells.map(|cell| cell(i).to_string()).join(","));
+        format!("{}\n{}", columns.join(","), (0..40).map(row).collect::<String>())
+    };
+    let (a, b, kind): (fn(usize) -> usize, fn(usize) -> usize, fn(usize) -> usize) = (|i| i, |i| i * i, |i| i % 2);
+    let (known, source, _file) = loaded(&text(["a", "b", "label"], [a, b, kind]));
+    let record = DataRecord::of(&source, &known).unwrap();
+    let (moved, ..) = loaded(&text(["b", "label", "a"], [b, kind, a]));
+    assert_ne!(moved.digest().unwrap(), record.sha256);
+    let moved = record.columns_of(moved).unwrap();
+    assert_eq!((moved.digest().unwrap(), &moved.columns), (record.sha256.clone(), &known.columns));
+    assert_eq!((moved.normalise, moved.train), (known.normalise, known.train));
+    let (other, ..) = loaded(&text(["c", "b", "label"], [a, b, kind]));
+    let error = record.columns_of(other).unwrap_err().to_string();
+    assert_eq!(error, "table: no column: a, which the network was trained on; it has: c, b");
+}
+
+#[test]
+fn what_plays_no_part_in_data_of_a_kind_is_refused() {
+    let (_, table, _file) = loaded("a,label\n1,x\n2,y\n3,x\n4,y\n");
+    let labels = zip(&[("x.npy", npy("|u1", "(4, 2)", &[0; 8])), ("y.npy", npy("|u1", "(4,)", &[0, 1, 0, 1]))], false);
+    let arrays = file("rows.npz", &labels);
+    let arrays: DataSpec = arrays.path.to_str().unwrap().parse().unwrap();
+    let refused = |spec: DataSpec| load(spec, &Source::default(), &Silent).unwrap_err().to_string();
+    let said = refused(table.resize(64));
+    assert!(
+        said.ends_with("table.csv: a size is chosen, which the rows of a table do not know; leave it out"),
+        "{said}"
+    );
+    let options = Options { label: Some("y".into()), ..Options::default() };
+    let said = refused(DataSpec { options, ..arrays });
+    assert!(said.ends_with("rows.npz: a column of labels is chosen, which arrays do not know; leave it out"), "{said}");
 }
 
 /// An array as `numpy.save` writes it.

@@ -36,9 +36,23 @@ impl Choice {
         let all = Prunable::of(net);
         let some = if self.only.is_empty() { all } else { all.only(&self.only)? };
         let some = if self.except.is_empty() { some } else { some.except(&self.except)? };
-        let some = if stream == ResidualStream::Whole { some.without_sums()? } else { some };
+        let some = if stream == ResidualStream::Whole { self.beside_the_stream(some)? } else { some };
         let network = GatedNet::on(&some, droprate_init)?;
         if self.inputs { with_inputs(network, droprate_init) } else { Ok(network) }
+    }
+
+    /// Of these spaces all but the residual stream, on which nothing may be that is named.
+    fn beside_the_stream<'a>(&self, spaces: Prunable<'a>) -> Result<Prunable<'a>> {
+        for name in &self.only {
+            if Prunable::of(spaces.net()).only(&[name])?.without_sums().is_err() {
+                return Err(Error::Setting {
+                    name: "the residual stream",
+                    found: "to stay whole".into(),
+                    expected: format!("to be pruned where {name:?} is named, whose channels shortcuts carry"),
+                });
+            }
+        }
+        Ok(spaces.without_sums()?)
     }
 }
 
@@ -89,9 +103,9 @@ fn with_inputs(network: GatedNet, droprate_init: f64) -> Result<GatedNet> {
 fn reader_of_inputs(net: &Net) -> Result<NodeId> {
     let first = readers(net, 0).into_iter().next().filter(|_| matches!(net.shape(0), Shape::Features(_)));
     first.ok_or_else(|| Error::Setting {
-        name: "gates on inputs",
-        found: format!("asked for on an input of {}", net.shape(0)),
-        expected: "a network that reads a vector, with a linear layer".into(),
+        name: "the input to be gated",
+        found: net.shape(0).to_string(),
+        expected: "a vector that a linear layer reads".into(),
     })
 }
 

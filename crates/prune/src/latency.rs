@@ -17,31 +17,60 @@ const HALVINGS: usize = 8;
 /// How much larger a share is tried where none so small can be had.
 const RISE: f64 = 1.3;
 
-/// How often a network is timed, each time for [`TURN`] seconds.
+/// How often each network is timed at least.
 const TURNS: usize = 15;
 
-/// Seconds of a turn.
-const TURN: f64 = 0.01;
+/// Seconds of a turn, or one call: shorter than what a busy system lets a thread run for at once.
+const TURN: f64 = 0.002;
 
-/// Milliseconds that a network takes for one example on one thread: the median of several turns.
+/// Seconds for which each network is timed at least.
+const TIMED: f64 = 0.15;
+
+/// How often a network is timed before it counts as too slow.
+const AGAIN: usize = 3;
+
+/// Milliseconds that a network takes for one example on one thread: the fastest of many turns. Whatever else the machine
+/// does makes a turn slower, never faster.
 ///
 /// # Errors
 /// If the network does not run.
 pub fn latency(model: &Model) -> Result<f64> {
-    let mut engine = Engine::new(&model.net, &model.weights)?;
-    let xs = vec![0.5; engine.input_len()];
-    let mut turns = Vec::with_capacity(TURNS);
-    engine.run(&xs, 1)?; // the first call packs what it needs
-    for _ in 0..TURNS {
-        let (begin, mut calls) = (Instant::now(), 0.0);
-        while begin.elapsed().as_secs_f64() < TURN {
-            engine.run(&xs, 1)?;
-            calls += 1.0;
-        }
-        turns.push(1e3 * begin.elapsed().as_secs_f64() / calls);
+    latencies([model]).map(|[ms]| ms)
+}
+
+/// The [`latency`] of several networks, which take turns, so that all meet the same moments of the machine.
+///
+/// # Errors
+/// If a network does not run.
+pub fn latencies<const N: usize>(models: [&Model; N]) -> Result<[f64; N]> {
+    let mut timed = Vec::with_capacity(N);
+    for model in models {
+        let mut engine = Engine::new(&model.net, &model.weights)?;
+        let xs = vec![0.5; engine.input_len()];
+        engine.run(&xs, 1)?; // the first call packs what it needs
+        timed.push((engine, xs));
     }
-    turns.sort_unstable_by(f64::total_cmp);
-    Ok(turns[TURNS / 2])
+    let (begin, mut fastest, mut turns) = (Instant::now(), [f64::INFINITY; N], 0);
+    while turns < TURNS || begin.elapsed().as_secs_f64() < TIMED * N as f64 {
+        for ((engine, xs), fastest) in timed.iter_mut().zip(&mut fastest) {
+            *fastest = fastest.min(turn(engine, xs)?);
+        }
+        turns += 1;
+    }
+    Ok(fastest)
+}
+
+/// Milliseconds of one call, of as many as a turn has.
+fn turn(engine: &mut Engine, xs: &[f32]) -> Result<f64> {
+    let (begin, mut calls) = (Instant::now(), 0.0);
+    loop {
+        engine.run(xs, 1)?;
+        calls += 1.0;
+        let seconds = begin.elapsed().as_secs_f64();
+        if seconds >= TURN {
+            return Ok(1e3 * seconds / calls);
+        }
+    }
 }
 
 /// What says how many milliseconds a network takes for one example: [`latency`], unless it is for another machine or
@@ -97,7 +126,7 @@ impl Freeze for Limit {
             Error::Gates(error) => error,
             error => candle_core::Error::wrap(error).into(),
         })?;
-        let (Reached::Within(share) | Reached::Smallest(share)) = share;
+        let (Reached::Within(share) | Reached::Smallest(share, _)) = share;
         Ok(Constraint { targets: Targets::Model(share), ..constraint.clone() })
     }
 }
@@ -107,17 +136,18 @@ impl Freeze for Limit {
 pub(crate) enum Reached {
     /// The largest that keeps to it.
     Within(f64),
-    /// The smallest that gates in their order leave, which takes longer.
-    Smallest(f64),
+    /// The smallest that gates in their order leave, and the milliseconds that it takes, which are more.
+    Smallest(f64, f64),
 }
 
 impl Limit {
     /// The largest share of the multiply-accumulates with which the network with the gates of `weights` keeps to the
     /// limit, or the smallest that there is.
     pub(crate) fn share(&self, network: &GatedNet, weights: &Weights, constraint: &Constraint) -> Result<Reached> {
-        let now = self.clock.latency(&Model::new(network.net().clone(), weights.clone())?)?;
-        // The time of the network at a share, were the machine as busy as it was; none where gates in their order leave
-        // no network that small.
+        let whole = Model::new(network.net().clone(), weights.clone())?;
+        // The time of the network at a share, were the machine as busy as it was when the limit was set; none where gates
+        // in their order leave no network that small. A moment's noise would halve the range for good: what seems too
+        // slow is timed again.
         let timed = |share: f64| -> Result<Option<f64>> {
             let constraint = Constraint { targets: Targets::Model(share), ..constraint.clone() };
             let within = network.brought_within(weights, &constraint, Estimator::Mean)?;
@@ -125,19 +155,27 @@ impl Limit {
                 return Ok(None);
             }
             let masks = network.test_masks(&within, Estimator::Mean)?;
-            let time = self.clock.latency(&network.net().compact(&within, &masks)?)?;
-            Ok(Some(time * self.whole / now))
+            let compact = network.net().compact(&within, &masks)?;
+            let mut least = f64::INFINITY;
+            for _ in 0..AGAIN {
+                let now = self.clock.latency(&whole)?;
+                least = least.min(self.clock.latency(&compact)? * self.whole / now);
+                if least <= self.milliseconds {
+                    break;
+                }
+            }
+            Ok(Some(least))
         };
         let (mut low, mut high) = (network.least_share(constraint)?, 1.0);
         let smallest = loop {
             match timed(low)? {
                 Some(time) => break time,
-                None if low >= 1.0 => return Ok(Reached::Smallest(1.0)),
+                None if low >= 1.0 => return Ok(Reached::Smallest(1.0, self.whole)),
                 None => low = (low * RISE).min(1.0),
             }
         };
         if smallest > self.milliseconds {
-            return Ok(Reached::Smallest(low));
+            return Ok(Reached::Smallest(low, smallest));
         }
         for _ in 0..HALVINGS {
             let middle = 0.5 * (low + high);

@@ -32,7 +32,7 @@ mod target;
 
 pub use error::{Error, Result};
 pub use gates::ResidualStream;
-pub use latency::{Clock, Limit, latency};
+pub use latency::{Clock, Limit, latencies, latency};
 pub use normalise::normalised;
 pub use plan::Plan;
 pub use prune::Prune;

@@ -211,6 +211,8 @@ impl Prune {
         let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| optimiser.with_rate(rate));
         let objective = self.objective(&network, start.as_ref(), limit.as_ref(), steps)?;
         let training = plan::training(&self.settings, (learning, steps), batch_size, optimiser);
+        training.check()?;
+        objective.without_detached_decay()?; // whose strength is checked there
         if let Some(constraint) = objective.constraint() {
             network.check_targets(constraint)?;
         }
@@ -239,7 +241,7 @@ impl Prune {
             (Some(_), Some(aim)) => aim, // what was measured when the run began
             (Some(limit), None) => match self.reached(limit, &without, start)? {
                 Reached::Within(share) => share,
-                Reached::Smallest(_) => return Ok(ResidualStream::Pruned),
+                Reached::Smallest(..) => return Ok(ResidualStream::Pruned),
             },
         };
         let enough = share >= without.share_with(&gates::quarter(&without, multiple), target.quantity())?;
@@ -299,7 +301,7 @@ impl Prune {
         if self.settings.aim.is_none() && limit.whole <= milliseconds {
             return Err(not_for(
                 milliseconds,
-                format!("less than the {:.4} ms that the network takes now", limit.whole),
+                format!("less than the {} that the network takes now", shown(limit.whole)),
             ));
         }
         Ok(limit)
@@ -319,8 +321,9 @@ impl Prune {
         }
         match self.reached(limit, network, start)? {
             Reached::Within(share) => Ok(share),
-            Reached::Smallest(_) => {
-                Err(not_for(limit.milliseconds, "more than the smallest network with these gates takes".into()))
+            Reached::Smallest(_, ms) => {
+                let expected = format!("the {} that the smallest network with these gates takes, or more", shown(ms));
+                Err(not_for(limit.milliseconds, expected))
             }
         }
     }
@@ -367,6 +370,29 @@ impl Prune {
         }
     }
 
+    /// Whether the target lies in its range.
+    fn check_target(&self) -> Result<()> {
+        let inputs = || match self.net.shape(0) {
+            Shape::Features(inputs) if inputs > 2 => format!("1 to {} inputs of {inputs}", inputs - 1),
+            _ => "1 input of several".into(),
+        };
+        let (asked, most, expected) = match self.settings.target {
+            Target::Weights(share) | Target::Macs(share) => (share, 1.0, "a share above 0, 1 at most".into()),
+            Target::Latency(milliseconds) => (milliseconds, f64::MAX, "milliseconds above 0".into()),
+            Target::Price(lambda) => (lambda, f64::MAX, "a lambda above 0".into()),
+            Target::Inputs(n) => {
+                let most = match self.net.shape(0) {
+                    Shape::Features(inputs) => inputs as f64 - 1.0,
+                    Shape::Image(..) => f64::MAX, // refused where gates are placed
+                };
+                (n as f64, most, inputs())
+            }
+        };
+        let is_in_range = asked > 0.0 && asked <= most;
+        let refused = || Error::Setting { name: "the target", found: asked.to_string(), expected };
+        if is_in_range { Ok(()) } else { Err(refused()) }
+    }
+
     fn check(&self, data: &Dataset) -> Result<()> {
         self.check_shift()?;
         let setting = |name, found: String, expected: &str| Error::Setting { name, found, expected: expected.into() };
@@ -375,28 +401,20 @@ impl Prune {
             return Err(setting("epochs", self.settings.epochs.to_string(), expected));
         }
         if let Some(learning) = self.settings.learning.filter(|n| !(1..self.settings.epochs).contains(n)) {
-            let expected = format!("1 to {}: the smaller network has to settle after them", self.settings.epochs - 1);
+            let most = self.settings.epochs - 1;
+            let range = if most == 1 { "1".into() } else { format!("1 to {most}") };
+            let expected = format!("{range} of {}: the smaller network has to settle after them", most + 1);
             return Err(setting("the number of epochs in which gates learn", learning.to_string(), &expected));
         }
         if self.settings.batch_size == Some(0) {
             return Err(setting("the batch size", "0".into(), "1 or more"));
         }
-        self.check_ranking()?;
-        let (asked, most, expected) = match self.settings.target {
-            Target::Weights(share) | Target::Macs(share) => (share, 1.0, "a share above 0, 1 at most"),
-            Target::Latency(milliseconds) => (milliseconds, f64::MAX, "milliseconds above 0"),
-            Target::Price(lambda) => (lambda, f64::MAX, "a lambda above 0"),
-            Target::Inputs(n) => {
-                let most = match self.net.shape(0) {
-                    Shape::Features(inputs) => inputs as f64 - 1.0,
-                    Shape::Image(..) => f64::MAX, // refused where gates are placed
-                };
-                (n as f64, most, "1 or more inputs, and not all of them")
-            }
-        };
-        if !(asked > 0.0 && asked <= most) {
-            return Err(setting("the target", asked.to_string(), expected));
+        if data.train.is_empty() || data.test.is_empty() {
+            let found = format!("{} to train on and {} to test on", data.train.len(), data.test.len());
+            return Err(setting("the number of examples", found, "1 or more of each"));
         }
+        self.check_ranking()?;
+        self.check_target()?;
         let (found, expected) = (self.net.shape(0).dims(), data.train.dims());
         if found != expected {
             return Err(Error::Data {
@@ -463,6 +481,13 @@ impl Prune {
         let feed = Feed::new(&data.test, data.normalise.clone(), EVALUATION_BATCH, &Device::Cpu)?;
         Ok(Some(evaluate(&self.net, weights, &Masks::none(&self.net), &feed)?))
     }
+}
+
+/// Milliseconds, four digits of them.
+pub(crate) fn shown(milliseconds: f64) -> String {
+    let before = milliseconds.log10().floor();
+    let digits = if before.is_finite() { (3.0 - before).clamp(0.0, 9.0) as usize } else { 3 };
+    format!("{milliseconds:.digits$} ms")
 }
 
 /// A limit that is none for this network.

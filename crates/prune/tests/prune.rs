@@ -104,8 +104,10 @@ fn a_target_can_be_a_time() {
     // Time enough for all of it, and too little for anything.
     let message = |limit: f64| prune.clone().target(Target::Latency(limit)).plan(&data).unwrap_err().to_string();
     assert!(message(1e3 * whole).contains(" ms that the network takes now"));
-    let expected = "the target is 0.000000001 ms, expected more than the smallest network with these gates takes";
-    assert_eq!(message(1e-9), expected);
+    let found = message(1e-9);
+    assert!(
+        found.starts_with("the target is 0.000000001 ms, expected the ") && found.contains(" ms that the smallest")
+    );
     // In a network of branches, too, where the likeliest gates alone lead nowhere at the smallest share.
     let whole_resnet = clock().latency(&values(&resnet())).unwrap();
     let residual = in_steps(&resnet(), 40, 8).0.timed_by(clock()).target(Target::Latency(0.4 * whole_resnet));
@@ -229,11 +231,11 @@ fn gates_on_inputs_tell_which_columns_a_network_needs() {
     let pruned = prune.clone().target(Target::Inputs(2)).train(&table()).unwrap();
     assert_eq!([by_weights.inputs(), pruned.inputs()], [[3, 7], [3, 7]]);
     let message = |prune: Prune, data: &Dataset| prune.plan(data).unwrap_err().to_string();
-    let expected = "the target is 12, expected 1 or more inputs, and not all of them";
+    let expected = "the target is 12, expected 1 to 11 inputs of 12";
     assert_eq!(message(prune.target(Target::Inputs(12)), &table()), expected);
     let images = Prune::model(values(&lenet())).target(Target::Inputs(2));
     let found = message(images, &digits(80));
-    assert!(found.contains("gates on inputs is asked for on an input of (1, 28, 28)"), "{found}");
+    assert!(found.contains("the input to be gated is (1, 28, 28)"), "{found}");
     assert!(pruned.after.score.error_percent().unwrap() < 10.0, "{pruned}");
 }
 

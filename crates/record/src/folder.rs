@@ -51,6 +51,10 @@ impl RunFolder {
         fs::create_dir_all(path).at("create the folder", path)?;
         let lock = lock(path)?;
         refuse_taken(path)?;
+        Self::begin(path, header, lock)
+    }
+
+    fn begin(path: &Path, header: &RunHeader, lock: File) -> Result<Self> {
         let header = RunHeader { status: Status::Running, ..header.clone() };
         header.write(&path.join(HEADER))?;
         write(&path.join(METRICS), b"", Existing::Replace)?;
@@ -78,8 +82,13 @@ impl RunFolder {
     ///
     /// A last row that was cut off is dropped. The rows may reach further than the checkpoint:
     /// call [`truncate_after`](Self::truncate_after) next.
+    ///
+    /// A run of other settings that failed before its first epoch ended left nothing to go on with: it makes way.
     pub fn resume(path: impl AsRef<Path>, header: &RunHeader) -> Result<Self> {
         let path = path.as_ref();
+        if failed_at_once(path) && refuse_other(path, &read::header(path)?, header).is_err() {
+            return Self::begin(path, header, lock(path)?);
+        }
         let stored = || {
             let stored = read::header(path)?;
             refuse_other(path, &stored, header)?;
@@ -232,6 +241,14 @@ fn refuse_taken(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the run in a folder ended by an error, with neither a row nor a folder of checkpoints.
+fn failed_at_once(path: &Path) -> bool {
+    let has_failed = read::header(path).is_ok_and(|header| header.status == Status::Failed);
+    let has_folder =
+        || fs::read_dir(path).is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|it| it.path().is_dir())));
+    has_failed && read::Metrics::read(path).is_ok_and(|metrics| metrics.rows.is_empty()) && !has_folder()
 }
 
 fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()> {

@@ -76,6 +76,28 @@ fn a_failed_run_tells_why() {
 }
 
 #[test]
+fn a_run_that_failed_before_its_first_epoch_makes_way_for_one_of_other_settings() {
+    let other = || RunHeader { config: serde_json::json!({ "learning_rate": 0.5 }), ..header() };
+    let failed = |rows: u64, checkpoints: bool| {
+        let (temp, path) = place();
+        let mut folder = RunFolder::create(&path, &header()).unwrap();
+        (1..=rows).for_each(|epoch| folder.append(&row(epoch)).unwrap());
+        folder.fail("loss is NaN").unwrap();
+        if checkpoints {
+            fs::create_dir(path.join("checkpoints")).unwrap();
+        }
+        (temp, RunFolder::resume(&path, &other()).map(|folder| folder.header().clone()))
+    };
+    let begun = failed(0, false).1.unwrap();
+    assert_eq!((begun.status, begun.config, begun.message), (Status::Running, other().config, None));
+    assert!(begun.resumed.is_empty());
+    for (rows, checkpoints) in [(1, false), (0, true)] {
+        let refused = failed(rows, checkpoints).1.unwrap_err();
+        assert!(matches!(refused, Error::Differs { .. }), "{refused}");
+    }
+}
+
+#[test]
 fn a_folder_with_a_run_is_refused_and_left_as_it_is() {
     let (_temp, path) = place();
     killed_after(&path, 2);

@@ -208,6 +208,11 @@ pub struct Training {
 }
 
 impl Training {
+    /// The steps of an epoch on `n_train` examples: its batches, the last incomplete one included.
+    pub fn steps_an_epoch(&self, n_train: usize) -> u64 {
+        n_train.div_ceil(self.batch_size.max(1)) as u64
+    }
+
     /// Checks every number.
     ///
     /// # Errors

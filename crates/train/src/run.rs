@@ -194,7 +194,7 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
     let (pruned, evaluation) = test(job, trainer)?;
     let weights = trainer.average().weights();
     let Progress { epoch, steps, seconds, sums, .. } = *trainer.progress();
-    let in_epoch = job.data.train.len().div_ceil(job.training.batch_size) as u64;
+    let in_epoch = job.training.steps_an_epoch(job.data.train.len());
     let factor = job.training.rate_factor(epoch - 1, in_epoch - 1, in_epoch);
     let expected = job.network.net().expected_cost(&job.network.probabilities(weights)?)?;
     let normalisations = job.network.net().cost().layers.into_iter().filter(|layer| layer.weights == 0);

@@ -71,7 +71,7 @@ impl<'a> Trainer<'a> {
         let optimiser = OptimiserState::new(&params, gated, training)?;
         let average = Average::new(&params, training.average)?;
         let (penalties, multipliers) = (felt.penalties(network, n_train)?, objective.multipliers(network)?);
-        let (steps, progress) = (n_train.div_ceil(training.batch_size) as u64, Progress::default());
+        let (steps, progress) = (training.steps_an_epoch(n_train), Progress::default());
         Ok(Self {
             network,
             objective,

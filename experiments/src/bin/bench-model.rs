@@ -195,8 +195,17 @@ fn whole_entry(net: Net) -> Result<Entry> {
 fn data(args: &Args) -> Result<(Dataset, Normalise)> {
     let (model, card, _) = read(&args.files[0])?;
     let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.files[0]), Ok)?;
-    let data = args.data.load(&args.data.spec(&dataset)?)?;
-    let normalise = artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise);
+    let data = artifact::with_columns_of(&card, args.data.load(&args.data.spec(&dataset)?)?)?;
+    let record = artifact::record_of(&card)?;
+    let is_said = args.data.normalise.is_some() || !args.data.mean.is_empty() || dataset.known().is_some();
+    if record.is_none() && !is_said {
+        tracing::warn!(
+            "{} does not say by which numbers its input is normalised; taken are those of the training examples \
+             (--normalise, or --mean and --std, say others)",
+            args.files[0].display()
+        );
+    }
+    let normalise = record.map_or(data.normalise.clone(), |record| record.normalise);
     Ok((data, normalise))
 }
 

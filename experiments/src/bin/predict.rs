@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 use clap::Parser;
 use l0_data::{Benchmark, DataRecord};
 use l0_experiments::device::DeviceArgs;
+use l0_experiments::network_file::of_ours;
 use l0_experiments::picture::Invert;
 use l0_experiments::{artifact, cli, picture, say};
 use l0_infer::Engine;
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
 fn predict(args: &Args) -> Result<()> {
     let device = args.device.name().open()?;
     let (model, card) = match &args.model {
-        Some(path) => Model::load(path, &Device::Cpu)?,
+        Some(path) => of_ours(path)?,
         None => Model::from_bytes(l0_lenet5::ZOO_MNIST_L0_SEP, &Device::Cpu)?,
     };
     let record = artifact::record_of(&card)?.filter(|_| args.dataset.is_none());

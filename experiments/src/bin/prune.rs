@@ -187,7 +187,8 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = args.validation.applied(args.data.load(&data_of(args, &brought)?)?)?;
+    let data = artifact::with_columns_of(&brought.read.card, args.data.load(&data_of(args, &brought)?)?)?;
+    let data = args.validation.applied(data)?;
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
@@ -197,12 +198,14 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let before = prune.evaluation(&data)?.map(|evaluation| evaluation.score);
     if !folder.join("run.json").exists() {
         prune::doubts(&plan, before, &data).iter().for_each(|doubt| tracing::warn!("{doubt}"));
+        let said = prune::said_of_stream(&plan, target).filter(|_| !is_said);
+        said.into_iter().for_each(|said| tracing::info!("{said}"));
     }
     let teacher =
         args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };
-    prune::train(&brought, &plan, target, &data, &place, stop)?;
-    let page = prune::finish(&brought, (&plan, before), target, &data, &place)?;
+    let is_new = prune::train(&brought, &plan, target, &data, &place, stop)?;
+    let page = prune::finish(&brought, (&plan, before), target, &data, &place, is_new)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
 }
@@ -212,7 +215,8 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
 fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     let (net, typed) = (&brought.model().net, args.data.data.as_ref());
     let known = typed.and_then(|text| text.parse::<DataSpec>().ok()).filter(|spec| spec.known().is_some());
-    if typed.is_none() && brought.read.format == Format::Onnx {
+    let is_silent = brought.read.format == Format::Onnx && artifact::record_of(&brought.read.card)?.is_none();
+    if typed.is_none() && is_silent {
         bail!("which data the network is for, its file does not say; name it with --data");
     }
     let own = known.map_or_else(|| artifact::dataset_of(net, &brought.read.card, &args.network), Ok);

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
-use candle_core::Device;
 use clap::Parser;
 use l0::Estimator;
 use l0_data::DataSpec;
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, DataArgs};
 use l0_experiments::device::VerificationArgs;
+use l0_experiments::network_file::of_ours;
 use l0_experiments::say;
-use l0_net::{Masks, Model};
+use l0_net::Masks;
 
 /// Check a compact file against its digest, its own claims, and the gated network it was made of.
 #[derive(Debug, Parser)]
@@ -39,10 +39,10 @@ fn main() -> ExitCode {
 
 fn verify(args: &Args) -> Result<()> {
     let device = args.verification.device.open()?;
-    let (model, card) = Model::load(&args.file, &Device::Cpu)?;
+    let (model, card) = of_ours(&args.file)?;
     say!("digest, description and tensors agree")?;
     let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.file), Ok)?;
-    let data = args.data.load(&args.data.spec(&dataset)?)?;
+    let data = artifact::with_columns_of(&card, args.data.load(&args.data.spec(&dataset)?)?)?;
     let digest = data.digest()?;
     match &card.data {
         Some(trained) if *trained == digest => say!("trained on this data ({})", &digest[..12])?,

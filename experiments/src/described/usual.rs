@@ -90,7 +90,7 @@ pub(super) fn objective(mut asked: Map<String, Value>, training: &Training, n: u
         let quantity = if macs.is_some() { Quantity::Macs } else { Quantity::Weights };
         let share = macs.or(density).unwrap_or(json!(DENSITY));
         let share = share.as_f64().with_context(|| format!("density is {share}, expected a number from 0 to 1"))?;
-        let steps = training.epochs.saturating_mul(n.div_ceil(training.batch_size.max(1)) as u64);
+        let steps = training.epochs.saturating_mul(training.steps_an_epoch(n));
         let learning_rate = MULTIPLIER / steps.max(1) as f64;
         let constraint = Constraint {
             targets: Targets::Model(share),

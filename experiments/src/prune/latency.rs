@@ -7,32 +7,25 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use l0_net::Model;
-
-use crate::latency::{Candidate, alternate};
-
-/// Turns of the measurement.
-const ROUNDS: usize = 15;
+use l0_prune::latencies;
 
 /// How long onnxruntime may take for all of its turns: a second, as a rule.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Median milliseconds of a batch of 1 on one thread, before and after.
+/// Milliseconds of one example on one thread, before and after: of each the fastest turn.
 pub(super) type Milliseconds = (f64, f64);
 
 /// Times both in `infer`, in turns.
 ///
 /// # Errors
 /// If a network does not run.
-pub(super) fn infer(before: &Model, after: &Model, threads: usize) -> Result<Milliseconds> {
-    let candidate = |model: &Model| Candidate::new(&model.net, &model.weights, threads);
-    let mut both = [candidate(before)?, candidate(after)?];
-    alternate(&mut both, ROUNDS)?;
-    Ok((both[0].median(0, false), both[1].median(0, false)))
+pub(super) fn infer(before: &Model, after: &Model) -> Result<Milliseconds> {
+    Ok(latencies([before, after])?.into())
 }
 
-/// Times two ONNX files in turns, one thread, one example: milliseconds, a line each.
+/// Times two ONNX files in turns, one thread, one example: milliseconds of the fastest turn, a line each.
 const SCRIPT: &str = r#"
-import statistics, sys, time
+import sys, time
 import numpy, onnxruntime
 def opened(path):
     options = onnxruntime.SessionOptions()
@@ -42,15 +35,15 @@ def opened(path):
     xs = numpy.random.default_rng(1).random([1] + given.shape[1:], dtype=numpy.float32)
     return session, {given.name: xs}, []
 files = [opened(path) for path in sys.argv[1:]]
-for turn in range(16):
+for turn in range(61):
     for session, feed, times in files:
         calls, start = 0, time.perf_counter()
-        while time.perf_counter() - start < 0.03:
+        while time.perf_counter() - start < 0.005:
             session.run(None, feed)
             calls += 1
         if turn:
             times.append((time.perf_counter() - start) * 1e3 / calls)
-print(*[statistics.median(times) for *_, times in files])
+print(*[min(times) for *_, times in files])
 "#;
 
 /// Times both files in onnxruntime; nothing where there is no Python with it.

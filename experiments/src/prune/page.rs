@@ -20,6 +20,9 @@ th:first-child,td:first-child{text-align:left}td:last-child{font-weight:600}\
 code{background:#f3f5f7;padding:.1rem .3rem;border-radius:3px}svg{max-width:100%;height:auto}\
 p.note{color:#57606a}.missed{color:#b42318}";
 
+/// With less of a limit in milliseconds than this, there is something to be said.
+const WELL_BELOW: f64 = 0.8;
+
 /// How much longer the smaller network has to take to be called slower: two runs of one network differ by less.
 const SLOWER: f64 = 1.05;
 
@@ -91,8 +94,10 @@ impl fmt::Display for Rounding {
         let said = if change < 0.0 { "faster" } else { "slower" };
         write!(
             f,
-            "channels in multiples of {multiple}: {rounded:.3} ms in infer, {free:.3} ms with any number of them at the same target \
+            "channels in multiples of {multiple}: {} ms in infer, {} ms with any number of them at the same target \
              ({:.0} % {said})",
+            digits(*rounded),
+            digits(*free),
             change.abs()
         )
     }
@@ -123,6 +128,7 @@ impl Page {
         };
         let left = match self.target {
             Target::Inputs(_) => self.inputs.len().to_string(),
+            Target::Latency(_) => format!("{} ms", digits(self.left())),
             _ => format!("{:.3}", self.left()),
         };
         format!("asked for {}, got {left}{met}", self.target)
@@ -159,8 +165,16 @@ impl Page {
         lines
     }
 
-    /// What helps where another runtime takes longer for the smaller network.
+    /// What helps where the network is faster than was asked for, or slower in another runtime.
     fn advice(&self) -> Option<&'static str> {
+        if let Target::Latency(limit) = self.target
+            && self.left() < WELL_BELOW * limit
+        {
+            return Some(
+                "Well below the limit: gates in their order leave nothing nearer to it, or the machine was busy while they were \
+                 frozen; --target-macs says how much is left instead.",
+            );
+        }
         let is_slower = self.onnxruntime.is_some_and(|(before, after)| after > SLOWER * before);
         is_slower.then_some(match self.rounding {
             None => "The pruned network is slower in onnxruntime, which computes channels in blocks: --round 8 keeps multiples.",
@@ -195,7 +209,7 @@ impl Page {
              <style>{STYLE}</style></head><body>\n<h1>{name}, pruned</h1>\n<p{class}>{verdict}.</p>\n\
              <table><tr><th></th><th>brought</th><th>pruned</th><th>ratio</th></tr>\n{rows}</table>\n\
              <p class=\"note\">Errors over all {images} test examples of {data}. Latency of one example on one thread of this \
-             machine, median of turns. Verification, what was trained against the file: {agreement}.{rounding}{advice}</p>\n\
+             machine, the fastest of many turns. Verification, what was trained against the file: {agreement}.{rounding}{advice}</p>\n\
              <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the network \
              that they left settled.</p>\n{figure}\n\
              {inputs}<h2>Which channels went where</h2>\n{drawing}\n\

@@ -2,7 +2,7 @@
 
 use super::cells::Column;
 use super::{columns_of, listed};
-use crate::{DataRecord, Error, Result, Split};
+use crate::{DataRecord, Dataset, Error, Normalise, Result, Split};
 use std::path::Path;
 
 impl DataRecord {
@@ -39,6 +39,29 @@ impl DataRecord {
         }
         let notes = listed("missing values, the mean of the training rows in their place", &missing);
         Ok((Split::rows(numbers, vec![0; rows], chosen.len(), 1)?, notes.into_iter().collect()))
+    }
+
+    /// A table with the columns that a network reads that was trained on this data set, in its order, whatever else it
+    /// has; images as they are.
+    ///
+    /// # Errors
+    /// If a column is not there.
+    pub fn columns_of(&self, data: Dataset) -> Result<Dataset> {
+        if self.columns == data.columns || self.columns.is_empty() || data.columns.is_empty() {
+            return Ok(data);
+        }
+        let place = |name: &String| data.columns.iter().position(|column| column == name);
+        let Some(order) = self.columns.iter().map(place).collect::<Option<Vec<usize>>>() else {
+            let lacking: Vec<String> = self.columns.iter().filter(|name| place(name).is_none()).cloned().collect();
+            let problem = listed("no column", &lacking).unwrap_or_default();
+            let advice = listed("it has", &data.columns).unwrap_or_default();
+            return Err(Error::Argument(format!(
+                "{}: {problem}, which the network was trained on; {advice}",
+                data.name
+            )));
+        };
+        let (train, test) = (data.train.with_columns(&order), data.test.with_columns(&order));
+        Ok(Dataset { normalise: Normalise::of(&train)?, train, test, columns: self.columns.clone(), ..data })
     }
 
     /// The columns of a file that the network reads, in its order.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub(super) const OPSET: i64 = 17;
 
 /// What an ONNX file says about itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OnnxAbout {
     /// The program that wrote the file.
     pub producer: String,

@@ -7,7 +7,7 @@ mod python;
 use candle_core::{DType, Device, Tensor};
 use cases::common::random_params;
 use cases::{Case, every_layer};
-use l0_net::{Error, OnnxAbout, OnnxEnds, Weights, onnx_ends, to_onnx};
+use l0_net::{Error, OnnxAbout, OnnxEnds, Weights, onnx_about, to_onnx};
 
 #[test]
 fn a_missing_or_misshapen_parameter_is_named() {
@@ -40,9 +40,18 @@ fn the_input_and_the_output_are_called_as_one_likes() {
     let write = |ends| {
         let bytes = to_onnx(&case.net, &case.weights, &OnnxAbout { ends, ..OnnxAbout::default() }).unwrap();
         std::fs::write(&path, bytes).unwrap();
-        onnx_ends(&path).unwrap()
+        onnx_about(&path).unwrap().ends.unwrap()
     };
     let last = &case.net.node(case.net.output()).name;
+    let said = OnnxAbout {
+        producer: "someone".into(),
+        version: "2.0".into(),
+        doc: "a network".into(),
+        metadata: [("key".to_string(), "value".to_string())].into(),
+        ends: ends("pixels", "classes"),
+    };
+    std::fs::write(&path, to_onnx(&case.net, &case.weights, &said).unwrap()).unwrap();
+    assert_eq!(onnx_about(&path).unwrap(), said);
     assert_eq!(Some(write(None)), ends("image", last));
     assert_eq!(Some(write(ends("pixels", "classes"))), ends("pixels", "classes"));
     let xs = Tensor::rand(0f32, 1.0, (3, 2, 11, 9), &Device::Cpu).unwrap();

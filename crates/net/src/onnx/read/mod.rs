@@ -48,7 +48,7 @@ use self::finish::{Found, finish, model};
 pub use self::problem::OnnxProblem;
 use self::proto::{Described, Graph, Model};
 use self::walk::{Walk, input_step};
-use super::about::OnnxEnds;
+use super::about::{OnnxAbout, OnnxEnds};
 
 /// The network of an ONNX file, as [`OnnxReader::read`] without settings.
 ///
@@ -58,19 +58,25 @@ pub fn from_onnx(path: impl AsRef<Path>) -> crate::Result<crate::Model> {
     OnnxReader::new().read(path)
 }
 
-/// What the input and the output of an ONNX file are called.
+/// What an ONNX file says about itself, its network aside.
 ///
 /// # Errors
-/// If the file cannot be read, is no ONNX file, or does not have one of each.
-pub fn onnx_ends(path: impl AsRef<Path>) -> crate::Result<OnnxEnds> {
-    let ends = |bytes: &[u8]| {
+/// If the file cannot be read, is no ONNX file, or does not have one input and one output.
+pub fn onnx_about(path: impl AsRef<Path>) -> crate::Result<OnnxAbout> {
+    let about = |bytes: &[u8]| {
         let model = proto::parse::<Model<'_>>(bytes).map_err(OnnxProblem::Bytes)?;
         let opset = opset(&model);
         let graph = model.graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
-        Ok(OnnxEnds { input: input(&graph)?.name.into(), output: output(&graph)?.into(), opset })
+        Ok(OnnxAbout {
+            producer: model.producer.into(),
+            version: model.version.into(),
+            doc: model.doc.into(),
+            metadata: model.metadata.iter().map(|entry| (entry.key.into(), entry.value.into())).collect(),
+            ends: Some(OnnxEnds { input: input(&graph)?.name.into(), output: output(&graph)?.into(), opset }),
+        })
     };
-    let ends = read(path.as_ref()).and_then(|bytes| ends(&bytes));
-    ends.map_err(|problem| crate::Error::onnx(&path.as_ref().display().to_string(), problem))
+    let about = read(path.as_ref()).and_then(|bytes| about(&bytes));
+    about.map_err(|problem| crate::Error::onnx(&path.as_ref().display().to_string(), problem))
 }
 
 /// The version of ONNX's own operators; 0 if none is said.

@@ -34,13 +34,22 @@ fn push<'a, M: Message<'a>>(list: &mut Vec<M>, what: &str, value: Wire<'a>) -> R
 
 #[derive(Debug, Default)]
 pub(super) struct Model<'a> {
+    pub(super) producer: &'a str,
+    pub(super) version: &'a str,
+    pub(super) doc: &'a str,
     pub(super) graph: Option<Graph<'a>>,
     pub(super) opsets: Vec<Opset<'a>>,
+    pub(super) metadata: Vec<Entry<'a>>,
 }
 
 impl<'a> Message<'a> for Model<'a> {
     fn field(&mut self, number: u64, value: Wire<'a>) -> Result<(), Reason> {
         match number {
+            // Texts for people: a file whose network can be read is not refused for one of them.
+            2 => self.producer = value.text().unwrap_or_default(),
+            3 => self.version = value.text().unwrap_or_default(),
+            6 => self.doc = value.text().unwrap_or_default(),
+            14 if self.metadata.len() < MOST => self.metadata.extend(inner("metadata", value).ok()),
             7 if self.graph.is_some() => return Err("two graphs".into()),
             7 => self.graph = Some(inner("graph", value)?),
             8 => push(&mut self.opsets, "opset", value)?,
