@@ -601,9 +601,9 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     brought(&other, 10);
     let taught = format!("--distill={}", other.to_str().unwrap());
     fails("prune", &[&prune[..prune.len() - 1], &[taught.as_str()]].concat(), "another --distill");
-    let run = folder.to_str().unwrap();
-    ok("inspect", &[&format!("{run}/compact.safetensors")]);
-    ok("verify", &[&format!("{run}/compact.safetensors"), "--data", &data]);
+    let run_folder = folder.to_str().unwrap();
+    ok("inspect", &[&format!("{run_folder}/compact.safetensors")]);
+    ok("verify", &[&format!("{run_folder}/compact.safetensors"), "--data", &data]);
     assert!(read_run(&folder).unwrap().header.config["distillation"]["temperature"] == 4.0);
 
     // What was written since is left as it is.
