@@ -140,11 +140,12 @@ fn loaded(text: &str) -> (Dataset, DataSpec, File) {
 
 #[test]
 fn columns_are_known_by_name_wherever_they_stand() {
-    let text = |columns: [&str; 3], cells: [fn(usize) -> usize; 3]| {
+    type Cell = fn(usize) -> usize;
+    let text = |columns: [&str; 3], cells: [Cell; 3]| {
         let row = |i: usize| format!("{}\n", cells.map(|cell| cell(i).to_string()).join(","));
         format!("{}\n{}", columns.join(","), (0..40).map(row).collect::<String>())
     };
-    let (a, b, kind): (fn(usize) -> usize, fn(usize) -> usize, fn(usize) -> usize) = (|i| i, |i| i * i, |i| i % 2);
+    let [a, b, kind]: [Cell; 3] = [|i| i, |i| i * i, |i| i % 2];
     let (known, source, _file) = loaded(&text(["a", "b", "label"], [a, b, kind]));
     let record = DataRecord::of(&source, &known).unwrap();
     let (moved, ..) = loaded(&text(["b", "label", "a"], [b, kind, a]));
