@@ -113,7 +113,7 @@ fn forms_that_are_not_read_are_called_what_they_are() {
         (Mnist, "MNIST/raw/other-idx3-ubyte.gz", &tar),
     ] {
         let error = said_of(name, file, bytes);
-        assert!(error.contains("0000.parquet; name the folder"), "{error}");
+        assert!(error.contains("0000.parquet, found ") && !error.contains("which is"), "{error}");
     }
 }
 
@@ -127,6 +127,9 @@ fn what_is_wrong_with_a_folder_is_said() {
     let dir = tempfile::tempdir().unwrap();
     refused(&dir.path().join("nowhere"), "cannot read the folder");
     refused(dir.path(), "does not hold mnist: looked for train-images-idx3-ubyte");
+    refused(dir.path(), "0000.parquet, found nothing in it; name the folder");
+    ["d", "b", "a", "c"].iter().for_each(|name| fs::write(dir.path().join(name), "").unwrap());
+    refused(dir.path(), "0000.parquet, found a, b, c and 1 more; name the folder");
     write_mnist(dir.path(), "", |bytes| bytes);
     let labels = dir.path().join("t10k-labels-idx1-ubyte");
     fs::write(&labels, &idx(5, 4)[1]).unwrap();
