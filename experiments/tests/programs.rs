@@ -705,7 +705,7 @@ fn what_cannot_be_pruned_says_so_before_it_trains() {
     brought(&teacher, 9);
     says(&[&format!("--distill={}", teacher.to_str().unwrap())], "as its pupil");
     says(&["--learning-rate", "0"], "learning_rate");
-    says(&["--weight-decay", "nan"], "weight decay");
+    says(&["--weight-decay", "nan"], "weight_decay is NaN");
     says(&["--validation", "600"], "the number of examples is 0 to train on and 600 to test on");
     says(&["--image-size", "14"], "nothing but augment and normalise can be chosen");
     says(&["--target-inputs", "3", "--gate-inputs"], "cannot be used with");

@@ -401,9 +401,9 @@ impl Prune {
             return Err(setting("epochs", self.settings.epochs.to_string(), expected));
         }
         if let Some(learning) = self.settings.learning.filter(|n| !(1..self.settings.epochs).contains(n)) {
-            let most = self.settings.epochs - 1;
-            let range = if most == 1 { "1".into() } else { format!("1 to {most}") };
-            let expected = format!("{range} of {}: the smaller network has to settle after them", most + 1);
+            let epochs = self.settings.epochs;
+            let range = if epochs == 2 { "1".into() } else { format!("1 to {}", epochs - 1) };
+            let expected = format!("{range} of {epochs}: the smaller network has to settle after them");
             return Err(setting("the number of epochs in which gates learn", learning.to_string(), &expected));
         }
         if self.settings.batch_size == Some(0) {
