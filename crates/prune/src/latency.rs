@@ -20,7 +20,7 @@ const RISE: f64 = 1.3;
 /// How often each network is timed at least.
 const TURNS: usize = 15;
 
-/// Seconds of a turn, or one call: shorter than what a busy system lets a thread run for at once.
+/// Seconds of a turn, or one call.
 const TURN: f64 = 0.002;
 
 /// Seconds for which each network is timed at least.
@@ -29,8 +29,8 @@ const TIMED: f64 = 0.15;
 /// How often a network is timed before it counts as too slow.
 const AGAIN: usize = 3;
 
-/// Milliseconds that a network takes for one example on one thread: the fastest of many turns. Whatever else the machine
-/// does makes a turn slower, never faster.
+/// Milliseconds that a network takes for one example on one thread: the fastest of many turns, in the time in which the
+/// thread was computing. Whatever else the machine does makes a turn slower, never faster.
 ///
 /// # Errors
 /// If the network does not run.
@@ -43,34 +43,66 @@ pub fn latency(model: &Model) -> Result<f64> {
 /// # Errors
 /// If a network does not run.
 pub fn latencies<const N: usize>(models: [&Model; N]) -> Result<[f64; N]> {
-    let mut timed = Vec::with_capacity(N);
-    for model in models {
-        let mut engine = Engine::new(&model.net, &model.weights)?;
-        let xs = vec![0.5; engine.input_len()];
-        engine.run(&xs, 1)?; // the first call packs what it needs
-        timed.push((engine, xs));
-    }
-    let (begin, mut fastest, mut turns) = (Instant::now(), [f64::INFINITY; N], 0);
-    while turns < TURNS || begin.elapsed().as_secs_f64() < TIMED * N as f64 {
-        for ((engine, xs), fastest) in timed.iter_mut().zip(&mut fastest) {
-            *fastest = fastest.min(turn(engine, xs)?);
+    let mut timed = models.into_iter().map(Timed::new).collect::<Result<Vec<_>>>()?;
+    let begin = Instant::now();
+    for turn in 0.. {
+        if turn >= TURNS && begin.elapsed().as_secs_f64() >= TIMED * N as f64 {
+            break;
         }
-        turns += 1;
+        timed.iter_mut().try_for_each(Timed::turn)?;
     }
-    Ok(fastest)
+    Ok(std::array::from_fn(|i| timed[i].fastest))
 }
 
-/// Milliseconds of one call, of as many as a turn has.
-fn turn(engine: &mut Engine, xs: &[f32]) -> Result<f64> {
-    let (begin, mut calls) = (Instant::now(), 0.0);
-    loop {
-        engine.run(xs, 1)?;
-        calls += 1.0;
-        let seconds = begin.elapsed().as_secs_f64();
-        if seconds >= TURN {
-            return Ok(1e3 * seconds / calls);
+/// A network that is timed.
+struct Timed {
+    engine: Engine,
+    xs: Vec<f32>,
+    /// Calls of a turn.
+    calls: usize,
+    /// Milliseconds of a call in the fastest turn.
+    fastest: f64,
+}
+
+impl Timed {
+    fn new(model: &Model) -> Result<Self> {
+        let engine = Engine::new(&model.net, &model.weights)?;
+        let xs = vec![0.5; engine.input_len()];
+        let mut timed = Self { engine, xs, calls: 1, fastest: f64::INFINITY };
+        timed.seconds()?; // the first call packs what it needs
+        while timed.seconds()? < TURN {
+            timed.calls *= 2;
         }
+        Ok(timed)
     }
+
+    fn turn(&mut self) -> Result<()> {
+        self.fastest = self.fastest.min(1e3 * self.seconds()? / self.calls as f64);
+        Ok(())
+    }
+
+    /// Seconds of as many calls as a turn has.
+    fn seconds(&mut self) -> Result<f64> {
+        let begin = computing();
+        for _ in 0..self.calls {
+            self.engine.run(&self.xs, 1)?;
+        }
+        Ok(computing() - begin)
+    }
+}
+
+/// Seconds for which this thread has been computing: those in which others had its processor do not count.
+#[cfg(unix)]
+fn computing() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
+}
+
+/// Seconds on the wall, where no system tells for how long a thread was computing.
+#[cfg(not(unix))]
+fn computing() -> f64 {
+    static BEGIN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    BEGIN.elapsed().as_secs_f64()
 }
 
 /// What says how many milliseconds a network takes for one example: [`latency`], unless it is for another machine or
