@@ -209,7 +209,7 @@ impl Page {
              <style>{STYLE}</style></head><body>\n<h1>{name}, pruned</h1>\n<p{class}>{verdict}.</p>\n\
              <table><tr><th></th><th>brought</th><th>pruned</th><th>ratio</th></tr>\n{rows}</table>\n\
              <p class=\"note\">Errors over all {images} test examples of {data}. Latency of one example on one thread of this \
-             machine, in the time in which it was computing, the fastest of many turns. Verification, what was trained against the file: {agreement}.{rounding}{advice}</p>\n\
+             machine: processor time, the fastest of many turns. Verification, what was trained against the file: {agreement}.{rounding}{advice}</p>\n\
              <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the network \
              that they left settled.</p>\n{figure}\n\
              {inputs}<h2>Which channels went where</h2>\n{drawing}\n\
