@@ -484,7 +484,7 @@ impl Prune {
 }
 
 /// Milliseconds, four digits of them.
-pub(crate) fn shown(milliseconds: f64) -> String {
+fn shown(milliseconds: f64) -> String {
     let before = milliseconds.log10().floor();
     let digits = if before.is_finite() { (3.0 - before).clamp(0.0, 9.0) as usize } else { 3 };
     format!("{milliseconds:.digits$} ms")

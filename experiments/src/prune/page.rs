@@ -172,7 +172,7 @@ impl Page {
         {
             return Some(
                 "Well below the limit: gates in their order leave nothing nearer to it, or the machine was busy while they were \
-                 frozen; --target-macs says how much is left instead.",
+                 frozen; --target-macs asks for a share in its place.",
             );
         }
         let is_slower = self.onnxruntime.is_some_and(|(before, after)| after > SLOWER * before);
