@@ -166,14 +166,7 @@ impl Recipe {
         };
         // A row that is held to a density already stays the row it is, but for the density.
         let learning_rate = MULTIPLIER_RATE / self.training.epochs as f64 * self.architecture.narrowness();
-        let usual = Constraint {
-            targets: targets.clone(),
-            quantity,
-            learning_rate,
-            restart: true,
-            gradual: false,
-            fit: Fit::Lower,
-        };
+        let usual = Constraint::new(targets.clone(), quantity, learning_rate);
         let estimator = if own.is_some() { self.training.estimator } else { Estimator::TopK };
         let constraint = Constraint { targets, quantity, ..own.unwrap_or(usual) };
         let is_filled = matches!(constraint.fit, Fit::Fill(_)); // top-k would rank again what was chosen

@@ -28,6 +28,21 @@ pub struct Constraint {
     pub fit: Fit,
 }
 
+impl Constraint {
+    /// Bounds that stand from the first step on, with multipliers that start again from 0 where they are met, and gates
+    /// that are lowered when they are frozen.
+    ///
+    /// ```
+    /// use l0::{Constraint, Filling, Fit, Objective, Quantity, Targets};
+    /// let half = Constraint::new(Targets::Model(0.5), Quantity::Macs, 1e-3);
+    /// let filled = Constraint { fit: Fit::Fill(Filling::default()), ..half };
+    /// let objective = Objective::constrained(filled);
+    /// ```
+    pub fn new(targets: Targets, quantity: Quantity, learning_rate: f64) -> Self {
+        Self { targets, quantity, learning_rate, restart: true, gradual: false, fit: Fit::default() }
+    }
+}
+
 /// How gates are brought within a [`Constraint`] when they are frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -160,7 +175,10 @@ pub enum Targets {
     /// One bound for the expected share of the whole network that is left, in a [`Quantity`]. Layers without gates
     /// count and keep their part, so that no gates can bring the share below it.
     Model(f64),
-    /// A bound for each gated layer, in order, on its expected share of open gates, whatever the [`Quantity`].
+    /// A bound for each gated layer, in order, on its expected share of open gates, whatever the [`Quantity`]. A gate
+    /// that is closed as far as it goes is still open with probability 0.047: near that, a bound
+    /// is hardly met while gates learn, all but a few are closed as far as they go, and those that are to be open once
+    /// gates are frozen are told apart by their weights ([`Fit::Fill`]).
     Layers(Vec<f64>),
 }
 

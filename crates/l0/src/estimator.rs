@@ -67,8 +67,10 @@ fn top_k(distribution: &HardConcrete, log_alpha: &Tensor) -> Result<Tensor> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a])); // stable, so equals stay in order
     let mut gates = vec![0f64; values.len()];
+    let rule = distribution.mean_rule(); // once for all of them, not gate by gate
     for &unit in &order[..expected.round() as usize] {
-        gates[unit] = Estimator::TopK.value_at(distribution, values[unit]);
+        let value = values[unit];
+        gates[unit] = Estimator::Mean.value_at(distribution, value).max(HardConcrete::mean_by(&rule, value));
     }
     Tensor::from_vec(gates, log_alpha.shape(), log_alpha.device())?.to_dtype(log_alpha.dtype())
 }

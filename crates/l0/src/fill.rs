@@ -1,10 +1,12 @@
 //! Gates chosen by rank: as many of the likeliest as fit a constraint, so that what is left meets it from below.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use l0_net::{Mask, Masks, Plan, Unit, Weights};
 
 use crate::gate::LOG_ALPHA_RANGE;
-use crate::{Constraint, Error, Estimator, Filling, GatedNet, Ranking, Result};
+use crate::penalty::op::squared_norms;
+use crate::placement::Placed;
+use crate::{Constraint, Error, Estimator, Filling, GatedNet, Ranking, Result, Targets};
 
 /// The share of what a bound allows that may stay unused.
 const UNUSED: f64 = 0.02;
@@ -12,11 +14,10 @@ const UNUSED: f64 = 0.02;
 /// The share of what a bound allows that is too little to go on looking for gates which still fit.
 const CLOSE: f64 = 0.004;
 
-/// How many chunks beyond the first that does not fit are tried in its place, under a bound on the model: each takes a
-/// count of all its work.
+/// How many chunks beyond the first that does not fit are tried in its place: each takes a count of the whole network.
 const TRIED: usize = 200;
 
-/// What a gate is opened to that training had closed: a gate half open (eq. 13).
+/// The least that an open gate is worth, as log α: half open (eq. 13).
 const REOPENED: f32 = 0.0;
 
 /// Gates of one set that are opened together.
@@ -32,9 +33,9 @@ struct Chunk {
 impl GatedNet {
     /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α
     /// in the network, or of each set the same share ([`Ranking`]), and where the next of them does not fit any more,
-    /// the likeliest of other sets that does. The gates of a set are opened `multiple` at a time, in their order. Where
-    /// that leaves more than a fiftieth of the bound unused, a gate that did not fit is opened in place of less costly
-    /// ones.
+    /// the likeliest of other sets that does. Of equals in a set, those come first that switch the larger weights. The
+    /// gates of a set are opened `multiple` at a time, in their order. Where that leaves more than a fiftieth of the
+    /// bound unused, a gate that did not fit is opened in place of less costly ones.
     ///
     /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///
@@ -60,61 +61,64 @@ impl GatedNet {
             let (what, expected) = ("estimator for gates that were chosen already", "mean, median");
             return Err(Error::Unknown { what, found: estimator.to_string(), expected });
         }
-        let are_of_layers = constraint.targets.are_of_layers();
-        if are_of_layers {
-            self.one_for_each("targets", constraint.targets.each().len())?;
-        }
         let log_alpha = self.log_alpha(weights)?;
-        let mut chunks = chunks(&log_alpha, filling.multiple, filling.ranking);
-        let fits = |open: &[Vec<bool>]| self.fits(open, constraint);
-        let is_within = |open: &[Vec<bool>]| -> Result<bool> { Ok(fits(open)?.is_some() && !self.is_nothing(open)?) };
-        let mut open = self.likeliest(&chunks, are_of_layers, &fits)?;
-        if !is_within(&open)? {
-            if are_of_layers {
-                return Ok(weights.clone()); // each is filled by itself: another order changes nothing
-            }
-            chunks = needed_first(chunks, &self.smallest(constraint)?.0);
-            open = self.likeliest(&chunks, are_of_layers, &fits)?;
-            if !is_within(&open)? {
-                return Ok(weights.clone());
-            }
-        }
-        open = self.exchanged(open, &chunks, &fits)?;
-        open = self.spared(open, &chunks, filling.whole_within, &fits)?;
-        self.opened(weights, &log_alpha, &open)
+        let chunks = chunks(&log_alpha, &self.norms(weights)?, filling.multiple, filling.ranking);
+        let open = match &constraint.targets {
+            Targets::Layers(targets) => self.likeliest_of_layers(&chunks, targets)?,
+            Targets::Model(_) => self.likeliest_of_all(chunks, constraint, filling.whole_within)?,
+        };
+        open.map_or_else(|| Ok(weights.clone()), |open| self.opened(weights, &log_alpha, &open))
     }
 
-    /// Whether the output is constant with these gates open alone.
-    fn is_nothing(&self, open: &[Vec<bool>]) -> Result<bool> {
-        Ok(self.plan_of(open)?.kept(self.net.output()).is_empty())
-    }
-
-    /// The likeliest chunks that fit. Where layers have bounds of their own, an open gate whose unit comes to nothing
-    /// beside the others, as a feature of a closed channel, would use up what a unit that counts could have: the next
-    /// likeliest get it. What nothing reads is out for good. What reads nothing may read something once that is out,
-    /// and is tried anew.
-    fn likeliest(&self, chunks: &[Chunk], are_of_layers: bool, fits: &Fits) -> Result<Vec<Vec<bool>>> {
+    /// Of each layer as many of its likeliest chunks as its bound allows; none if the output would be constant. An open
+    /// gate whose unit comes to nothing beside the others, as a feature of a closed channel, would use up what a unit
+    /// that counts could have: the next likeliest get it. What nothing reads is out for good. What reads nothing may
+    /// read something once that is out, and is tried anew.
+    fn likeliest_of_layers(&self, chunks: &[Chunk], targets: &[f64]) -> Result<Option<Vec<Vec<bool>>>> {
+        self.one_for_each("targets", targets.len())?;
+        let units = self.gated_units();
         let mut read: Vec<&Chunk> = chunks.iter().collect();
         loop {
             let mut alive = read.clone();
-            let mut open = fill(&alive, &self.gated_units(), fits)?;
-            if !are_of_layers {
-                return Ok(open);
-            }
+            let mut open = fill_each(&alive, &units, targets);
             while self.take_out(&mut alive, &open, |unit| !matches!(unit, Unit::Computed | Unit::Unread))? {
-                open = fill(&alive, &self.gated_units(), fits)?;
+                open = fill_each(&alive, &units, targets);
             }
             if !self.take_out(&mut read, &open, |unit| unit == Unit::Unread)? {
-                return Ok(open);
+                return Ok((!self.is_constant(&self.plan_of(&open)?)).then_some(open));
             }
         }
+    }
+
+    /// The likeliest chunks of the network that fit its bound together; none if no choice does.
+    fn likeliest_of_all(
+        &self,
+        mut chunks: Vec<Chunk>,
+        constraint: &Constraint,
+        whole_within: usize,
+    ) -> Result<Option<Vec<Vec<bool>>>> {
+        let room = |open: &[Vec<bool>]| self.room(open, constraint);
+        let is_within = |open: &[Vec<bool>]| -> Result<bool> {
+            Ok(room(open)?.is_some() && !self.is_constant(&self.plan_of(open)?))
+        };
+        let fill = |chunks: &[Chunk]| fill(&chunks.iter().collect::<Vec<_>>(), &self.gated_units(), &room);
+        let mut open = fill(&chunks)?;
+        if !is_within(&open)? {
+            chunks = needed_first(chunks, &self.smallest(constraint)?.0);
+            open = fill(&chunks)?;
+            if !is_within(&open)? {
+                return Ok(None);
+            }
+        }
+        open = self.exchanged(open, &chunks, &room)?;
+        Ok(Some(self.spared(open, &chunks, whole_within, &room)?))
     }
 
     /// Takes out the open chunks all of whose units became such, unless nothing is left of the network; says whether
     /// there were any.
     fn take_out(&self, chunks: &mut Vec<&Chunk>, open: &[Vec<bool>], such: impl Fn(Unit) -> bool) -> Result<bool> {
         let (plan, all) = (self.plan_of(open)?, chunks.len());
-        if !plan.kept(self.net.output()).is_empty() {
+        if !self.is_constant(&plan) {
             let became: Vec<Vec<Unit>> = self.gates.iter().map(|placed| self.units(&plan, placed.space)).collect();
             chunks.retain(|chunk| {
                 let became = &became[chunk.set];
@@ -127,11 +131,8 @@ impl GatedNet {
     /// What is open once at most [`UNUSED`] of the bound is left: a costly gate that did not fit comes first, and as
     /// many of the likeliest as fit beside it. The likeliest such gate that uses the bound so far is taken, or else the
     /// one that comes nearest. How likely the gates are that close for it is not weighed.
-    fn exchanged(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], fits: &Fits) -> Result<Vec<Vec<bool>>> {
-        let (mut best, mut least) = (open.clone(), fits(&open)?.unwrap_or(0.0));
-        if least.is_infinite() {
-            return Ok(best); // layers have bounds of their own, up to which each is filled
-        }
+    fn exchanged(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], room: &Room) -> Result<Vec<Vec<bool>>> {
+        let (mut best, mut least) = (open.clone(), room(&open)?.unwrap_or(0.0));
         let mut ended = vec![false; self.sets()];
         let is_closed = |chunk: &Chunk| chunk.units.iter().any(|&unit| !open[chunk.set][unit]);
         for (at, chunk) in chunks.iter().enumerate() {
@@ -143,10 +144,10 @@ impl GatedNet {
             }
             let (so_far, later) = chunks.split_at(at + 1);
             let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = so_far.iter().partition(|other| other.set == chunk.set);
-            let tried = fill(&[first, others, later.iter().collect()].concat(), &self.gated_units(), fits)?;
-            let room = fits(&tried)?.unwrap_or(f64::INFINITY);
-            if room < least && !self.is_nothing(&tried)? {
-                (best, least) = (tried, room);
+            let tried = fill(&[first, others, later.iter().collect()].concat(), &self.gated_units(), room)?;
+            let unused = room(&tried)?.unwrap_or(f64::INFINITY);
+            if unused < least && !self.is_constant(&self.plan_of(&tried)?) {
+                (best, least) = (tried, unused);
             }
         }
         Ok(best)
@@ -154,7 +155,7 @@ impl GatedNet {
 
     /// What is open once nearly whole sets are left whole: all of them, or one after the other as far as the bound
     /// allows, those first that would lose least. Inputs are not channels, and no set of them is spared.
-    fn spared(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], within: usize, fits: &Fits) -> Result<Vec<Vec<bool>>> {
+    fn spared(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], within: usize, room: &Room) -> Result<Vec<Vec<bool>>> {
         if within == 0 {
             return Ok(open);
         }
@@ -168,7 +169,7 @@ impl GatedNet {
             let Some(&least) = near.first() else { return Ok(open) };
             for together in [&near[..], &[least]] {
                 together.iter().for_each(|&set| whole[set] = true);
-                if let Some(tried) = self.with_whole(&whole, chunks, fits)? {
+                if let Some(tried) = self.with_whole(&whole, chunks, room)? {
                     open = tried;
                     break;
                 }
@@ -180,20 +181,45 @@ impl GatedNet {
 
     /// The likeliest gates that fit beside these whole sets; none if those alone are too much, if what is left is a
     /// constant, or if what is left lies too far below the bound.
-    fn with_whole(&self, whole: &[bool], chunks: &[Chunk], fits: &Fits) -> Result<Option<Vec<Vec<bool>>>> {
+    fn with_whole(&self, whole: &[bool], chunks: &[Chunk], room: &Room) -> Result<Option<Vec<Vec<bool>>>> {
         let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = chunks.iter().partition(|chunk| whole[chunk.set]);
-        let open = fill(&[first, others].concat(), &self.gated_units(), fits)?;
+        let open = fill(&[first, others].concat(), &self.gated_units(), room)?;
         let are_whole = open.iter().zip(whole).all(|(open, whole)| !whole || open.iter().all(|&open| open));
-        let comes_near = fits(&open)?.is_some_and(|room| room <= UNUSED);
-        Ok((are_whole && comes_near && !self.is_nothing(&open)?).then_some(open))
+        let comes_near = room(&open)?.is_some_and(|unused| unused <= UNUSED);
+        Ok((are_whole && comes_near && !self.is_constant(&self.plan_of(&open)?)).then_some(open))
     }
 
     fn log_alpha(&self, weights: &Weights) -> Result<Vec<Vec<f32>>> {
-        let values = |name: String| Ok(weights.get(&name)?.detach().to_device(&Device::Cpu)?.to_vec1()?);
-        self.gates.iter().map(|placed| values(placed.parameter())).collect()
+        let values = |placed: &Placed| {
+            let values: Vec<f32> = weights.get(&placed.parameter())?.detach().to_device(&Device::Cpu)?.to_vec1()?;
+            match values.iter().position(|value| value.is_nan()) {
+                None => Ok(values),
+                Some(unit) => {
+                    let (layer, problem) = (&placed.placement.layer, format!("log_alpha of unit {unit} is NaN"));
+                    Err(l0_net::Error::Layer { node: layer.clone(), problem: format!("cannot rank gates: {problem}") }
+                        .into())
+                }
+            }
+        };
+        self.gates.iter().map(values).collect()
     }
 
-    fn plan_of(&self, open: &[Vec<bool>]) -> Result<Plan> {
+    /// The squared norm of what each gate switches, which ranks gates that are equally likely: many are, at both ends of
+    /// the range of log α.
+    fn norms(&self, weights: &Weights) -> Result<Vec<Vec<f32>>> {
+        let norms = |placed: &Placed| -> Result<Vec<f32>> {
+            let mut sums = vec![0.0; placed.units];
+            for (tensor, dim) in placed.members(weights)? {
+                let squares = squared_norms(&tensor.detach(), dim)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+                sums.iter_mut().zip(squares).for_each(|(sum, square)| *sum += square);
+            }
+            Ok(sums)
+        };
+        self.gates.iter().map(norms).collect()
+    }
+
+    /// What is left with these gates open and no others.
+    pub(crate) fn plan_of(&self, open: &[Vec<bool>]) -> Result<Plan> {
         let mut masks = Masks::none(&self.net);
         for (placed, open) in self.gates.iter().zip(open) {
             let z: Vec<f32> = open.iter().map(|&open| f32::from(u8::from(open))).collect();
@@ -202,20 +228,11 @@ impl GatedNet {
         Ok(Plan::new(&self.net, &masks, false))
     }
 
-    /// How much room is left below the bound that is nearest, as a share of it; none if one is broken.
-    fn fits(&self, open: &[Vec<bool>], constraint: &Constraint) -> Result<Option<f64>> {
-        let share = |open: &Vec<bool>| open.iter().filter(|&&open| open).count() as f64 / open.len() as f64;
-        let targets = constraint.targets.each();
-        let shares = match constraint.targets.are_of_layers() {
-            true => open.iter().map(share).collect(),
-            false => vec![self.share(&self.net.cost_of(&self.plan_of(open)?), constraint.quantity)],
-        };
-        let room =
-            shares.iter().zip(targets).map(|(share, target)| (target - share) / target).fold(f64::INFINITY, f64::min);
-        Ok((room >= 0.0).then_some(match constraint.targets.are_of_layers() {
-            true => f64::INFINITY, // other layers have room of their own
-            false => room,
-        }))
+    /// How much of the bound on the model is left unused, as a share of it; none if it is broken.
+    fn room(&self, open: &[Vec<bool>], constraint: &Constraint) -> Result<Option<f64>> {
+        let share = self.share(&self.net.cost_of(&self.plan_of(open)?), constraint.quantity);
+        let room = |target: &f64| (target - share) / target;
+        Ok(constraint.targets.each().first().map(room).filter(|&room| room >= 0.0))
     }
 
     /// The values with these gates open and no others.
@@ -236,16 +253,16 @@ impl GatedNet {
     }
 }
 
-/// How much of the bound is left with these gates open; none if they are too many.
-type Fits<'a> = dyn Fn(&[Vec<bool>]) -> Result<Option<f64>> + 'a;
+/// How much of the bound on the model is left with these gates open; none if they are too many.
+type Room<'a> = dyn Fn(&[Vec<bool>]) -> Result<Option<f64>> + 'a;
 
-/// The gates of every set in chunks of `multiple`, the likeliest first; all chunks by their score, or by the share of
-/// their set that is open with them.
-fn chunks(log_alpha: &[Vec<f32>], multiple: usize, ranking: Ranking) -> Vec<Chunk> {
+/// The gates of every set in chunks of `multiple`, the likeliest first, of equals that with the larger norm; all chunks
+/// by their score, or by the share of their set that is open with them.
+fn chunks(log_alpha: &[Vec<f32>], norms: &[Vec<f32>], multiple: usize, ranking: Ranking) -> Vec<Chunk> {
     let mut chunks = Vec::new();
-    for (set, values) in log_alpha.iter().enumerate() {
+    for (set, (values, norms)) in log_alpha.iter().zip(norms).enumerate() {
         let mut order: Vec<usize> = (0..values.len()).collect();
-        order.sort_by(|&a, &b| values[b].total_cmp(&values[a])); // stable: equals stay in order
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(norms[b].total_cmp(&norms[a]))); // stable
         for (index, units) in order.chunks(multiple).enumerate() {
             let score = units.iter().map(|&unit| values[unit]).sum::<f32>() / units.len() as f32;
             let share = match index {
@@ -270,8 +287,23 @@ fn needed_first(chunks: Vec<Chunk>, smallest: &[usize]) -> Vec<Chunk> {
     needed.into_iter().chain(others).collect()
 }
 
+/// Opens of each set as many chunks, in their order, as are within the share of its gates that its target is.
+fn fill_each(chunks: &[&Chunk], units: &[usize], targets: &[f64]) -> Vec<Vec<bool>> {
+    let mut open: Vec<Vec<bool>> = units.iter().map(|&units| vec![false; units]).collect();
+    let (mut count, mut ended) = (vec![0; units.len()], vec![false; units.len()]);
+    for chunk in chunks {
+        let set = chunk.set;
+        ended[set] |= (count[set] + chunk.units.len()) as f64 / units[set] as f64 > targets[set];
+        if !ended[set] {
+            count[set] += chunk.units.len();
+            chunk.units.iter().for_each(|&unit| open[set][unit] = true);
+        }
+    }
+    open
+}
+
 /// Opens chunks in their order for as long as they fit, then those of the next ones that still do.
-fn fill(chunks: &[&Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>>> {
+fn fill(chunks: &[&Chunk], units: &[usize], room: &Room) -> Result<Vec<Vec<bool>>> {
     let first = |n: usize| {
         let mut open: Vec<Vec<bool>> = units.iter().map(|&units| vec![false; units]).collect();
         chunks[..n].iter().for_each(|chunk| chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true));
@@ -281,12 +313,13 @@ fn fill(chunks: &[&Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>
     let (mut fit, mut too_many) = (0, chunks.len() + 1);
     while too_many - fit > 1 {
         let middle = fit + (too_many - fit) / 2;
-        match fits(&first(middle))? {
+        match room(&first(middle))? {
             Some(_) => fit = middle,
             None => too_many = middle,
         }
     }
     let mut open = first(fit);
+    let Some(mut unused) = room(&open)? else { return Ok(open) };
     // Of a set that had to leave out a chunk, no later one is opened: its gates stay in their order.
     let mut ended = vec![false; units.len()];
     let mut tried = 0;
@@ -294,15 +327,17 @@ fn fill(chunks: &[&Chunk], units: &[usize], fits: &Fits) -> Result<Vec<Vec<bool>
         if ended[chunk.set] {
             continue;
         }
-        let room = fits(&open)?;
-        if room.is_none_or(|room| room < CLOSE || room.is_finite() && tried == TRIED) {
+        if unused < CLOSE || tried == TRIED {
             break;
         }
         tried += 1;
         chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true);
-        if fits(&open)?.is_none() {
-            chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = false);
-            ended[chunk.set] = true;
+        match room(&open)? {
+            Some(left) => unused = left,
+            None => {
+                chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = false);
+                ended[chunk.set] = true;
+            }
         }
     }
     Ok(open)

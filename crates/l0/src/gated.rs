@@ -126,19 +126,24 @@ pub trait GatedLayer: ModuleT + Made {
     }
 
     /// The units that are left in evaluation, counted from 0: input units of a linear layer, output channels of a
-    /// convolution. With a gate for each weight it is those that have an open one.
+    /// convolution. With a gate for each weight it is those that have an open one, and channels whose bias, which no
+    /// such gate switches, is not 0.
     ///
     /// # Errors
     /// As for [`Gate::test_values`].
     fn kept(&self) -> Result<Vec<u32>> {
         let dim = unit_dim(self.parts().side);
         let z = self.gate().test_values(self.config().estimator)?;
-        let closed = match self.config().granularity {
-            Granularity::Unit => z.eq(0.0)?,
-            Granularity::Weight => z.transpose(0, dim)?.flatten_from(1)?.ne(0.0)?.max(1)?.eq(0u8)?,
+        let open = match self.config().granularity {
+            Granularity::Unit => z.ne(0.0)?,
+            Granularity::Weight => z.transpose(0, dim)?.flatten_from(1)?.ne(0.0)?.max(1)?,
         };
-        let closed: Vec<u8> = closed.to_vec1()?;
-        Ok((0..).zip(closed).filter(|(_, closed)| *closed == 0).map(|(unit, _)| unit).collect())
+        let open = match self.bias().filter(|_| self.parts().side == Side::Output) {
+            Some(bias) if self.parts().gated_bias().is_none() => open.maximum(&bias.detach().ne(0.0)?)?,
+            _ => open,
+        };
+        let open: Vec<u8> = open.to_vec1()?;
+        Ok((0..).zip(open).filter(|(_, open)| *open != 0).map(|(unit, _)| unit).collect())
     }
 
     /// What the layer adds to the objective of [`penalty`](crate::penalty), a scalar; decay of a bias that has no gate

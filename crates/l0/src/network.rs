@@ -1,9 +1,10 @@
 //! Gated networks: hard concrete gates on the spaces of a [`Net`], drawn together before the forward pass.
 //!
 //! A [`Placement`] says which layer a set of gates belongs to and on which side: gates on its *input* units (the
-//! paper's fully connected layers) or on its *output* units (its convolutions). The gates of a set mask the space of
-//! those units, wherever else it is read; what an open gate costs is counted on the weights of its own layer:
-//! |g| = out (k k) for an input unit, in k k (+ 1 with a bias) for an output unit.
+//! paper's fully connected layers), on its *output* units (its convolutions), or on output units that several layers
+//! make together (*coupled*, as on both sides of an addition). The gates of a set mask the space of those units,
+//! wherever else it is read. What an open gate costs is counted on the weights of its own layer, |g| = out (k k) for an
+//! input unit, in k k (+ 1 with a bias) for an output unit; for a coupled unit, on those of all layers that make it.
 //!
 //! A [`GatedNet`] holds no values and no [objective](crate::objective). Its methods read them from [`Weights`], so that
 //! the trained values and their average are evaluated by the same code.

@@ -16,7 +16,7 @@
 //! lambda comes in two units, see [`Lambda`]. |g| counts every number that the gate can switch off, so a channel
 //! with a bias counts one more; the authors' code subtracts there (`docs/differences.md`).
 
-mod op;
+pub(crate) mod op;
 
 use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
@@ -37,14 +37,6 @@ pub enum Lambda {
 }
 
 impl Lambda {
-    /// What one open weight adds to the loss, among `gated_weights` in all and with `n_train` training points.
-    pub fn price(self, n_train: usize, gated_weights: usize) -> f64 {
-        match self {
-            Self::PerWeight(lambda) => lambda / n_train as f64,
-            Self::Density(lambda) => lambda / gated_weights as f64,
-        }
-    }
-
     /// The number without its unit.
     pub fn value(self) -> f64 {
         match self {

@@ -6,6 +6,7 @@
 pub use candle_nn::{Conv2dConfig, Module, ModuleT};
 
 pub use crate::{
-    Constraint, Estimator, GatedLayer, GatedNet, Granularity, L0Conv2d, L0Linear, L2, Lambda, LayerConfig, Objective,
-    Penalty, Placement, Pressure, Quantity, Sampling, Side, Targets, Vars, clamp_gates, l0_conv2d, l0_linear, shrink,
+    Constraint, Estimator, Filling, Fit, GatedLayer, GatedNet, Granularity, L0Conv2d, L0Linear, L2, Lambda,
+    LayerConfig, Objective, Penalty, Placement, Pressure, Quantity, Sampling, Side, Targets, Vars, clamp_gates,
+    l0_conv2d, l0_linear, shrink,
 };

@@ -1,8 +1,8 @@
 //! What a target asks of the gates of a network: what is left of it, what can be left at least, and how a network is
 //! brought within it.
 
-use candle_core::{Device, Tensor};
-use l0_net::{Cost, Mask, Masks, Plan, Weights};
+use candle_core::Tensor;
+use l0_net::{Cost, Plan, Weights};
 
 use crate::gate::LOG_ALPHA_RANGE;
 use crate::placement::Placed;
@@ -87,18 +87,15 @@ impl GatedNet {
         Ok(self.share(&self.net.cost_of(&self.first_open(open)?), quantity))
     }
 
-    fn is_constant(&self, plan: &Plan) -> bool {
+    /// Whether nothing of the input reaches the output.
+    pub(crate) fn is_constant(&self, plan: &Plan) -> bool {
         plan.kept(self.net.output()).is_empty()
     }
 
     /// What is left with the first so many gates of each set open.
     fn first_open(&self, open: &[usize]) -> Result<Plan> {
-        let mut masks = Masks::none(&self.net);
-        for (placed, &open) in self.gates.iter().zip(open) {
-            let z: Vec<f32> = (0..placed.units).map(|unit| f32::from(u8::from(unit < open))).collect();
-            masks.set(&self.net, placed.space, Mask::Shared(Tensor::new(z, &Device::Cpu)?))?;
-        }
-        Ok(Plan::new(&self.net, &masks, false))
+        let first = |(placed, &open): (&Placed, &usize)| (0..placed.units).map(|unit| unit < open).collect();
+        self.plan_of(&self.gates.iter().zip(open).map(first).collect::<Vec<_>>())
     }
 
     /// The share of a whole that a cost is.

@@ -33,14 +33,7 @@ fn gates(weights: &Weights, name: &str) -> Vec<f32> {
 }
 
 fn constraint(targets: &Targets, quantity: Quantity) -> Constraint {
-    Constraint {
-        targets: targets.clone(),
-        quantity,
-        learning_rate: 0.1,
-        restart: true,
-        gradual: false,
-        fit: Fit::Lower,
-    }
+    Constraint::new(targets.clone(), quantity, 0.1)
 }
 
 #[test]
@@ -463,6 +456,45 @@ fn residual(log_alpha: &[(&str, f32)]) -> (GatedNet, Weights) {
         };
     let values = values.with(values.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
     (network, values)
+}
+
+#[test]
+fn of_equally_likely_gates_those_that_switch_the_larger_weights_stay() {
+    let network = network();
+    let before = weights(&network);
+    let sizes = [1.0f32, 5.0, 2.0, 0.5, -4.0, 0.0, 1.5, -3.0, 2.5, 0.1];
+    for level in [4.6f32, -4.6] {
+        let value = |(name, value): (&str, &Tensor)| match name {
+            "fc1.weight" => Tensor::new(&sizes, &Device::Cpu)?.broadcast_as(value.shape())?.contiguous(),
+            "fc1.log_alpha" => Tensor::full(level, 10, &Device::Cpu),
+            _ => Ok(value.clone()),
+        };
+        let values = before.with(before.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+        let targets = Targets::Layers(vec![0.3, 1.0]);
+        let fit = Fit::Fill(Filling::default());
+        let constraint = Constraint { fit, ..constraint(&targets, Quantity::Weights) };
+        let after = network.brought_within(&values, &constraint, Estimator::Mean).unwrap();
+        let open = network.pruned(&after, Estimator::Mean).unwrap().values.remove(0).1;
+        let open: Vec<usize> = (0..10).filter(|&unit| open[unit] > 0.0).collect();
+        assert_eq!(open, [1, 4, 7]);
+    }
+}
+
+#[test]
+fn gates_that_are_no_number_are_not_ranked() {
+    let network = network();
+    let before = weights(&network);
+    let mut log_alpha = gates(&before, "fc2.log_alpha");
+    log_alpha[3] = f32::NAN;
+    let value = |(name, value): (&str, &Tensor)| match name {
+        "fc2.log_alpha" => Tensor::new(log_alpha.as_slice(), &Device::Cpu),
+        _ => Ok(value.clone()),
+    };
+    let values = before.with(before.iter().map(value).collect::<Result<_, _>>().unwrap()).unwrap();
+    let constraint =
+        Constraint { fit: Fit::Fill(Filling::default()), ..constraint(&Targets::Model(0.5), Quantity::Weights) };
+    let error = network.brought_within(&values, &constraint, Estimator::Mean).unwrap_err().to_string();
+    assert!(error.contains("fc2") && error.contains("log_alpha of unit 3 is NaN"), "{error}");
 }
 
 /// The share left, and how many gates of each set are open.

@@ -124,14 +124,8 @@ pub(crate) fn augment(settings: &Settings, of_data: Option<Augment>) -> Option<A
 
 /// A target as a constraint on a training whose gates learn for so many steps.
 pub(crate) fn objective(settings: &Settings, targets: Targets, steps: f64) -> Objective {
-    let constraint = Constraint {
-        targets,
-        quantity: settings.target.quantity(),
-        learning_rate: CLIMB / steps,
-        restart: true,
-        gradual: false,
-        fit: fit(settings),
-    };
+    let constraint = Constraint::new(targets, settings.target.quantity(), CLIMB / steps);
+    let constraint = Constraint { fit: fit(settings), ..constraint };
     Objective { weight_decay: settings.weight_decay, l2: L2::Detached, ..Objective::constrained(constraint) }
 }
 

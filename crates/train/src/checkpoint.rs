@@ -110,8 +110,9 @@ impl Checkpoints {
     /// come.
     ///
     /// # Errors
-    /// If the folder or a file cannot be read, or not be renamed, or a checkpoint is of another version, which is left
-    /// as it is. Damaged checkpoints are no error; without any the trainer stays as it is.
+    /// If the folder or a file cannot be read, or not be renamed, or a checkpoint is of another version or another
+    /// training (of another seed, batch size, network or constraint), which is left as it is. Damaged checkpoints are no
+    /// error; without any the trainer stays as it is.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {
@@ -183,10 +184,6 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
         return Err(Error::OtherFormat { path: path.into(), found: format, expected: FORMAT });
     }
     let state: State = serde_json::from_str(entry("state")?).map_err(|error| problem(path, error))?;
-    if state.seed != trainer.seed {
-        return Err(problem(path, format!("it is of seed {}, expected {}", state.seed, trainer.seed)));
-    }
-    check_place(path, &state.progress, trainer.steps)?;
     let mut names: Vec<&str> = tensors.names();
     names.sort_unstable();
     let mut views = Vec::new();
@@ -199,7 +196,10 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
         return Err(problem(path, format!("its contents have digest {found}, expected {}", entry("sha256")?)));
     }
     let values: HashMap<&str, &TensorView> = views.iter().map(|(name, view)| (*name, view)).collect();
-    restore(path, &values, trainer)?;
+    let mismatch = |problem| Error::OtherTraining { path: path.into(), problem };
+    check_state(&state, trainer).map_err(mismatch)?;
+    check_tensors(&values, trainer).map_err(mismatch)?;
+    restore(&values, trainer)?;
     trainer.multipliers = state.multipliers;
     trainer.optimiser.set_steps(state.optimiser_steps);
     trainer.average.set_steps(state.average_steps);
@@ -207,25 +207,52 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     Ok(())
 }
 
+/// Checks that a state is of this training: says what is not.
+fn check_state(state: &State, trainer: &Trainer) -> std::result::Result<(), String> {
+    if state.seed != trainer.seed {
+        return Err(format!("it is of seed {}, expected {}", state.seed, trainer.seed));
+    }
+    let targets = |of: &Option<Multipliers>| -> Vec<f64> {
+        of.iter().flat_map(|multipliers| multipliers.each().iter().map(|each| each.target())).collect()
+    };
+    let (found, expected) = (targets(&state.multipliers), targets(&trainer.multipliers));
+    if found != expected {
+        return Err(format!("its gates are held to {found:?}, expected {expected:?}"));
+    }
+    check_place(&state.progress, trainer.steps)
+}
+
 /// Checks that a place lies in epochs of `in_epoch` steps: in others, no step would ever end the epoch.
-fn check_place(path: &Path, &Progress { epoch, step, steps, .. }: &Progress, in_epoch: u64) -> Result<()> {
+fn check_place(&Progress { epoch, step, steps, .. }: &Progress, in_epoch: u64) -> std::result::Result<(), String> {
     if step < in_epoch && epoch.checked_mul(in_epoch).and_then(|before| before.checked_add(step)) == Some(steps) {
         return Ok(());
     }
     let place = format!("{steps} steps in all, {epoch} epochs and {step} steps");
     let expected = format!("epochs of {in_epoch} steps; it is of another batch size or number of examples");
-    Err(problem(path, format!("it is after {place}, expected {expected}")))
+    Err(format!("it is after {place}, expected {expected}"))
 }
 
-/// Copies every tensor into the trainer, after all of them were found to fit.
-fn restore(path: &Path, values: &HashMap<&str, &TensorView>, trainer: &Trainer) -> Result<()> {
-    let mut pairs = Vec::new();
-    for (name, tensor) in trainer.named() {
-        let view = values.get(name.as_str()).ok_or_else(|| problem(path, format!("it lacks {name:?}")))?;
+/// Checks that the tensors are those of the trainer, no more and no fewer.
+fn check_tensors(values: &HashMap<&str, &TensorView>, trainer: &Trainer) -> std::result::Result<(), String> {
+    let named = trainer.named();
+    for (name, tensor) in &named {
+        let view = values.get(name.as_str()).ok_or_else(|| format!("it lacks {name:?}"))?;
         if view.shape() != tensor.dims() || view.dtype() != Dtype::F32 {
             let found = format!("{:?} {:?}", view.dtype(), view.shape());
-            return Err(problem(path, format!("{name:?} is {found}, expected F32 {:?}", tensor.dims())));
+            return Err(format!("{name:?} is {found}, expected F32 {:?}", tensor.dims()));
         }
+    }
+    match values.keys().find(|&&name| named.iter().all(|(known, _)| known != name)) {
+        Some(more) => Err(format!("it holds {more:?}, which this network does not have")),
+        None => Ok(()),
+    }
+}
+
+/// Copies every tensor into the trainer; all of them fit.
+fn restore(values: &HashMap<&str, &TensorView>, trainer: &Trainer) -> Result<()> {
+    let mut pairs = Vec::new();
+    for (name, tensor) in trainer.named() {
+        let view = values[name.as_str()];
         let floats = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         pairs.push((Tensor::from_vec(floats, tensor.dims(), &Device::Cpu)?.to_device(tensor.device())?, tensor));
     }

@@ -48,7 +48,7 @@ pub enum Optimiser {
         nesterov: bool,
     },
     /// Orthogonal steps for weights that are matrices (Muon, Jordan et al. 2024), and Adam for all else: biases,
-    /// normalisations, convolutions of a single input channel, gates.
+    /// normalisations, convolutions of a single input channel. Gates have an optimiser of their own beside it.
     Muon {
         /// How far a step of a matrix goes, as a share of its norm.
         learning_rate: f64,

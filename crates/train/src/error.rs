@@ -91,6 +91,18 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A checkpoint that is whole, but of another training.
+    #[error(
+        "{path} is not of this training: {problem}; go on with the settings that it was written with, or train in another \
+         folder",
+        path = path.display()
+    )]
+    OtherTraining {
+        /// The file, which is left as it is.
+        path: PathBuf,
+        /// What is not the same.
+        problem: String,
+    },
     /// A checkpoint of another version of this crate.
     #[error(
         "{path} has format {found}, this program reads {expected}: finish the run with the version that began it, or move its \

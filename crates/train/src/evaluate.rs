@@ -4,7 +4,6 @@ use candle_core::DType;
 use l0_data::Feed;
 use l0_net::{Masks, Mode, Net, Weights};
 
-use crate::loss::logits;
 use crate::{Loss, Result, Score, Tally};
 
 /// How a network does on a split.
@@ -28,7 +27,7 @@ pub fn evaluate(net: &Net, weights: &Weights, masks: &Masks, feed: &Feed) -> Res
         let batch = batch?;
         let ys = net.forward(weights, &batch.images, masks, Mode::Eval)?.ys;
         let loss_of = Loss::of(&batch.labels);
-        let ys = if loss_of == Loss::CrossEntropy { logits(net, ys)? } else { ys };
+        let ys = loss_of.taken(net, ys)?;
         let mean = loss_of.value(&ys, &batch.labels)?.to_dtype(DType::F32)?;
         loss += f64::from(mean.to_scalar::<f32>()?) * batch.len() as f64;
         tally.add(&ys, &batch.labels)?;

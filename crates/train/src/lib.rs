@@ -2,8 +2,9 @@
 //! and final values.
 //!
 //! [`run`] holds the loop over epochs and reads down a page; [`Trainer::step`] is one step of it. What a step needs to
-//! be repeated bit for bit is in two places: a [`Trainer`], with its values, its seed and its place (all of it is in a
-//! checkpoint), and the objective and [`Training`] it was configured with.
+//! be repeated bit for bit is in two places: the values, seed, place and multipliers of a [`Trainer`], which a checkpoint
+//! holds, and what it was configured with: the objective, the [`Training`], a [`Teacher`] and what [freezes](Freeze) its
+//! gates, which whoever resumes a training says again.
 //!
 //! This is the only crate that calls `backward`.
 

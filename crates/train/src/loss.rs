@@ -36,20 +36,21 @@ impl Loss {
             Self::SquaredError => (outputs.to_dtype(DType::F32)? - labels)?.sqr()?.mean_all()?,
         })
     }
+
+    /// What it takes of the outputs of `net`: as they are, but for cross-entropy their logarithms where they come out
+    /// of a softmax. A softmax of logarithms of probabilities is these probabilities, so that the loss is that of the
+    /// logits before it.
+    pub(crate) fn taken(self, net: &Net, ys: Tensor) -> candle_core::Result<Tensor> {
+        match (self, &net.node(net.output()).layer) {
+            (Self::CrossEntropy, Layer::Softmax(_)) => (ys.to_dtype(DType::F32)? + LEAST)?.log(),
+            _ => Ok(ys),
+        }
+    }
 }
 
 /// What is added to a probability before its logarithm is taken, so that one of 0 gives a number. Below it gradients
 /// fade.
 const LEAST: f64 = 1e-30;
-
-/// What cross-entropy takes of the outputs of `net`: the outputs, or their logarithms where it ends in a softmax. A
-/// softmax of logarithms of probabilities is these probabilities, so that the loss is that of the logits before it.
-pub(crate) fn logits(net: &Net, ys: Tensor) -> Result<Tensor> {
-    match net.node(net.output()).layer {
-        Layer::Softmax(_) => Ok((ys.to_dtype(DType::F32)? + LEAST)?.log()?),
-        _ => Ok(ys),
-    }
-}
 
 /// Images of logits (b, classes, h, w) as (b h w, classes), the logits of a position side by side.
 fn side_by_side(outputs: &Tensor) -> candle_core::Result<Tensor> {
@@ -57,7 +58,8 @@ fn side_by_side(outputs: &Tensor) -> candle_core::Result<Tensor> {
     outputs.permute((0, 2, 3, 1))?.contiguous()?.reshape(((), classes))
 }
 
-fn check(loss: Loss, outputs: &Tensor, labels: &Tensor) -> Result<()> {
+/// Checks that labels are of the shape that outputs have for this loss.
+pub(crate) fn check(loss: Loss, outputs: &Tensor, labels: &Tensor) -> Result<()> {
     let (found, output) = (labels.dims().to_vec(), outputs.dims().to_vec());
     let expected = match (loss, &output[..]) {
         (Loss::CrossEntropy, [b, _]) => vec![*b],

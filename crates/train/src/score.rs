@@ -5,8 +5,8 @@ use std::fmt;
 use candle_core::{DType, Tensor};
 use l0_data::Split;
 
-use crate::Result;
-use crate::loss::wrong_ones;
+use crate::loss::{check, wrong_ones};
+use crate::{Loss, Result};
 
 /// How the predictions of a network compare with the labels of a split.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,11 +92,13 @@ impl Tally {
     /// # Errors
     /// If the shapes do not fit together.
     pub fn add(&mut self, outputs: &Tensor, labels: &Tensor) -> Result<()> {
-        self.labels += labels.elem_count() as u64;
+        let loss = if self.numbers.is_some() { Loss::SquaredError } else { Loss::CrossEntropy };
+        check(loss, outputs, labels)?;
         match &mut self.numbers {
             None => self.wrong += u64::from(wrong_ones(outputs, labels)?.to_scalar::<u32>()?),
             Some(sums) => sums.add(&flat(outputs)?, &flat(labels)?),
         }
+        self.labels += labels.elem_count() as u64;
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use l0_net::{Model, Net};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{positive, wrong};
-use crate::loss::logits;
 use crate::{Error, Loss, Result};
 
 /// Examples in a batch whose outputs are computed once.
@@ -104,20 +103,20 @@ impl Teacher {
         Ok(Self { models: self.models.iter().map(there).collect::<Result<_>>()?, ..*self })
     }
 
-    /// Its outputs for a batch, in evaluation mode, f32 and without a graph.
-    pub(crate) fn outputs(&self, images: &Tensor) -> Result<Tensor> {
-        let each = self
-            .models
-            .iter()
-            .map(|model| Ok(logits(&model.net, model.forward(images)?.detach())?.to_dtype(DType::F32)?));
+    /// Its outputs for a batch as `loss` takes them, in evaluation mode, f32 and without a graph.
+    pub(crate) fn outputs(&self, images: &Tensor, loss: Loss) -> Result<Tensor> {
+        let each = self.models.iter().map(|model| {
+            let ys = model.forward(images)?.detach();
+            Ok(loss.taken(&model.net, ys)?.to_dtype(DType::F32)?)
+        });
         let sum = each.reduce(|sum: Result<Tensor>, one| Ok((sum? + one?)?));
         let sum = sum.unwrap_or_else(|| Err(Error::config("a teacher", "no network", "one or more")))?;
         Ok((sum / self.models.len() as f64)?)
     }
 
     /// The same feed with its outputs beside the examples, computed once for each way in which they come. As it is
-    /// where there are more ways than `epochs` left, or more outputs than memory is kept for. Nothing if `stop` was
-    /// set.
+    /// where a training of so many `epochs` sees each way less than once, or there are more outputs than memory is kept
+    /// for. Nothing if `stop` was set.
     pub(crate) fn beside<'a>(&self, feed: Feed<'a>, epochs: u64, stop: &AtomicBool) -> Result<Option<Feed<'a>>> {
         let (ways, n) = (feed.ways(), feed.split().len());
         let outputs =
@@ -127,13 +126,14 @@ impl Teacher {
             return Ok(Some(feed));
         }
         tracing::info!("the teacher looks at {} examples", ways * n);
+        let loss = if feed.split().targets().is_some() { Loss::SquaredError } else { Loss::CrossEntropy };
         let batches = feed.of_size(BATCH);
         let mut all = Vec::with_capacity(ways * batches.steps());
         for batch in (0..ways).flat_map(|k| batches.in_way(k)) {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            all.push(self.outputs(&batch?.images)?);
+            all.push(self.outputs(&batch?.images, loss)?);
         }
         Ok(Some(feed.with_soft(Tensor::cat(&all, 0)?)?))
     }

@@ -10,7 +10,7 @@ use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
 
 use crate::config::wrong;
-use crate::loss::{logits, wrong_ones};
+use crate::loss::wrong_ones;
 use crate::optimiser::{Gated, OptimiserState};
 use crate::{Average, Error, Loss, Number, Progress, Result, StepResult, Teacher, Training};
 
@@ -124,9 +124,10 @@ impl<'a> Trainer<'a> {
     /// The feed with the outputs of the teacher beside the examples, where it is worth while to keep them; nothing if
     /// `stop` was set.
     pub(crate) fn taught<'b>(&self, feed: Feed<'b>, stop: &AtomicBool) -> Result<Option<Feed<'b>>> {
-        let left = self.training.epochs - self.progress.epoch.min(self.training.epochs);
         match &self.teacher {
-            Some(teacher) if left > 0 => teacher.beside(feed, self.training.epochs, stop),
+            Some(teacher) if self.progress.epoch < self.training.epochs => {
+                teacher.beside(feed, self.training.epochs, stop)
+            }
             _ => Ok(Some(feed)),
         }
     }
@@ -151,7 +152,7 @@ impl<'a> Trainer<'a> {
         self.multipliers.as_ref()
     }
 
-    /// Fixes the gates at the values that their average has at test time, brought within the constraint first
+    /// Freezes the gates at the values that their average has at test time, brought within the constraint first
     /// ([`GatedNet::brought_within`]).
     fn freeze_gates(&mut self) -> Result<()> {
         if let Some(constraint) = self.objective.constraint() {
@@ -223,7 +224,7 @@ impl<'a> Trainer<'a> {
         let begin = Instant::now();
         let soft = match (&self.teacher, &batch.soft) {
             (Some(_), Some(known)) => Some(known.clone()),
-            (Some(teacher), None) => Some(teacher.outputs(&batch.images)?),
+            (Some(teacher), None) => Some(teacher.outputs(&batch.images, Loss::of(&batch.labels))?),
             (None, _) => None,
         };
         let mut one_step = || l0_ops::taped(|| self.one_step(batch, soft.as_ref(), epoch, step));
@@ -261,10 +262,7 @@ impl<'a> Trainer<'a> {
         let output = self.network.net().forward(&weights, &batch.images, &masks, Mode::Train(&noise))?;
 
         // ---- objective
-        let ys = match Loss::of(&batch.labels) {
-            Loss::CrossEntropy => logits(self.network.net(), output.ys)?,
-            Loss::SquaredError => output.ys,
-        };
+        let ys = Loss::of(&batch.labels).taken(self.network.net(), output.ys)?;
         let loss = self.loss(&ys, &batch.labels, soft)?;
         let penalty = self.network.penalty(&weights, &self.penalties)?;
         let densities = match self.objective.constraint() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
-use l0::{Constraint, Estimator, Fit, GatedNet, L2, Lambda, Objective, Quantity, Sampling, Targets};
+use l0::{Constraint, Estimator, GatedNet, L2, Lambda, Objective, Quantity, Sampling, Targets};
 use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
 use l0_net::{Builder, ClosedMaps, Weights};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
@@ -52,14 +52,7 @@ fn priced(network: l0::Result<GatedNet>, lambdas: &[f64]) -> Gated {
 
 /// The same gates, brought to targets by multipliers.
 fn held((network, _): Gated, targets: Targets, learning_rate: f64) -> Gated {
-    let constraint = Constraint {
-        targets,
-        quantity: Quantity::Weights,
-        learning_rate,
-        restart: true,
-        gradual: false,
-        fit: Fit::Lower,
-    };
+    let constraint = Constraint::new(targets, Quantity::Weights, learning_rate);
     (network, Objective::constrained(constraint))
 }
 
@@ -537,7 +530,7 @@ fn gates_are_frozen_within_the_target_by_the_step_that_begins_the_phase() {
 
 /// A place in epochs of other lengths is none: no step would end the epoch.
 #[test]
-fn a_checkpoint_of_another_batch_size_is_set_aside() {
+fn a_checkpoint_of_another_training_is_refused_and_left_alone() {
     let ((network, objective), data, folder) = (mlp(), digits(), tempfile::tempdir().unwrap());
     let checkpoints = Checkpoints::of(folder.path());
     let of_50 = training(1);
@@ -547,10 +540,21 @@ fn a_checkpoint_of_another_batch_size_is_set_aside() {
     checkpoints.save(&trainer).unwrap();
 
     let of_100 = Training { batch_size: 100, ..training(1) };
-    let mut trainer = Trainer::new(&network, &objective, &of_100, data.train.len(), 7, &Device::Cpu).unwrap();
+    let (lenet, (_, constrained)) = (lenet5(), held(mlp(), Targets::Model(0.5), 0.1));
+    for (network, objective, training, seed, problem) in [
+        (&network, &objective, &of_50, 8, "it is of seed 7, expected 8"),
+        (&network, &objective, &of_100, 7, "it is of another batch size or number of examples"),
+        (&network, &constrained, &of_50, 7, "its gates are held to [], expected [0.5]"),
+        (&lenet.0, &lenet.1, &of_50, 7, "it lacks \"param.conv1."),
+    ] {
+        let mut trainer = Trainer::new(network, objective, training, data.train.len(), seed, &Device::Cpu).unwrap();
+        let error = checkpoints.restore(&mut trainer).unwrap_err().to_string();
+        assert!(error.contains("0000007.safetensors is not of this training") && error.contains(problem), "{error}");
+        assert_eq!(trainer.progress().steps, 0);
+    }
+    let mut trainer = Trainer::new(&network, &objective, &of_50, data.train.len(), 7, &Device::Cpu).unwrap();
     checkpoints.restore(&mut trainer).unwrap();
-    assert_eq!(trainer.progress().steps, 0);
-    assert!(folder.path().join("checkpoints/epoch-00000-step-0000007.damaged").exists());
+    assert_eq!(trainer.progress().steps, 7);
 }
 
 #[test]

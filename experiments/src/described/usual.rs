@@ -1,7 +1,7 @@
 //! The settings of a training that nobody has chosen: they do for a few hundred examples as for many.
 
 use anyhow::{Context, Result, ensure};
-use l0::{Constraint, Fit, Objective, Quantity, Targets};
+use l0::{Constraint, Objective, Quantity, Targets};
 use l0_train::Training;
 use serde_json::{Map, Value, json};
 
@@ -92,14 +92,7 @@ pub(super) fn objective(mut asked: Map<String, Value>, training: &Training, n: u
         let share = share.as_f64().with_context(|| format!("density is {share}, expected a number from 0 to 1"))?;
         let steps = training.epochs.saturating_mul(training.steps_an_epoch(n));
         let learning_rate = MULTIPLIER / steps.max(1) as f64;
-        let constraint = Constraint {
-            targets: Targets::Model(share),
-            quantity,
-            learning_rate,
-            restart: true,
-            gradual: false,
-            fit: Fit::Lower,
-        };
+        let constraint = Constraint::new(Targets::Model(share), quantity, learning_rate);
         asked.insert("constraint".into(), serde_json::to_value(constraint)?);
     }
     asked.entry("weight_decay").or_insert(json!(0.0));

@@ -84,8 +84,8 @@ impl Config {
     }
 }
 
-/// The chance of a gate to be closed at first. Small: the networks of the tables are narrow, and all of their channels
-/// are in use.
+/// The drop rate that gates begin with, of which few are closed (P(z = 0) is 0.004): the networks of the tables are
+/// narrow, and all of their channels are in use.
 pub const DROPRATE: f64 = 0.02;
 
 /// A network without gates.
@@ -104,7 +104,7 @@ pub fn dense(config: &Config) -> l0::Result<GatedNet> {
 /// The L0 network: gates on the channels inside each block, and on those of each stage if they are not to stay whole.
 ///
 /// # Errors
-/// As for [`dense`].
+/// As for [`dense`], but for a stream that stays whole.
 pub fn l0(config: &Config) -> l0::Result<GatedNet> {
     let net = chain(config)?.build()?;
     let all = Prunable::of(&net);

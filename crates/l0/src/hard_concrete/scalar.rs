@@ -63,9 +63,8 @@ impl HardConcrete {
         sigmoid(log_alpha - self.beta * self.logit(1.0))
     }
 
-    /// Density of the stretched sample at `x`: of z for x inside (0, 1), where z has the rest of its mass in the points
-    /// 0 and
-    /// 1. It is 0 outside of (gamma, zeta).
+    /// Density of the stretched sample at `x`, 0 outside of (gamma, zeta). For x inside (0, 1) it is that of z, which
+    /// has the rest of its mass in the two points 0 and 1.
     pub fn density_at(&self, x: f64, log_alpha: f64) -> f64 {
         if x <= self.gamma || x >= self.zeta {
             return 0.0;
@@ -80,14 +79,19 @@ impl HardConcrete {
     /// No closed form is known to us. This is the true mean, unlike the paper's test-time value
     /// ([`Estimator::Mean`](crate::Estimator::Mean)).
     pub fn mean_at(&self, log_alpha: f64) -> f64 {
-        self.mean_rule().iter().map(|(shift, weight)| weight * sigmoid(log_alpha - shift)).sum()
+        Self::mean_by(&self.mean_rule(), log_alpha)
+    }
+
+    /// E\[z\] by a [rule](Self::mean_rule) that is there already.
+    pub(crate) fn mean_by(rule: &[(f64, f64)], log_alpha: f64) -> f64 {
+        rule.iter().map(|(shift, weight)| weight * sigmoid(log_alpha - shift)).sum()
     }
 
     /// Pairs (shift, weight) with E\[z\] = sum of weight * sigmoid(log_alpha - shift).
     ///
     /// With y = logit(x), P(sbar > x) = sigmoid(log_alpha - beta y) and dx = (zeta - gamma) s (1 - s) dy, s =
     /// sigmoid(y).
-    pub(super) fn mean_rule(&self) -> Vec<(f64, f64)> {
+    pub(crate) fn mean_rule(&self) -> Vec<(f64, f64)> {
         let (low, high) = (self.logit(0.0), self.logit(1.0));
         let half = (high - low) / 2.0;
         let point = |(t, weight): (f64, f64)| {

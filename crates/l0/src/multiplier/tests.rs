@@ -2,21 +2,11 @@ use candle_core::{DType, Device};
 
 use super::*;
 use crate::testing::{close, gradient, message, normal, scalar, var};
-use crate::{Fit, Gate, HardConcrete, Quantity, Targets};
+use crate::{Gate, HardConcrete, Quantity, Targets};
 
 /// Multipliers that learn at the rate `learning_rate` and restart.
 fn of(targets: Targets, layers: usize, learning_rate: f64) -> crate::Result<Multipliers> {
-    Multipliers::new(
-        &Constraint {
-            targets,
-            quantity: Quantity::Weights,
-            learning_rate,
-            restart: true,
-            gradual: false,
-            fit: Fit::Lower,
-        },
-        layers,
-    )
+    Multipliers::new(&Constraint::new(targets, Quantity::Weights, learning_rate), layers)
 }
 
 fn density(gate: &Gate) -> Tensor {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::testing::message;
-use crate::{Fit, Placement, Quantity, Side, Targets};
+use crate::{Placement, Quantity, Side, Targets};
 
 /// Two gated linear layers, of 10 and 8 inputs: 80 and 32 gated weights.
 fn network() -> GatedNet {
@@ -16,15 +16,7 @@ fn network() -> GatedNet {
 }
 
 fn held(targets: Targets) -> Objective {
-    let quantity = Quantity::Weights;
-    Objective::constrained(Constraint {
-        targets,
-        quantity,
-        learning_rate: 0.1,
-        restart: true,
-        gradual: false,
-        fit: Fit::Lower,
-    })
+    Objective::constrained(Constraint::new(targets, Quantity::Weights, 0.1))
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) fn sum_open(gate: &Gate) -> Result<Tensor> {
 }
 
 /// Sum of squares of each slice along dimension `dim`, (slices,).
-pub(super) fn squared_norms(xs: &Tensor, dim: usize) -> Result<Tensor> {
+pub(crate) fn squared_norms(xs: &Tensor, dim: usize) -> Result<Tensor> {
     if applies(xs) {
         let outer = xs.dims()[..dim].iter().product();
         return xs.contiguous()?.apply_op1(SquaredNorms { outer, units: xs.dim(dim)? });

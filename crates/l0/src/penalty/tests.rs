@@ -108,11 +108,12 @@ fn without_decay_weights_are_not_touched() {
 
 #[test]
 fn units_of_lambda() {
-    // paper.md: lambda_density = lambda * |gated weights| / N, 4.44 for the MLP and 7.18 for LeNet-5 at lambda 1.
+    // The lambda of a density is that of a weight times the gated weights over N: 4.44 for the MLP, 7.18 for LeNet-5.
     for (gated, factor) in [(266_200, 4.43667), (430_500, 7.175)] {
-        let price = Lambda::PerWeight(1.0).price(60_000, gated);
-        close("density", &[price * gated as f64], &[factor], 1e-5);
-        close("price", &[Lambda::Density(price * gated as f64).price(60_000, gated)], &[price], 1e-18);
+        let price = |lambda| Penalty::of(lambda, 60_000, gated).unwrap().price(gated);
+        let one = price(Lambda::PerWeight(1.0));
+        close("density", &[one * gated as f64], &[factor], 1e-5);
+        close("price", &[price(Lambda::Density(one * gated as f64))], &[one], 1e-18);
     }
     let log_alpha = normal(&[4], "log_alpha");
     let cost = |p: Penalty| row(&p.groups(&gate(&log_alpha), 5, &[]).unwrap());

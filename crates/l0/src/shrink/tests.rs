@@ -64,10 +64,17 @@ fn units_with_a_gate_for_each_weight_are_kept_for_one_that_is_open() {
     let log_alpha = [-4.0, -4.0, 1.0, -4.0, 2.0, -4.0];
     let linear = L0Linear::new(normal(&[2, 3], "w"), None, gate(&[2, 3], &log_alpha), cfg).unwrap();
     assert_eq!(linear.kept().unwrap(), [1, 2]);
-    let log_alpha = [-4.0, -4.0, -4.0, 1.0];
-    let conv =
-        L0Conv2d::new(normal(&[2, 2, 1, 1], "w"), None, gate(&[2, 2, 1, 1], &log_alpha), Conv2dConfig::default(), cfg);
-    assert_eq!(conv.unwrap().kept().unwrap(), [1]);
+    let conv = |bias: Option<Tensor>| {
+        let gates = gate(&[3, 1, 1, 1], &[-4.0, -4.0, 1.0]);
+        L0Conv2d::new(normal(&[3, 1, 1, 1], "w"), bias, gates, Conv2dConfig::default(), cfg).unwrap()
+    };
+    assert_eq!(conv(None).kept().unwrap(), [2]);
+    // A bias has no gate of its own here, so a channel without open weights still makes it.
+    let bias = Tensor::new(&[0.5f32, 0.0, 0.0], &Device::Cpu).unwrap();
+    let conv = conv(Some(bias));
+    assert_eq!(conv.kept().unwrap(), [0, 2]);
+    let ys = conv.forward_t(&normal(&[1, 1, 2, 2], "xs"), false).unwrap();
+    assert_eq!(row(&ys)[..8], [0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
 }
 
 #[test]
