@@ -99,7 +99,7 @@ export *args:
 verify *args:
     cargo run {{ hub }} --bin verify -- "$@"
 
-# Classify pictures (PNG or IDX) with a pruned network: IMAGE... [--model FILE].
+# Classify pictures (PNG, JPEG, WebP or IDX), or rows of a table, with a pruned network: IMAGE... [--model FILE].
 [group('use')]
 predict *args:
     cargo run --release -p l0-experiments --bin predict -- "$@"

@@ -42,13 +42,14 @@ pub fn record_of(card: &Card) -> Result<Option<DataRecord>> {
     record.map(serde_json::from_value).transpose().context("what the card says of the data")
 }
 
-/// Data for a network: the columns of a table are those that it was trained on, by name and in its order.
+/// Data as a network knows it that was trained on other data, if its card says on which: columns and classes by their
+/// names, numbers in its scale.
 ///
 /// # Errors
-/// If one of them is not there, or what the card says is no record of a data set.
-pub fn with_columns_of(card: &Card, data: Dataset) -> Result<Dataset> {
+/// If a column is not there, a class is none that it tells apart, or what the card says is no record of a data set.
+pub fn as_trained(card: &Card, data: Dataset) -> Result<Dataset> {
     Ok(match record_of(card)? {
-        Some(record) => record.columns_of(data)?,
+        Some(record) => record.as_trained(data)?,
         None => data,
     })
 }

@@ -11,6 +11,7 @@ use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, Normalise
 use l0_record::without_backtrace;
 use tracing_subscriber::EnvFilter;
 
+use crate::Recipe;
 use crate::progress::Downloads;
 
 /// Which data, and where it comes from.
@@ -132,6 +133,14 @@ impl Validation {
             (data.train, data.test) = data.train.split_off(n, 0)?;
         }
         Ok(data)
+    }
+
+    /// The row with what must be said of its test images.
+    pub fn marked(&self, row: Recipe) -> Recipe {
+        match self.caveat() {
+            Some(caveat) => row.with_caveat(&caveat),
+            None => row,
+        }
     }
 
     /// What must be said of results; nothing if the test images are those of the data.

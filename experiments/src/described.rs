@@ -9,7 +9,7 @@ mod usual;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use l0_data::{DataSpec, Dataset, Options, Task};
+use l0_data::{Augment, DataSpec, Dataset, NormaliseBy, Task};
 use l0_net::{Chain, ClosedMaps, Net, Shape};
 use l0_train::Loss;
 use serde::Deserialize;
@@ -31,7 +31,7 @@ pub struct Described {
     data: Option<DataSpec>,
     /// How pictures become images where the data is of somebody's own and does not say.
     #[serde(default)]
-    images: Options,
+    images: Images,
     loss: Option<Loss>,
     #[serde(default)]
     gates: Gates,
@@ -42,6 +42,16 @@ pub struct Described {
     objective: Option<Map<String, Value>>,
     #[serde(default)]
     training: Map<String, Value>,
+}
+
+/// What of a data set's options is about pictures.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Images {
+    size: Option<usize>,
+    channels: Option<usize>,
+    augment: Option<Augment>,
+    normalise: Option<NormaliseBy>,
 }
 
 /// Where gates are.
@@ -99,15 +109,22 @@ impl Described {
         };
         let mut spec = args.spec(&own)?;
         if spec.known().is_none() {
+            let (has_pictures, is_table) = (spec.may_have_pictures(), spec.may_be_a_table());
             let (options, images) = (&mut spec.options, &self.images);
-            options.size = options.size.or(images.size);
-            options.channels = options.channels.or(images.channels);
-            options.augment = options.augment.or(images.augment);
-            options.normalise = options.normalise.take().or_else(|| images.normalise.clone());
-            options.task = options.task.or(self.loss.map(|loss| match loss {
-                Loss::CrossEntropy => Task::Classes,
-                Loss::SquaredError => Task::Regression,
-            }));
+            if has_pictures {
+                options.size = options.size.or(images.size);
+                options.channels = options.channels.or(images.channels);
+            }
+            if has_pictures || !is_table {
+                options.augment = options.augment.or(images.augment);
+                options.normalise = options.normalise.take().or_else(|| images.normalise.clone());
+            }
+            if is_table {
+                options.task = options.task.or(self.loss.map(|loss| match loss {
+                    Loss::CrossEntropy => Task::Classes,
+                    Loss::SquaredError => Task::Regression,
+                }));
+            }
         }
         Ok(spec.check()?)
     }

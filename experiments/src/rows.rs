@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use l0::{Estimator, Quantity, Targets};
-use l0_data::{DataRecord, DataSpec, Dataset};
+use l0_data::{Benchmark, DataRecord, DataSpec, Dataset};
 use l0_record::{Error as RecordError, Run, RunHeader, Status, read_run, run_path};
 use l0_train::{Finished, Precision};
 
@@ -44,8 +44,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The row with the changes. One that someone wrote, or that comes after another row, keeps its name and title in
-    /// theirs, and stands beside no published row.
+    /// The row with the changes. One that someone wrote, that comes after another row or learns from images that the
+    /// program draws keeps its name and title in theirs, and stands beside no published row.
     ///
     /// # Errors
     /// If the row has no gates to hold or to price, a number is out of range or one of the wrong count, or the changed
@@ -53,8 +53,10 @@ impl Changes {
     pub fn apply(&self, row: &Recipe) -> Result<Recipe> {
         let all = recipes::all();
         let is_known = |name: &str| all.iter().any(|known| known.name == name);
-        // What a changed row is called by its network alone begins with random values and has no teacher.
-        let keeps_name = !is_known(&row.name) || row.start.is_some() || row.teacher.is_some();
+        // What a changed row is called by its network alone begins with random values, has no teacher, and learns from
+        // the images of the published rows.
+        let is_drawn = row.data.known() == Some(Benchmark::Digits);
+        let keeps_name = !is_known(&row.name) || row.start.is_some() || row.teacher.is_some() || is_drawn;
         let mut changed = row.clone();
         if !self.lambdas.is_empty() {
             changed = gated(changed, "--lambdas")?;
@@ -206,7 +208,7 @@ impl RowArgs {
                 _ => self.load(&spec)?,
             };
             let row = described.recipe(&data, self.changes.epochs).with_context(|| file.clone())?;
-            rows.push(self.marked(changes.apply(&row)?));
+            rows.push(self.validation.marked(changes.apply(&row)?));
             loaded = Some(data);
         }
         Ok((rows, loaded))
@@ -349,15 +351,7 @@ impl RowArgs {
         let mut changed = self.changes.apply(row)?;
         let data = self.data.spec(&changed.data)?;
         changed = changed.on(data);
-        Ok(self.marked(changed))
-    }
-
-    /// The row with what must be said of its test images.
-    fn marked(&self, row: Recipe) -> Recipe {
-        match self.validation.caveat() {
-            Some(caveat) => row.with_caveat(&caveat),
-            None => row,
-        }
+        Ok(self.validation.marked(changed))
     }
 }
 

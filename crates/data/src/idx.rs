@@ -135,14 +135,23 @@ pub(crate) fn variant(dir: &Path, name: &str) -> PathBuf {
     path.unwrap_or_else(|| dir.join(name))
 }
 
+/// Whether a folder holds such files.
+pub(crate) fn is_in(dir: &Path) -> bool {
+    variant(dir, &named("train", "images-idx3")).is_file()
+}
+
+fn named(part: &str, kind: &str) -> String {
+    format!("{part}-{kind}-ubyte")
+}
+
 /// The data set in the four IDX files of a folder that is none known by name, as Fashion-MNIST comes; `None` if they
 /// are not there.
 pub(crate) fn load(dir: &Path) -> Result<Option<Dataset>> {
-    let [train, test] = ["train", "t10k"]
-        .map(|part| ["images-idx3", "labels-idx1"].map(|kind| variant(dir, &format!("{part}-{kind}-ubyte"))));
-    if !train[0].is_file() {
+    if !is_in(dir) {
         return Ok(None);
     }
+    let [train, test] =
+        ["train", "t10k"].map(|part| ["images-idx3", "labels-idx1"].map(|kind| variant(dir, &named(part, kind))));
     let largest = |path: &Path| read(path, 1).map(|(labels, _)| labels.data.into_iter().max().map_or(0, usize::from));
     let classes = 1 + largest(&train[1])?.max(largest(&test[1])?);
     let (train, files) = read_split(&train[0], &train[1], classes)?;

@@ -9,6 +9,9 @@ use crate::{
     SourceFile, Table, arrays, folder, hub, idx,
 };
 
+/// What [`Options::only_for`] calls a column of labels.
+const LABELS: &str = "a column of labels";
+
 /// Loads a data set. One that is known by name comes from `source.dir` if there is one, else from the Hub's cache, else
 /// from the Hub. Every file that comes by way of the Hub is checked against its sha256 before it is read.
 ///
@@ -44,16 +47,21 @@ fn load_known(known: Benchmark, source: &Source, progress: &dyn Progress) -> Res
 
 fn load_file(path: &Path, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let refuse_but = |kind: &str, these: &[&str]| options.only_for(path.display(), kind, these);
     if matches!(ending.as_str(), "npz" | "safetensors") {
-        options.only_for(path, "arrays", &[])?;
+        refuse_but("arrays", &[])?;
         return arrays::load(path);
     }
     if ending == "parquet"
         && let Some(pictures) = hub::load_pictures(path, options, source.memory, progress)?
     {
+        refuse_but(
+            "pictures of one file",
+            &["a size", "channels", "a share held out", "a column of pictures", LABELS],
+        )?;
         return Ok(pictures);
     }
-    options.only_for(path, "the rows of a table", &["a column of labels", "a task", "a share held out"])?;
+    refuse_but("the rows of a table", &["a task", "a share held out", LABELS])?;
     let mut table = Table::open(path)?;
     if let Some(label) = &options.label {
         table = table.label(label)?;
@@ -67,10 +75,10 @@ fn load_file(path: &Path, options: &Options, source: &Source, progress: &dyn Pro
 /// IDX files, or class folders.
 fn load_folder(dir: &Path, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
     if let Some(data) = idx::load(dir)? {
-        options.only_for(dir, "IDX files", &[])?;
+        options.only_for(dir.display(), "IDX files", &[])?;
         return Ok(data);
     }
-    options.only_for(dir, "folders of pictures", &["a size", "channels", "a share held out"])?;
+    options.only_for(dir.display(), "folders of pictures", &["a size", "channels", "a share held out"])?;
     let mut folder = ImageFolder::open(dir)?.memory(source.memory);
     if let Some(size) = options.size {
         folder = folder.resize(size);
@@ -86,6 +94,12 @@ fn load_folder(dir: &Path, options: &Options, source: &Source, progress: &dyn Pr
 
 /// With the normalisation and the augmentation that are asked for.
 fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
+    if options.augment.is_some() && data.train.is_table() {
+        return Err(Error::Argument(format!(
+            "{}: images are varied, not the rows of a table; leave augment out",
+            data.name
+        )));
+    }
     if let Some(normalise) = &options.normalise {
         if data.train.is_table() {
             return Err(Error::Argument(format!("{}: a table is normalised by its own mean and deviation", data.name)));

@@ -1,7 +1,7 @@
 //! What data is asked for: a name, a place, and how its examples are to be made. It is read from a command line, from a
 //! recipe, and from what a run recorded.
 
-use crate::{Augment, Benchmark, Error, Normalise, Result, Task};
+use crate::{Augment, Benchmark, Error, Normalise, Result, Task, idx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -155,17 +155,22 @@ impl FromStr for NormaliseName {
 
 impl Options {
     /// Refuses what plays no part in data of a kind, of which `these` can be chosen: what is ignored would pass for done.
-    pub(crate) fn only_for(&self, path: &Path, kind: &str, these: &[&str]) -> Result<()> {
+    pub(crate) fn only_for(&self, source: impl fmt::Display, kind: &str, these: &[&str]) -> Result<()> {
+        let Self { size, channels, held_out, normalise: _, augment: _, config, train, test, image, label, task } = self;
         let chosen = [
-            ("a size", self.size.is_some()),
-            ("channels", self.channels.is_some()),
-            ("a share held out", self.held_out.is_some()),
-            ("a column of labels", self.label.is_some()),
-            ("a task", self.task.is_some()),
+            ("a size", size.is_some()),
+            ("channels", channels.is_some()),
+            ("a share held out", held_out.is_some()),
+            ("a configuration", config.is_some()),
+            ("a split to learn from", train.is_some()),
+            ("a split to test on", test.is_some()),
+            ("a column of pictures", image.is_some()),
+            ("a column of labels", label.is_some()),
+            ("a task", task.is_some()),
         ];
         match chosen.into_iter().find(|(what, is_chosen)| *is_chosen && !these.contains(what)) {
             Some((what, _)) => {
-                let said = format!("{}: {what} is chosen, which {kind} do not know; leave it out", path.display());
+                let said = format!("{source}: {what} is chosen, which {kind} do not know; leave it out");
                 Err(Error::Argument(said))
             }
             None => Ok(()),
@@ -219,6 +224,22 @@ impl DataSpec {
         self.known().map_or_else(|| self.short(), |known| known.title().into())
     }
 
+    /// Whether it may have pictures, of which a size can be chosen: no tables, and no arrays or IDX files, whose images
+    /// have theirs.
+    pub fn may_have_pictures(&self) -> bool {
+        match &self.origin {
+            Origin::Known(_) => false,
+            Origin::Hub(_) => true,
+            Origin::File(path) => has_ending(path, &["parquet"]),
+            Origin::Folder(dir) => !idx::is_in(dir),
+        }
+    }
+
+    /// Whether it may be a table, of whose labels a task can be chosen.
+    pub fn may_be_a_table(&self) -> bool {
+        self.path().is_some_and(|path| has_ending(path, &["csv", "tsv", "parquet"]))
+    }
+
     /// The data set that is known by name, if it is one.
     pub fn known(&self) -> Option<Benchmark> {
         match self.origin {
@@ -249,6 +270,11 @@ impl DataSpec {
         }
         Ok(self)
     }
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    ending.is_some_and(|ending| endings.contains(&ending.as_str()))
 }
 
 impl From<Benchmark> for DataSpec {

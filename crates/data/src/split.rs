@@ -257,6 +257,35 @@ impl Split {
         Self { examples: Examples::Numbers(numbers), shape: (columns.len(), 1, 1), ..self.clone() }
     }
 
+    /// The same with each class under its number in `names`, which are all classes then; as it is where either has no
+    /// names. Its own names that are not among them, if there are such.
+    pub(crate) fn in_classes(self, names: &[String]) -> std::result::Result<Self, Vec<String>> {
+        let Targets::Classes(labels) = &self.targets else { return Ok(self) };
+        if names.is_empty() || self.names.is_empty() || *self.names == *names {
+            return Ok(self);
+        }
+        let place = |name: &String| names.iter().position(|known| known == name).map(|place| place as u32);
+        let places: Vec<Option<u32>> = self.names.iter().map(place).collect();
+        let Some(places) = places.iter().copied().collect::<Option<Vec<u32>>>() else {
+            let unknown = self.names.iter().zip(places).filter(|(_, place)| place.is_none());
+            return Err(unknown.map(|(name, _)| name.clone()).collect());
+        };
+        let labels = labels.iter().map(|&label| places[label as usize]).collect();
+        Ok(Self { targets: Targets::Classes(labels), classes: names.len(), names: names.into(), ..self })
+    }
+
+    /// The same with numbers to be predicted in this scale; classes as they are.
+    pub(crate) fn in_scale(self, scale: Scale) -> Self {
+        match &self.targets {
+            Targets::Numbers(numbers, own) if *own != scale => {
+                let other = |&number: &f32| ((f64::from(number) * own.std + own.mean - scale.mean) / scale.std) as f32;
+                let numbers = numbers.iter().map(other).collect();
+                Self { targets: Targets::Numbers(numbers, scale), ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// The first `n` examples, or all of them if there are fewer.
     pub fn take(&self, n: usize) -> Self {
         let first: Vec<u32> = (0..n.min(self.len()) as u32).collect();

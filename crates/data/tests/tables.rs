@@ -1,7 +1,7 @@
 //! Tables as people have them, and arrays.
 
 use candle_core::{DType, Device};
-use l0_data::{DataRecord, DataSpec, Dataset, Feed, Options, Scale, Silent, Source, Table, Task, load};
+use l0_data::{DataRecord, DataSpec, Dataset, Feed, Options, Scale, Silent, Source, Split, Table, Task, load};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -150,12 +150,76 @@ fn columns_are_known_by_name_wherever_they_stand() {
     let record = DataRecord::of(&source, &known).unwrap();
     let (moved, ..) = loaded(&text(["b", "label", "a"], [b, kind, a]));
     assert_ne!(moved.digest().unwrap(), record.sha256);
-    let moved = record.columns_of(moved).unwrap();
+    let moved = record.as_trained(moved).unwrap();
     assert_eq!((moved.digest().unwrap(), &moved.columns), (record.sha256.clone(), &known.columns));
     assert_eq!((moved.normalise, moved.train), (known.normalise, known.train));
     let (other, ..) = loaded(&text(["c", "b", "label"], [a, b, kind]));
-    let error = record.columns_of(other).unwrap_err().to_string();
+    let error = record.as_trained(other).unwrap_err().to_string();
     assert_eq!(error, "table: no column: a, which the network was trained on; it has: c, b");
+}
+
+#[test]
+fn classes_are_known_by_name_and_numbers_in_the_scale_of_the_training() {
+    let rows = |of: fn(usize) -> String| format!("a,label\n{}", (0..60).map(of).collect::<String>());
+    let sizes = ["small", "medium", "large"];
+    let (known, source, _file) = loaded(&rows(|i| format!("{i},{}\n", ["small", "medium", "large"][i % 3])));
+    let record = DataRecord::of(&source, &known).unwrap();
+    let name_of = |split: &Split, i: usize| split.class_names()[split.labels()[i] as usize].clone();
+    let (fewer, ..) = loaded(&rows(|i| format!("{i},{}\n", ["medium", "small"][i % 2])));
+    let names: Vec<String> = (0..fewer.train.len()).map(|i| name_of(&fewer.train, i)).collect();
+    let fewer = record.as_trained(fewer).unwrap();
+    assert_eq!((fewer.train.classes(), fewer.train.class_names()), (3, known.train.class_names()));
+    assert!(
+        names.iter().enumerate().all(|(i, name)| name_of(&fewer.train, i) == *name && sizes.contains(&name.as_str()))
+    );
+    let (more, ..) = loaded(&rows(|i| format!("{i},{}\n", ["small", "huge"][i % 2])));
+    let error = record.as_trained(more).unwrap_err().to_string();
+    let expected = "table: classes: huge, which the network was not trained on; it tells apart: large, medium, small";
+    assert_eq!(error, expected);
+
+    let (known, source, _file) = loaded(&rows(|i| format!("{i},{}.5\n", 100 + i)));
+    let record = DataRecord::of(&source, &known).unwrap();
+    let (other, ..) = loaded(&rows(|i| format!("{i},{}.5\n", 400 + 3 * i)));
+    let number = |split: &Split, i: usize| {
+        let (numbers, scale) = split.targets().unwrap();
+        f64::from(numbers[i]) * scale.std + scale.mean
+    };
+    let before: Vec<f64> = (0..other.test.len()).map(|i| number(&other.test, i)).collect();
+    let other = record.as_trained(other).unwrap();
+    assert_eq!(other.test.targets().unwrap().1, known.test.targets().unwrap().1);
+    assert!(before.iter().enumerate().all(|(i, value)| (number(&other.test, i) - value).abs() < 1e-3));
+}
+
+#[test]
+fn names_that_are_numbers_name_columns() {
+    let rows = |of: fn(usize) -> String| (0..40).map(of).collect::<String>();
+    let numbers = rows(|i| format!("{i},{},{},{}.5\n", i * i, i % 7, i));
+    let (counted, ..) = loaded(&format!("0,1,2,target\n{numbers}"));
+    assert_eq!((counted.columns.join(" "), counted.train.targets().is_some()), ("0 1 2".into(), true));
+    assert!(counted.notes.concat().contains("its first line is taken for names"), "{:?}", counted.notes);
+    let (years, ..) = loaded(&format!("2019,2020,2021,sales\n{numbers}"));
+    assert_eq!(years.columns.join(" "), "2019 2020 2021");
+    let (unnamed, ..) = loaded(&rows(|i| format!("{}.1,3.5,{},{}\n", i, i % 5, ["a", "b"][i % 2])));
+    assert_eq!((unnamed.columns.join(" "), unnamed.train.len() + unnamed.test.len()), ("1 2 3".into(), 40));
+}
+
+#[test]
+fn none_is_missing_among_numbers_and_a_class_among_words() {
+    let (data, ..) = loaded(&format!(
+        "a,label\n{}",
+        (0..60)
+            .map(|i| format!("{},{}\n", if i == 7 { "none".into() } else { i.to_string() }, ["none", "mild"][i % 2]))
+            .collect::<String>()
+    ));
+    assert_eq!((data.train.class_names().join(" "), data.train.len() + data.test.len()), ("mild none".into(), 60));
+    assert!(data.notes.concat().contains("missing values"), "{:?}", data.notes);
+    let table = file("infinite.csv", b"a,y\n1,0.5\n2,inf\n3,2.5\n4,1.5\n");
+    let spec: DataSpec = table.path.to_str().unwrap().parse().unwrap();
+    let error = load(spec, &Source::default(), &Silent).unwrap_err().to_string();
+    assert!(
+        error.ends_with("inf in column y of row 2, where a number is predicted; mend the row, or leave the cell empty"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -82,7 +82,8 @@ impl Int8Weights {
 
 /// A bias beside which weights so small count for nothing, or no weights at all: its scale follows from itself.
 fn bias_alone(terms: usize, bias: f32, input: f32) -> Option<Row> {
-    let scale = if bias == 0.0 { 1.0 } else { bias.abs() / (input * FINE) };
+    let scale = bias.abs() / (input * FINE);
+    let scale = if scale < f32::MIN_POSITIVE { 1.0 } else { scale }; // so small a bias is 0
     scale.is_normal().then(|| Row { scale, weight: vec![0; terms], bias: (bias / (scale * input)).round() as i32 })
 }
 

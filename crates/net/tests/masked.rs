@@ -5,7 +5,8 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::*;
-use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Mode, Net, Plan, Unit};
+use l0_net::layers::{AvgPool2d, MaxPool2d, Softmax};
+use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Mode, Net, Pair, Plan, Sides, Unit};
 
 /// Compares loss and every gradient of the masked pass with the full-size reference.
 fn check(seed: u64, share: f32, all_spaces: bool, training: bool) {
@@ -53,6 +54,45 @@ fn check_net(net: &Net, seed: u64, share: f32, all_spaces: bool, training: bool,
             difference(&a, &b)
         );
     }
+}
+
+#[test]
+fn a_pool_that_makes_several_positions_of_one_computes_them_all() {
+    let windows = |size: usize, padding: usize| (Pair::from(size), Some(Pair::from(1)), Sides::from(padding));
+    for (size, padding) in [(2, 1), (3, 2), (3, 1)] {
+        for counts in [None, Some(false), Some(true)] {
+            let mut b = Builder::image("image", 3, 1, 1);
+            b.conv2d("conv", 4, 1);
+            let (size, stride, padding) = windows(size, padding);
+            match counts {
+                None => b.layer("pool", MaxPool2d { size, stride, padding, ceil: false }),
+                Some(count_include_pad) => {
+                    b.layer("pool", AvgPool2d { size, stride, padding, ceil: false, count_include_pad })
+                }
+            };
+            b.flatten("flat").linear("fc", 5);
+            check_net(&b.build().unwrap(), 3, 0.5, true, false, 1.0);
+        }
+    }
+}
+
+#[test]
+fn a_softmax_that_nothing_reads_is_no_output() {
+    let mut b = Builder::features("x", 6);
+    let first = b.linear("first", 4).tip();
+    let softmax = b.layer("softmax", Softmax).tip();
+    b.at(first).concat(&[softmax]).linear("last", 3);
+    let net = b.build().unwrap();
+    let (params, xs) = (random_params(&net, 1), random_input(&net, 1, 3));
+    let mut masks = Masks::none(&net);
+    let set = |masks: &mut Masks, id, z: [f32; 4]| {
+        masks.set(&net, net.space(id), Mask::Shared(Tensor::new(&z, &Device::Cpu).unwrap())).unwrap();
+    };
+    set(&mut masks, first, [1.0, 0.0, 1.0, 0.0]);
+    set(&mut masks, softmax, [0.0; 4]);
+    let ours = net.forward(&params.weights(), &xs, &masks, Mode::Eval).unwrap().ys;
+    let theirs = reference(&net, &params.weights(), &xs, &masks, false).unwrap();
+    assert!(difference(&theirs, &ours) < 1e-5, "{}", difference(&theirs, &ours));
 }
 
 #[test]

@@ -144,6 +144,20 @@ fn family(header: &RunHeader) -> String {
         .unwrap_or_default()
 }
 
+/// What the rows of a curve have in common: all but the density or the lambda that they are held to.
+fn untargeted(header: &RunHeader) -> String {
+    let mut config = seedless(&header.config);
+    if let Some(Value::Object(objective)) = config.get_mut("objective") {
+        objective.remove("lambdas");
+        if let Some(Value::Object(constraint)) = objective.get_mut("constraint") {
+            constraint.remove("targets");
+        }
+    }
+    let RunHeader { network, data, scaled_down, synthetic, .. } = header;
+    serde_json::to_string(&(network, data, scaled_down, synthetic, config, header.machine.precision()))
+        .unwrap_or_default()
+}
+
 /// The settings by which a label tells groups apart.
 fn told(header: &RunHeader) -> Value {
     let mut config = seedless(&header.config);
@@ -183,6 +197,11 @@ impl<'a> Group<'a> {
     /// was trained from scratch below the one that kept its units is called no more than that.
     pub fn label(&self) -> String {
         self.called(if self.from_scratch_below { "↳ from scratch" } else { self.header().title() })
+    }
+
+    /// All that its runs have in common with those that are held to another density, as text.
+    pub(crate) fn all_but_its_target(&self) -> String {
+        untargeted(self.header())
     }
 
     /// The label, wherever the group stands.

@@ -104,7 +104,7 @@ impl Stream {
         ((-2.0 * radius.ln()).sqrt() * angle.cos()) as f32
     }
 
-    /// `n` numbers of (0, 1).
+    /// `n` numbers as [`Stream::uniform`] draws them.
     pub fn uniforms(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| self.uniform()).collect()
     }

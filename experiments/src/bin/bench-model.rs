@@ -195,7 +195,7 @@ fn whole_entry(net: Net) -> Result<Entry> {
 fn data(args: &Args) -> Result<(Dataset, Normalise)> {
     let (model, card, _) = read(&args.files[0])?;
     let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.files[0]), Ok)?;
-    let data = artifact::with_columns_of(&card, args.data.load(&args.data.spec(&dataset)?)?)?;
+    let data = artifact::as_trained(&card, args.data.load(&args.data.spec(&dataset)?)?)?;
     let record = artifact::record_of(&card)?;
     let is_said = args.data.normalise.is_some() || !args.data.mean.is_empty() || dataset.known().is_some();
     if record.is_none() && !is_said {
@@ -246,12 +246,9 @@ fn table(entries: &[Entry], candidates: &[Candidate], threads: usize) -> Table {
         let cost = entry.model.net.cost();
         let mut cells =
             vec![entry.name.clone(), entry.bytes.to_string(), cost.params().to_string(), cost.macs().to_string()];
-        cells.push(
-            entry
-                .score
-                .and_then(|score| score.rmse().or(score.error_percent()))
-                .map_or("-".into(), |x| format!("{x:.2}")),
-        );
+        cells.push(entry.score.and_then(|score| score.rmse().or(score.error_percent())).map_or("-".into(), |x| {
+            if entry.score.is_some_and(|score| score.rmse().is_some()) { format!("{x:.4}") } else { format!("{x:.2}") }
+        }));
         for &all in turns {
             cells.extend((0..BATCHES.len()).map(|i| format!("{:.4}", candidate.median(i, all))));
         }

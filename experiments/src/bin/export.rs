@@ -146,7 +146,7 @@ fn quantise_file(args: &Args) -> Result<()> {
     ensure!(format != Format::Gated, "{}: it has gates; name the folder of its run", file.display());
     int8::ensure_float(&model).with_context(|| file.display().to_string())?;
     let data = args.data.load(&args.data.spec(&artifact::dataset_of(&model.net, &card, file)?)?)?;
-    let data = artifact::with_columns_of(&card, data)?;
+    let data = artifact::as_trained(&card, data)?;
     if let Some(trained) = &card.data
         && *trained != data.digest()?
     {

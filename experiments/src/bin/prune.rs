@@ -187,7 +187,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = artifact::with_columns_of(&brought.read.card, args.data.load(&data_of(args, &brought)?)?)?;
+    let data = artifact::as_trained(&brought.read.card, args.data.load(&data_of(args, &brought)?)?)?;
     let data = args.validation.applied(data)?;
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;

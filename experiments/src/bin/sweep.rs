@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Result;
 use clap::Parser;
 use l0_data::Dataset;
-use l0_experiments::cli::{self, DataArgs, RunArgs};
+use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::{Compute, ComputeArgs};
 use l0_experiments::failures::Failures;
 use l0_experiments::rows::{Changes, MOST_SEEDS};
@@ -61,6 +61,8 @@ struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
+    validation: Validation,
+    #[command(flatten)]
     compute: ComputeArgs,
     #[command(flatten)]
     run: RunArgs,
@@ -85,7 +87,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         let (run, runs) = (points[index].name(), points.len());
         say!("run {index} of {runs}, {run}, as {name} says; {}", sweep::way_out(name))?;
     }
-    let data = args.data.load(&points[0].recipe.data)?; // that of all: a sweep is of one recipe
+    let data = args.validation.applied(args.data.load(&points[0].recipe.data)?)?; // of all: a sweep is of one recipe
     sweep::check_begun(&points, &session::data_id(&data)?, args.compute.precision.unwrap_or_default())?;
     let compute = || args.run.inside(|threads| args.compute.open(threads));
     let failures = match chosen {
@@ -113,7 +115,8 @@ fn settings(args: &Args) -> Result<Vec<Recipe>> {
         each.push(changes.clone());
     }
     let recipe = recipe.clone().on(args.data.spec(&recipe.data)?);
-    sweep::settings(&recipe, &each)
+    let rows = sweep::settings(&recipe, &each)?;
+    Ok(rows.into_iter().map(|row| args.validation.marked(row)).collect())
 }
 
 fn list(points: &[Point]) -> Result<()> {

@@ -42,7 +42,7 @@ fn verify(args: &Args) -> Result<()> {
     let (model, card) = of_ours(&args.file)?;
     say!("digest, description and tensors agree")?;
     let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.file), Ok)?;
-    let data = artifact::with_columns_of(&card, args.data.load(&args.data.spec(&dataset)?)?)?;
+    let data = artifact::as_trained(&card, args.data.load(&args.data.spec(&dataset)?)?)?;
     let digest = data.digest()?;
     match &card.data {
         Some(trained) if *trained == digest => say!("trained on this data ({})", &digest[..12])?,

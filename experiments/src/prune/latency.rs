@@ -48,7 +48,7 @@ print(*[min(times) for *_, times in files])
 
 /// Times both files in onnxruntime; nothing where there is no Python with it.
 pub(super) fn onnxruntime(before: &Path, after: &Path) -> Option<Milliseconds> {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let python = std::env::var("L0_PYTHON").unwrap_or_else(|_| "python3".into());
     let mut child = Command::new(python)
         .arg("-")
         .args([before, after])

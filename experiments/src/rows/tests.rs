@@ -31,6 +31,13 @@ fn a_change_of_a_recipe_that_someone_wrote_does_not_pass_for_a_published_row() {
 }
 
 #[test]
+fn a_row_of_drawn_images_does_not_pass_for_one_of_mnist() {
+    let held = Changes { target: Some(0.1), ..Changes::default() }.apply(&row("quickstart")).unwrap();
+    assert_eq!((held.name.as_str(), held.reference), ("quickstart-con-0.1", None));
+    assert_ne!(held.curve, row("lenet5-con-0.1").curve);
+}
+
+#[test]
 fn epochs_are_applied_to_what_the_other_changes_make() {
     let short = |row: &Recipe, target| Changes { epochs: Some(10), target, ..Changes::default() }.apply(row).unwrap();
     let rows = recipes::cifar(recipes::Profile::Cpu);

@@ -20,7 +20,14 @@ struct Chosen {
 }
 
 pub(crate) fn load_any(name: &str, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
+    let of_hub = ["a size", "channels", "a share held out", "a configuration", "a split to learn from"];
+    let of_hub = [&of_hub[..], &["a split to test on", "a column of pictures", "a column of labels"]].concat();
+    options.only_for(name, "pictures of the Hub", &of_hub)?;
     let chosen = choose(name, fetch::list(name, source, progress)?, options)?;
+    if options.held_out.is_some() && !chosen.test.is_empty() {
+        let problem = "a share held out is chosen, and it has a split to test on; leave it out";
+        return Err(Error::Argument(format!("{name}: {problem}")));
+    }
     let files = fetched(name, &chosen, source, progress)?;
     let (of_train, of_test) = files.split_at(chosen.train.len());
     let mut parts = Vec::new();
@@ -35,6 +42,12 @@ pub(crate) fn load_any(name: &str, options: &Options, source: &Source, progress:
     let names = pictures::class_names(&parts)?;
     let mut parts: Vec<Labelled> = parts.into_iter().map(|rows| rows.labelled(&names)).collect::<Result<_>>()?;
     let mut notes = Vec::new();
+    if source.offline {
+        notes.push(format!(
+            "offline: {} of its files are in the cache; whether there are more is not known",
+            files.len()
+        ));
+    }
     if chosen.test.is_empty() {
         parts.pop();
     }
@@ -45,7 +58,7 @@ pub(crate) fn load_any(name: &str, options: &Options, source: &Source, progress:
     let (train, test) = match made.next() {
         Some(test) => (train, test),
         None => {
-            notes.push("a share of its pictures held out to test on: it has no split for that".to_string());
+            notes.push("a share of its pictures held out to test on: no split for that was found".to_string());
             hold_out(train, options.held_out.unwrap_or(HELD_OUT))?
         }
     };

@@ -11,6 +11,13 @@ pub(crate) struct Column {
     pub(crate) numbers: Vec<f64>,
     /// The cells that are neither numbers nor missing, by row.
     pub(crate) texts: Vec<(usize, String)>,
+    /// The cells that say "none", which is missing among numbers and a class among words.
+    pub(crate) nones: Vec<(usize, String)>,
+}
+
+/// Whether a cell stands for a missing value.
+pub(crate) fn is_missing(text: &str) -> bool {
+    MISSING.iter().any(|missing| text.trim().eq_ignore_ascii_case(missing))
 }
 
 impl Column {
@@ -38,8 +45,10 @@ impl Column {
         match number.ok().filter(|number| !number.is_nan()) {
             Some(number) => self.push_number(number),
             None => {
-                if !MISSING.iter().any(|missing| text.eq_ignore_ascii_case(missing)) {
+                if !is_missing(text) {
                     self.texts.push((self.len(), text.to_string()));
+                } else if text.eq_ignore_ascii_case("none") {
+                    self.nones.push((self.len(), text.to_string()));
                 }
                 self.push_missing();
             }

@@ -1,12 +1,14 @@
 //! Text files of tables, as spreadsheets and programs of many countries write them.
 
-use super::cells::Column;
+use super::cells::{Column, is_missing};
 use crate::{Error, Result};
 use csv::{ByteRecord, ReaderBuilder};
 use std::path::Path;
 
 /// Between cells: the one that the first line has most of.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// Numbers of a first line that count its columns, at least: fewer may be values by chance.
+const COUNTED: usize = 3;
 /// Rows that decide whether commas are decimal.
 const LOOKED_AT: usize = 1000;
 
@@ -29,7 +31,8 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Option<Str
         }
     }
     let Some(first) = records.first() else { return Err(wrong(path, "no row".into(), "name another file")) };
-    let has_names = !first.iter().any(|cell| text(cell).trim().parse::<f64>().is_ok());
+    let names_are = first_line(first, &records[1..]);
+    let has_names = names_are != FirstLine::Values;
     let names = names(first, has_names);
     let rows = &records[usize::from(has_names)..];
     let has_decimal_commas = delimiter != b',' && rows.iter().take(LOOKED_AT).flatten().any(is_decimal_comma);
@@ -43,8 +46,48 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Option<Str
             column.push_text(&text(cell), has_decimal_commas);
         }
     }
-    let note = (!has_names).then(|| "its first line holds numbers, so columns are called 1, 2, 3".to_string());
-    Ok((columns, note))
+    Ok((columns, names_are.note()))
+}
+
+/// What the first line of a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstLine {
+    /// Names, and no number among them.
+    Names,
+    /// Names, some of which are numbers.
+    NumbersToo,
+    /// Values.
+    Values,
+}
+
+impl FirstLine {
+    fn note(self) -> Option<String> {
+        match self {
+            Self::Names => None,
+            Self::NumbersToo => Some("its first line is taken for names, although it holds numbers, too".into()),
+            Self::Values => Some("its first line holds numbers, so columns are called 1, 2, 3".into()),
+        }
+    }
+}
+
+/// What the first line is. It names the columns if it holds no number, if its numbers count the columns, as programs
+/// name those of a matrix, or if it has text where all other rows have numbers.
+fn first_line(first: &ByteRecord, rows: &[ByteRecord]) -> FirstLine {
+    let number = |cell: &[u8]| text(cell).trim().parse::<f64>().ok();
+    let numbers: Vec<(usize, f64)> =
+        first.iter().enumerate().filter_map(|(i, cell)| Some((i, number(cell)?))).collect();
+    let count_from = |start: usize| numbers.iter().all(|&(i, found)| found == (i + start) as f64);
+    let is_above_numbers = |i: usize| {
+        let mut cells = rows.iter().filter_map(|row| row.get(i)).filter(|cell| !is_missing(&text(cell))).peekable();
+        let is_name = number(&first[i]).is_none() && !is_missing(&text(&first[i]));
+        is_name && cells.peek().is_some() && cells.all(|cell| number(cell).is_some())
+    };
+    let is_count = (COUNTED..first.len()).contains(&numbers.len()) && (count_from(0) || count_from(1));
+    match numbers.is_empty() {
+        true => FirstLine::Names,
+        false if is_count || (0..first.len()).any(is_above_numbers) => FirstLine::NumbersToo,
+        false => FirstLine::Values,
+    }
 }
 
 fn is_empty(record: &ByteRecord) -> bool {

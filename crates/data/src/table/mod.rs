@@ -23,9 +23,9 @@ const NAMED: usize = 10;
 /// A table from a `.csv`, `.tsv` or `.parquet` file: rows of numbers, and a column to be predicted from the others.
 ///
 /// Text files may have commas, semicolons or tabs between their cells, quotes around them, a byte-order mark, and
-/// decimal commas where cells are not parted by commas. Empty cells, `NA`, `NaN`, `null` and `?` are missing values:
-/// the mean of the training rows stands for them; rows without a label are left out. What was done is said in
-/// [`Dataset::notes`].
+/// decimal commas where cells are not parted by commas. Empty cells, `NA`, `N/A`, `NaN`, `null`, `none`, `-` and `?`
+/// are missing values: the mean of the training rows stands for them; rows without a label are left out. Among labels
+/// that are words, `none` is a class. What was done is said in [`Dataset::notes`].
 ///
 /// ```no_run
 /// use l0_data::Table;

@@ -41,12 +41,28 @@ impl DataRecord {
         Ok((Split::rows(numbers, vec![0; rows], chosen.len(), 1)?, notes.into_iter().collect()))
     }
 
-    /// A table with the columns that a network reads that was trained on this data set, in its order, whatever else it
-    /// has; images as they are.
+    /// Other data as a network that was trained on this data set knows it: columns in its order, whatever else a table
+    /// has, each class under its number, and numbers to be predicted in its scale. What has no names stays as it is.
     ///
     /// # Errors
-    /// If a column is not there.
-    pub fn columns_of(&self, data: Dataset) -> Result<Dataset> {
+    /// If a column is not there, or a class is none that the network tells apart.
+    pub fn as_trained(&self, data: Dataset) -> Result<Dataset> {
+        let data = self.columns_of(data)?;
+        let known = |split: Split| {
+            let split = match self.target {
+                Some(scale) => split.in_scale(scale),
+                None => split,
+            };
+            split.in_classes(&self.class_names).map_err(|unknown| {
+                let found = listed("classes", &unknown).unwrap_or_default();
+                let known = listed("it tells apart", &self.class_names).unwrap_or_default();
+                Error::Argument(format!("{}: {found}, which the network was not trained on; {known}", data.name))
+            })
+        };
+        Ok(Dataset { train: known(data.train)?, test: known(data.test)?, ..data })
+    }
+
+    fn columns_of(&self, data: Dataset) -> Result<Dataset> {
         if self.columns == data.columns || self.columns.is_empty() || data.columns.is_empty() {
             return Ok(data);
         }

@@ -34,13 +34,21 @@ pub(super) struct Labels {
 impl Labels {
     /// What is wrong with them, and what to do, if they cannot be learnt.
     pub(super) fn of(column: &Column, task: Option<Task>) -> Result<Self, (String, String)> {
-        let texts: HashMap<usize, &str> = column.texts.iter().map(|(row, text)| (*row, text.as_str())).collect();
+        let words: &[_] = if column.texts.is_empty() { &[] } else { &column.nones };
+        let texts: HashMap<usize, &str> =
+            column.texts.iter().chain(words).map(|(row, text)| (*row, text.as_str())).collect();
         let task = task.unwrap_or_else(|| if is_of_classes(column) { Task::Classes } else { Task::Regression });
         if task == Task::Regression {
             if let Some((row, text)) = column.texts.first() {
                 let problem =
                     format!("{text:?} in column {} of row {}, where a number is predicted", column.name, row + 1);
                 return Err((problem, "mend the row, or predict classes".into()));
+            }
+            if let Some(row) = column.numbers.iter().position(|number| number.is_infinite()) {
+                let found = column.numbers[row];
+                let problem =
+                    format!("{found} in column {} of row {}, where a number is predicted", column.name, row + 1);
+                return Err((problem, "mend the row, or leave the cell empty".into()));
             }
             return Ok(Self { names: vec![], classes: vec![], numbers: column.numbers.clone() });
         }

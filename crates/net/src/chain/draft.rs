@@ -113,11 +113,11 @@ impl Draft {
             Some(word) => return Err(format!("makes {word:?}, expected a number of units, or \"outputs\"")),
             None => {}
         }
-        if settings.get("padding").and_then(Value::as_str) == Some("same")
-            && let Some(word) = settings.remove("padding")
-            && settings.contains_key("kernel")
-        {
-            settings.insert("padding".into(), same_padding(settings, &word)?);
+        if settings.get("padding").and_then(Value::as_str) == Some("same") {
+            match ["kernel", "size"].into_iter().find(|key| settings.contains_key(*key)) {
+                Some(window) => drop(settings.insert("padding".into(), same_padding(settings, window)?)),
+                None => drop(settings.insert("padding".into(), json!(0))), // the missing window is what is said
+            }
         }
         Ok(())
     }
@@ -176,16 +176,16 @@ fn usual(tag: &str, closed: ClosedMaps, is_normed: bool) -> Vec<(&'static str, V
 }
 
 /// Zeros on each side that keep an image its size at stride 1, which is what `word` asks for.
-fn same_padding(settings: &Map<String, Value>, word: &Value) -> std::result::Result<Value, String> {
+fn same_padding(settings: &Map<String, Value>, window: &str) -> std::result::Result<Value, String> {
     let sides = |key: &str, usual: u64| match settings.get(key) {
         None => Some([usual; 2]),
         Some(Value::Array(both)) => Some([both.first()?.as_u64()?, both.get(1)?.as_u64()?]),
         Some(one) => one.as_u64().map(|side| [side; 2]),
     };
-    let (kernel, dilation) = (sides("kernel", 0), sides("dilation", 1));
+    let (kernel, dilation) = (sides(window, 0), sides("dilation", 1));
     let odd = kernel.filter(|kernel| kernel.iter().all(|side| side % 2 == 1));
     let Some((kernel, dilation)) = odd.zip(dilation) else {
-        return Err(format!("padding = {word} needs a kernel of odd sides; give the numbers of zeros"));
+        return Err(format!("padding = \"same\" needs a {window} of odd sides; give the numbers of zeros"));
     };
     let [h, w] = [0, 1].map(|i| (kernel[i] / 2).saturating_mul(dilation[i]));
     Ok(if h == w { json!(h) } else { json!([h, w, h, w]) })

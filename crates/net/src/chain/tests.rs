@@ -105,6 +105,8 @@ fn what_has_no_meaning_is_refused_with_its_place() {
     refused(json!([{ "conv2d": 3, "kernel": 3, "strid": 2 }]), "unknown field `strid`");
     refused(json!([{ "conv2d": 3 }]), "missing field `kernel`");
     refused(json!([{ "conv2d": 3, "padding": "same" }]), "missing field `kernel`");
+    refused(json!(["flatten", { "linear": 3, "padding": "same" }]), "unknown field `padding`");
+    refused(json!([{ "max_pool2d": 2, "padding": "same" }]), "needs a size of odd sides");
     refused(json!([{ "linear": 3 }]), "\"linear1\"");
     refused(json!([{ "concat": "stem" }]), "there is no layer \"stem\"; before it are input");
     refused(

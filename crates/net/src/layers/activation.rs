@@ -314,7 +314,7 @@ impl Rules for Activation {
         let finite = match *self {
             Self::LeakyRelu { slope: a } | Self::Elu { alpha: a } => a.is_finite(),
             Self::HardSigmoid { alpha, beta } => alpha.is_finite() && beta.is_finite(),
-            Self::Clip { min, max } => min <= max,
+            Self::Clip { min, max } => min <= max && min.is_finite() && max.is_finite(),
             Self::Quantise(grid) => grid.is_sane(),
             _ => true,
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rules;
 use super::facts::uneven;
-use super::max_pool2d::{attributes, pooled, window};
+use super::max_pool2d::{attributes, grows, pooled, window};
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
 use crate::onnx::Graph;
@@ -61,9 +61,9 @@ impl Rules for AvgPool2d {
     }
 
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
-        let counts = self.counts_zeros();
+        let (counts, grows) = (self.counts_zeros(), grows(at, &self.window()));
         at.each(inputs[0], counts, |xs, _| match xs.dim(2)? * xs.dim(3)? {
-            1 if !counts => Ok(xs.clone()), // a constant, or an image of one position
+            1 if !counts && !grows => Ok(xs.clone()), // a constant, or an image of one position
             _ => l0_ops::avg_pool_window(xs, &self.window(), self.count_include_pad),
         })
     }

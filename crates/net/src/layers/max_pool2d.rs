@@ -50,6 +50,11 @@ pub(super) fn window(size: Pair, stride: Option<Pair>, padding: Sides, ceil: boo
     Window { size: size.tuple(), stride: stride.unwrap_or(size).tuple(), padding: padding.array(), ceil }
 }
 
+/// Whether a pool makes an image of several positions out of one, as padding on all sides does.
+pub(super) fn grows(at: &At, window: &Window) -> bool {
+    matches!(at.input_shape(0), Shape::Image(_, 1, 1)) && window.output(1, 1) != Some((1, 1))
+}
+
 /// The shape that pooling makes, or what is wrong.
 pub(super) fn pooled(layer: &dyn Rules, window: &Window, input: Shape) -> Result<Shape, String> {
     let [top, left, bottom, right] = window.padding;
@@ -97,9 +102,9 @@ impl Rules for MaxPool2d {
     }
 
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
-        let side_by_side = self.side_by_side();
+        let (side_by_side, grows) = (self.side_by_side(), grows(at, &self.window()));
         at.each(inputs[0], false, |xs, _| match side_by_side {
-            _ if xs.dim(2)? * xs.dim(3)? == 1 => Ok(xs.clone()), // a constant, or an image of one position
+            _ if !grows && xs.dim(2)? * xs.dim(3)? == 1 => Ok(xs.clone()), // a constant, or an image of one position
             Some(side) => l0_ops::max_pool2d(xs, side),
             None => l0_ops::max_pool(xs, &self.window()),
         })

@@ -512,6 +512,36 @@ def quantised_by_the_batch(g, x):
     codes, scale, zero = g("DynamicQuantizeLinear", x, outs=3, name="dynamic")
     return g("DequantizeLinear", codes, scale, zero)
 
+half = lambda *shape: np.full(shape, 0.5, np.float32)
+@refused((2, 4, 3), 'node "it" (Mul)|moves numbers')
+def part_of_a_gate(g, x):
+    gate = g("MatMul", g("Flatten", x), g.c(half(24, 8)))
+    image = g("Conv", x, g.c(half(8, 2, 1, 1)))
+    first = g("Unsqueeze", g("Slice", gate, g.i(0), g.i(1), g.i(1)), g.i(2, 3))
+    return g("Mul", image, first, name="it")
+@refused((5,), 'node "it" (Add)|moves numbers')
+def part_of_the_features(g, x):
+    y = g("Slice", g("MatMul", x, g.c(half(5, 8))), g.i(0), g.i(4), g.i(1))
+    return g("Flatten", g("Add", g("Reshape", y, g.i(-1, 4, 1, 1)), g.c(half(4, 1, 1)), name="it"))
+@refused((2, 3, 3), 'node "it" (Mul)')
+def a_gate_for_each_column(g, x):
+    row = g("MatMul", g("Flatten", x), g.c(half(18, 3)))
+    image = g("Conv", x, g.c(half(3, 2, 1, 1)))
+    gate = g("Expand", g("Reshape", row, g.i(-1, 1, 1, 3)), g.i(1, 3, 3, 3))
+    return g("Mul", image, gate, name="it")
+@refused((5,), 'node "it" (Conv)|a part of the features')
+def a_part_of_the_features_as_an_image(g, x):
+    y = g("Slice", g("MatMul", x, g.c(half(5, 8))), g.i(0), g.i(4), g.i(1))
+    return g("Flatten", g("Conv", g("Unsqueeze", y, g.i(2, 3)), g.c(half(3, 4, 1, 1)), name="it"))
+@refused(IMG, 'node "it" (Mod)|fmod', opset=13)
+def remainder_with_a_sign(g, x):
+    return g("Reshape", x, g("Concat", g.i(-1), g("Mod", g.i(105), g.i(1000), fmod=1, name="it"), axis=0))
+@refused(IMG, 'node "it" (QuantizeLinear)|the type of the codes is not known')
+def a_computed_zero_point(g, x):
+    zero = g("Reshape", g("Sub", g.c(np.int8([3])), g.c(np.int8([3]))), g.c(np.array([], np.int64)))
+    scale = g.c(np.float32(0.1))
+    return g("DequantizeLinear", g("QuantizeLinear", x, scale, zero, name="it"), scale, zero)
+
 def model(g):
     dims = [g.batch, *g.shape]
     ins = [h.make_tensor_value_info(n, g.kind, dims) for n in g.inputs]

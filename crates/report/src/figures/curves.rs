@@ -7,15 +7,15 @@ use crate::measure::Measure;
 use crate::plot::{Axis, Chart, Figure, Mark};
 use crate::{Group, notes};
 
-/// A multiply-accumulate is two floating-point operations.
+/// A multiply-accumulate is two floating-point operations: those of biases and normalisations are not in these figures.
 const FLOPS_PER_MAC: f64 = 2.0;
 
 /// Figures 3 and 4 of the paper, expected operations against training iterations, and beside it what
 /// the paper does not show: the operations of the network that is left, and how long a step took.
 pub fn work(network: &str, groups: &[Group]) -> Figure {
     let iterations = || Axis::count("training iterations");
-    let expected = Chart::new("", iterations(), Axis::linear("expected FLOPs for one example").from(0.0));
-    let left = Chart::new("", iterations(), Axis::linear("FLOPs of the network that is left").from(0.0));
+    let expected = Chart::new("", iterations(), Axis::linear("expected FLOPs for one example, 2 a MAC").from(0.0));
+    let left = Chart::new("", iterations(), Axis::linear("FLOPs of the network that is left, 2 a MAC").from(0.0));
     let time = Chart::new("", iterations(), Axis::linear("milliseconds for a training step").from(0.0));
     let expected = with_curves(expected, groups, step, |row| row.expected_macs.map(|macs| FLOPS_PER_MAC * macs));
     let left = with_curves(left, groups, step, |row| row.hard_macs.map(|macs| FLOPS_PER_MAC * macs as f64));
@@ -24,7 +24,7 @@ pub fn work(network: &str, groups: &[Group]) -> Figure {
         name: slug(&["work", network]),
         title: format!("{network}: expected work, and the time it takes"),
         caption: "First, the expected floating-point operations of a forward pass, as in Figures 3 and 4 of \
-                  the paper, with pruned inputs and outputs both taken off. Second, those of the network that \
+                  the paper, two for each multiply-accumulate, with pruned inputs and outputs both taken off. Second, those of the network that \
                   is left at test time, where a gate is open or it is not. Third, the measured time of a \
                   training step. Lines are means over the seeds, bands run from the lowest to the highest."
             .into(),

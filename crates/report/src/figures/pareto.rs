@@ -1,5 +1,7 @@
 //! Error against what remains: ours, the paper's, and others'.
 
+use std::collections::BTreeMap;
+
 use l0_record::{Reference, Run};
 
 use super::shared::{colors, from_scratch, legend, slug};
@@ -32,10 +34,11 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
     Figure {
         name: slug(&["pareto", network]),
         title: format!("{network}: error against what remains"),
-        caption: "Lower and further left is better. A disc is the mean over the seeds, with a dot for each of them, and a \
-                  ring with small ones that of the same units trained from scratch; a grey line joins the rows of a recipe that differ in \
-                  one number alone. Last epoch, no choosing of seeds."
-            .into(),
+        caption:
+            "Lower and further left is better. A disc is the mean over the seeds, with a dot for each of them, and a \
+                  ring with small ones that of the same units trained from scratch; a grey line joins rows that \
+                  differ in their target or lambda alone. Last epoch, no choosing of seeds."
+                .into(),
         charts: charts(network, groups, references),
         columns: 1,
         height: 380.0,
@@ -77,13 +80,13 @@ fn curve<'a>(group: &Group<'a>) -> &'a str {
 
 /// A line through the groups of each curve that has several; not through those that differ in other settings, too.
 fn joined(chart: Chart, size: &Size, measure: Measure, groups: &[Group]) -> Chart {
-    let groups: Vec<&Group> = groups.iter().filter(|group| group.short_settings().is_empty()).collect();
-    let mut curves: Vec<&str> = groups.iter().map(|group| curve(group)).collect();
-    curves.sort_unstable();
-    curves.dedup();
-    curves.into_iter().fold(chart, |chart, one| {
-        let of_curve = groups.iter().filter(|group| curve(group) == one);
-        let mut line: Vec<(f64, f64)> = of_curve.filter_map(|group| mean(size, measure, group)).collect();
+    let groups = groups.iter().filter(|group| group.short_settings().is_empty());
+    let mut curves: BTreeMap<(&str, String), Vec<(f64, f64)>> = BTreeMap::new();
+    for group in groups {
+        let line = curves.entry((curve(group), group.all_but_its_target())).or_default();
+        line.extend(mean(size, measure, group));
+    }
+    curves.into_values().fold(chart, |chart, mut line| {
         line.sort_by(|a, b| a.0.total_cmp(&b.0));
         if line.len() < 2 { chart } else { chart.with("", Color::Muted, Mark::Dashed(line)) }
     })

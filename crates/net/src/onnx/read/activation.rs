@@ -65,6 +65,9 @@ pub(super) fn extreme(op: &Operator<'_>) -> Result<Outcome, Reason> {
 }
 
 fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -> Result<Outcome, Reason> {
+    if [min, max].into_iter().flatten().any(f32::is_nan) {
+        return Err(format!("bounds {min:?} and {max:?}"));
+    }
     let min = min.filter(|&min| min > f32::MIN);
     let max = max.filter(|&max| max < f32::MAX);
     let function = match (min, max) {
@@ -73,9 +76,7 @@ fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -
         _ => Activation::Clip { min: min.unwrap_or(f32::MIN), max: max.unwrap_or(f32::MAX) },
     };
     match function {
-        Activation::Clip { min, max } if min >= max || min.is_nan() || max.is_nan() => {
-            Err(format!("bounds {min} and {max}"))
-        }
+        Activation::Clip { min, max } if min >= max => Err(format!("bounds {min} and {max}")),
         function => by_number(op, id, function),
     }
 }

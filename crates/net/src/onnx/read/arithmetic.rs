@@ -19,6 +19,7 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Reason> 
 /// An operator of two numbers, entry by entry.
 pub(super) fn binary(kind: &str, a: &Constant, b: &Constant, room: &Room) -> Result<Constant, Reason> {
     let dims = broadcast(a.dims(), b.dims())?;
+    room.take(&dims)?;
     let (a, b) = (a.expanded(&dims, room)?, b.expanded(&dims, room)?);
     let data = match (a.data(), b.data()) {
         (Data::Floats(a), Data::Floats(b)) => {
@@ -80,7 +81,8 @@ fn of_batch(kind: &str, a: Int, b: Int) -> Int {
 }
 
 /// An operator of one number, entry by entry.
-pub(super) fn unary(kind: &str, xs: &Constant) -> Result<Constant, Reason> {
+pub(super) fn unary(kind: &str, xs: &Constant, room: &Room) -> Result<Constant, Reason> {
+    room.take(xs.dims())?;
     let data = match xs.data() {
         Data::Floats(values) => {
             let of: fn(f32) -> f32 = match kind {
@@ -113,17 +115,18 @@ pub(super) fn unary(kind: &str, xs: &Constant) -> Result<Constant, Reason> {
 }
 
 /// The values as another type, given by its code.
-pub(super) fn cast(xs: &Constant, kind: i64) -> Result<Constant, Reason> {
+pub(super) fn cast(xs: &Constant, kind: i64, room: &Room) -> Result<Constant, Reason> {
     let data = match (xs.data(), super::constant::is_float(kind)) {
-        (Data::Floats(_), true) => return Ok(xs.clone()),
-        (Data::Ints(_), false) if kind != 9 => return Ok(xs.clone()),
+        (Data::Floats(_), true) => return Ok(xs.of_kind(kind)),
+        (Data::Ints(_), false) if kind != 9 => return Ok(xs.of_kind(kind)),
         (Data::Ints(values), false) => Data::Ints(values.iter().map(|&int| truth(int)).collect()),
         (Data::Ints(_), true) => Data::Floats(xs.known()?.into_iter().map(|int| int as f32).collect()),
         (Data::Floats(values), false) => {
             Data::Ints(values.iter().map(|&x| rounded(x, kind)).collect::<Result<_, _>>()?)
         }
     };
-    Constant::new(xs.dims().to_vec(), data, xs.name())
+    room.take(xs.dims())?;
+    Ok(Constant::new(xs.dims().to_vec(), data, xs.name())?.of_kind(kind))
 }
 
 fn truth(int: Int) -> Int {
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(of("Div", Int::Known(1), Int::Batch), ints(&[Int::Unknown]));
         assert_eq!(of("Equal", Int::Batch, Int::Known(-1)), ints(&[Int::Known(0)]));
         assert_eq!(of("Equal", Int::Batch, Int::Known(1)), ints(&[Int::Unknown]));
-        assert!(cast(&ints(&[Int::Batch]), 1).unwrap_err().contains("size of the batch"));
+        assert!(cast(&ints(&[Int::Batch]), 1, &room).unwrap_err().contains("size of the batch"));
     }
 
     #[test]
@@ -188,7 +191,8 @@ mod tests {
         assert!(range(i64::MIN, i64::MAX, 1, &room).unwrap_err().contains("than"));
         assert_eq!(range(5, 0, -2, &room).unwrap(), ints(&[5, 3, 1].map(Int::Known)));
         let huge = Constant::floats(vec![1], vec![1e30], "").unwrap();
-        assert!(cast(&huge, 7).is_err() && cast(&Constant::floats(vec![1], vec![f32::NAN], "").unwrap(), 7).is_err());
+        let nan = Constant::floats(vec![1], vec![f32::NAN], "").unwrap();
+        assert!(cast(&huge, 7, &room).is_err() && cast(&nan, 7, &room).is_err());
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) struct Constant {
     data: Rc<Data>,
     /// The name of the stored tensor that it is, or is another arrangement of.
     name: Rc<str>,
-    /// The code of the type that it was stored in; 0 where it was computed.
+    /// The code of the type that it was stored in, or cast to; 0 where it was computed.
     kind: i64,
 }
 
@@ -89,7 +89,12 @@ impl Constant {
             Data::Floats(values) => Data::Floats(picked(values, places)?),
             Data::Ints(values) => Data::Ints(picked(values, places)?),
         };
-        Self::new(dims, data, &self.name)
+        Ok(Self::new(dims, data, &self.name)?.of_kind(self.kind))
+    }
+
+    /// The same values as a type of this code.
+    pub(super) fn of_kind(&self, kind: i64) -> Self {
+        Self { kind, ..self.clone() }
     }
 
     /// A value for each unit: this one repeated where it is a single one.
@@ -112,7 +117,7 @@ impl Constant {
         &self.name
     }
 
-    /// The code of the type that it was stored in.
+    /// The code of the type that it was stored in, or cast to; 0 where it was computed.
     pub(super) fn kind(&self) -> i64 {
         self.kind
     }

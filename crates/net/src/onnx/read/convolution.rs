@@ -1,7 +1,7 @@
 //! Convolutions and transposed ones.
 
 use super::constant::Constant;
-use super::draft::{Chain, Content, Moved, Outcome};
+use super::draft::{Chain, Content, Moved, Outcome, ValueId};
 use super::kernel::{Kernel, extent, groups};
 use super::operator::Operator;
 use super::wire::Reason;
@@ -14,13 +14,13 @@ pub(super) fn conv(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let ([out, per_group, ..], side) = (kernel.dims, kernel.side);
     let (stride, dilation) = (op.pair("strides")?, op.pair("dilations")?);
     let (stride, dilation) = (stride.unwrap_or(Pair::ONE), dilation.unwrap_or(Pair::ONE));
-    if let Some((of, index, channels)) = features_as_image(op)? {
+    if let Some((of, channels)) = features_as_image(op)? {
         let plain = side == Pair::ONE && groups == 1 && per_group == channels;
         let padding = op.padding((1, 1), side, stride)?;
         if !plain || padding != Default::default() {
             return Err("features as an image, expected a kernel of 1x1 there".into());
         }
-        return linear((of, index), out, &kernel);
+        return linear(of, out, &kernel);
     }
     let (input, [c, h, w]) = op.image()?;
     if per_group.checked_mul(groups) != Some(c) || out % groups != 0 {
@@ -33,10 +33,7 @@ pub(super) fn conv(op: &Operator<'_>) -> Result<Outcome, Reason> {
 }
 
 /// A convolution of 1x1 over features is a linear layer.
-fn linear((of, index): (usize, &Constant), out: usize, kernel: &Kernel) -> Result<Outcome, Reason> {
-    if !index.is_counting() {
-        return Err("features in another order as an image".into());
-    }
+fn linear(of: ValueId, out: usize, kernel: &Kernel) -> Result<Outcome, Reason> {
     let bias = kernel.has_bias(out)?;
     let mut values = kernel.values.clone();
     values[0].1 = values[0].1.reshaped(vec![out, kernel.dims[1]])?;
@@ -45,13 +42,16 @@ fn linear((of, index): (usize, &Constant), out: usize, kernel: &Kernel) -> Resul
     Ok(Chain { view: Some(view), ..chain }.into())
 }
 
-/// Features that the graph sees as an image of one position: what they are of, how, and how many.
-fn features_as_image<'a>(op: &Operator<'a>) -> Result<Option<(usize, &'a Constant, usize)>, Reason> {
+/// Features that the graph sees as an image of one position: what they are of, and how many.
+fn features_as_image(op: &Operator<'_>) -> Result<Option<(ValueId, usize)>, Reason> {
     let step = op.draft.step(op.any_value(0)?);
-    Ok(match (&step.content, &step.dims[..]) {
-        (Content::Moved(Moved { of, index, whole: false }), &[c, 1, 1]) => Some((*of, index, c)),
-        _ => None,
-    })
+    match (&step.content, &step.dims[..]) {
+        (Content::Moved(moved), &[c, 1, 1]) if op.draft.is_all_of(moved) => Ok(Some((moved.of, c))),
+        (Content::Moved(Moved { whole: false, .. }), &[_, 1, 1]) => {
+            Err("a part of the features, or features in another order, as an image".into())
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A transposed convolution of one group.

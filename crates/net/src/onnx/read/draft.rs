@@ -111,6 +111,14 @@ impl Draft {
         &self.steps[id]
     }
 
+    /// Whether an arrangement is all units of a value in their order, seen as an image of one position or as they are:
+    /// then what holds for its units holds for the value's.
+    pub(super) fn is_all_of(&self, Moved { of, index, whole }: &Moved) -> bool {
+        let is_all =
+            |dims: &[usize]| dims.first() == self.step(*of).dims.first() && dims.iter().skip(1).all(|&dim| dim == 1);
+        !whole && index.is_counting() && is_all(index.dims())
+    }
+
     pub(super) fn push(&mut self, step: Step) -> ValueId {
         self.steps.push(step);
         self.steps.len() - 1

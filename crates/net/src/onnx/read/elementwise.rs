@@ -2,7 +2,7 @@
 
 use super::arithmetic::broadcast;
 use super::constant::Constant;
-use super::draft::{Arg, Chain, Content, Moved, Outcome, ValueId};
+use super::draft::{Arg, Chain, Content, Outcome, ValueId};
 use super::operator::Operator;
 use super::patterns;
 use super::terms;
@@ -75,7 +75,7 @@ fn constants(op: &Operator<'_>, id: ValueId, xs: &Constant) -> Result<Constants,
 /// The layer below a value and the arrangement above it: constants for units of features act on both.
 fn below<'a>(op: &Operator<'a>, id: ValueId) -> Result<(ValueId, Option<&'a Constant>), Reason> {
     match &op.draft.step(id).content {
-        Content::Moved(Moved { of, index, whole: false }) if index.is_counting() => Ok((*of, Some(index))),
+        Content::Moved(moved) if op.draft.is_all_of(moved) => Ok((moved.of, Some(&moved.index))),
         _ => op.draft.expect_layer(id).map(|()| (id, None)),
     }
 }

@@ -22,17 +22,19 @@ pub(super) fn fold(op: &Operator<'_>) -> Result<Option<Constant>, Reason> {
         "Identity" => op.stored(0, "input").cloned(),
         "Cast" => {
             op.ignore(&["saturate", "round_mode"]);
-            cast(op.stored(0, "input")?, op.int("to")?.unwrap_or(0))
+            cast(op.stored(0, "input")?, op.int("to")?.unwrap_or(0), op.room)
         }
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Equal" => {
-            op.ignore(&["fmod"]);
+            if op.int("fmod")?.unwrap_or(0) != 0 {
+                return Err("fmod = 1, the remainder with the sign of the first number".into());
+            }
             binary(op.kind, op.stored(0, "input")?, op.stored(1, "second input")?, op.room)
         }
         "Min" | "Max" if op.args.len() == 2 => {
             binary(op.kind, op.stored(0, "input")?, op.stored(1, "second input")?, op.room)
         }
         "Neg" | "Abs" | "Floor" | "Ceil" | "Round" | "Sqrt" | "Reciprocal" | "Exp" | "Log" | "Not" => {
-            unary(op.kind, op.stored(0, "input")?)
+            unary(op.kind, op.stored(0, "input")?, op.room)
         }
         "Range" => {
             let at = |i, what| op.stored(i, what).and_then(Constant::known).and_then(|found| one(&found).copied());
@@ -179,13 +181,15 @@ fn chosen(op: &Operator<'_>) -> Result<Constant, Reason> {
 
 fn product(op: &Operator<'_>) -> Result<Constant, Reason> {
     let xs = op.stored(0, "input")?;
-    let all = op.ints_at(1, "axes")?.is_none_or(|found| found.is_empty() || xs.dims().len() == 1);
-    if !all {
+    let axes = op.ints_at(1, "axes")?.filter(|found| !found.is_empty());
+    if axes.is_none() && op.int("noop_with_empty_axes")?.unwrap_or(0) != 0 {
+        return Ok(xs.clone());
+    }
+    if axes.is_some() && xs.dims().len() != 1 {
         return Err("a product over some axes".into());
     }
     let product = xs.known()?.into_iter().try_fold(1i64, i64::checked_mul).ok_or("a product beyond 2^63")?;
     let dims = if op.int("keepdims")?.unwrap_or(1) != 0 { vec![1; xs.dims().len()] } else { Vec::new() };
-    op.ignore(&["noop_with_empty_axes"]);
     Constant::new(dims, Data::Ints(vec![Int::Known(product)]), "")
 }
 

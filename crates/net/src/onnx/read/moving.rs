@@ -170,7 +170,6 @@ impl Constant {
         Self::new(dims, data, "")
     }
 
-    /// The numbers from 0 on.
     /// 0, 1, 2, ...: where numbers are that stay where they are.
     pub(super) fn count(n: usize) -> Vec<Int> {
         (0..n as i64).map(Int::Known).collect()
@@ -181,6 +180,7 @@ impl Constant {
         self.as_ints().is_ok_and(|ints| ints.iter().zip(0..).all(|(&int, at)| int == Int::Known(at)))
     }
 
+    /// The index that leaves `n` numbers where they are.
     pub(super) fn counting(n: usize, room: &Room) -> Result<Self, Reason> {
         room.take(&[n])?;
         Self::ints(vec![n], Self::count(n))

@@ -84,8 +84,10 @@ pub(super) fn split(op: &Operator<'_>) -> Result<Vec<Outcome>, Reason> {
 /// Equal parts, the last one smaller where need be.
 fn even(n: usize, said: Option<i64>, outputs: usize) -> Result<Vec<i64>, Reason> {
     let parts = said.unwrap_or(outputs as i64);
-    let size = (n as i64 + parts - 1).checked_div(parts).filter(|&size| parts > 0 && parts <= n as i64 && size > 0);
-    let size = size.ok_or_else(|| format!("{n} units in {parts} parts"))?;
+    if parts < 1 || parts > n as i64 {
+        return Err(format!("{n} units in {parts} parts"));
+    }
+    let size = (n as i64 + parts - 1) / parts;
     Ok((0..parts).map(|i| size.min(n as i64 - i * size)).collect())
 }
 

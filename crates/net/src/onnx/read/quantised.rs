@@ -55,9 +55,13 @@ impl Scales {
         if zeros.len() != scales.len() {
             return Err(format!("{} zero points for {} scales", zeros.len(), scales.len()));
         }
+        let kind = zero.map(Constant::kind).filter(|&kind| kind != 0).or(asked);
+        if zero.is_some() && kind.is_none() {
+            return Err("a zero point that was computed, so that the type of the codes is not known".into());
+        }
         match scales.iter().find(|scale| !scale.is_normal() || **scale <= 0.0) {
             Some(scale) => Err(format!("a scale of {scale}, expected a number above 0")),
-            None => Ok(Self { scales, zeros, axis, kind: zero.map(Constant::kind).filter(|&k| k != 0).or(asked) }),
+            None => Ok(Self { scales, zeros, axis, kind }),
         }
     }
 

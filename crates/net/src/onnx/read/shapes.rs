@@ -177,7 +177,7 @@ pub(super) fn transpose(op: &Operator<'_>) -> Result<Outcome, Reason> {
     }
     let perm: Vec<usize> = perm[1..].iter().map(|axis| axis - 1).collect();
     let moved = arrangement(op, id)?;
-    let lead = rank - 1 - positions(op, moved.of).len();
+    let lead = (rank - 1).saturating_sub(positions(op, moved.of).len());
     let stays = perm[lead.min(perm.len())..].iter().zip(lead..).all(|(&axis, at)| axis == at);
     let moved = if moved.whole || !stays { of_numbers(op, moved)? } else { moved };
     let perm = if moved.whole { &perm[..] } else { &perm[..lead] };

@@ -1,6 +1,6 @@
 //! Sums and products of values all of which are computed.
 
-use super::draft::{Chain, Content, Moved, Outcome, ValueId};
+use super::draft::{Chain, Content, Outcome, ValueId};
 use super::operator::Operator;
 use super::wire::Reason;
 use crate::layers::{Add, Mul};
@@ -37,12 +37,10 @@ fn factor<'a>(op: &Operator<'a>, id: ValueId) -> Result<(ValueId, &'a [usize]), 
     let step = op.draft.step(id);
     match &step.content {
         // A gate for each channel: features (c), seen as an image of one position.
-        Content::Moved(Moved { of, index, whole: false }) if index.is_counting() => {
-            match op.draft.step(*of).dims.len() {
-                1 => Ok((*of, &step.dims)),
-                _ => Err("numbers in another arrangement".into()),
-            }
-        }
+        Content::Moved(moved) if op.draft.is_all_of(moved) => match op.draft.step(moved.of).dims.len() {
+            1 => Ok((moved.of, &step.dims)),
+            _ => Err("numbers in another arrangement".into()),
+        },
         Content::Expanded(of) => Ok((factor(op, *of)?.0, &step.dims)),
         _ => op.draft.expect_layer(id).map(|()| (id, &step.dims[..])),
     }
