@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use l0_data::{Augment, DataSpec, Dataset, NormaliseBy, Task};
-use l0_net::{Chain, ClosedMaps, Net, Shape};
+use l0_net::{Chain, ClosedChannels, Net, Shape};
 use l0_train::Loss;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -134,7 +134,7 @@ impl Described {
     /// # Errors
     /// If a layer does not accept what it reads.
     pub fn net(&self, example: Shape, outputs: usize) -> Result<Net> {
-        let closed = if self.gates == Gates::Prunable { ClosedMaps::Zero } else { ClosedMaps::Constant };
+        let closed = if self.gates == Gates::Prunable { ClosedChannels::Zero } else { ClosedChannels::Constant };
         Ok(self.layers.build(example, outputs, closed)?)
     }
 

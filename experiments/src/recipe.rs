@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use l0::{Constraint, Estimator, Fit, L2, Lambda, Multipliers, Objective, Pressure, Quantity, Targets};
 use l0_data::{DataSpec, Dataset};
-use l0_net::{ClosedMaps, Net, Shape};
+use l0_net::{ClosedChannels, Net, Shape};
 use l0_record::Reference;
 use l0_train::{Optimiser, Schedule, Training};
 use serde::{Deserialize, Serialize};
@@ -128,7 +128,7 @@ impl Recipe {
     fn with_gates_that_close(mut self) -> Self {
         let gate_rate = GATE_RATE * self.training.optimiser.learning_rate() / self.architecture.narrowness();
         if let Architecture::WideResnet { sizes, .. } = &mut self.architecture {
-            sizes.closed = ClosedMaps::Zero;
+            sizes.closed = ClosedChannels::Zero;
             let weight_decay = self.training.weight_decay;
             self.objective = self.objective.map(|objective| Objective { l2: L2::Detached, weight_decay, ..objective });
             self = self.with_fast_gates(gate_rate);

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use l0_infer::Engine;
 use l0_net::layers::{AvgPool2d, Conv2d, ConvTranspose2d, PRelu, Pad, Softmax, Upsample, UpsampleMode};
-use l0_net::{Activation, Builder, ClosedMaps, Params};
+use l0_net::{Activation, Builder, ClosedChannels, Params};
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
@@ -34,7 +34,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn no_allocation_per_call() {
     let mut b = Builder::image("image", 2, 12, 12);
-    b.conv2d_same("conv1", 6, 3, 2).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu();
+    b.conv2d_same("conv1", 6, 3, 2).closed_channels(ClosedChannels::Constant).batch_norm("bn").relu();
     let skip = b.tip();
     b.conv2d_same("conv2", 6, 3, 1).add(skip).relu().layer("depthwise", Conv2d::new(6, 3).padding(1).groups(6));
     b.activation(Activation::Silu).layer("enlarged", ConvTranspose2d::new(8, 2, 2)).layer("prelu", PRelu);

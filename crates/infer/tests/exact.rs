@@ -9,7 +9,7 @@ use cases::Case;
 use cases::common::{difference, random_input, stream};
 use l0_infer::{Engine, Error};
 use l0_net::layers::{Bias, Conv2d, Take};
-use l0_net::{Builder, Card, ClosedMaps, Existing, Model, Net};
+use l0_net::{Builder, Card, ClosedChannels, Existing, Model, Net};
 
 fn flat(xs: &Tensor) -> Vec<f32> {
     xs.flatten_all().unwrap().to_vec1().unwrap()
@@ -126,7 +126,7 @@ fn not_a_number_is_not_hidden() {
     let mut pools = Builder::image("image", 2, 9, 9);
     pools
         .max_pool2d(3)
-        .closed_maps(ClosedMaps::Constant)
+        .closed_channels(ClosedChannels::Constant)
         .batch_norm("bn")
         .relu()
         .layer("map", Bias { per_position: true });

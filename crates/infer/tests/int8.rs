@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use common::{difference, random_input, random_params};
 use l0_infer::Engine;
 use l0_net::layers::{BatchNorm, Conv2d, MaxPool2d, Take};
-use l0_net::{Activation, Builder, ClosedMaps, Model, Net, Sides};
+use l0_net::{Activation, Builder, ClosedChannels, Model, Net, Sides};
 use l0_quantise::{Calibration, Method};
 
 /// Networks of every layer that has a step for codes, and of some that have none.
@@ -25,7 +25,7 @@ fn nets() -> Vec<(&'static str, Net)> {
     let mut residual = Builder::image("image", 3, 9, 8);
     residual.conv2d_same("conv", 6, 3, 1);
     let skip = residual.tip();
-    let norm = BatchNorm { eps: 1e-5, momentum: 0.1, closed: ClosedMaps::Zero };
+    let norm = BatchNorm { eps: 1e-5, momentum: 0.1, closed: ClosedChannels::Zero };
     residual.layer("bn", norm).relu().conv2d_same("conv2", 7, 3, 1).activation(Activation::RELU6);
     residual.conv2d_same("conv3", 6, 3, 1).add(skip).layer("bn2", norm).relu().avg_pool().linear("fc", 5);
     let mut mixed = Builder::image("image", 4, 11, 10);

@@ -29,7 +29,7 @@ pub enum Sampling {
     Minibatch,
     /// Once for each example: gradients vary less, and nothing is saved. With a gate per weight every example has a
     /// weight of its own, in memory as well. A [`GatedNet`](crate::GatedNet) whose gated channels are to stay zero in a
-    /// batch norm ([`ClosedMaps::Zero`](l0_net::ClosedMaps::Zero)) refuses it: a channel is then closed for some
+    /// batch norm ([`ClosedChannels::Zero`](l0_net::ClosedChannels::Zero)) refuses it: a channel is then closed for some
     /// examples alone.
     Example,
 }

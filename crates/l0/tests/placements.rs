@@ -123,7 +123,7 @@ fn a_branch_gated_in_a_description_computes_what_a_hand_written_one_does() {
 /// A residual network with a depthwise branch, a concatenation and a squeeze-and-excitation: what people bring.
 fn brought() -> Net {
     let mut b = Builder::image("image", 3, 8, 8);
-    b.closed_maps(l0_net::ClosedMaps::Zero);
+    b.closed_channels(l0_net::ClosedChannels::Zero);
     b.layer("stem", Conv2d::new(8, 3).padding(1).without_bias()).batch_norm("bn0").relu();
     let stream = b.tip();
     b.layer("expand", Conv2d::new(12, 1)).relu();

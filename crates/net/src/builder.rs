@@ -1,7 +1,7 @@
 //! Writing a network as a chain the eye can follow.
 
 use crate::layers::{
-    Activation, Add, BatchNorm, ClosedMaps, Concat, Conv2d, Dropout, Flatten, GlobalPool, Identity, Input, Layer,
+    Activation, Add, BatchNorm, ClosedChannels, Concat, Conv2d, Dropout, Flatten, GlobalPool, Identity, Input, Layer,
     Linear, MaxPool2d, Mul,
 };
 use crate::{Error, Net, Node, NodeId, Result};
@@ -11,13 +11,13 @@ use crate::{Error, Net, Node, NodeId, Result};
 pub struct Builder {
     nodes: Vec<Node>,
     tip: NodeId,
-    closed: ClosedMaps,
+    closed: ClosedChannels,
 }
 
 impl Builder {
     fn start(name: &str, shape: Vec<usize>) -> Self {
         let node = Node { name: name.into(), layer: Input { shape }.into(), inputs: Vec::new() };
-        Self { nodes: vec![node], tip: 0, closed: ClosedMaps::Constant }
+        Self { nodes: vec![node], tip: 0, closed: ClosedChannels::Constant }
     }
 
     /// A network of feature vectors.
@@ -69,8 +69,8 @@ impl Builder {
     }
 
     /// What the normalisations that follow make of channels that masks close; at first what the formula says, a
-    /// constant. A network to be pruned gets smaller with [`ClosedMaps::Zero`].
-    pub fn closed_maps(&mut self, closed: ClosedMaps) -> &mut Self {
+    /// constant. A network to be pruned gets smaller with [`ClosedChannels::Zero`].
+    pub fn closed_channels(&mut self, closed: ClosedChannels) -> &mut Self {
         self.closed = closed;
         self
     }

@@ -26,7 +26,7 @@ mod step;
 
 use self::draft::Draft;
 pub use self::step::Chain;
-use crate::{ClosedMaps, Net, Result, Shape};
+use crate::{ClosedChannels, Net, Result, Shape};
 
 impl Chain {
     /// The network for examples of a shape, with so many outputs wherever the chain says `"outputs"`; normalisations
@@ -38,7 +38,7 @@ impl Chain {
     ///
     /// # Errors
     /// If a layer does not accept what it reads, a name is unknown or stands twice, or there are too many layers.
-    pub fn build(&self, input: Shape, outputs: usize, closed: ClosedMaps) -> Result<Net> {
+    pub fn build(&self, input: Shape, outputs: usize, closed: ClosedChannels) -> Result<Net> {
         let mut draft = Draft::new(input, outputs, closed);
         draft.chain(self, "", "")?;
         draft.finish()

@@ -61,9 +61,8 @@ impl Model {
     /// # Errors
     /// If a parameter is missing, of another shape or not f32.
     pub fn to_bytes(&self, card: &Card) -> Result<Vec<u8>> {
-        self.weights.check(&self.net)?;
-        let value = |name: String| Ok((name.clone(), self.weights.get(&name)?.clone()));
-        let named = self.net.parameters().into_iter().map(|(name, ..)| value(name)).collect::<Result<_>>()?;
+        let weights = self.weights.of_net(&self.net)?;
+        let named = weights.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
         write::bytes(Kind::Model, &self.net, named, ("kept", serde_json::to_string(&self.kept)?), card)
     }
 

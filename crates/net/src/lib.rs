@@ -71,7 +71,7 @@ pub use geometry::{Pair, Sides};
 pub use grid::Grid;
 pub use import::Import;
 pub use int8::Int8Weights;
-pub use layers::{Activation, ClosedMaps, Layer, Margins};
+pub use layers::{Activation, ClosedChannels, Layer, Margins};
 pub use masks::{Mask, Masks};
 pub use net::{LayerWeights, Net, Node};
 pub use onnx::{OnnxAbout, OnnxEnds, OnnxProblem, OnnxReader, from_onnx, onnx_about, to_onnx};

@@ -57,6 +57,9 @@ pub struct Net {
     readers: Vec<Vec<NodeId>>,
 }
 
+/// The most nodes of a network: a file may ask for anything, and what is written is to be read.
+pub(crate) const MOST_LAYERS: usize = 10_000;
+
 impl TryFrom<Vec<Node>> for Net {
     type Error = Error;
 
@@ -75,8 +78,13 @@ impl Net {
     /// A network of these nodes, each after those it reads, the first the only input, the last the output.
     ///
     /// # Errors
-    /// If a name stands twice, a node reads a later one, or a layer does not accept what it reads.
+    /// If a name stands twice, a node reads a later one, a layer does not accept what it reads, or there are more than
+    /// 10,000 nodes.
     pub fn new(nodes: Vec<Node>) -> Result<Self> {
+        if let Some(node) = nodes.get(MOST_LAYERS) {
+            let problem = format!("is one of {} layers, of which a network has {MOST_LAYERS} at most", nodes.len());
+            return Err(Error::layer(&node.name, problem));
+        }
         check_names(&nodes)?;
         let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
         let mut readers = vec![Vec::new(); nodes.len()];

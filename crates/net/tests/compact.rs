@@ -6,7 +6,7 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::*;
 use l0_net::layers::{Bias, Border, Take};
-use l0_net::{Builder, ClosedMaps, Layer, Margins, Mask, Masks, Mode, Model, Net, Params, Plan};
+use l0_net::{Builder, ClosedChannels, Layer, Margins, Mask, Masks, Mode, Model, Net, Params, Plan};
 
 /// The masked network and its compact form, which must agree; returns the compact form and the largest difference.
 fn compacted(net: &Net, params: &Params, masks: &Masks, seed: u64) -> Model {
@@ -102,17 +102,17 @@ fn check_model(net: &Net, seed: u64, share: f32, all_spaces: bool) -> (Masks, Mo
 /// Graphs that no model here has: dropout, masked spaces that other layers than linear maps read, sums of unlike terms.
 fn odd_net(seed: u64) -> Net {
     let mut r = stream(seed, "odd");
-    let closed = if r.below(2) == 0 { ClosedMaps::Constant } else { ClosedMaps::Zero };
+    let closed = if r.below(2) == 0 { ClosedChannels::Constant } else { ClosedChannels::Zero };
     let c = 2 + r.below(3);
     let mut b = Builder::image("input", c, 6, 6);
     let input = b.tip();
     match r.below(4) {
-        0 => b.closed_maps(closed).batch_norm("bn0").relu(),
+        0 => b.closed_channels(closed).batch_norm("bn0").relu(),
         1 => b.dropout(0.3),
         2 => b.layer("edges", Border { margins: Margins { top: 1, bottom: 0, left: 2, right: 1 } }),
         _ => b.layer("shift", Bias { per_position: r.below(2) == 0 }),
     };
-    b.conv2d_same("conv1", c, 3, 1).dropout(0.2).closed_maps(closed).batch_norm("bn1");
+    b.conv2d_same("conv1", c, 3, 1).dropout(0.2).closed_channels(closed).batch_norm("bn1");
     if r.below(2) == 0 {
         b.add(input);
     }
@@ -129,11 +129,11 @@ fn odd_net(seed: u64) -> Net {
     let features = b.tip();
     let n = width * 36;
     match r.below(3) {
-        0 => b.closed_maps(closed).batch_norm("bn2"),
+        0 => b.closed_channels(closed).batch_norm("bn2"),
         1 if b.build().unwrap().shape(features).units() == n => b.linear("mix", n).add(features),
         _ => b.relu(),
     };
-    b.linear("fc", 5).closed_maps(closed).batch_norm("bn3").relu();
+    b.linear("fc", 5).closed_channels(closed).batch_norm("bn3").relu();
     if r.below(3) > 0 {
         b.linear("out", 3);
     }
@@ -233,10 +233,10 @@ fn features_live_if_their_map_does() {
 
 /// A closed channel before a normalisation leaves a constant, and a padded convolution after it a border.
 #[test]
-fn closed_maps_leave_a_border() {
+fn closed_channels_leave_a_border() {
     let mut b = Builder::image("input", 1, 4, 4);
     b.conv2d_same("conv1", 2, 1, 1)
-        .closed_maps(ClosedMaps::Constant)
+        .closed_channels(ClosedChannels::Constant)
         .batch_norm("bn")
         .relu()
         .conv2d_same("conv2", 1, 3, 1);
@@ -277,7 +277,12 @@ fn a_chain_that_nobody_reads_dies() {
     let mut b = Builder::image("input", 1, 6, 6);
     b.conv2d_same("stem", 3, 3, 1).relu();
     let stem = b.tip();
-    b.conv2d_same("a", 4, 3, 1).closed_maps(ClosedMaps::Zero).batch_norm("bn").relu().conv2d_same("b", 4, 3, 1).relu();
+    b.conv2d_same("a", 4, 3, 1)
+        .closed_channels(ClosedChannels::Zero)
+        .batch_norm("bn")
+        .relu()
+        .conv2d_same("b", 4, 3, 1)
+        .relu();
     b.conv2d_same("c", 3, 3, 1).add(stem).avg_pool().linear("out", 2);
     let net = b.build().unwrap();
     let params = random_params(&net, 1);

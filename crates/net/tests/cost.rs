@@ -6,7 +6,7 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::stream;
 use l0_net::layers::Take;
-use l0_net::{Builder, ClosedMaps, Layer, Net, Probabilities};
+use l0_net::{Builder, ClosedChannels, Layer, Net, Probabilities};
 
 /// Gated spaces with the probabilities of their units.
 type Gated = Vec<(usize, Vec<f32>)>;
@@ -94,7 +94,7 @@ fn terms_that_share_gates() {
     let channels = b.tip();
     b.flatten("f1");
     let first = b.tip();
-    b.at(channels).closed_maps(ClosedMaps::Constant).batch_norm("bn").flatten("f2").add(first).linear("out", 2);
+    b.at(channels).closed_channels(ClosedChannels::Constant).batch_norm("bn").flatten("f2").add(first).linear("out", 2);
     let net = b.build().unwrap();
     check("the same channels twice", &net, &["conv"]);
     check("the same channels twice, features gated", &net, &["conv", "f1"]);
@@ -121,7 +121,7 @@ fn residual_blocks() {
     b.conv2d_same("stem", 3, 3, 1);
     for i in 0..2 {
         let skip = b.tip();
-        b.closed_maps(ClosedMaps::Zero)
+        b.closed_channels(ClosedChannels::Zero)
             .batch_norm(&format!("bn{i}"))
             .relu()
             .conv2d_same(&format!("a{i}"), 3, 3, 1)

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{BatchNormConfig, Conv2dConfig, Module, ModuleT, VarBuilder, VarMap};
 use common::Any;
-use l0_net::{Builder, ClosedMaps, Import, Masks, Model, Net, Weights};
+use l0_net::{Builder, ClosedChannels, Import, Masks, Model, Net, Weights};
 
 fn described() -> Net {
     let mut b = Builder::image("image", 1, 6, 6);
     b.conv2d("conv", 3, 3)
-        .closed_maps(ClosedMaps::Constant)
+        .closed_channels(ClosedChannels::Constant)
         .batch_norm("bn")
         .relu()
         .flatten("features")

@@ -6,7 +6,7 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::*;
 use l0_net::layers::{AvgPool2d, MaxPool2d, Softmax};
-use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Mode, Net, Pair, Plan, Sides, Unit};
+use l0_net::{Builder, ClosedChannels, Layer, Mask, Masks, Mode, Net, Pair, Plan, Sides, Unit};
 
 /// Compares loss and every gradient of the masked pass with the full-size reference.
 fn check(seed: u64, share: f32, all_spaces: bool, training: bool) {
@@ -183,7 +183,7 @@ fn running_statistics_learn_what_the_full_network_would() {
 fn a_map_that_nobody_reads_keeps_its_statistics() {
     let mut b = Builder::image("input", 2, 4, 4);
     b.conv2d("conv", 3, 1)
-        .closed_maps(ClosedMaps::Constant)
+        .closed_channels(ClosedChannels::Constant)
         .batch_norm("bn")
         .relu()
         .flatten("features")
@@ -207,9 +207,15 @@ fn a_map_that_nobody_reads_keeps_its_statistics() {
 #[test]
 fn a_batch_of_one_teaches_the_mean_and_leaves_the_variance() {
     let mut features = Builder::features("input", 3);
-    features.linear("fc", 4).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu().linear("out", 2);
+    features.linear("fc", 4).closed_channels(ClosedChannels::Constant).batch_norm("bn").relu().linear("out", 2);
     let mut image = Builder::image("input", 3, 1, 1);
-    image.conv2d("fc", 4, 1).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu().flatten("flat").linear("out", 2);
+    image
+        .conv2d("fc", 4, 1)
+        .closed_channels(ClosedChannels::Constant)
+        .batch_norm("bn")
+        .relu()
+        .flatten("flat")
+        .linear("out", 2);
     for builder in [features, image] {
         let net = builder.build().unwrap();
         let params = random_params(&net, 1);
@@ -230,8 +236,8 @@ fn a_batch_of_one_teaches_the_mean_and_leaves_the_variance() {
     }
 }
 
-fn keeps_closed_maps_zero(net: &Net) -> bool {
-    net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(norm) if norm.closed == ClosedMaps::Zero))
+fn keeps_closed_channels_zero(net: &Net) -> bool {
+    net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(norm) if norm.closed == ClosedChannels::Zero))
 }
 
 #[test]
@@ -245,7 +251,7 @@ fn a_mask_per_example_equals_a_shared_one_with_equal_rows() {
             let rows = z.as_tensor().broadcast_as((4, z.elem_count())).unwrap().contiguous().unwrap();
             each.set(&net, space, Mask::PerExample(rows)).unwrap();
         }
-        if keeps_closed_maps_zero(&net) {
+        if keeps_closed_channels_zero(&net) {
             continue; // refused: whether a channel is closed is then a question for each example
         }
         let xs = random_input(&net, seed, 4);
@@ -274,7 +280,7 @@ fn shared_masks_beside_masks_per_example() {
         }
         let xs = random_input(&net, seed, 4);
         let ours = match net.forward(&params.detached(), &xs, &masks, Mode::Eval) {
-            Err(error) if keeps_closed_maps_zero(&net) => {
+            Err(error) if keeps_closed_channels_zero(&net) => {
                 assert!(error.to_string().contains("differs between examples"), "seed {seed}: {error}");
                 continue;
             }

@@ -5,13 +5,13 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use l0_net::Mask::{PerExample, Shared};
-use l0_net::{Builder, ClosedMaps, Masks, Net};
+use l0_net::{Builder, ClosedChannels, Masks, Net};
 
 #[test]
 fn masks_that_do_not_fit_are_refused() {
     let chain = |units: usize| {
         let mut b = Builder::features("xs", 3);
-        b.linear("fc", units).closed_maps(ClosedMaps::Zero).batch_norm("bn").relu().linear("out", 2);
+        b.linear("fc", units).closed_channels(ClosedChannels::Zero).batch_norm("bn").relu().linear("out", 2);
         b.build().unwrap()
     };
     let net = chain(4);
@@ -47,7 +47,7 @@ fn masks_that_do_not_fit_are_refused() {
 #[test]
 fn a_mask_that_varies_is_noticed_behind_a_flattening() {
     let mut b = Builder::image("xs", 1, 4, 4);
-    b.conv2d("conv", 3, 3).flatten("flat").closed_maps(ClosedMaps::Zero).batch_norm("bn").linear("out", 2);
+    b.conv2d("conv", 3, 3).flatten("flat").closed_channels(ClosedChannels::Zero).batch_norm("bn").linear("out", 2);
     let net = b.build().unwrap();
     let ones = |dims: &[usize]| Tensor::ones(dims, candle_core::DType::F32, &Device::Cpu).unwrap();
     let weights = common::random_params(&net, 1).detached();

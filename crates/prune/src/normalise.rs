@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use candle_core::{D, Device, Tensor};
 use l0_data::{Dataset, Feed};
 use l0_net::layers::BatchNorm;
-use l0_net::{ClosedMaps, Layer, Model, Net, Node, NodeId, Weights};
+use l0_net::{ClosedChannels, Layer, Model, Net, Node, NodeId, Weights};
 
 use crate::Result;
 
@@ -74,7 +74,7 @@ fn with_norms(net: &Net, behind: &HashMap<NodeId, String>) -> Vec<Node> {
         let inputs = node.inputs.iter().map(|&input| moved[input]).collect();
         nodes.push(Node { inputs, ..node.clone() });
         if let Some(name) = behind.get(&id) {
-            let layer = BatchNorm { closed: ClosedMaps::Zero, ..BatchNorm::default() }.into();
+            let layer = BatchNorm { closed: ClosedChannels::Zero, ..BatchNorm::default() }.into();
             nodes.push(Node { name: name.clone(), layer, inputs: vec![nodes.len() - 1] });
         }
         moved.push(nodes.len() - 1);
@@ -87,7 +87,7 @@ fn with_norms(net: &Net, behind: &HashMap<NodeId, String>) -> Vec<Node> {
 pub(crate) fn closing(net: &Net) -> Result<Net> {
     let closing = |node: &Node| match &node.layer {
         Layer::BatchNorm(norm) => {
-            Node { layer: BatchNorm { closed: ClosedMaps::Zero, ..*norm }.into(), ..node.clone() }
+            Node { layer: BatchNorm { closed: ClosedChannels::Zero, ..*norm }.into(), ..node.clone() }
         }
         _ => node.clone(),
     };

@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor};
 use l0_net::layers::{BatchNorm, Conv2d};
-use l0_net::{Activation, Builder, ClosedMaps, Layer, Model, Net, OnnxAbout, OnnxReader, Params, to_onnx};
+use l0_net::{Activation, Builder, ClosedChannels, Layer, Model, Net, OnnxAbout, OnnxReader, Params, to_onnx};
 use l0_quantise::{Calibration, Error, Method};
 use l0_rng::{Purpose, Stream};
 
@@ -20,11 +20,11 @@ fn model(net: Net) -> Model {
 /// Convolutions with normalisations after and before them, a sum, pools and linear layers.
 fn residual() -> Net {
     let mut b = Builder::image("image", 3, 9, 8);
-    b.conv2d_same("conv", 6, 3, 1).closed_maps(ClosedMaps::Zero).batch_norm("bn").relu();
+    b.conv2d_same("conv", 6, 3, 1).closed_channels(ClosedChannels::Zero).batch_norm("bn").relu();
     let skip = b.tip();
     b.conv2d_same("conv2", 6, 3, 1)
         .add(skip)
-        .layer("bn2", BatchNorm { eps: 1e-5, momentum: 0.1, closed: ClosedMaps::Zero });
+        .layer("bn2", BatchNorm { eps: 1e-5, momentum: 0.1, closed: ClosedChannels::Zero });
     b.relu().layer("strided", Conv2d::new(8, 3).stride(2).padding(1)).relu().max_pool2d(2).flatten("features");
     b.linear("fc", 12).relu().linear("fc2", 5);
     b.build().unwrap()

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candle_core::{Device, Tensor};
 use l0::{Constraint, Estimator, GatedNet, L2, Lambda, Objective, Quantity, Sampling, Targets};
 use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
-use l0_net::{Builder, ClosedMaps, Weights};
+use l0_net::{Builder, ClosedChannels, Weights};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
 use l0_train::{
     Checkpoints, Error, Evaluation, Finished, GATED, Job, Number, Optimiser, Precision, Schedule, StepResult, Trainer,
@@ -430,7 +430,7 @@ fn a_resumed_run_with_gates_brought_within_a_constraint_is_undisturbed() {
 /// optimiser of their own, augmented images, a cycle of the learning rate, and gates frozen within their target.
 #[test]
 fn a_resumed_constrained_wide_resnet_is_undisturbed() {
-    let closed = l0_net::ClosedMaps::Zero;
+    let closed = l0_net::ClosedChannels::Zero;
     let sizes = l0_wide_resnet::Config { image: (3, 8, 8), depth: 10, closed, ..l0_wide_resnet::wrn_16_1(10) };
     let (network, objective) = held(priced(l0_wide_resnet::l0(&sizes), &[]), Targets::Model(0.5), 1e-2);
     let gated = (network, Objective { weight_decay: 5e-4, l2: L2::Detached, ..objective });
@@ -594,7 +594,7 @@ fn normalised(images: bool) -> GatedNet {
     } else {
         b.flatten("flat").linear("conv", 6);
     }
-    b.closed_maps(ClosedMaps::Constant).batch_norm("bn").relu();
+    b.closed_channels(ClosedChannels::Constant).batch_norm("bn").relu();
     if images {
         b.flatten("features");
     }

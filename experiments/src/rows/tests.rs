@@ -32,7 +32,8 @@ fn a_change_of_a_recipe_that_someone_wrote_does_not_pass_for_a_published_row() {
 
 #[test]
 fn a_row_of_drawn_images_does_not_pass_for_one_of_mnist() {
-    let held = Changes { target: Some(0.1), ..Changes::default() }.apply(&row("quickstart")).unwrap();
+    let held =
+        Changes { target: Some(0.1), ..Changes::default() }.apply(&recipes::named("quickstart").unwrap()).unwrap();
     assert_eq!((held.name.as_str(), held.reference), ("quickstart-con-0.1", None));
     assert_ne!(held.curve, row("lenet5-con-0.1").curve);
 }

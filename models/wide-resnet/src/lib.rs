@@ -9,7 +9,7 @@
 //! conv1).
 
 use l0::{GatedNet, Placement, Side};
-use l0_net::{Builder, ClosedMaps, Error};
+use l0_net::{Builder, ClosedChannels, Error};
 use serde::{Deserialize, Serialize};
 
 /// The sizes of a Wide ResNet.
@@ -25,7 +25,7 @@ pub struct Config {
     /// Number of classes.
     pub classes: usize,
     /// What a BatchNorm makes of a closed channel: the formula's constant (as in the paper), or nothing.
-    pub closed: ClosedMaps,
+    pub closed: ClosedChannels,
     /// Maps between the convolutions of each block, for a network as slim as gates would leave it; as a rule a block
     /// has as many there as it hands on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ pub struct Config {
 
 impl Config {
     fn new(depth: usize, width: usize, classes: usize) -> Self {
-        Self { image: (3, 32, 32), depth, width, classes, closed: ClosedMaps::Constant, inner: None }
+        Self { image: (3, 32, 32), depth, width, classes, closed: ClosedChannels::Constant, inner: None }
     }
 }
 
@@ -118,18 +118,18 @@ fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
             maps = out;
         }
     }
-    b.closed_maps(config.closed).batch_norm("bn").relu().avg_pool().linear("fc", config.classes);
+    b.closed_channels(config.closed).batch_norm("bn").relu().avg_pool().linear("fc", config.classes);
     Ok(b)
 }
 
-fn residual(b: &mut Builder, name: &str, maps: [usize; 3], stride: usize, closed: ClosedMaps, dropout: f64) {
+fn residual(b: &mut Builder, name: &str, maps: [usize; 3], stride: usize, closed: ClosedChannels, dropout: f64) {
     let [maps, inner, out] = maps;
     let input = b.tip();
-    let active = b.closed_maps(closed).batch_norm(&format!("{name}.bn1")).relu().tip();
+    let active = b.closed_channels(closed).batch_norm(&format!("{name}.bn1")).relu().tip();
     let skip =
         if maps == out && stride == 1 { input } else { b.conv2d_same(&format!("{name}.short"), out, 1, stride).tip() };
     b.at(active).conv2d_same(&format!("{name}.conv1"), inner, 3, 1);
-    b.closed_maps(closed).batch_norm(&format!("{name}.bn2")).relu().dropout(dropout);
+    b.closed_channels(closed).batch_norm(&format!("{name}.bn2")).relu().dropout(dropout);
     b.conv2d_same(&format!("{name}.conv2"), out, 3, stride).add(skip);
 }
 

@@ -4,7 +4,7 @@
 use candle_core::{Device, Tensor};
 use l0::{Estimator, GatedNet};
 use l0_net::layers::Border;
-use l0_net::{Agreement, ClosedMaps, Layer, Mask, Masks, Mode, Params, Role};
+use l0_net::{Agreement, ClosedChannels, Layer, Mask, Masks, Mode, Params, Role};
 use l0_rng::{Purpose, Stream};
 use l0_wide_resnet::{Config, l0, wrn_16_1};
 
@@ -13,7 +13,7 @@ fn stream(name: &str) -> Stream {
 }
 
 /// WRN-10-2 on small images: every kind of block there is.
-fn network(closed: ClosedMaps) -> GatedNet {
+fn network(closed: ClosedChannels) -> GatedNet {
     let config = Config { depth: 10, width: 2, image: (3, 12, 12), closed, ..wrn_16_1(10) };
     l0(&config).unwrap()
 }
@@ -40,7 +40,7 @@ fn images(n: usize) -> Tensor {
     Tensor::from_vec(stream("images").normals(n * 3 * 144), (n, 3, 12, 12), &Device::Cpu).unwrap()
 }
 
-fn check_compact(closed: ClosedMaps) {
+fn check_compact(closed: ClosedChannels) {
     let network = network(closed);
     let weights = trained(&network).detached();
     let masks = network.test_masks(&weights, Estimator::Mean).unwrap();
@@ -56,8 +56,8 @@ fn check_compact(closed: ClosedMaps) {
     // Normalised, a closed map of the paper's network is a constant that the padding makes uneven.
     let border = model.net.find("group1.block1.conv2.border").map(|id| model.net.node(id).layer.clone());
     match closed {
-        ClosedMaps::Zero => assert!(border.is_err()),
-        ClosedMaps::Constant => {
+        ClosedChannels::Zero => assert!(border.is_err()),
+        ClosedChannels::Constant => {
             let Ok(Layer::Border(Border { margins })) = border else { panic!("{border:?}") };
             assert_eq!(margins.dims(), (3, 3));
         }
@@ -66,14 +66,14 @@ fn check_compact(closed: ClosedMaps) {
 
 #[test]
 fn compact_networks_are_equal() {
-    check_compact(ClosedMaps::Constant);
-    check_compact(ClosedMaps::Zero);
+    check_compact(ClosedChannels::Constant);
+    check_compact(ClosedChannels::Zero);
 }
 
 /// Gradients of a step with closed maps left out, against those of the whole network with its masks multiplied in.
 #[test]
-fn a_step_without_closed_maps_has_the_gradients_of_the_whole_step() {
-    let network = network(ClosedMaps::Constant);
+fn a_step_without_closed_channels_has_the_gradients_of_the_whole_step() {
+    let network = network(ClosedChannels::Constant);
     let params = trained(&network);
     let weights = params.weights();
     let closed = network.test_masks(&weights, Estimator::Mean).unwrap();

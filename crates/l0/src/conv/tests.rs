@@ -74,7 +74,7 @@ fn no_example_gives_no_output() {
 }
 
 #[test]
-fn closed_maps_left_out_change_nothing() {
+fn closed_channels_left_out_change_nothing() {
     let xs = normal(&XS, "xs");
     for granularity in GRANULARITIES {
         for geometry in geometries() {

@@ -6,10 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::step::{Chain, Step, Written};
 use crate::layers::Input;
-use crate::{ClosedMaps, Error, Layer, Net, Node, NodeId, Result, Shape};
-
-/// More layers than any network here has: a file may ask for anything.
-const MOST_LAYERS: usize = 10_000;
+use crate::net::MOST_LAYERS;
+use crate::{ClosedChannels, Error, Layer, Net, Node, NodeId, Result, Shape};
 
 /// The layers that have a bias unless they say otherwise.
 const BIASED: [&str; 4] = ["linear", "conv2d", "depthwise", "conv_transpose2d"];
@@ -21,13 +19,13 @@ pub(super) struct Draft {
     shapes: Vec<Shape>,
     tip: NodeId,
     outputs: usize,
-    closed: ClosedMaps,
+    closed: ClosedChannels,
     /// How many layers of a kind there are in a branch.
     counts: HashMap<String, usize>,
 }
 
 impl Draft {
-    pub(super) fn new(input: Shape, outputs: usize, closed: ClosedMaps) -> Self {
+    pub(super) fn new(input: Shape, outputs: usize, closed: ClosedChannels) -> Self {
         let layer = Input { shape: input.dims() }.into();
         let nodes = vec![Node { name: "input".into(), layer, inputs: vec![] }];
         Self { nodes, shapes: vec![input], tip: 0, outputs, closed, counts: HashMap::new() }
@@ -123,7 +121,7 @@ impl Draft {
     }
 
     fn push(&mut self, name: String, tag: &str, mut settings: Map<String, Value>, inputs: Vec<NodeId>) -> Result<()> {
-        if self.nodes.len() > MOST_LAYERS {
+        if self.nodes.len() >= MOST_LAYERS {
             return Err(Error::layer(&name, format!("is more than the {MOST_LAYERS} layers that a network may have")));
         }
         settings.insert("type".into(), tag.into());
@@ -163,7 +161,7 @@ impl Draft {
 }
 
 /// The settings of a layer that need not be written.
-fn usual(tag: &str, closed: ClosedMaps, is_normed: bool) -> Vec<(&'static str, Value)> {
+fn usual(tag: &str, closed: ClosedChannels, is_normed: bool) -> Vec<(&'static str, Value)> {
     match tag {
         tag if BIASED.contains(&tag) => vec![("bias", json!(!is_normed))],
         "batch_norm" => vec![("eps", json!(1e-5)), ("momentum", json!(0.1)), ("closed", json!(closed))],

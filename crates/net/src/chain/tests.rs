@@ -10,13 +10,13 @@ fn chain(layers: Value) -> Chain {
 }
 
 fn built(layers: Value, input: Shape) -> Net {
-    chain(layers).build(input, 3, ClosedMaps::Zero).unwrap()
+    chain(layers).build(input, 3, ClosedChannels::Zero).unwrap()
 }
 
 fn refused(layers: Value, expected: &str) {
     let said = match serde_json::from_value::<Chain>(layers) {
         Err(error) => error.to_string(),
-        Ok(chain) => chain.build(Shape::Image(1, 8, 8), 3, ClosedMaps::Zero).unwrap_err().to_string(),
+        Ok(chain) => chain.build(Shape::Image(1, 8, 8), 3, ClosedChannels::Zero).unwrap_err().to_string(),
     };
     assert!(said.contains(expected), "expected {expected:?}, found {said:?}");
 }
@@ -52,7 +52,7 @@ fn a_chain_is_what_the_builder_makes_of_the_same_layers() {
         ]
     );
     let mut b = Builder::image("input", 2, 9, 7);
-    b.closed_maps(ClosedMaps::Zero).conv2d_same("stem", 4, 3, 2);
+    b.closed_channels(ClosedChannels::Zero).conv2d_same("stem", 4, 3, 2);
     let stem = b.tip();
     b.batch_norm("norm").relu();
     let from = b.tip();

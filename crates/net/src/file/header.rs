@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Card, FileProblem, Kind};
+use crate::net::MOST_LAYERS;
 use crate::{Kept, Net, Result};
 
 pub(super) const FORMAT: &str = "l0-net";
@@ -16,8 +17,6 @@ pub(super) const VERSION: &str = "1";
 pub(super) const LIMIT: u64 = 16 << 20;
 /// The most bytes a file may have: a sparse one claims any size without taking room.
 const LARGEST: u64 = 8 << 30;
-/// The most layers a description may have.
-const NODES: usize = 10_000;
 
 pub(super) struct Header {
     pub(super) kind: Kind,
@@ -78,8 +77,8 @@ impl Header {
         let kind = Kind::ALL.into_iter().find(|known| known.tag() == kind);
         let kind = kind.ok_or_else(|| wrong("kind", "is neither model nor checkpoint"))?;
         let nodes: Vec<crate::Node> = json(&entries, "net")?;
-        if nodes.len() > NODES {
-            return Err(wrong("net", format!("has {} layers, expected {NODES} at most", nodes.len())));
+        if nodes.len() > MOST_LAYERS {
+            return Err(wrong("net", format!("has {} layers, expected {MOST_LAYERS} at most", nodes.len())));
         }
         let net = Net::new(nodes).map_err(|e| wrong("net", e.to_string()))?;
         let card = json(&entries, "card")?;

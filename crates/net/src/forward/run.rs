@@ -18,7 +18,7 @@ impl Net {
     /// # Errors
     /// If `xs` is empty, not of f32 (or, on CUDA, bf16) or not of the network's input shape, a parameter is missing or
     /// not of f32, or masks belong to another network or, per example, to another batch; also if channels that differ
-    /// between examples would have to stay zero where they are closed ([`ClosedMaps::Zero`](crate::ClosedMaps::Zero)).
+    /// between examples would have to stay zero where they are closed ([`ClosedChannels::Zero`](crate::ClosedChannels::Zero)).
     pub fn forward(&self, weights: &Weights, xs: &Tensor, masks: &Masks, mode: Mode) -> Result<Output> {
         self.check_batch(xs)?;
         masks.check(self)?;

@@ -4,7 +4,7 @@
 //! In training, a channel that is the same everywhere has its own value as mean, so it becomes `shift`. Afterwards it
 //! becomes `shift + (c - running_mean) scale / sqrt(running_var + eps)`.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use l0_ops::{BatchNormed, Epilogue, Selection};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use crate::{Mode, Place, Result, Role, Shape, Unit};
 /// What a BatchNorm makes of a channel that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ClosedMaps {
+pub enum ClosedChannels {
     /// What the formula says: a constant, `shift` in training and `shift - mean * scale / sqrt(var + eps)` afterwards.
     Constant,
     /// A closed channel stays zero, and leaves the statistics alone. A channel can then not be closed for some examples
@@ -37,13 +37,13 @@ pub struct BatchNorm {
     /// Weight of the newest batch in the running statistics.
     pub momentum: f64,
     /// What becomes of closed channels.
-    pub closed: ClosedMaps,
+    pub closed: ClosedChannels,
 }
 
 impl Default for BatchNorm {
     /// PyTorch's constants; closed channels become what the formula says.
     fn default() -> Self {
-        Self { eps: 1e-5, momentum: 0.1, closed: ClosedMaps::Constant }
+        Self { eps: 1e-5, momentum: 0.1, closed: ClosedChannels::Constant }
     }
 }
 
@@ -80,7 +80,7 @@ impl Rules for BatchNorm {
 
     fn unit(&self, unit: Unit, _: bool) -> Unit {
         match (unit, self.closed) {
-            (Unit::Zero, ClosedMaps::Constant) => Unit::Constant,
+            (Unit::Zero, ClosedChannels::Constant) => Unit::Constant,
             (unit, _) => unit,
         }
     }
@@ -90,8 +90,7 @@ impl Rules for BatchNorm {
     }
 
     fn depends(&self, values: &Values, from: &Dependence) -> Result<Vec<bool>> {
-        let scale = values.of("weight")?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-        Ok(scale.iter().zip(from.inputs[0]).map(|(&scale, &depends)| depends && scale != 0.0).collect())
+        from.scaled(values)
     }
 
     fn fuse(&self, so_far: Epilogue, next: Epilogue) -> Option<Epilogue> {
@@ -111,7 +110,7 @@ impl Rules for BatchNorm {
     }
 
     fn keeps_closed_zero(&self) -> bool {
-        self.closed == ClosedMaps::Zero
+        self.closed == ClosedChannels::Zero
     }
 
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {

@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 use l0_ops::Epilogue;
 
+use crate::weights::Values;
 use crate::{Result, Role, Shape, Unit};
 
 /// A parameter that a layer has.
@@ -148,6 +149,12 @@ pub(crate) struct Dependence<'a> {
 }
 
 impl Dependence<'_> {
+    /// Of a layer that scales each unit: those whose scale is not 0 and that depend on it before.
+    pub(crate) fn scaled(&self, values: &Values) -> Result<Vec<bool>> {
+        let scale = values.of("weight")?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        Ok(scale.iter().zip(self.inputs[0]).map(|(&scale, &depends)| depends && scale != 0.0).collect())
+    }
+
     /// Each unit depends on it if one of those does that it is made of.
     pub(crate) fn each(&self) -> Vec<bool> {
         let any = |units: &[bool]| units.contains(&true);

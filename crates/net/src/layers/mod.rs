@@ -35,7 +35,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::activation::Activation;
-pub use self::batch_norm::ClosedMaps;
+pub use self::batch_norm::ClosedChannels;
 pub use self::border::Margins;
 pub(crate) use self::facts::{Declared, Dependence, Init, Per, Reads, Sources, SpaceOf, Work};
 pub use self::global_pool::PoolKind;

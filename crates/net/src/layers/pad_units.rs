@@ -18,6 +18,9 @@ pub struct PadUnits {
     pub after: usize,
 }
 
+/// The most units on a side: a description of a few bytes asks for no more memory than this takes.
+const MOST: usize = 1 << 20;
+
 impl PadUnits {
     /// Values of the input's units, (n, ..), with zeros for those before and after.
     fn spread(&self, values: &Tensor) -> candle_core::Result<Tensor> {
@@ -31,8 +34,10 @@ impl Rules for PadUnits {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let units = inputs[0].units().checked_add(self.before).and_then(|units| units.checked_add(self.after));
-        units.map(|units| inputs[0].with_units(units)).ok_or_else(|| format!("found {self:?}, expected fewer units"))
+        if self.before.max(self.after) > MOST {
+            return Err(format!("found {self:?}, expected {MOST} units on a side at most"));
+        }
+        Ok(inputs[0].with_units(inputs[0].units() + self.before + self.after))
     }
 
     fn space(&self, _: &[Shape]) -> SpaceOf {

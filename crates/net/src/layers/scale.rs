@@ -1,7 +1,7 @@
 //! `ys = scale xs + shift`, with a number of each for every unit: what is left of a normalisation whose statistics are
 //! fixed, and of constant factors in networks that were read.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use l0_ops::Epilogue;
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +39,7 @@ impl Rules for Scale {
     }
 
     fn depends(&self, values: &Values, from: &Dependence) -> Result<Vec<bool>> {
-        let scale = values.of("weight")?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-        Ok(scale.iter().zip(from.inputs[0]).map(|(&scale, &depends)| depends && scale != 0.0).collect())
+        from.scaled(values)
     }
 
     fn fuse(&self, so_far: Epilogue, next: Epilogue) -> Option<Epilogue> {

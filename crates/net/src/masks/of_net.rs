@@ -73,7 +73,8 @@ impl Masks {
             Some(id) => {
                 let problem = "differs between examples, but a closed channel is to stay zero in the batch norm";
                 let (node, space) = (&net.node(id).name, &net.spaces()[net.space(id)].name);
-                let advice = "share one mask (Mask::Shared), or let closed channels be constant (ClosedMaps::Constant)";
+                let advice =
+                    "share one mask (Mask::Shared), or let closed channels be constant (ClosedChannels::Constant)";
                 Err(Error::mask(space, format!("{problem} {node:?}; {advice}")))
             }
             None => Ok(()),

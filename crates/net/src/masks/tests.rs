@@ -4,12 +4,12 @@ use candle_core::DType;
 use l0_rng::{Purpose, Stream};
 
 use super::*;
-use crate::{Builder, ClosedMaps, Mode, Net, Output, Params};
+use crate::{Builder, ClosedChannels, Mode, Net, Output, Params};
 
 /// Two convolutions; `closed` says what the normalisation between them makes of a closed channel.
-fn net(closed: ClosedMaps) -> Net {
+fn net(closed: ClosedChannels) -> Net {
     let mut b = Builder::image("image", 3, 6, 5);
-    b.closed_maps(closed).conv2d_same("conv1", 40, 3, 1).batch_norm("bn").relu();
+    b.closed_channels(closed).conv2d_same("conv1", 40, 3, 1).batch_norm("bn").relu();
     b.conv2d_same("conv2", 4, 3, 1).avg_pool().linear("fc", 3);
     b.build().unwrap()
 }
@@ -30,7 +30,7 @@ fn trained(net: &Net, params: &Params, masks: &Masks) -> Vec<Tensor> {
 
 #[test]
 fn closed_units_that_fill_a_tile_change_nothing() {
-    for closed in [ClosedMaps::Zero, ClosedMaps::Constant] {
+    for closed in [ClosedChannels::Zero, ClosedChannels::Constant] {
         let net = net(closed);
         let params = Params::init(&net, 1, &Device::Cpu).unwrap();
         let z: Vec<f32> = (0..40).map(|unit| if unit % 4 == 1 { 0.5 } else { 0.0 }).collect();

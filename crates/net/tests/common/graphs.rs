@@ -1,7 +1,7 @@
 //! Random graphs of all layers.
 
 use l0_net::layers::*;
-use l0_net::{Activation, ClosedMaps, Layer, Net, Node, Pair, Shape, Sides};
+use l0_net::{Activation, ClosedChannels, Layer, Net, Node, Pair, Shape, Sides};
 use l0_rng::Stream;
 
 use super::stream;
@@ -42,7 +42,7 @@ fn conv(r: &mut Stream, c: usize) -> Layer {
     conv.stride(pair(r, 2)).padding(sides(r)).dilation(if r.below(4) == 0 { pair(r, 2) } else { 1.into() }).into()
 }
 
-fn image_layer(r: &mut Stream, c: usize, closed: ClosedMaps) -> Layer {
+fn image_layer(r: &mut Stream, c: usize, closed: ClosedChannels) -> Layer {
     let stride = if r.below(2) == 0 { None } else { Some(pair(r, 2)) };
     let (ceil, padding) = (r.below(2) == 0, Sides::from([r.below(2), 0, 0, r.below(2)]));
     match r.below(19) {
@@ -75,7 +75,7 @@ fn image_layer(r: &mut Stream, c: usize, closed: ClosedMaps) -> Layer {
 /// out.
 pub fn random_graph(seed: u64) -> Net {
     let mut r = stream(seed, "graph");
-    let closed = if r.below(2) == 0 { ClosedMaps::Constant } else { ClosedMaps::Zero };
+    let closed = if r.below(2) == 0 { ClosedChannels::Constant } else { ClosedChannels::Zero };
     let input = Input { shape: vec![1 + r.below(4), 5 + r.below(4), 4 + r.below(4)] };
     let mut nodes = vec![Node { name: "input".into(), layer: input.into(), inputs: vec![] }];
     let mut net = Net::new(nodes.clone()).unwrap();

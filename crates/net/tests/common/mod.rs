@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor, Var};
 #[allow(unused_imports)]
 pub use graphs::*;
 use l0_net::layers::Conv2d;
-use l0_net::{Builder, ClosedMaps, Layer, Mask, Masks, Net, Params, Role};
+use l0_net::{Builder, ClosedChannels, Layer, Mask, Masks, Net, Params, Role};
 use l0_rng::{Purpose, Stream};
 #[allow(unused_imports)]
 pub use reference::{reference, reference_nodes};
@@ -28,7 +28,7 @@ pub fn stream(seed: u64, name: &str) -> Stream {
 pub fn random_net(seed: u64) -> Net {
     let mut r = stream(seed, "net");
     let width = |r: &mut Stream| 2 + r.below(5);
-    let closed = if r.below(2) == 0 { ClosedMaps::Constant } else { ClosedMaps::Zero };
+    let closed = if r.below(2) == 0 { ClosedChannels::Constant } else { ClosedChannels::Zero };
     if r.below(4) == 0 {
         let mut b = Builder::features("input", 3 + r.below(6));
         for i in 0..1 + r.below(3) {
@@ -40,7 +40,7 @@ pub fn random_net(seed: u64) -> Net {
     let mut b = Builder::image("input", 1 + r.below(3), 8 + r.below(3), 8 + r.below(3));
     b.layer("conv0", conv(width(&mut r), 3, 1, r.below(2), r.below(2) == 0));
     if r.below(2) == 0 {
-        b.closed_maps(closed).batch_norm("bn0");
+        b.closed_channels(closed).batch_norm("bn0");
     }
     b.relu();
     for i in 0..r.below(3) {
@@ -48,7 +48,7 @@ pub fn random_net(seed: u64) -> Net {
         let (skip, c) = (b.tip(), width(&mut r));
         b.layer(&format!("conv{i}a"), conv(c, 3, 1, 1, r.below(2) == 0));
         if r.below(3) > 0 {
-            b.closed_maps(closed).batch_norm(&format!("bn{i}a"));
+            b.closed_channels(closed).batch_norm(&format!("bn{i}a"));
         }
         b.relu();
         if residual {
@@ -59,7 +59,7 @@ pub fn random_net(seed: u64) -> Net {
             }
             let main = b.tip();
             b.at(skip).layer(&format!("short{i}"), conv(out, 1, stride, 0, r.below(2) == 0)).add(main);
-            b.closed_maps(closed).batch_norm(&format!("bn{i}b")).relu();
+            b.closed_channels(closed).batch_norm(&format!("bn{i}b")).relu();
         }
     }
     match r.below(3) {

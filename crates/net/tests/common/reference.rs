@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use l0_net::layers::{BatchNorm, Bias, GlobalPool, Pad, PoolKind, Upsample, UpsampleMode};
-use l0_net::{Activation, ClosedMaps, Layer, Mask, Masks, Net, Pair, Plan, Sides, Unit, Weights};
+use l0_net::{Activation, ClosedChannels, Layer, Mask, Masks, Net, Pair, Plan, Sides, Unit, Weights};
 use l0_ops::{After, ConvSettings, TransposedSettings, Window, portable};
 
 /// The output of the network with masks multiplied in full size, nothing left out.
@@ -28,8 +28,8 @@ pub fn reference_nodes(
             Layer::BatchNorm(norm) => {
                 let ys = normalised(norm, inputs[0], &of, training)?;
                 match norm.closed {
-                    ClosedMaps::Zero => ys.broadcast_mul(&per_unit(&open(&plan, node.inputs[0])?, ys.rank())?)?,
-                    ClosedMaps::Constant => ys,
+                    ClosedChannels::Zero => ys.broadcast_mul(&per_unit(&open(&plan, node.inputs[0])?, ys.rank())?)?,
+                    ClosedChannels::Constant => ys,
                 }
             }
             layer => match with_values(layer, inputs[0], &of)? {

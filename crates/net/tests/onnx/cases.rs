@@ -6,7 +6,7 @@ pub mod common;
 
 use candle_core::Tensor;
 use l0_net::layers::{Bias, Border, Conv2d, Linear, Take};
-use l0_net::{Builder, ClosedMaps, Layer, Margins, Masks, Mode, Net, OnnxAbout, Weights, to_onnx};
+use l0_net::{Builder, ClosedChannels, Layer, Margins, Masks, Mode, Net, OnnxAbout, Weights, to_onnx};
 
 use common::{random_net, random_params};
 
@@ -43,13 +43,13 @@ impl Case {
 pub fn every_layer() -> Net {
     let mut b = Builder::image("image", 2, 11, 9);
     b.layer("conv", Conv2d::new(5, 3).stride(2).padding(1));
-    b.layer("map", Bias { per_position: true }).closed_maps(ClosedMaps::Constant).batch_norm("bn").relu();
+    b.layer("map", Bias { per_position: true }).closed_channels(ClosedChannels::Constant).batch_norm("bn").relu();
     let skip = b.tip();
     b.conv2d_same("same", 5, 3, 1).layer("shift", Bias { per_position: false }).add(skip);
     b.layer("edges", Border { margins: Margins { top: 1, bottom: 2, left: 0, right: 1 } }).max_pool2d(2);
     b.layer("some", Take { units: vec![4, 0, 2] }).flatten("features").dropout(0.5);
     b.layer("part", Take { units: (0..18).rev().step_by(2).collect() });
-    b.linear("fc1", 6).closed_maps(ClosedMaps::Zero).batch_norm("bn1").relu();
+    b.linear("fc1", 6).closed_channels(ClosedChannels::Zero).batch_norm("bn1").relu();
     b.layer("even", Bias { per_position: true }).layer("odd", Bias { per_position: false });
     b.layer("fc2", Linear { out: 3, bias: false });
     b.build().unwrap()

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use l0::{GatedNet, L2, Objective};
 use l0_data::Batch;
 use l0_experiments::recipes::{self, Profile};
-use l0_net::{ClosedMaps, Role};
+use l0_net::{ClosedChannels, Role};
 use l0_train::{Trainer, Training};
 use l0_wide_resnet::wrn_28_10;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub(crate) fn rows(device: &Device) -> Vec<Value> {
 }
 
 fn network(density: Option<f64>) -> Result<GatedNet> {
-    let sizes = l0_wide_resnet::Config { closed: ClosedMaps::Zero, ..wrn_28_10(10) };
+    let sizes = l0_wide_resnet::Config { closed: ClosedChannels::Zero, ..wrn_28_10(10) };
     Ok(match density {
         None => l0_wide_resnet::dense(&sizes)?,
         Some(_) => l0_wide_resnet::l0(&sizes)?,

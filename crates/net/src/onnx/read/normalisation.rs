@@ -3,7 +3,7 @@
 use super::draft::{Chain, Outcome};
 use super::operator::Operator;
 use super::wire::Reason;
-use crate::ClosedMaps;
+use crate::ClosedChannels;
 use crate::layers::{BatchNorm, Softmax};
 
 /// Also as exported for training: what a network computes in evaluation is meant.
@@ -22,8 +22,11 @@ pub(super) fn batch_norm(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let eps = op.float("epsilon")?.unwrap_or(1e-5);
     let momentum = 1.0 - op.float("momentum")?.unwrap_or(0.9); // of the newest batch, where ONNX has that of the past
     let decimal = |value: f32| f64::from((value * 1e7).round()) / 1e7; // 0.1 rather than 0.100000024
-    let layer =
-        BatchNorm { eps: decimal_of(eps), momentum: decimal(momentum).clamp(0.0, 1.0), closed: ClosedMaps::Constant };
+    let layer = BatchNorm {
+        eps: decimal_of(eps),
+        momentum: decimal(momentum).clamp(0.0, 1.0),
+        closed: ClosedChannels::Constant,
+    };
     Ok(Chain::of(vec![input], layer, values).into())
 }
 

@@ -1,4 +1,4 @@
-//! Operators that move numbers: flattenings, permutations of channels, slices, padding, concatenation.
+//! Operators that move numbers: flattenings, reshapes and permutations.
 //!
 //! What a value's numbers become on the way is followed as an index: of its units where their positions stay together,
 //! of all its numbers else. Once the index has the shape of units again it is a layer.
