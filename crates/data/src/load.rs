@@ -94,12 +94,6 @@ fn load_folder(dir: &Path, options: &Options, source: &Source, progress: &dyn Pr
 
 /// With the normalisation and the augmentation that are asked for.
 fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
-    if options.augment.is_some() && data.train.is_table() {
-        return Err(Error::Argument(format!(
-            "{}: images are varied, not the rows of a table; leave augment out",
-            data.name
-        )));
-    }
     if let Some(normalise) = &options.normalise {
         if data.train.is_table() {
             return Err(Error::Argument(format!("{}: a table is normalised by its own mean and deviation", data.name)));

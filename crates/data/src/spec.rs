@@ -166,7 +166,8 @@ impl Options {
             ("a split to test on", test.is_some()),
             ("a column of pictures", image.is_some()),
             ("a column of labels", label.is_some()),
-            ("a task", task.is_some()),
+            // Pictures have classes, so that these are no news.
+            ("a task", task.is_some_and(|task| task != Task::Classes || !these.contains(&"channels"))),
         ];
         match chosen.into_iter().find(|(what, is_chosen)| *is_chosen && !these.contains(what)) {
             Some((what, _)) => {

@@ -197,6 +197,9 @@ fn names_that_are_numbers_name_columns() {
     let (counted, ..) = loaded(&format!("0,1,2,target\n{numbers}"));
     assert_eq!((counted.columns.join(" "), counted.train.targets().is_some()), ("0 1 2".into(), true));
     assert!(counted.notes.concat().contains("its first line is taken for names"), "{:?}", counted.notes);
+    let words = rows(|i| format!("{i},{},{},{}\n", i * i, i % 7, ["yes", "no"][i % 2]));
+    let (counting, ..) = loaded(&format!("1,2,3,yes\n{words}"));
+    assert_eq!(counting.train.len() + counting.test.len(), 41, "values, of which the word comes again");
     let (years, ..) = loaded(&format!("2019,2020,2021,sales\n{numbers}"));
     assert_eq!(years.columns.join(" "), "2019 2020 2021");
     let (unnamed, ..) = loaded(&rows(|i| format!("{}.1,3.5,{},{}\n", i, i % 5, ["a", "b"][i % 2])));
@@ -213,6 +216,7 @@ fn none_is_missing_among_numbers_and_a_class_among_words() {
     ));
     assert_eq!((data.train.class_names().join(" "), data.train.len() + data.test.len()), ("mild none".into(), 60));
     assert!(data.notes.concat().contains("missing values"), "{:?}", data.notes);
+    assert!(data.notes.concat().contains("\"none\" is the class of 30 rows"), "{:?}", data.notes);
     let table = file("infinite.csv", b"a,y\n1,0.5\n2,inf\n3,2.5\n4,1.5\n");
     let spec: DataSpec = table.path.to_str().unwrap().parse().unwrap();
     let error = load(spec, &Source::default(), &Silent).unwrap_err().to_string();

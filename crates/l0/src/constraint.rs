@@ -176,9 +176,9 @@ pub enum Targets {
     /// count and keep their part, so that no gates can bring the share below it.
     Model(f64),
     /// A bound for each gated layer, in order, on its expected share of open gates, whatever the [`Quantity`]. A gate
-    /// that is closed as far as it goes is still open with probability 0.047: near that, a bound
-    /// is hardly met while gates learn, all but a few are closed as far as they go, and those that are to be open once
-    /// gates are frozen are told apart by their weights ([`Fit::Fill`]).
+    /// that is closed as far as it goes is still open with probability 0.047: near that, a bound is hardly met while
+    /// gates learn, all but a few are closed as far as they go, and those that are to be open once gates are frozen are
+    /// told apart by their weights ([`Fit::Fill`]).
     Layers(Vec<f64>),
 }
 

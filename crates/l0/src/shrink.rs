@@ -7,8 +7,9 @@
 //! gradient with the layer that they were made of.
 //!
 //! What is left computes the same as long as an input that goes is 0, and an output that goes is read by none. A channel
-//! that is not [kept](crate::GatedLayer::kept) is 0, and stays 0 through ReLU and pooling; a [`BatchNorm`] behind it makes a constant of it, which is 0
-//! only by chance. A described network ([`GatedNet`](crate::GatedNet)) takes care of all of that by itself.
+//! that is not [kept](crate::GatedLayer::kept) is 0, and stays 0 through ReLU and pooling; a [`BatchNorm`] behind it
+//! makes a constant of it, which is 0 only by chance. A described network ([`GatedNet`](crate::GatedNet)) takes care of
+//! all of that by itself.
 
 use candle_core::{Result, Tensor, bail};
 use candle_nn::{BatchNorm, Conv2d, Linear};

@@ -31,7 +31,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Option<Str
         }
     }
     let Some(first) = records.first() else { return Err(wrong(path, "no row".into(), "name another file")) };
-    let names_are = first_line(first, &records[1..]);
+    let names_are = first_line(first, &records[1..], delimiter != b',');
     let has_names = names_are != FirstLine::Values;
     let names = names(first, has_names);
     let rows = &records[usize::from(has_names)..];
@@ -71,9 +71,13 @@ impl FirstLine {
 }
 
 /// What the first line is. It names the columns if it holds no number, if its numbers count the columns, as programs
-/// name those of a matrix, or if it has text where all other rows have numbers.
-fn first_line(first: &ByteRecord, rows: &[ByteRecord]) -> FirstLine {
-    let number = |cell: &[u8]| text(cell).trim().parse::<f64>().ok();
+/// name those of a matrix, beside words that no other row repeats, or if it has text where all other rows have numbers.
+fn first_line(first: &ByteRecord, rows: &[ByteRecord], may_have_decimal_commas: bool) -> FirstLine {
+    let number = |cell: &[u8]| {
+        let text = text(cell);
+        let text = if may_have_decimal_commas { text.replace(',', ".") } else { text };
+        text.trim().parse::<f64>().ok()
+    };
     let numbers: Vec<(usize, f64)> =
         first.iter().enumerate().filter_map(|(i, cell)| Some((i, number(cell)?))).collect();
     let count_from = |start: usize| numbers.iter().all(|&(i, found)| found == (i + start) as f64);
@@ -82,7 +86,9 @@ fn first_line(first: &ByteRecord, rows: &[ByteRecord]) -> FirstLine {
         let is_name = number(&first[i]).is_none() && !is_missing(&text(&first[i]));
         is_name && cells.peek().is_some() && cells.all(|cell| number(cell).is_some())
     };
-    let is_count = (COUNTED..first.len()).contains(&numbers.len()) && (count_from(0) || count_from(1));
+    let is_repeated = |i: usize| number(&first[i]).is_none() && rows.iter().any(|row| row.get(i) == first.get(i));
+    let counts = (COUNTED..first.len()).contains(&numbers.len()) && (count_from(0) || count_from(1));
+    let is_count = counts && !(0..first.len()).any(is_repeated);
     match numbers.is_empty() {
         true => FirstLine::Names,
         false if is_count || (0..first.len()).any(is_above_numbers) => FirstLine::NumbersToo,

@@ -149,9 +149,12 @@ impl Table {
             0 => "a number".to_string(),
             n => format!("one of {n} classes"),
         };
+        let nones = self.columns[self.label].nones.len();
+        let nones = (labels.classes() > 0 && !self.columns[self.label].texts.is_empty() && nones > 0)
+            .then(|| format!("\"none\" is the class of {nones} rows"));
         let left_out = labels.left_out();
         let left_out = (left_out > 0).then(|| format!("{left_out} rows without a label left out"));
-        std::iter::once(format!("predicts {name}, {task}")).chain(left_out)
+        std::iter::once(format!("predicts {name}, {task}")).chain(nones).chain(left_out)
     }
 
     /// The mean of each column over the training rows, for what is missing.

@@ -535,7 +535,7 @@ def a_part_of_the_features_as_an_image(g, x):
     return g("Flatten", g("Conv", g("Unsqueeze", y, g.i(2, 3)), g.c(half(3, 4, 1, 1)), name="it"))
 @refused(IMG, 'node "it" (Mod)|fmod', opset=13)
 def remainder_with_a_sign(g, x):
-    return g("Reshape", x, g("Concat", g.i(-1), g("Mod", g.i(105), g.i(1000), fmod=1, name="it"), axis=0))
+    return g("Reshape", x, g("Concat", g.i(-1), g("Abs", g("Mod", g.i(-105), g.i(1000), fmod=1, name="it")), axis=0))
 @refused(IMG, 'node "it" (QuantizeLinear)|the type of the codes is not known')
 def a_computed_zero_point(g, x):
     zero = g("Reshape", g("Sub", g.c(np.int8([3])), g.c(np.int8([3]))), g.c(np.array([], np.int64)))

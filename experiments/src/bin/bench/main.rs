@@ -86,6 +86,13 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         "{:<44} {:>6} {:>22} {:>30} {:>9}",
         "row", "ratio", "ours ms (min..max)", "PyTorch ms (min..max), best of", "floor ms"
     );
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let is_partial = args.no_compile || threads < all;
+    if is_partial {
+        println!(
+            "not to be written: the README compares with PyTorch eager and compiled, with one thread and with all\n"
+        );
+    }
     let mut timings = Vec::new();
     for (name, prepare) in rows {
         let mut row = prepare()?;
@@ -100,12 +107,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         matmul_gflops: floor,
         rows: timings,
     };
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    if args.no_compile || threads < all {
-        println!("\nnot written: the README compares with PyTorch eager and compiled, with one thread and with all");
-        return Ok(());
-    }
-    write(&args.out, &report)
+    if is_partial { Ok(()) } else { write(&args.out, &report) }
 }
 
 /// Writes a report into `folder`, in a file named by the time.

@@ -25,8 +25,9 @@ pub(super) fn fold(op: &Operator<'_>) -> Result<Option<Constant>, Reason> {
             cast(op.stored(0, "input")?, op.int("to")?.unwrap_or(0), op.room)
         }
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Equal" => {
-            if op.int("fmod")?.unwrap_or(0) != 0 {
-                return Err("fmod = 1, the remainder with the sign of the first number".into());
+            let has_sign = op.int("fmod")?.unwrap_or(0) != 0;
+            if has_sign && op.stored(0, "input")?.known().is_ok_and(|numbers| numbers.iter().any(|&x| x < 0)) {
+                return Err("fmod = 1 of a number below 0, whose remainder has its sign".into());
             }
             binary(op.kind, op.stored(0, "input")?, op.stored(1, "second input")?, op.room)
         }

@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
             }
             self.known.insert(name, Arg::Constant(constant));
         }
-        self.room = Room::new(values.saturating_mul(4).saturating_add(ROOM));
+        self.room = Room::new(values.saturating_mul(16).saturating_add(ROOM));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What closed maps leave of a Wide ResNet: less work in a training step, and an equal, smaller network.
+//! What closed channels leave of a Wide ResNet: less work in a training step, and an equal, smaller network.
 #![allow(missing_docs)]
 
 use candle_core::{Device, Tensor};
@@ -50,10 +50,10 @@ fn check_compact(closed: ClosedChannels) {
     agreement.add(&expected, &model.forward(&images(9)).unwrap()).unwrap();
     assert!(agreement.passes(), "{closed:?}: {agreement}");
 
-    assert!(model.net.find("group2.block1.conv1").is_err(), "{closed:?}: all its maps are closed");
+    assert!(model.net.find("group2.block1.conv1").is_err(), "{closed:?}: all its channels are closed");
     let conv1 = model.net.node(model.net.find("group1.block1.conv1").unwrap());
     assert!(matches!(conv1.layer, Layer::Conv2d(conv) if conv.out == 21), "{closed:?}: {:?}", conv1.layer);
-    // Normalised, a closed map of the paper's network is a constant that the padding makes uneven.
+    // Normalised, a closed channel of the paper's network is a constant that the padding makes uneven.
     let border = model.net.find("group1.block1.conv2.border").map(|id| model.net.node(id).layer.clone());
     match closed {
         ClosedChannels::Zero => assert!(border.is_err()),
@@ -70,7 +70,7 @@ fn compact_networks_are_equal() {
     check_compact(ClosedChannels::Zero);
 }
 
-/// Gradients of a step with closed maps left out, against those of the whole network with its masks multiplied in.
+/// Gradients of a step with closed channels left out, against those of the whole network with its masks multiplied in.
 #[test]
 fn a_step_without_closed_channels_has_the_gradients_of_the_whole_step() {
     let network = network(ClosedChannels::Constant);
@@ -91,7 +91,7 @@ fn a_step_without_closed_channels_has_the_gradients_of_the_whole_step() {
     }
 }
 
-/// The same masks, closed maps scaled by next to nothing in place of nothing, so that they are computed.
+/// The same masks, closed channels scaled by next to nothing in place of nothing, so that they are computed.
 fn computed(network: &GatedNet, masks: &Masks) -> Masks {
     let net = network.net();
     let mut all = Masks::none(net);
