@@ -129,6 +129,13 @@ fn seedless(config: &Value) -> Value {
     config
 }
 
+/// What is measured, with these settings, as text; whatever the recipe is called.
+fn measured_as(header: &RunHeader, config: &Value) -> String {
+    let RunHeader { network, data, scaled_down, synthetic, .. } = header;
+    serde_json::to_string(&(network, data, scaled_down, synthetic, config, header.machine.precision()))
+        .unwrap_or_default()
+}
+
 /// What a run from scratch has in common with the one whose units it has: all but what it begins with, and that its
 /// gates stand still.
 fn family(header: &RunHeader) -> String {
@@ -139,9 +146,7 @@ fn family(header: &RunHeader) -> String {
             training.remove("frozen_epochs");
         }
     }
-    let RunHeader { network, data, scaled_down, synthetic, .. } = header;
-    serde_json::to_string(&(network, data, scaled_down, synthetic, config, header.machine.precision()))
-        .unwrap_or_default()
+    measured_as(header, &config)
 }
 
 /// What the rows of a curve have in common: all but the density or the lambda that they are held to.
@@ -153,9 +158,7 @@ fn untargeted(header: &RunHeader) -> String {
             constraint.remove("targets");
         }
     }
-    let RunHeader { network, data, scaled_down, synthetic, .. } = header;
-    serde_json::to_string(&(network, data, scaled_down, synthetic, config, header.machine.precision()))
-        .unwrap_or_default()
+    measured_as(header, &config)
 }
 
 /// The settings by which a label tells groups apart.

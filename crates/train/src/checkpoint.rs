@@ -3,7 +3,8 @@
 //! A checkpoint is a safetensors file: the values ("param."), their averages ("average."), the optimisers' moments
 //! ("moment1.", "moment2."), and in its metadata the seed, the position, the sums of the epoch so far and the
 //! multipliers. It is written under a temporary name, synced and renamed; the last two are kept. A digest of all of it
-//! tells a damaged one, which is set aside, so that it neither stands for a good one nor is lost.
+//! tells a damaged one, which is set aside, so that it neither stands for a good one nor is lost. A whole one of another
+//! training is refused and left where it is.
 
 use std::collections::HashMap;
 use std::fs;
