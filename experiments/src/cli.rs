@@ -106,6 +106,7 @@ impl DataArgs {
         if let Some(caveat) = data.caveat() {
             tracing::warn!("{spec} is {caveat}");
         }
+        data.choices.iter().for_each(|choice| tracing::info!("{spec}: {choice}"));
         data.notes.iter().for_each(|note| tracing::warn!("{spec}: {note}"));
         Ok(data)
     }

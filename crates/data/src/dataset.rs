@@ -22,6 +22,8 @@ pub struct Dataset {
     pub augment: Option<Augment>,
     /// The names of a table's columns; empty for images.
     pub columns: Vec<String>,
+    /// What was chosen where its owner did not say it, as which column is predicted.
+    pub choices: Vec<String>,
     /// What was met on the way that its owner should know of, as files that were skipped.
     pub notes: Vec<String>,
 }
@@ -59,14 +61,20 @@ impl Dataset {
             normalise,
             augment,
             columns: vec![],
+            choices: vec![],
             notes: vec![],
         })
     }
 
     /// A data set of the user's: whatever it is called, it is none of those known by name.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), if training examples are of one class alone, or test examples of one that training
+    /// examples lack.
     pub(crate) fn unknown(name: String, train: Split, test: Split, files: Vec<SourceFile>) -> Result<Self> {
         let name = if name.parse::<Benchmark>().is_ok() { format!("own-{name}") } else { name };
-        Self::new(name, train, test, files)
+        let notes = classes_without(&name, &train, &test)?;
+        Ok(Self { notes, ..Self::new(name, train, test, files)? })
     }
 
     /// What must be said of the images wherever something that was measured on them is shown, as `not MNIST: 1000
@@ -97,6 +105,52 @@ impl Dataset {
         }
         Ok(hash.hex())
     }
+}
+
+/// What is to be said of classes that only one part has, or none.
+fn classes_without(name: &str, train: &Split, test: &Split) -> Result<Vec<String>> {
+    let classes = train.classes();
+    if classes == 0 || test.classes() != classes {
+        return Ok(vec![]);
+    }
+    let has = |split: &Split| {
+        let mut has = vec![false; classes];
+        split.labels().iter().for_each(|&label| has[label as usize] = true);
+        has
+    };
+    let (learnt, tested) = (has(train), has(test));
+    let called = |class: usize| train.class_names().get(class).cloned().unwrap_or_else(|| class.to_string());
+    let wrong = |said: String| Err(Error::Argument(format!("{name}: {said}")));
+    if learnt.iter().filter(|&&is_there| is_there).count() < 2 {
+        let only = learnt.iter().position(|&is_there| is_there).map_or("none".into(), called);
+        return wrong(format!("one class alone to learn from, {only}; a classifier tells two apart at least"));
+    }
+    if let Some(class) = (0..classes).find(|&class| tested[class] && !learnt[class]) {
+        let class = called(class);
+        return wrong(format!(
+            "test examples of class {class}, which no training example has; add some, or leave it out"
+        ));
+    }
+    let lacking = |has: &[bool]| (0..classes).filter(|&class| !has[class]).map(called).collect::<Vec<String>>();
+    let nowhere = lacking(&learnt);
+    let untested: Vec<String> = lacking(&tested).into_iter().filter(|name| !nowhere.contains(name)).collect();
+    let counted = if train.class_names().is_empty() { " (labels are counted from 0)" } else { "" };
+    let nowhere = listed(&format!("no example of these classes{counted}"), &nowhere);
+    Ok(nowhere
+        .into_iter()
+        .chain(listed("no test example of these classes, errors say nothing of them", &untested))
+        .collect())
+}
+
+/// Names that a note lists.
+const NAMED: usize = 10;
+
+/// "missing values, ...: age (3), height (1)", the first ten.
+pub(crate) fn listed(what: &str, names: &[String]) -> Option<String> {
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let first = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| format!("{what}: {first}{more}"))
 }
 
 /// Images that are not held come a few hundred at a time.

@@ -34,7 +34,6 @@ pub struct ImageFolder {
     test: Option<Listing>,
     classes: Vec<String>,
     wish: Wish,
-    notes: Vec<String>,
     strays: Skipped,
     held_out: (f64, u64),
 }
@@ -70,14 +69,9 @@ impl ImageFolder {
         let classes = class_names(&train_dir)?;
         let train = Listing::read(&train_dir, &classes, &mut strays)?;
         check_classes(&train, &classes)?;
-        let (mut notes, mut test) = (Vec::new(), None);
-        if let Some(test_dir) = test_dir {
-            let listing = Listing::read(&test_dir, &classes, &mut strays)?;
-            notes.extend(missing(&listing, &classes));
-            test = Some(listing);
-        }
+        let test = test_dir.map(|dir| Listing::read(&dir, &classes, &mut strays)).transpose()?;
         let wish = Wish { size: None, channels: None, memory: crate::source::HELD };
-        Ok(Self { dir, train, test, classes, wish, notes, strays, held_out: (HELD_OUT, 0) })
+        Ok(Self { dir, train, test, classes, wish, strays, held_out: (HELD_OUT, 0) })
     }
 
     /// Images of `size` by `size` pixels: the shorter side of each picture is made `size`, and the centre cut out.
@@ -176,7 +170,7 @@ impl ImageFolder {
         }
         let split = |split: crate::Split| split.with_class_names(self.classes.clone());
         let mut data = Dataset::unknown(name, split(train)?, split(test)?, files)?;
-        data.notes = self.strays.note().into_iter().chain(self.notes).collect();
+        data.notes.splice(0..0, self.strays.note());
         Ok(data)
     }
 }
@@ -266,12 +260,4 @@ fn check_classes(train: &Listing, classes: &[String]) -> Result<()> {
         Some(label) => Err(Error::layout(&train.dir.join(&classes[label]), "no file of this class", EMPTY)),
         None => Ok(()),
     }
-}
-
-/// Classes that nothing is tested on.
-fn missing(test: &Listing, classes: &[String]) -> Option<String> {
-    let is_missing = |label: &usize| test.files.iter().all(|file| file.label as usize != *label);
-    let names: Vec<&str> = (0..classes.len()).filter(is_missing).map(|label| classes[label].as_str()).collect();
-    let dir = test.dir.display();
-    (!names.is_empty()).then(|| format!("{dir} has no picture of {}: errors say nothing of them", names.join(", ")))
 }

@@ -300,6 +300,13 @@ impl FromStr for DataSpec {
         if is_file {
             return Ok(Self::new(Origin::File(path)));
         }
+        if path.is_file() {
+            return Err(Error::Argument(format!(
+                "{text} is no file that data is read from: these end in .{}; numpy.savez writes arrays x_train, y_train, \
+                 x_test and y_test into an .npz",
+                ENDINGS.join(", .")
+            )));
+        }
         let is_path = text.contains(['/', '\\']) || path.is_dir();
         if is_path {
             return Ok(Self::new(Origin::Folder(path)));

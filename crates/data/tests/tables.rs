@@ -40,8 +40,8 @@ fn a_table_is_read_and_a_fifth_of_each_class_held_out() {
     );
     assert_eq!(data.test.labels().iter().filter(|&&label| label == 0).count(), 4);
     assert_eq!(
-        (data.name.as_str(), &data.notes[..]),
-        ("my table", &["predicts kind, one of 2 classes".to_string()][..])
+        (data.name.as_str(), &data.choices[..], &data.notes[..]),
+        ("my table", &["predicts kind, one of 2 classes".to_string()][..], &[][..])
     );
     let feed = Feed::new(&data.train, data.normalise.clone(), 32, &Device::Cpu).unwrap();
     let batch = feed.in_order().next().unwrap().unwrap();
@@ -117,6 +117,9 @@ fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
         "a,b,label\n1,red,x\n2,blue,y\n3,red,x\n4,blue,y\n",
         "\"red\" in column b of row 1, where numbers are learnt from; make numbers",
     );
+    let prices = rows(30, ",", |i| format!("\"{},000.5\"", i + 1));
+    refused(&format!("a,b,price\n{prices}"), "another label in column price of each of 30 rows, as \"1,000.5\"; of a");
+    refused(&format!("a,b,price\n{}", rows(30, ",", |_| "2.5".into())), "2.5 in every row of column price, so there");
     refused("a,label\n1,x\n2,x\n3,x\n", "1 classes in column label (x); a classifier tells 2 to");
     refused("a,b,label\n1,,x\n2,,y\n3,,x\n4,NA,y\n", "no number in column b; take the column away");
     refused("a,b,label\n1,2,x\n2,y\n3,4,x\n", "2 cells in row 2, 3 in the first line");
@@ -202,6 +205,9 @@ fn names_that_are_numbers_name_columns() {
     assert_eq!(counting.train.len() + counting.test.len(), 41, "values, of which the word comes again");
     let (years, ..) = loaded(&format!("2019,2020,2021,sales\n{numbers}"));
     assert_eq!(years.columns.join(" "), "2019 2020 2021");
+    let (double, ..) = loaded(&format!("age,age,w,target\n{numbers}"));
+    assert_eq!(double.columns.join(" "), "age 2 w");
+    assert_eq!(double.notes[0], "columns whose name another one has, called by their number: age (2)");
     let (unnamed, ..) = loaded(&rows(|i| format!("{}.1,3.5,{},{}\n", i, i % 5, ["a", "b"][i % 2])));
     assert_eq!((unnamed.columns.join(" "), unnamed.train.len() + unnamed.test.len()), ("1 2 3".into(), 40));
 }
@@ -216,7 +222,7 @@ fn none_is_missing_among_numbers_and_a_class_among_words() {
     ));
     assert_eq!((data.train.class_names().join(" "), data.train.len() + data.test.len()), ("mild none".into(), 60));
     assert!(data.notes.concat().contains("missing values"), "{:?}", data.notes);
-    assert!(data.notes.concat().contains("\"none\" is the class of 30 rows"), "{:?}", data.notes);
+    assert!(data.choices.concat().contains("\"none\" is the class of 30 rows"), "{:?}", data.choices);
     let table = file("infinite.csv", b"a,y\n1,0.5\n2,inf\n3,2.5\n4,1.5\n");
     let spec: DataSpec = table.path.to_str().unwrap().parse().unwrap();
     let error = load(spec, &Source::default(), &Silent).unwrap_err().to_string();
@@ -287,7 +293,7 @@ fn archives_of_numpy_hold_images_and_labels() {
                 ("x_train.npy", npy("|u1", "(2, 2, 2, 3)", &pixels)),
                 ("y_train.npy", npy("<i8", "(2,)", &labels)),
                 ("x_test.npy", npy("|u1", "(2, 3, 2, 2)", &pixels)),
-                ("y_test.npy", npy("|u1", "(2, 1)", &[1, 1])),
+                ("y_test.npy", npy("|u1", "(2, 1)", &[2, 0])),
                 ("about.npy", npy("|O", "(1,)", &[])),
             ],
             is_deflated,
@@ -318,13 +324,29 @@ fn arrays_that_make_no_data_set_are_refused() {
     };
     refused(&[("x.npy", npy("|u1", "(3, 1, 1)", &[0; 3])), labels()], "images of 3x1x1 and 2 labels; call the arrays");
     refused(&[("x.npy", npy("|u1", "(2, 5, 2, 2)", &[0; 40])), labels()], "images of 2x5x2x2; they are (n, h, w)");
-    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[0x41; 8])), labels()], "pixels that are no bytes; they are bytes");
+    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[0x41; 8])), labels()], "a pixel of 12.078431; they are bytes");
+    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[0xff; 8])), labels()], "a pixel that is NaN; put a number there");
+    refused(&[("x.npy", npy("<f2", "(2, 1, 1)", &[0; 4])), labels()], "x.npy of elements of \"<f2\"; save it as");
     refused(&[("x.npy", npy("|u1", "(2, 1, 1)", &[0; 2]))], "Train images without labels");
     refused(&[("other.npy", npy("|u1", "(2,)", &[0; 2]))], "no training examples");
     refused(
         &[("x.npy", npy("|u1", "(999999999, 999999999)", &[0; 2])), labels()],
         "2 bytes for an array of 999999999x999999999",
     );
+    let four = || npy("|u1", "(4, 1, 1)", &[0; 4]);
+    let of_four = |labels: &[u8]| npy("|u1", "(4,)", labels);
+    refused(&[("x.npy", four()), ("y.npy", of_four(&[1; 4]))], "one class alone to learn from, 1;");
+    refused(
+        &[
+            ("x_train.npy", four()),
+            ("y_train.npy", of_four(&[0, 1, 0, 1])),
+            ("x_test.npy", four()),
+            ("y_test.npy", of_four(&[0, 1, 2, 2])),
+        ],
+        "test examples of class 2, which no training example has",
+    );
+    let from_one = arrays("a.npz", &zip(&[("x.npy", four()), ("y.npy", of_four(&[1, 1, 2, 2]))], false)).unwrap();
+    assert_eq!(from_one.notes, ["no example of these classes (labels are counted from 0): 0"]);
     let error = arrays("a.npz", b"no archive").unwrap_err();
     assert!(error.contains("expected an .npz or safetensors file"), "{error}");
 }

@@ -34,6 +34,6 @@ pub use loss::Loss;
 pub use precision::Precision;
 pub use progress::{Progress, StepResult, Sums};
 pub use run::{Finished, Job, Watch, run};
-pub use score::{Score, Tally};
+pub use score::{Score, Tally, significant};
 pub use teacher::{Distillation, Teacher};
 pub use trainer::{Freeze, Trainer};

@@ -45,6 +45,14 @@ impl Score {
         }
     }
 
+    /// The error with its unit, "1.40 %", or the RMSE with four digits that count.
+    pub fn shown(&self) -> String {
+        match *self {
+            Self::Classes { .. } => format!("{:.2} %", self.error_percent().unwrap_or_default()),
+            Self::Numbers { rmse, .. } => significant(rmse, 4),
+        }
+    }
+
     /// The share of the variance that is explained; `None` of classes.
     pub fn r2(&self) -> Option<f64> {
         match *self {
@@ -57,9 +65,21 @@ impl Score {
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Classes { .. } => write!(f, "error {:.2} %", self.error_percent().unwrap_or_default()),
-            Self::Numbers { rmse, r2 } => write!(f, "RMSE {rmse:.4}, R\u{b2} {r2:.3}"),
+            Self::Classes { .. } => write!(f, "error {}", self.shown()),
+            Self::Numbers { r2, .. } if r2.is_finite() => write!(f, "RMSE {}, R\u{b2} {r2:.3}", self.shown()),
+            Self::Numbers { .. } => write!(f, "RMSE {}", self.shown()),
         }
+    }
+}
+
+/// A number of any unit with so many digits that count; very large and very small ones with an exponent.
+pub fn significant(number: f64, digits: usize) -> String {
+    let last = digits.saturating_sub(1) as i32;
+    let exponent = if number == 0.0 { 0.0 } else { number.abs().log10().floor() };
+    match exponent as i32 {
+        _ if !exponent.is_finite() => number.to_string(),
+        -5..=8 => format!("{number:.*}", (last - exponent as i32).max(0) as usize),
+        _ => format!("{number:.*e}", last as usize),
     }
 }
 
@@ -131,4 +151,19 @@ impl Sums {
 
 fn flat(numbers: &Tensor) -> candle_core::Result<Vec<f32>> {
     numbers.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_any_unit_are_shown_with_digits_that_count() {
+        let shown = |number| significant(number, 4);
+        let numbers = [53.2, 0.001_234_9, 81_234.5, 1.234_56e-6, 1.415_4e34, -7.0, 0.0, f64::NAN];
+        let expected = ["53.20", "0.001235", "81234", "1.235e-6", "1.415e34", "-7.000", "0.000", "NaN"];
+        assert_eq!(numbers.map(shown), expected);
+        let alone = Score::Numbers { rmse: 2e-7, r2: f64::NAN }.to_string();
+        assert_eq!(alone, "RMSE 2.000e-7");
+    }
 }

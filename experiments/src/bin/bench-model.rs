@@ -246,9 +246,8 @@ fn table(entries: &[Entry], candidates: &[Candidate], threads: usize) -> Table {
         let cost = entry.model.net.cost();
         let mut cells =
             vec![entry.name.clone(), entry.bytes.to_string(), cost.params().to_string(), cost.macs().to_string()];
-        let rmse = entry.score.and_then(|score| score.rmse()).map(|x| format!("{x:.4}"));
-        let error = || entry.score.and_then(|score| score.error_percent()).map(|x| format!("{x:.2}"));
-        cells.push(rmse.or_else(error).unwrap_or("-".into()));
+        let error = entry.score.map(|score| score.shown().replace(" %", "")); // the column says the unit
+        cells.push(error.unwrap_or("-".into()));
         for &all in turns {
             cells.extend((0..BATCHES.len()).map(|i| format!("{:.4}", candidate.median(i, all))));
         }

@@ -12,7 +12,8 @@ use l0_experiments::network_file::of_ours;
 use l0_experiments::picture::Invert;
 use l0_experiments::{artifact, cli, picture, say};
 use l0_infer::Engine;
-use l0_net::{Model, Shape};
+use l0_net::{Activation, Layer, Model, Shape};
+use l0_train::significant;
 
 /// Classify pictures with a compact network: class and probabilities.
 ///
@@ -41,29 +42,50 @@ struct Args {
 }
 
 /// What computes a network.
-enum Reader {
+enum Network {
     /// The engine for CPUs.
     Engine(Engine),
     /// The network itself, on a GPU.
     Model(Box<Model>, Device),
 }
 
+/// A network that is asked about one example after another.
+struct Reader {
+    network: Network,
+    /// Whether its outputs are probabilities already: those of a softmax, or of a sigmoid for each class by itself.
+    gives_probabilities: bool,
+}
+
 impl Reader {
     fn new(model: &Model, device: Device) -> Result<Self> {
-        Ok(match device.is_cpu() {
-            true => Self::Engine(Engine::new(&model.net, &model.weights)?),
+        let last = &model.net.node(model.net.output()).layer;
+        let gives_probabilities = matches!(last, Layer::Softmax(_) | Layer::Activation(Activation::Sigmoid));
+        let network = match device.is_cpu() {
+            true => Network::Engine(Engine::new(&model.net, &model.weights)?),
             false => {
                 let weights = model.weights.to_device(&device)?;
-                Self::Model(Box::new(Model { weights, ..model.clone() }), device)
+                Network::Model(Box::new(Model { weights, ..model.clone() }), device)
             }
-        })
+        };
+        Ok(Self { network, gives_probabilities })
     }
 
-    /// The logits of one image, (1, c, h, w).
-    fn logits(&mut self, image: &Tensor) -> Result<Vec<f32>> {
-        Ok(match self {
-            Self::Engine(engine) => engine.run(&image.flatten_all()?.to_vec1::<f32>()?, 1)?.to_vec(),
-            Self::Model(model, device) => model.forward(&image.to_device(device)?)?.flatten_all()?.to_vec1()?,
+    /// The probability of each class for one image, (1, c, h, w), or one row.
+    fn probabilities(&mut self, image: &Tensor) -> Result<Vec<f32>> {
+        let outputs = self.outputs(image)?;
+        if self.gives_probabilities {
+            return Ok(outputs);
+        }
+        let top = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = outputs.iter().map(|x| (x - top).exp()).sum();
+        Ok(outputs.iter().map(|x| (x - top).exp() / sum).collect())
+    }
+
+    /// The outputs for one image, (1, c, h, w).
+    fn outputs(&mut self, image: &Tensor) -> Result<Vec<f32>> {
+        Ok(match &mut self.network {
+            Network::Engine(engine) => engine.run(&image.flatten_all()?.to_vec1::<f32>()?, 1)?.to_vec(),
+            Network::Model(model, device) => model.forward(&image.to_device(device)?)?.flatten_all()?.to_vec1()?,
         })
     }
 }
@@ -101,10 +123,10 @@ fn predict(args: &Args) -> Result<()> {
             let reading = picture.reading(dataset, args.invert).with_context(|| name.clone())?;
             let split = l0_data::Split::new(reading.pixels, vec![0], (c, h, w), 1)?;
             let batch = split.batch(&[0], &normalise, None, &Device::Cpu)?;
-            let logits = reader.logits(&batch.images)?;
+            let probabilities = reader.probabilities(&batch.images)?;
             let notes = reading.notes.join("; ");
             let notes = if notes.is_empty() { notes } else { format!("  [{notes}]") };
-            say!("{}{notes}", line(&name, &logits, |class| class.to_string())?)?;
+            say!("{}{notes}", line(&name, &probabilities, |class| class.to_string())?)?;
         }
     }
     Ok(())
@@ -118,8 +140,8 @@ fn own(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
     let [c, h, w] = record.dims[..] else { anyhow::bail!("the network reads rows of numbers, not images") };
     let split = l0_data::Split::new(pixels, vec![0], (c, h, w), 1)?;
     let batch = split.batch(&[0], &record.normalise, None, &Device::Cpu)?;
-    let logits = reader.logits(&batch.images)?;
-    Ok(say!("{}", line(&name, &logits, |class| record.class_name(class))?)?)
+    let probabilities = reader.probabilities(&batch.images)?;
+    Ok(say!("{}", line(&name, &probabilities, |class| record.class_name(class))?)?)
 }
 
 /// What a network that was trained on a table says of the rows of another one: a class for each, or a number in its
@@ -129,33 +151,34 @@ fn rows(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
     notes.iter().for_each(|note| tracing::warn!("{}: {note}", path.display()));
     for row in 0..split.len() as u32 {
         let batch = split.batch(&[row], &record.normalise, None, &Device::Cpu)?;
-        let outputs = reader.logits(&batch.images)?;
         let name = format!("row {}", row + 1);
-        match (&record.target, &outputs[..]) {
-            (Some(scale), [number]) if number.is_finite() => {
-                say!("{name}: {}", significant(f64::from(*number) * scale.std + scale.mean))?;
-            }
-            (Some(_), _) => anyhow::bail!("{name}: the network's output is {outputs:?}, expected one finite number"),
-            (None, logits) => say!("{}", line(&name, logits, |class| record.class_name(class))?)?,
-        }
+        let Some(scale) = &record.target else {
+            let probabilities = reader.probabilities(&batch.images)?;
+            say!("{}", line(&name, &probabilities, |class| record.class_name(class))?)?;
+            continue;
+        };
+        let outputs = reader.outputs(&batch.images)?;
+        let [number] = outputs[..] else { anyhow::bail!("{name}: {} outputs, expected one number", outputs.len()) };
+        ensure!(number.is_finite(), "{name}: the network's output is {number}, expected a finite number");
+        say!("{name}: {}", trimmed(f64::from(number) * scale.std + scale.mean))?;
     }
     Ok(())
 }
 
 /// A number with six digits that count, and no zeros after them.
-fn significant(number: f64) -> String {
-    let before = number.abs().log10().floor();
-    let digits = if before.is_finite() { (5.0 - before).clamp(0.0, 12.0) as usize } else { 0 };
-    let text = format!("{number:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+fn trimmed(number: f64) -> String {
+    let text = significant(number, 6);
+    if text.contains('.') && !text.contains('e') {
+        text.trim_end_matches('0').trim_end_matches('.').into()
+    } else {
+        text
+    }
 }
 
 /// "7.png: 7 (99.9 %)  1 0.1 %": the class, then the others that are worth a thousandth.
-fn line(name: &str, logits: &[f32], called: impl Fn(usize) -> String) -> Result<String> {
-    ensure!(logits.iter().all(|x| x.is_finite()), "{name}: the network's output is not finite");
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = logits.iter().map(|x| (x - top).exp()).sum();
-    let mut classes: Vec<(usize, f32)> = logits.iter().map(|x| 100.0 * (x - top).exp() / sum).enumerate().collect();
+fn line(name: &str, probabilities: &[f32], called: impl Fn(usize) -> String) -> Result<String> {
+    ensure!(probabilities.iter().all(|x| x.is_finite()), "{name}: the network's output is not finite");
+    let mut classes: Vec<(usize, f32)> = probabilities.iter().map(|p| 100.0 * p).enumerate().collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
     let (class, percent) = classes.first().context("the network has no output")?;
     let others: Vec<String> =

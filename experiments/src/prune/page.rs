@@ -150,8 +150,8 @@ impl Page {
         };
         let error = Line {
             what: if self.score.1.rmse().is_some() { "test RMSE" } else { "test error" },
-            before: self.score.0.map_or("-".into(), shown),
-            after: shown(self.score.1),
+            before: self.score.0.map_or("-".into(), |score| score.shown()),
+            after: self.score.1.shown(),
             ratio: self.score.0.map_or(String::new(), |before| change(before, self.score.1)),
         };
         let mut lines = vec![
@@ -249,10 +249,6 @@ impl Page {
 /// An error in percent, or an RMSE.
 fn worth(score: Score) -> f64 {
     score.error_percent().or(score.rmse()).unwrap_or(f64::NAN)
-}
-
-fn shown(score: Score) -> String {
-    score.error_percent().map_or_else(|| format!("{:.4}", worth(score)), |error| format!("{error:.2} %"))
 }
 
 /// Points of an error, the ratio of an RMSE.

@@ -1,5 +1,39 @@
 //! An array of numbers, and how files store one.
 
+/// Why an array is not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fault {
+    /// The file is not what its format says: what was found.
+    Damaged(String),
+    /// The file is whole: what was found that is not read, and what to do.
+    Unread(String, &'static str),
+}
+
+impl From<String> for Fault {
+    fn from(found: String) -> Self {
+        Self::Damaged(found)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(found: &str) -> Self {
+        Self::Damaged(found.into())
+    }
+}
+
+impl Fault {
+    /// The same of an array that has a name.
+    pub(super) fn of(self, name: &str) -> Self {
+        match self {
+            Self::Damaged(found) => Self::Damaged(format!("{name} of {found}")),
+            Self::Unread(found, advice) => Self::Unread(format!("{name} of {found}"), advice),
+        }
+    }
+}
+
+/// What to do about elements that are not read.
+pub(super) const SAVE_ANEW: &str = "save it as bytes, whole numbers or 32-bit floats, as x.astype(\"float32\")";
+
 /// An array of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Array {

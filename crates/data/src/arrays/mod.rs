@@ -6,7 +6,7 @@ mod roles;
 mod zip;
 
 use crate::{Dataset, Error, Result, SourceFile, Split, digest, held_out, held_out::HELD_OUT};
-use array::{Array, Kind};
+use array::{Array, Fault, Kind, SAVE_ANEW};
 use roles::{Part, Role};
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
@@ -21,22 +21,25 @@ use std::path::Path;
 /// If the file is none of both, or holds no such arrays.
 pub fn load(path: &Path) -> Result<Dataset> {
     let (bytes, sha256) = digest::read(path)?;
-    let (train, test, notes) = parse(&bytes, path)?;
+    let (train, test, choice) = parse(&bytes, path)?;
     let name = path.file_stem().map_or_else(|| "arrays".into(), |stem| stem.to_string_lossy().into_owned());
     let mut data = Dataset::unknown(name, train, test, vec![SourceFile { path: path.to_path_buf(), sha256 }])?;
-    data.notes = notes;
+    data.choices.extend(choice);
     Ok(data)
 }
 
-/// The training and the test examples in the bytes of such a file, and what is to be said of them; `path` is for
-/// messages.
+/// The training and the test examples in the bytes of such a file, and how they were parted where the file does not say
+/// it; `path` is for messages.
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Vec<String>)> {
+pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Option<String>)> {
     let arrays = if bytes.starts_with(b"PK") { npz(bytes) } else { tensors(bytes) };
-    let arrays = arrays.map_err(|found| Error::format(path, "an .npz or safetensors file", found))?;
     let wrong = |(problem, advice): (String, &str)| Error::Data { path: path.into(), problem, advice: advice.into() };
+    let arrays = arrays.map_err(|fault| match fault {
+        Fault::Damaged(found) => Error::format(path, "an .npz or safetensors file", found),
+        Fault::Unread(found, advice) => wrong((found, advice)),
+    })?;
     let examples = roles::examples(arrays).map_err(wrong)?;
     let classes =
         examples.iter().flat_map(|(_, examples)| examples.labels.iter()).max().map_or(0, |&label| label as usize + 1);
@@ -50,7 +53,7 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Vec<String>)> {
     let train = parts.into_iter().find(|(part, _)| *part == Part::Train).map(|(_, split)| split);
     let train = train.ok_or_else(|| wrong(("no training examples".into(), roles::ADVICE)))?;
     match test {
-        Some(test) => Ok((train, test, vec![])),
+        Some(test) => Ok((train, test, None)),
         None => {
             let groups = held_out::by_class(train.labels(), classes);
             let (rest, held_out) = held_out::parts(&groups, HELD_OUT, 0, |i| i.to_string());
@@ -59,22 +62,22 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Vec<String>)> {
             }
             let note = format!("{} of {} examples held out to test on", held_out.len(), train.len());
             let (train, test) = train.part(&rest, &held_out)?;
-            Ok((train, test, vec![note]))
+            Ok((train, test, Some(note)))
         }
     }
 }
 
-fn npz(bytes: &[u8]) -> Result<Vec<(Role, Array)>, String> {
+fn npz(bytes: &[u8]) -> Result<Vec<(Role, Array)>, Fault> {
     let mut arrays = Vec::new();
     for entry in zip::entries(bytes)? {
         let Some(role) = entry.name.strip_suffix(".npy").and_then(Role::of) else { continue };
-        let array = npy::parse(&entry.read()?).map_err(|found| format!("{} of {found}", entry.name))?;
+        let array = npy::parse(&entry.read()?).map_err(|fault| fault.of(&entry.name))?;
         arrays.push((role, array));
     }
     Ok(arrays)
 }
 
-fn tensors(bytes: &[u8]) -> Result<Vec<(Role, Array)>, String> {
+fn tensors(bytes: &[u8]) -> Result<Vec<(Role, Array)>, Fault> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let mut arrays = Vec::new();
     for (name, tensor) in file.iter() {
@@ -89,7 +92,7 @@ fn tensors(bytes: &[u8]) -> Result<Vec<(Role, Array)>, String> {
             Dtype::I64 => Kind::I64,
             Dtype::F32 => Kind::F32,
             Dtype::F64 => Kind::F64,
-            other => return Err(format!("{name} of {other:?}, where bytes, whole numbers, F32 and F64 are read")),
+            other => return Err(Fault::Unread(format!("{name} of elements of {other:?}"), SAVE_ANEW)),
         };
         arrays.push((role, Array::new(tensor.shape().to_vec(), kind, tensor.data())?));
     }

@@ -1,11 +1,11 @@
 //! An array of NumPy: a magic word, a version, and a header in Python's own words.
 
-use super::array::{Array, Kind};
+use super::array::{Array, Fault, Kind, SAVE_ANEW};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// What is wrong, if the bytes are not one array of numbers, row by row.
-pub(super) fn parse(bytes: &[u8]) -> Result<Array, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Array, Fault> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("no NumPy array")?;
     let (length, from) = match rest {
         [1, _, a, b, ..] => (usize::from(u16::from_le_bytes([*a, *b])), 4),
@@ -16,17 +16,17 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Array, String> {
     let data = &rest[from + length..];
     let header = std::str::from_utf8(header).map_err(|_| "a header that is no text")?;
     if !value(header, "fortran_order")?.starts_with("False") {
-        return Err("column-major order; save numpy.ascontiguousarray of it".into());
+        return Err(Fault::Unread("column-major order".into(), "save numpy.ascontiguousarray of it"));
     }
     let code = value(header, "descr")?;
     let code = code.trim_start_matches(['\'', '"']).split(['\'', '"']).next().unwrap_or_default();
-    let kind = kind(code).ok_or_else(|| format!("elements of {code:?}, where whole numbers, f4 and f8 are read"))?;
+    let kind = kind(code).ok_or_else(|| Fault::Unread(format!("elements of {code:?}"), SAVE_ANEW))?;
     let dims = value(header, "shape")?;
     let dims = dims.strip_prefix('(').and_then(|dims| dims.split_once(')')).ok_or("a header without a shape")?.0;
     let dims = dims.split(',').map(str::trim).filter(|dim| !dim.is_empty());
     let dims: Vec<usize> =
         dims.map(|dim| dim.parse().map_err(|_| format!("a length of {dim:?}"))).collect::<Result<_, _>>()?;
-    Array::new(dims, kind, data)
+    Ok(Array::new(dims, kind, data)?)
 }
 
 /// What comes behind a key.

@@ -149,17 +149,23 @@ fn numbers(values: Values) -> Result<Vec<f32>, Wrong> {
 /// Bytes as they are, whole numbers of 0 to 255, or numbers from 0 to 1 as the nearest of 255 parts.
 fn bytes(values: Values) -> Result<Vec<u8>, Wrong> {
     let advice = "they are bytes from 0 to 255, or numbers from 0 to 1; normalising is for the training to do";
-    let bytes = match values {
-        Values::Bytes(values) => return Ok(values),
-        Values::Whole(values) => values.into_iter().map(|value| u8::try_from(value).ok()).collect::<Option<Vec<u8>>>(),
+    let wrong = |value: &dyn std::fmt::Display| (format!("a pixel of {value}"), advice);
+    match values {
+        Values::Bytes(values) => Ok(values),
+        Values::Whole(values) => {
+            values.into_iter().map(|value| u8::try_from(value).map_err(|_| wrong(&value))).collect()
+        }
         Values::Floats(values) => {
+            if values.iter().any(|value| value.is_nan()) {
+                return Err(("a pixel that is NaN".into(), "put a number there, or leave the image out"));
+            }
             let is_unit = values.iter().all(|value| (0.0..=1.0).contains(value));
             let byte = |value: f32| match is_unit {
-                true => Some((255.0 * value + 0.5) as u8),
-                false => ((0.0..=255.0).contains(&value) && value.fract() == 0.0).then_some(value as u8),
+                true => Ok((255.0 * value + 0.5) as u8),
+                false if (0.0..=255.0).contains(&value) && value.fract() == 0.0 => Ok(value as u8),
+                false => Err(wrong(&value)),
             };
             values.into_iter().map(byte).collect()
         }
-    };
-    bytes.ok_or_else(|| ("pixels that are no bytes".into(), advice))
+    }
 }

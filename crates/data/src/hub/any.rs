@@ -55,16 +55,18 @@ pub(crate) fn load_any(name: &str, options: &Options, source: &Source, progress:
     let wish = Wish { size: options.size, channels: options.channels, memory: source.memory };
     let mut made = gather(name, parts, names.len(), wish, progress, &mut skipped)?.into_iter().map(|part| part.split);
     let train = made.next().ok_or_else(|| Error::Argument(format!("{name} has no pictures to learn from")))?;
-    let (train, test) = match made.next() {
-        Some(test) => (train, test),
+    let (train, test, choice) = match made.next() {
+        Some(test) => (train, test, None),
         None => {
-            notes.push("a share of its pictures held out to test on: no split for that was found".to_string());
-            hold_out(train, options.held_out.unwrap_or(HELD_OUT))?
+            let choice = "a share of its pictures held out to test on: no split for that was found".to_string();
+            let (train, test) = hold_out(train, options.held_out.unwrap_or(HELD_OUT))?;
+            (train, test, Some(choice))
         }
     };
     let split = |split: Split| split.with_class_names(names.clone());
     let mut data = Dataset::unknown(name.replace('/', "--"), split(train)?, split(test)?, files)?;
-    data.notes = skipped.note().into_iter().chain(notes).collect();
+    data.choices.extend(choice);
+    data.notes.splice(0..0, skipped.note().into_iter().chain(notes));
     Ok(data)
 }
 

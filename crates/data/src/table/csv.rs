@@ -1,6 +1,7 @@
 //! Text files of tables, as spreadsheets and programs of many countries write them.
 
 use super::cells::{Column, is_missing};
+use crate::dataset::listed;
 use crate::{Error, Result};
 use csv::{ByteRecord, ReaderBuilder};
 use std::path::Path;
@@ -13,7 +14,7 @@ const COUNTED: usize = 3;
 const LOOKED_AT: usize = 1000;
 
 /// The columns, and what is to be said of them.
-pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Option<String>)> {
+pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Vec<String>)> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(wrong(path, "text in UTF-16".into(), "save it as UTF-8"));
     }
@@ -33,7 +34,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Option<Str
     let Some(first) = records.first() else { return Err(wrong(path, "no row".into(), "name another file")) };
     let names_are = first_line(first, &records[1..], delimiter != b',');
     let has_names = names_are != FirstLine::Values;
-    let names = names(first, has_names);
+    let (names, renamed) = names(first, has_names);
     let rows = &records[usize::from(has_names)..];
     let has_decimal_commas = delimiter != b',' && rows.iter().take(LOOKED_AT).flatten().any(is_decimal_comma);
     let mut columns: Vec<Column> = names.into_iter().map(Column::new).collect();
@@ -46,7 +47,8 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Option<Str
             column.push_text(&text(cell), has_decimal_commas);
         }
     }
-    Ok((columns, names_are.note()))
+    let renamed = listed("columns whose name another one has, called by their number", &renamed);
+    Ok((columns, names_are.note().into_iter().chain(renamed).collect()))
 }
 
 /// What the first line of a file is.
@@ -120,15 +122,17 @@ fn delimiter(bytes: &[u8]) -> u8 {
     DELIMITERS[most]
 }
 
-/// Names are unique: a second one of the same name gets a number.
-fn names(first: &ByteRecord, has_names: bool) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+/// Names, and of those that come twice what is to be said: names are unique, a second one becomes a number.
+fn names(first: &ByteRecord, has_names: bool) -> (Vec<String>, Vec<String>) {
+    let (mut names, mut renamed): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for (i, cell) in first.iter().enumerate() {
-        let name = text(cell).trim().to_string();
-        let is_usable = has_names && !name.is_empty() && !names.contains(&name);
-        names.push(if is_usable { name } else { (i + 1).to_string() });
+        let (name, number) = (text(cell).trim().to_string(), (i + 1).to_string());
+        let is_named = has_names && !name.is_empty();
+        let is_double = is_named && names.contains(&name);
+        renamed.extend(is_double.then(|| format!("{name} ({number})")));
+        names.push(if is_named && !is_double { name } else { number });
     }
-    names
+    (names, renamed)
 }
 
 /// "1,5", and not "1,5,6" or "a,b".

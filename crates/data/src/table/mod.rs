@@ -10,15 +10,13 @@ mod target;
 pub(crate) use cells::Column;
 pub use target::Task;
 
+use crate::dataset::listed;
 use crate::{Dataset, Error, Result, Scale, SourceFile, Split, digest};
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use target::Labels;
 
 /// What columns to be predicted are called, the first that is there; else it is the last column.
 const TARGETS: [&str; 4] = ["label", "target", "class", "y"];
-/// Columns that a note names.
-const NAMED: usize = 10;
 
 /// A table from a `.csv`, `.tsv` or `.parquet` file: rows of numbers, and a column to be predicted from the others.
 ///
@@ -50,9 +48,9 @@ impl Table {
     /// If it cannot be read or is no table; parquet files need the feature `hub`.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let (columns, note, sha256) = columns_of(&path)?;
+        let (columns, notes, sha256) = columns_of(&path)?;
         let table = Self::of(columns, &path)?;
-        Ok(Self { sha256, notes: note.into_iter().collect(), ..table })
+        Ok(Self { sha256, notes, ..table })
     }
 
     fn of(columns: Vec<Column>, path: &Path) -> Result<Self> {
@@ -119,13 +117,20 @@ impl Table {
         }
         let labels = Labels::of(&self.columns[self.label], self.task).map_err(|said| self.wrong(said))?;
         let (train, test) = labels.parts(share, seed);
+        let rows = train.len() + test.len();
+        if rows > 2 && test.is_empty() {
+            let column = &self.columns[self.label];
+            let example = column.texts.first().map_or(String::new(), |(_, text)| format!(", as {text:?}"));
+            let problem = format!("another label in column {} of each of {rows} rows{example}", column.name);
+            let advice = "of a class there are two rows at least; numbers are written as 1234.5";
+            return Err(self.wrong((problem, advice.into())));
+        }
         if train.len() < 2 || test.is_empty() {
-            return Err(
-                self.wrong((format!("{} rows with a label", train.len() + test.len()), "more are needed".into()))
-            );
+            return Err(self.wrong((format!("{rows} rows with a label"), "more are needed".into())));
         }
         let mut notes = self.notes.clone();
-        notes.extend(self.said(&labels));
+        let left_out = labels.left_out();
+        notes.extend((left_out > 0).then(|| format!("{left_out} rows without a label left out")));
         let features: Vec<&Column> = self.features().collect();
         let means = self.means(&features, &train, &mut notes)?;
         let scale = labels.scale(&train);
@@ -135,7 +140,8 @@ impl Table {
         let files = vec![SourceFile { path: self.path.clone(), sha256: self.sha256.clone() }];
         let mut data = Dataset::unknown(name, train, test, files)?;
         data.columns = features.iter().map(|column| column.name.clone()).collect();
-        data.notes = notes;
+        data.choices = self.choices(&labels);
+        data.notes.splice(0..0, notes);
         Ok(data)
     }
 
@@ -143,18 +149,17 @@ impl Table {
         self.columns.iter().enumerate().filter(|(i, _)| *i != self.label).map(|(_, column)| column)
     }
 
-    fn said(&self, labels: &Labels) -> impl Iterator<Item = String> {
-        let name = &self.columns[self.label].name;
+    /// What the label was taken for.
+    fn choices(&self, labels: &Labels) -> Vec<String> {
+        let column = &self.columns[self.label];
         let task = match labels.classes() {
             0 => "a number".to_string(),
             n => format!("one of {n} classes"),
         };
-        let nones = self.columns[self.label].nones.len();
-        let nones = (labels.classes() > 0 && !self.columns[self.label].texts.is_empty() && nones > 0)
+        let nones = column.nones.len();
+        let nones = (labels.classes() > 0 && !column.texts.is_empty() && nones > 0)
             .then(|| format!("\"none\" is the class of {nones} rows"));
-        let left_out = labels.left_out();
-        let left_out = (left_out > 0).then(|| format!("{left_out} rows without a label left out"));
-        std::iter::once(format!("predicts {name}, {task}")).chain(nones).chain(left_out)
+        std::iter::once(format!("predicts {}, {task}", column.name)).chain(nones).collect()
     }
 
     /// The mean of each column over the training rows, for what is missing.
@@ -216,29 +221,20 @@ impl Table {
 }
 
 /// The columns of a file, what is to be said of them, and the digest of its bytes.
-fn columns_of(path: &Path) -> Result<(Vec<Column>, Option<String>, String)> {
+fn columns_of(path: &Path) -> Result<(Vec<Column>, Vec<String>, String)> {
     let (bytes, sha256) = digest::read(path)?;
     let is_parquet = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
-    let (columns, note) = if is_parquet { parquet_columns(bytes, path)? } else { csv::read(&bytes, path)? };
-    Ok((columns, note, sha256))
-}
-
-/// "missing values, ...: age (3), height (1)", the first ten.
-fn listed(what: &str, names: &[String]) -> Option<String> {
-    let mut said = format!("{what}: {}", names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "));
-    if names.len() > NAMED {
-        let _ = write!(said, " and {} more", names.len() - NAMED);
-    }
-    (!names.is_empty()).then_some(said)
+    let (columns, notes) = if is_parquet { (parquet_columns(bytes, path)?, vec![]) } else { csv::read(&bytes, path)? };
+    Ok((columns, notes, sha256))
 }
 
 #[cfg(feature = "hub")]
-fn parquet_columns(bytes: Vec<u8>, path: &Path) -> Result<(Vec<Column>, Option<String>)> {
-    parquet::read(bytes, path).map(|columns| (columns, None))
+fn parquet_columns(bytes: Vec<u8>, path: &Path) -> Result<Vec<Column>> {
+    parquet::read(bytes, path)
 }
 
 #[cfg(not(feature = "hub"))]
-fn parquet_columns(_: Vec<u8>, path: &Path) -> Result<(Vec<Column>, Option<String>)> {
+fn parquet_columns(_: Vec<u8>, path: &Path) -> Result<Vec<Column>> {
     Err(Error::NeedsHub { what: format!("reading {}", path.display()), otherwise: "; or save the table as .csv" })
 }
 

@@ -1,7 +1,8 @@
 //! Rows of a table that a network is to answer for: the columns that it was trained on, wherever they stand.
 
 use super::cells::Column;
-use super::{columns_of, listed};
+use super::columns_of;
+use crate::dataset::listed;
 use crate::{DataRecord, Dataset, Error, Normalise, Result, Split};
 use std::path::Path;
 
@@ -93,7 +94,7 @@ impl DataRecord {
         let lacking: Vec<String> = self.columns.iter().filter(|name| !has(name)).cloned().collect();
         let problem = listed("no column", &lacking).unwrap_or_default();
         let found: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        let advice = listed("it has", &found).unwrap_or_default();
+        let advice = listed("the network was trained on it, so give it; there are", &found).unwrap_or_default();
         Error::Data { path: path.into(), problem, advice }
     }
 }
