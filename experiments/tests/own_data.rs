@@ -195,6 +195,18 @@ fn a_table_of_classes_answers_with_their_names() {
     let said = ok(folder, "predict", &["--model", "runs/mlp/seed-2/compact.safetensors", "new.csv"]);
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with("row 1: small (") && lines[1].starts_with("row 2: large ("), "{said}");
+    // Probabilities are those of the network's own softmax: one more softmax gives 73 % of two classes at most.
+    std::fs::write(
+        folder.join("soft.toml"),
+        MLP.replace("{ linear = \"outputs\" }", "{ linear = \"outputs\" }, \"softmax\""),
+    )
+    .unwrap();
+    ok(folder, "train", &["soft.toml", "--data", "kinds.csv", "--out", "runs"]);
+    ok(folder, "export", &["runs/soft/seed-1"]);
+    let said = ok(folder, "predict", &["--model", "runs/soft/seed-1/compact.safetensors", "new.csv"]);
+    let percent =
+        |line: &str| -> f64 { line.split(['(', ' ']).find_map(|word| word.parse().ok().filter(|x| *x > 2.5)).unwrap() };
+    assert!(said.lines().all(|line| percent(line) > 90.0), "{said}");
 }
 
 #[test]

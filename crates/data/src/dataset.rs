@@ -1,3 +1,5 @@
+//! A data set: two splits, where they came from, and what its owner should know of them.
+
 use crate::{Augment, Benchmark, DataSpec, Error, Normalise, Result, SourceFile, Split, Standing};
 use l0_files::Sha256;
 

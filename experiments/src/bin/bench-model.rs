@@ -246,8 +246,8 @@ fn table(entries: &[Entry], candidates: &[Candidate], threads: usize) -> Table {
         let cost = entry.model.net.cost();
         let mut cells =
             vec![entry.name.clone(), entry.bytes.to_string(), cost.params().to_string(), cost.macs().to_string()];
-        let error = entry.score.map(|score| score.shown().replace(" %", "")); // the column says the unit
-        cells.push(error.unwrap_or("-".into()));
+        let number = |score: Score| score.error_percent().map_or_else(|| score.shown(), |error| format!("{error:.2}"));
+        cells.push(entry.score.map_or("-".into(), number));
         for &all in turns {
             cells.extend((0..BATCHES.len()).map(|i| format!("{:.4}", candidate.median(i, all))));
         }

@@ -50,9 +50,10 @@ impl Labels {
                     format!("{found} in column {} of row {}, where a number is predicted", column.name, row + 1);
                 return Err((problem, "mend the row, or leave the cell empty".into()));
             }
-            let mut present = column.numbers.iter().filter(|number| !number.is_nan());
-            if let Some(first) =
-                present.next().filter(|first| present.clone().count() > 0 && present.all(|x| x == *first))
+            let present: Vec<f64> = column.numbers.iter().copied().filter(|number| !number.is_nan()).collect();
+            if let [first, rest @ ..] = &present[..]
+                && !rest.is_empty()
+                && rest.iter().all(|number| number == first)
             {
                 let problem = format!("{first} in every row of column {}, so there is nothing to learn", column.name);
                 return Err((problem, "name another column to predict".into()));
