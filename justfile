@@ -33,7 +33,7 @@ reproduce-mnist *args:
 reproduce-cifar *args:
     cargo run {{ hub }} --bin reproduce-cifar -- "$@"
 
-# Train a recipe at several settings: RECIPE --targets .1,.2 | --targets-macs | --lambdas [--seeds n] [--jobs n] [--list].
+# Train a recipe, or the network of a file, at several settings: RECIPE|NETWORK.toml --targets .1,.2 | --targets-macs | --lambdas [--seeds n] [--jobs n] [--list].
 [group('reproduce')]
 sweep *args:
     cargo run {{ hub }} --bin sweep -- "$@"

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use l0::{Estimator, GatedNet, Gates};
 use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, Feed, Normalise, Split};
@@ -113,15 +113,38 @@ pub fn compact(
     Ok(Compact { model, agreement, score })
 }
 
+/// Checks that a network reads such examples, and gives as much as they are tested on.
+///
+/// # Errors
+/// If it does not, as the message says.
+pub fn fits(net: &Net, test: &Split) -> Result<()> {
+    let (reads, gives) = (net.shape(0), net.shape(net.output()));
+    let (example, outputs) = (Shape::of_example(&test.dims()), Shape::Features(test.classes().max(1)));
+    ensure!(reads == example, "the network reads {reads}, a test example is {example}: it was made for other data");
+    ensure!(
+        gives == outputs,
+        "the network gives {gives}, the test examples ask for {outputs}: it was made for other data"
+    );
+    Ok(())
+}
+
 /// Compares the outputs of a masked network with those of a plain one; also what the plain one's predictions are worth.
 ///
 /// # Errors
-/// If the images do not fit.
+/// If the networks read or give something else than each other, or the images are others than they read.
 pub fn verify(
     (net, weights, masks): (&Net, &Weights, &Masks),
     model: &Model,
     Verification { test, normalise, device }: &Verification,
 ) -> Result<(Agreement, Score)> {
+    fits(&model.net, test)?;
+    let ends = |net: &Net| (net.shape(0), net.shape(net.output()));
+    let ((reads, gives), (of_file, out_of_file)) = (ends(net), ends(&model.net));
+    ensure!(
+        (reads, gives) == (of_file, out_of_file),
+        "the file reads {of_file} and gives {out_of_file}, the network that it is compared with reads {reads} and gives {gives}: \
+         it was not made of that one"
+    );
     l0_train::Precision::F32.apply(device)?;
     let feed = Feed::new(test, normalise.clone(), BATCH, device)?;
     let weights = weights.to_device(device)?; // the masks stay on the CPU, as in training

@@ -32,10 +32,17 @@ pub struct DataArgs {
     #[arg(long, value_name = "NAME")]
     pub normalise: Option<NormaliseName>,
     /// Mean of each channel, of pixels from 0 to 1.
-    #[arg(long, value_name = "M", value_delimiter = ',', requires = "std", conflicts_with = "normalise")]
+    #[arg(
+        long,
+        value_name = "M",
+        value_delimiter = ',',
+        requires = "std",
+        conflicts_with = "normalise",
+        allow_negative_numbers = true
+    )]
     pub mean: Vec<f64>,
     /// Deviation of each channel, of pixels from 0 to 1.
-    #[arg(long, value_name = "S", value_delimiter = ',', requires = "mean")]
+    #[arg(long, value_name = "S", value_delimiter = ',', requires = "mean", allow_hyphen_values = true)]
     pub std: Vec<f64>,
     /// Column of labels, of a table or of a data set of the Hub.
     #[arg(long, value_name = "COLUMN")]

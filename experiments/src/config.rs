@@ -6,7 +6,7 @@ mod unread;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use l0_data::DataSpec;
 use l0_record::RunHeader;
 
@@ -62,6 +62,16 @@ fn parse_named(bytes: &[u8], name: Option<String>) -> Result<Recipe> {
     }
 }
 
+/// Whether a text is that of a recipe, not that of a network which somebody describes.
+pub(crate) fn is_recipe(text: &str) -> bool {
+    text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("architecture"))
+}
+
+/// Whether a file is that of a recipe.
+pub fn is_recipe_file(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| is_recipe(&text))
+}
+
 /// A recipe with the name of a published one must be it, the number of epochs aside: else its runs would pass for
 /// those.
 fn known(recipe: &Recipe) -> Result<Option<Recipe>> {
@@ -78,8 +88,15 @@ fn known(recipe: &Recipe) -> Result<Option<Recipe>> {
 /// The recipe that a run was made by.
 ///
 /// # Errors
-/// If its header holds something else.
+/// If its header holds something else, as that of a pruning does, which no recipe made.
 pub fn of_run(header: &RunHeader) -> Result<Recipe> {
+    let of_network = header.config.get("brought").map(|brought| &brought["file"]);
+    if let Some(network) = of_network {
+        bail!(
+            "it is the pruning of a network that was brought, {network}: `just prune` goes on with it, when it is given the \
+             same again, and prunes its compact.onnx further"
+        );
+    }
     let config = old::upgraded(&header.config);
     let Settings { data, architecture, objective, training, start, teacher } =
         serde_json::from_value(config).context("its settings are none that this program knows")?;
@@ -101,7 +118,7 @@ pub fn of_run(header: &RunHeader) -> Result<Recipe> {
 }
 
 fn data_of(written: serde_json::Value) -> Result<DataSpec> {
-    let said = format!("its data is {written}, expected a name, or a table that says where it comes from");
+    let said = format!("its data is {written}");
     serde_json::from_value(written).context(said)
 }
 

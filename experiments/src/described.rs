@@ -13,11 +13,12 @@ use l0_data::{Augment, DataSpec, Dataset, NormaliseBy, Task};
 use l0_net::{Chain, ClosedChannels, Net, Shape};
 use l0_train::Loss;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::architecture::{Architecture, Gating};
-use crate::cli::DataArgs;
-use crate::config::line_of;
+use crate::cli::{DataArgs, Validation};
+use crate::config::{is_recipe, line_of};
+use crate::rows::Changes;
 use crate::{Recipe, recipes};
 
 /// What a file says.
@@ -81,6 +82,10 @@ pub fn read(path: &Path) -> Result<Described> {
 /// As [`read`].
 pub fn parse(bytes: &[u8], name: &str) -> Result<Described> {
     let text = std::str::from_utf8(bytes).context("is not text in UTF-8")?;
+    ensure!(
+        !is_recipe(text),
+        "it is a recipe, as --print-config writes one, not the file of a network: --config reads it"
+    );
     let described: Described = toml::from_str(text).map_err(|error| anyhow::anyhow!(line_of(text, &error)))?;
     let name = if described.name.is_empty() { name.to_string() } else { described.name.clone() };
     let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
@@ -129,6 +134,23 @@ impl Described {
         Ok(spec.check()?)
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The data that it is for; `loaded` is data at hand, which is taken if it is the same.
+    ///
+    /// # Errors
+    /// As [`Described::data`], or if the data cannot be loaded.
+    pub fn load(&self, args: &DataArgs, validation: &Validation, loaded: Option<Dataset>) -> Result<Dataset> {
+        let spec = self.data(args)?;
+        match loaded {
+            Some(data) if data.source.as_ref() == Some(&spec) => Ok(data),
+            _ => validation.applied(args.load(&spec)?),
+        }
+    }
+
     /// The network for examples of this shape, with so many outputs.
     ///
     /// # Errors
@@ -156,11 +178,7 @@ impl Described {
                 data.name
             );
         }
-        let example = match data.train.dims()[..] {
-            [c, h, w] => Shape::Image(c, h, w),
-            ref dims => Shape::Features(dims.iter().product()),
-        };
-        let net = self.net(example, data.train.classes().max(1))?;
+        let net = self.net(Shape::of_example(&data.train.dims()), data.train.classes().max(1))?;
         let is_gated = self.gates == Gates::Prunable;
         let mut asked = self.training.clone();
         if let Some(epochs) = epochs {
@@ -189,6 +207,25 @@ impl Described {
         recipe.check()?;
         recipe.check_data(data)?;
         Ok(recipe)
+    }
+
+    /// The recipe for this data as a command line changes it. What closes gates there takes the place of what the file
+    /// says of it, before other settings follow from it.
+    ///
+    /// # Errors
+    /// As [`Described::recipe`] and [`Changes::apply`].
+    pub fn changed(&self, data: &Dataset, changes: &Changes) -> Result<Recipe> {
+        let mut described = self.clone();
+        let objective = described.objective.get_or_insert_default();
+        if changes.is_held() {
+            objective.remove("lambdas");
+        }
+        if !changes.lambdas.is_empty() {
+            ["density", "macs", "constraint"].iter().for_each(|key| drop(objective.remove(*key)));
+            objective.insert("lambdas".into(), json!([{ "per-weight": 1.0 }])); // the command line has the numbers
+        }
+        let row = described.recipe(data, changes.epochs)?;
+        Changes { epochs: None, ..changes.clone() }.apply(&row) // the recipe has them already
     }
 
     /// Whether lambdas close the gates, and no target.

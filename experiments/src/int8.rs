@@ -71,20 +71,24 @@ impl Int8 {
 
 impl std::fmt::Display for Int8 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Agreement { examples, largest_difference, changed_predictions, not_finite, .. } = self.agreement;
-        let share = 100.0 * changed_predictions as f64 / examples.max(1) as f64;
         write!(f, "{} bytes (float {}), ", self.bytes.len(), self.float_bytes)?;
-        write!(f, "test {} (float {}), largest difference {largest_difference:.2e}, ", self.score, self.float_score)?;
-        write!(f, "{changed_predictions} of {examples} predictions changed ({share:.2} %)")?;
-        if not_finite > 0 {
-            write!(f, ", {not_finite} outputs not finite")?;
-        }
+        write!(f, "test {} (float {}), {}", self.score, self.float_score, differences(&self.agreement))?;
         let (shown, more) = self.floats.split_at(self.floats.len().min(MOST_NAMES));
         if !shown.is_empty() {
             write!(f, "; its layers with floats: {}", shown.join(", "))?;
         }
         if more.is_empty() { Ok(()) } else { write!(f, " and {} more", more.len()) }
     }
+}
+
+/// How the outputs of both networks compare. They are not equal, so that the bound of a verification says nothing here.
+fn differences(agreement: &Agreement) -> String {
+    let Agreement { examples, largest_difference, changed_predictions, not_finite, .. } = agreement;
+    let share = 100.0 * *changed_predictions as f64 / (*examples).max(1) as f64;
+    let finite = if *not_finite > 0 { format!(", {not_finite} outputs not finite") } else { String::new() };
+    format!(
+        "largest difference {largest_difference:.2e}, {changed_predictions} of {examples} predictions changed ({share:.2} %){finite}"
+    )
 }
 
 /// Fails if a network rounds to 8 bits already: its ranges would follow from what is rounded.
@@ -120,6 +124,7 @@ pub fn is_int8(model: &Model) -> Result<bool> {
 /// # Errors
 /// If there are fewer than two training images, they do not fit the network, or it cannot be quantised.
 pub fn int8(model: &Model, card: &Card, data: &Dataset, normalise: &Normalise) -> Result<Int8> {
+    artifact::fits(&model.net, &data.test)?;
     let (calibration, held_out) = parts(&data.train)?;
     say!("int8: calibrating on {} training images", calibration.len())?;
     let feed = Feed::new(&calibration, normalise.clone(), BATCH, &Device::Cpu)?;
@@ -160,7 +165,7 @@ fn best(model: &Model, ranges: &Calibration, held_out: &Split, normalise: &Norma
     for method in Method::ALL {
         let quantised = ranges.quantise(method)?;
         let (agreement, score) = compared(model, &quantised.model, held_out, normalise)?;
-        say!("int8: {method}: {score} on {} held-out training images, {agreement}", held_out.len())?;
+        say!("int8: {method}: {score} on {} held-out training images, {}", held_out.len(), differences(&agreement))?;
         let (changed, difference) = (agreement.changed_predictions, agreement.largest_difference);
         if best.as_ref().is_none_or(|best| (changed, difference) < (best.0, best.1)) {
             best = Some((changed, difference, method, quantised));

@@ -55,14 +55,16 @@ pub fn train(
     session::train_on(recipe, seed, began, data, path, compute, stop)
 }
 
-/// The runs that come before one of `recipe`, row and seed: what it begins with, then its teachers.
+/// The runs that come before one of `recipe`, row and seed: what it begins with, then its teachers, each of them once.
 ///
 /// # Errors
 /// If there is no such row, or it is not one for this.
 pub fn before(recipe: &Recipe, seed: u64) -> Result<Vec<(Recipe, u64)>> {
     let mut all: Vec<(Recipe, u64)> = row_to_begin_with(recipe)?.map(|row| (row, seed)).into_iter().collect();
     if let Some((taught, row)) = row_to_learn_from(recipe)? {
-        all.extend(taught.seeds(seed).map(|seed| (row.clone(), seed)));
+        let begins_with = all.first().cloned();
+        let taught_by = taught.seeds(seed).map(|seed| (row.clone(), seed));
+        all.extend(taught_by.filter(|run| begins_with.as_ref() != Some(run)));
     }
     Ok(all)
 }
@@ -322,6 +324,7 @@ mod tests {
         let held_out = format!("tested on 10 {HELD_OUT}");
         let short = pruned.clone().with_epochs(20).with_caveat(&held_out);
         assert_eq!(of(&short), ("resnet20-dense".into(), 3, 20, format!("{whole}; 20 of 60 epochs; {held_out}")));
+        assert_eq!(before(&pruned, 3).unwrap().len(), 1, "it learns from the network that it begins with");
         assert_eq!(of(&pruned.with_epochs(90)).2, 60);
         let taught = recipes::named("mlp-taught-0.035").unwrap();
         let taught =

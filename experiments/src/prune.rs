@@ -264,6 +264,7 @@ pub fn finish(
     if is_due(ONNX) {
         l0_net::write_file(folder.join(ONNX), &onnx, Existing::Replace)?;
     }
+    let is_constant = |score: &Score| is_no_better_than_a_constant(score, data);
     let (file, brought_bytes) = (NetworkFile::read(&folder.join(COMPACT), None)?, onnx_bytes(brought)?);
     let inspection = Inspection::of(&brought.name, &file)?;
     let page = Page {
@@ -277,6 +278,7 @@ pub fn finish(
         bytes: (brought_bytes, onnx.len() as u64),
         infer: latency::infer(brought.model(), &compact.model)?,
         rounding: rounding(plan)?,
+        is_constant: (before.is_some_and(|score| is_constant(&score)), is_constant(&compact.score)),
         onnxruntime: latency::onnxruntime(&onnx_of(brought, folder)?, &folder.join(ONNX)),
         agreement: compact.agreement,
         training: run.header.outcome.train_seconds,
@@ -299,8 +301,12 @@ fn rounding(plan: &Plan) -> Result<Option<page::Rounding>> {
     if multiple == 1 {
         return Ok(None);
     }
-    let (free, rounded) = latency::infer(&plan.untrained(1)?, &plan.untrained(multiple)?)?;
-    Ok(Some(page::Rounding { multiple, rounded, free }))
+    let (free, rounded) = (plan.untrained(1)?, plan.untrained(multiple)?);
+    let whole = plan.network.net().cost().macs() as f64;
+    let share = |model: &Model| model.net.cost().macs() as f64 / whole;
+    let macs = (share(&free), share(&rounded));
+    let (free, rounded) = latency::infer(&free, &rounded)?;
+    Ok(Some(page::Rounding { multiple, rounded, free, macs }))
 }
 
 /// Refuses what does not compute what was trained.

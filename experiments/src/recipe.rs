@@ -226,10 +226,7 @@ impl Recipe {
     }
 
     fn check_shapes(&self, net: &Net, dims: &[usize], classes: usize) -> Result<()> {
-        let example = match *dims {
-            [c, h, w] => Shape::Image(c, h, w),
-            _ => Shape::Features(dims.iter().product()),
-        };
+        let example = Shape::of_example(dims);
         let (found, expected) = ([net.shape(0), net.shape(net.output())], [example, Shape::Features(classes)]);
         let said = |[example, outputs]: [Shape; 2]| match example {
             Shape::Image(..) => format!("images of {example}, classes {outputs}"),

@@ -14,7 +14,7 @@ use crate::device::ComputeArgs;
 use crate::estimate::Estimate;
 use crate::failures::Failures;
 use crate::onward::{self, Start};
-use crate::{Recipe, config, described, lineage, old, recipes, say, session};
+use crate::{Architecture, Recipe, config, described, lineage, old, recipes, say, session};
 
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
@@ -26,17 +26,17 @@ pub struct Changes {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub epochs: Option<u64>,
     /// Lambdas of the gated layers, in the unit of the paper, in place of the row's: one for all, or one for each.
-    #[arg(long, value_name = "L", value_delimiter = ',', conflicts_with_all = ["target", "target_macs", "targets"])]
+    #[arg(long, value_name = "L", value_delimiter = ',', conflicts_with_all = ["target", "target_macs", "targets"], allow_hyphen_values = true)]
     pub lambdas: Vec<f64>,
     /// Target density of the weights, in place of a lambda: 0.2. Weights are those of all linear layers and
     /// convolutions, those without gates too; biases and normalisation are not counted.
-    #[arg(long, value_name = "SHARE", conflicts_with_all = ["target_macs", "targets"])]
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["target_macs", "targets"], allow_negative_numbers = true)]
     pub target: Option<f64>,
     /// Target density of the multiply-accumulates of all linear layers and convolutions.
-    #[arg(long, value_name = "SHARE", conflicts_with = "targets")]
+    #[arg(long, value_name = "SHARE", conflicts_with = "targets", allow_negative_numbers = true)]
     pub target_macs: Option<f64>,
     /// Target densities of the gates of each gated layer: .5,.3,.7,.1.
-    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', allow_hyphen_values = true)]
     pub targets: Vec<f64>,
     /// Estimator of the gates at test time, in place of the row's: mean, median or top-k.
     #[arg(long, value_name = "NAME")]
@@ -59,14 +59,18 @@ impl Changes {
         let keeps_name = !is_known(&row.name) || row.start.is_some() || row.teacher.is_some() || is_drawn;
         let mut changed = row.clone();
         if !self.lambdas.is_empty() {
-            changed = gated(changed, "--lambdas")?;
+            changed = gated(changed, "a lambda")?;
             let held = changed.objective.as_ref().is_some_and(|objective| objective.constraint().is_some());
-            ensure!(!held, "{} is held to a density and has no lambda, so --lambdas means nothing for it", row.name);
+            ensure!(
+                !held,
+                "{} is held to a density, so lambdas mean nothing for it; hold it to another one, or name a row with lambdas, as mlp-l0",
+                row.name
+            );
             changed = changed.with_lambdas(&self.lambdas);
         }
-        if let Some((option, targets, quantity)) = self.held_to() {
+        if let Some((targets, quantity)) = self.held_to() {
             let base = if keeps_name { row.name.clone() } else { row.architecture.short() };
-            changed = gated(changed, option)?.held_as(&base, targets, quantity);
+            changed = gated(changed, "a target density")?.held_as(&base, targets, quantity);
         }
         if keeps_name && changed.name != row.name {
             changed.title = format!("{}, {}", row.title, changed.title);
@@ -75,7 +79,7 @@ impl Changes {
             ensure!(!is_known(name), "{origin} would be called {name} now, the name of another row; call it otherwise");
         }
         if let Some(estimator) = self.estimator {
-            changed = gated(changed, "--estimator")?.read_by(estimator);
+            changed = gated(changed, "an estimator")?.read_by(estimator);
         }
         if let Some(epochs) = self.epochs {
             changed = changed.with_epochs(epochs);
@@ -84,17 +88,27 @@ impl Changes {
         Ok(changed)
     }
 
-    /// What the row is to be held to, and the option that says so.
-    fn held_to(&self) -> Option<(&'static str, Targets, Quantity)> {
-        let params = self.target.map(|share| ("--target", Targets::Model(share), Quantity::Weights));
-        let macs = self.target_macs.map(|share| ("--target-macs", Targets::Model(share), Quantity::Macs));
+    /// Whether they hold a row to a target.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held_to().is_some()
+    }
+
+    /// What the row is to be held to.
+    fn held_to(&self) -> Option<(Targets, Quantity)> {
+        let params = self.target.map(|share| (Targets::Model(share), Quantity::Weights));
+        let macs = self.target_macs.map(|share| (Targets::Model(share), Quantity::Macs));
         let layers = Some(&self.targets).filter(|each| !each.is_empty());
-        params.or(macs).or(layers.map(|each| ("--targets", Targets::Layers(each.clone()), Quantity::Weights)))
+        params.or(macs).or(layers.map(|each| (Targets::Layers(each.clone()), Quantity::Weights)))
     }
 }
 
-fn gated(row: Recipe, option: &str) -> Result<Recipe> {
-    ensure!(row.is_gated(), "{} has no gates, so {option} means nothing for it; name an L0 row", row.name);
+/// The row, if it has gates that `what` can mean something for.
+fn gated(row: Recipe, what: &str) -> Result<Recipe> {
+    let next = match row.architecture {
+        Architecture::Layers { .. } => "the file of a network says gates = \"prunable\", a recipe gating = \"l0\"",
+        _ => "name a row with gates, as mlp-l0",
+    };
+    ensure!(row.is_gated(), "{} has no gates, so {what} means nothing for it; {next}", row.name);
     Ok(row)
 }
 
@@ -199,16 +213,11 @@ impl RowArgs {
     /// The networks that `rows` names the files of, with every setting, and the data of the last one.
     fn described(&self) -> Result<(Vec<Recipe>, Option<Dataset>)> {
         let (mut rows, mut loaded) = (Vec::new(), None::<Dataset>);
-        let changes = Changes { epochs: None, ..self.changes.clone() }; // the recipe has them: other settings follow from them
         for file in &self.rows {
             let described = described::read(Path::new(file))?;
-            let spec = described.data(&self.data)?;
-            let data = match loaded.take() {
-                Some(data) if data.source.as_ref() == Some(&spec) => data,
-                _ => self.load(&spec)?,
-            };
-            let row = described.recipe(&data, self.changes.epochs).with_context(|| file.clone())?;
-            rows.push(self.validation.marked(changes.apply(&row)?));
+            let data = described.load(&self.data, &self.validation, loaded.take())?;
+            let row = described.changed(&data, &self.changes).with_context(|| file.clone())?;
+            rows.push(self.validation.marked(row));
             loaded = Some(data);
         }
         Ok((rows, loaded))
@@ -407,7 +416,7 @@ fn more_epochs(error: anyhow::Error, row: &Recipe, path: &Path) -> anyhow::Error
 
 fn say_done(row: &Recipe, seed: u64, path: &Path, done: Option<Finished>) -> Result<()> {
     match done {
-        Some(_) => say!("{}", session::line(&read_run(path)?))?,
+        Some(_) => say!("{}\n{}", session::line(&read_run(path)?), path.display())?,
         None => say!("{} seed {seed}: finished before, in {}", row.name, path.display())?,
     }
     Ok(())

@@ -21,7 +21,14 @@ pub use point::{ELSEWHERE, Point};
 /// # Errors
 /// If one does not fit the recipe or is given twice.
 pub fn settings(recipe: &Recipe, each: &[Changes]) -> Result<Vec<Recipe>> {
-    let rows = each.iter().map(|changes| changes.apply(recipe)).collect::<Result<Vec<Recipe>>>()?;
+    distinct(each.iter().map(|changes| changes.apply(recipe)).collect::<Result<Vec<Recipe>>>()?)
+}
+
+/// The same settings, each of which has a name, and so a folder, of its own.
+///
+/// # Errors
+/// If one is given twice.
+pub fn distinct(rows: Vec<Recipe>) -> Result<Vec<Recipe>> {
     for (index, row) in rows.iter().enumerate() {
         ensure!(rows[..index].iter().all(|other| other.name != row.name), "{} is asked for twice", row.name);
     }

@@ -156,6 +156,34 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
     let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     assert!(metrics.contains("\"test_rmse\"") && !metrics.contains("error_percent"), "{metrics}");
 
+    // Held to several densities, once it has gates.
+    let swept = ["--data", "prices.csv", "--label", "price", "--targets", "0.3,0.6", "--epochs", "4"];
+    fails(folder, "sweep", &[&["mlp.toml"], &swept[..]].concat(), "the file of a network says gates = \"prunable\"");
+    std::fs::write(folder.join("gated.toml"), format!("gates = \"prunable\"\n{MLP}")).unwrap();
+    let said = ok(folder, "sweep", &[&["gated.toml"], &swept[..], &["--jobs", "2"]].concat());
+    assert!(said.contains("gated-con-0.3 seed 1: RMSE ") && said.contains("gated-con-0.6 seed 1"), "{said}");
+    let settings = |run: &str| header(&folder.join("results/sweeps/gated-on-prices").join(run)).config;
+    let held = settings("gated-con-0.3/seed-1");
+    // What closes gates on the command line takes the place of the file's, and other settings follow from it.
+    let priced = format!("gates = \"prunable\"\n{MLP}[objective]\nlambdas = [{{ per-weight = 9.0 }}]\n");
+    std::fs::write(folder.join("gated.toml"), priced).unwrap();
+    ok(folder, "sweep", &[&["gated.toml"], &swept[..], &["--index", "0"]].concat());
+    assert_eq!(settings("gated-con-0.3/seed-1"), held);
+    let price = ["gated.toml", "--data", "prices.csv", "--label", "price", "--lambdas", "0.1", "--epochs", "4"];
+    ok(folder, "sweep", &price);
+    let priced = settings("gated-lambda-0.1/seed-1");
+    std::fs::write(folder.join("gated.toml"), format!("gates = \"prunable\"\n{MLP}")).unwrap();
+    ok(folder, "sweep", &price);
+    assert_eq!(settings("gated-lambda-0.1/seed-1"), priced);
+    fails(folder, "sweep", &["gated.toml", "--data", "prices.csv", "--label", "price", "--lambdas", "-1,2"], "lambda");
+    let recipe = ok(folder, "reproduce-mnist", &["mlp-l0", "--print-config"]);
+    std::fs::write(folder.join("recipe.toml"), recipe).unwrap();
+    fails(folder, "train", &["recipe.toml", "--data", "prices.csv"], "it is a recipe, as --print-config writes one");
+    assert!(ok(folder, "sweep", &["recipe.toml", "--targets", "0.2", "--list"]).contains("mlp-con-0.2 seed 1"));
+    fails(folder, "predict", &["prices.csv"], "a table, and the network reads pictures");
+    let listed = ok(folder, "sweep", &[&["gated.toml"], &swept[..], &["--list"]].concat());
+    assert!(listed.matches(" finished, RMSE ").count() == 2, "{listed}");
+
     let exported = ok(folder, "export", &["runs/mlp/seed-1"]);
     assert!(exported.contains("test RMSE ") && exported.contains("largest difference"), "{exported}");
     let file = "runs/mlp/seed-1/compact.safetensors";

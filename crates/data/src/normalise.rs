@@ -27,7 +27,8 @@ impl Normalise {
         }
         let usable = |std: &f32| std.is_finite() && *std > 0.0;
         if !std.iter().all(usable) || !mean.iter().all(|mean| mean.is_finite()) {
-            return Err(Error::Argument(format!("cannot normalise by {mean:?} and {std:?}")));
+            let message = format!("means {mean:?} and deviations {std:?}: expected numbers, and deviations above 0");
+            return Err(Error::Argument(message));
         }
         Ok(Self { mean, std })
     }
@@ -70,6 +71,9 @@ impl Normalise {
         if let Some(above) = mean.iter().chain(std).find(|value| !(0.0..=1.0).contains(*value)) {
             let message = format!("a mean or deviation of {above}: they are those of pixels from 0 to 1, as 0.485");
             return Err(Error::Argument(message));
+        }
+        if std.contains(&0.0) {
+            return Err(Error::Argument("a deviation of 0: expected one above 0".into()));
         }
         let Self { mean, std } = Self::of_unit(mean, std);
         Self::new(mean, std)

@@ -92,7 +92,10 @@ pub struct Options {
 
 /// How pixels become numbers, by name or by constants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected imagenet, cifar10, cifar100, mnist, unit or computed, or numbers, as { mean = [0.5], std = [0.25] }"
+)]
 pub enum NormaliseBy {
     /// Constants that many use.
     Name(NormaliseName),
@@ -343,7 +346,7 @@ impl fmt::Display for DataSpec {
 
 /// A [`DataSpec`] as it is written: a text alone, or a table.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a name, or a table that says where it comes from")]
 enum Written {
     Text(String),
     Table(Map<String, Value>),

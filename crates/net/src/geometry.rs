@@ -74,7 +74,7 @@ impl std::fmt::Display for Pair {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a whole number of 0 or more, or two of them: height and width")]
 enum OneOrTwo {
     One(usize),
     Two(usize, usize),
@@ -156,7 +156,7 @@ impl From<Pair> for Sides {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a whole number of 0 or more, or four of them")]
 enum OneOrFour {
     One(usize),
     Four([usize; 4]),

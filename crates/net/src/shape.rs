@@ -13,6 +13,14 @@ impl Shape {
     /// Largest number of values an example may have: descriptions come from files.
     pub(crate) const LIMIT: usize = 1 << 28;
 
+    /// The shape of an example of a data set: an image where it has three dimensions, else as many features as numbers.
+    pub fn of_example(dims: &[usize]) -> Self {
+        match *dims {
+            [c, h, w] => Self::Image(c, h, w),
+            _ => Self::Features(dims.iter().product()),
+        }
+    }
+
     /// The shape of these dimensions, or none that an example can have.
     pub(crate) fn of(dims: &[usize]) -> Option<Self> {
         let shape = match *dims {

@@ -93,7 +93,8 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
                 data.name
             );
         }
-        let score = data.as_ref().map(|(data, normalise)| score(&model, data, normalise)).transpose()?;
+        let score = data.as_ref().map(|(data, normalise)| score(&model, data, normalise)).transpose();
+        let score = score.with_context(|| path.display().to_string())?;
         let bytes = std::fs::metadata(path)?.len();
         let name = path.display().to_string();
         let onnx = onnx.then(|| path.clone());

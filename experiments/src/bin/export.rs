@@ -44,7 +44,7 @@ struct Args {
     #[arg(long)]
     int8: bool,
     /// By how many points the error may grow with --int8 (of numbers: by how many percent the RMSE).
-    #[arg(long, value_name = "POINTS", default_value_t = 0.5, requires = "int8", value_parser = points)]
+    #[arg(long, value_name = "POINTS", default_value_t = 0.5, requires = "int8", value_parser = points, allow_negative_numbers = true)]
     int8_bound: f64,
     /// Write although the networks differ; the file will say so.
     #[arg(long)]

@@ -102,11 +102,22 @@ fn predict(args: &Args) -> Result<()> {
         None => Model::from_bytes(l0_lenet5::ZOO_MNIST_L0_SEP, &Device::Cpu)?,
     };
     let record = artifact::record_of(&card)?.filter(|_| args.dataset.is_none());
+    if record.as_ref().is_none_or(|record| record.columns.is_empty()) {
+        let table = args.images.iter().find(|path| is_table(path));
+        let said = |path: &PathBuf| {
+            format!("{}: a table, and the network reads pictures; --model names the one for it", path.display())
+        };
+        ensure!(table.is_none(), "{}", table.map(said).unwrap_or_default());
+    }
     let mut reader = Reader::new(&model, device)?;
     // Digits are made like MNIST's, whatever numbers the network was given for them.
     let own_numbers =
         record.as_ref().filter(|record| record.source.known().is_some()).map(|record| record.normalise.clone());
     if let Some(record) = record.filter(|_| own_numbers.is_none()) {
+        ensure!(
+            matches!(args.invert, Invert::Auto),
+            "--invert is for digits, and the network was trained on data of its own"
+        );
         let answer = if record.columns.is_empty() { own } else { rows };
         return args.images.iter().try_for_each(|path| answer(path, &record, &mut reader));
     }
@@ -130,6 +141,11 @@ fn predict(args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a file is a table, as its name says.
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|end| ["csv", "tsv", "parquet"].iter().any(|table| end.eq_ignore_ascii_case(table)))
 }
 
 /// What a network that was trained on data of somebody's own sees in a picture, made an image as that data's were.

@@ -36,20 +36,20 @@ struct Args {
     /// An ONNX file, or a network file of ours; or hub:owner/name/file.onnx, one on the Hub.
     network: PathBuf,
     /// Share of the multiply-accumulates to be left.
-    #[arg(long, value_name = "SHARE", conflicts_with = "target", default_value_t = 0.5)]
+    #[arg(long, value_name = "SHARE", conflicts_with = "target", default_value_t = 0.5, allow_negative_numbers = true)]
     target_macs: f64,
     /// Share of the weights to be left, in place of one of the multiply-accumulates.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     target: Option<f64>,
     /// Milliseconds that the network is to take, for one example on one thread of this machine.
-    #[arg(long, value_name = "MS", conflicts_with_all = ["target", "target_macs"])]
+    #[arg(long, value_name = "MS", conflicts_with_all = ["target", "target_macs"], allow_negative_numbers = true)]
     target_latency: Option<f64>,
     /// How many of the numbers that the network reads are to be left, as columns of a table; its other layers stay as
     /// they are.
     #[arg(long, value_name = "N", conflicts_with_all = ["target", "target_macs", "target_latency", "gate_inputs", "only", "except"])]
     target_inputs: Option<usize>,
     /// A price for each open weight in place of a target: lambda, which is divided by the number of training examples.
-    #[arg(long, value_name = "LAMBDA", alias = "lambdas", conflicts_with_all = ["target", "target_macs", "target_latency", "target_inputs"])]
+    #[arg(long, value_name = "LAMBDA", alias = "lambdas", conflicts_with_all = ["target", "target_macs", "target_latency", "target_inputs"], allow_negative_numbers = true)]
     lambda: Option<f64>,
     /// Passes over the training data.
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -67,7 +67,7 @@ struct Args {
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// L2 coefficient of all weights.
-    #[arg(long, value_name = "X", default_value_t = 5e-4)]
+    #[arg(long, value_name = "X", default_value_t = 5e-4, allow_negative_numbers = true)]
     weight_decay: f64,
     /// How far training images are shifted at most, in pixels; if not given, as far as the data says, but no further
     /// than one pixel for each ten epochs or part of them.
@@ -78,10 +78,10 @@ struct Args {
     #[arg(long, value_name = "TEACHER", num_args = 0..=1, require_equals = true)]
     distill: Option<Option<PathBuf>>,
     /// Temperature of the outputs that it learns from.
-    #[arg(long, value_name = "T", default_value_t = 4.0, requires = "distill")]
+    #[arg(long, value_name = "T", default_value_t = 4.0, requires = "distill", allow_negative_numbers = true)]
     temperature: f64,
     /// The part of the loss that these outputs have.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9, requires = "distill")]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9, requires = "distill", allow_negative_numbers = true)]
     soft_share: f64,
     /// Keep the channels of every space in multiples of so many, or all of them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]

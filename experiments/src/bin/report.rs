@@ -19,8 +19,8 @@ struct Args {
     #[arg(default_value = RESULTS)]
     results: PathBuf,
     /// Document whose part between the markers `results:start` and `results:end` is replaced, and that between
-    /// `speed:start` and `speed:end` if there are recorded times. If not given, README.md for the folder results/, and
-    /// none for others.
+    /// `speed:start` and `speed:end` if there are recorded times. If not given, README.md for the folder results/, if it
+    /// has the markers, and none for others.
     #[arg(long, value_name = "FILE")]
     readme: Option<PathBuf>,
 }
@@ -54,7 +54,15 @@ fn report(args: &Args) -> Result<()> {
     let is_usual = Path::new(RESULTS)
         .canonicalize()
         .is_ok_and(|usual| args.results.canonicalize().is_ok_and(|found| found == usual));
-    let usual = || is_usual.then(|| "README.md".into());
+    let is_marked = |file: &PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains("<!-- results:"));
+    let usual = || {
+        let found = is_usual.then(|| PathBuf::from("README.md"))?;
+        let is_ours = is_marked(&found);
+        if !is_ours {
+            tracing::info!("{} is not there or has no markers, and stays as it is", found.display());
+        }
+        is_ours.then_some(found)
+    };
     if let Some(readme) = args.readme.clone().or_else(usual) {
         splice(&readme, "results", &report.tables(&collection))?;
         let speed = report.speed(args.results.join("bench"))?;

@@ -4,23 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
-use l0_data::Dataset;
+use l0_data::{DataSpec, Dataset};
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::{Compute, ComputeArgs};
 use l0_experiments::failures::Failures;
 use l0_experiments::rows::{Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
-use l0_experiments::{Recipe, lineage, recipes, say, session};
+use l0_experiments::{Recipe, config, described, lineage, recipes, say, session};
 use l0_record::{Status, read_run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Train one recipe at several settings and seeds.
+/// Train one recipe, or the network that a file describes, at several settings and seeds.
 ///
-/// The list of runs follows from the command line alone. Finished runs are skipped, unfinished ones go on, runs locked
+/// The list of runs follows from the command line alone, and from the file and its data where one is named. Finished runs are skipped, unfinished ones go on, runs locked
 /// by another process are skipped, and one that fails does not stop the others: give the same command again, on one
 /// machine or on many that share a folder, until all are done. In a job array (SLURM_ARRAY_TASK_ID,
 /// JOB_COMPLETION_INDEX, or --index) a process makes one run of the list. When every run has ended, tables and figures
@@ -29,16 +29,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true)]
 struct Args {
-    /// The recipe, as mlp-l0.
+    /// The recipe, as mlp-l0 or as its file, or the file of a network with gates, as my-network.toml.
     recipe: String,
     /// Target densities of the weights of all linear layers and convolutions: .1,.2,.35.
-    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', allow_hyphen_values = true)]
     targets: Vec<f64>,
     /// Target densities of the multiply-accumulates.
-    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', allow_hyphen_values = true)]
     targets_macs: Vec<f64>,
     /// Lambdas for all gated layers, in the paper's unit: 0.01,0.1,1.
-    #[arg(long, value_name = "L", value_delimiter = ',')]
+    #[arg(long, value_name = "L", value_delimiter = ',', allow_hyphen_values = true)]
     lambdas: Vec<f64>,
     /// Train each setting with the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
@@ -46,7 +46,7 @@ struct Args {
     /// Epochs, in place of the recipe's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
-    /// Folder for the runs: OUT/SETTING/seed-N. If not given, results/sweeps/RECIPE.
+    /// Folder for the runs: OUT/SETTING/seed-N. If not given, results/sweeps/RECIPE, or results/sweeps/NETWORK-on-DATA.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Make this run of the list alone, counted from 0.
@@ -74,8 +74,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
-    let out = args.out.clone().unwrap_or_else(|| Path::new("results/sweeps").join(&args.recipe));
-    let points = sweep::points(&settings(args)?, &session::seeds(args.seeds, &[])?, &out)?;
+    let Swept { name, rows, loaded } = swept(args)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("results/sweeps").join(&name));
+    let points = sweep::points(&rows, &session::seeds(args.seeds, &[])?, &out)?;
     if args.list {
         list(&points)?;
         return Ok(ExitCode::SUCCESS);
@@ -87,7 +88,10 @@ fn run(args: &Args) -> Result<ExitCode> {
         let (run, runs) = (points[index].name(), points.len());
         say!("run {index} of {runs}, {run}, as {name} says; {}", sweep::way_out(name))?;
     }
-    let data = args.validation.applied(args.data.load(&points[0].recipe.data)?)?; // of all: a sweep is of one recipe
+    let data = match loaded {
+        Some(data) => data,
+        None => args.validation.applied(args.data.load(&points[0].recipe.data)?)?, // of all: a sweep is of one recipe
+    };
     sweep::check_begun(&points, &session::data_id(&data)?, args.compute.precision.unwrap_or_default())?;
     let compute = || args.run.inside(|threads| args.compute.open(threads));
     let failures = match chosen {
@@ -97,26 +101,58 @@ fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => one_by_one(args, asked, &data, &compute()?, stop)?,
     };
-    finish(args, &points, &out)?;
+    finish(&name, &points, &out)?;
     failures.end()?;
     let left = asked.iter().map(Point::status).collect::<Result<Vec<_>>>()?;
     let is_done = left.iter().all(|status| *status == Some(Status::Finished));
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(ELSEWHERE) })
 }
 
-fn settings(args: &Args) -> Result<Vec<Recipe>> {
-    let recipe = session::choose(recipes::all(), std::slice::from_ref(&args.recipe))?.remove(0);
+/// What a sweep is of.
+struct Swept {
+    /// What its folder is called if nothing else is said.
+    name: String,
+    /// The settings.
+    rows: Vec<Recipe>,
+    /// Their data, where they depend on it.
+    loaded: Option<Dataset>,
+}
+
+/// The recipe, or the network that a file describes, at every setting that the command line names; as it is if there is
+/// none.
+fn swept(args: &Args) -> Result<Swept> {
+    let (each, file) = (changes(args), Path::new(&args.recipe));
+    let is_file = file.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"));
+    if is_file && !config::is_recipe_file(file) {
+        let described = described::read(file)?;
+        let data = described.load(&args.data, &args.validation, None)?;
+        let rows = each.iter().map(|changes| described.changed(&data, changes)).collect::<Result<Vec<_>>>();
+        let rows = marked(args, sweep::distinct(rows.with_context(|| args.recipe.clone())?)?);
+        let on = data.source.as_ref().map_or(data.name.clone(), DataSpec::short);
+        return Ok(Swept { name: format!("{}-on-{on}", described.name()), rows, loaded: Some(data) });
+    }
+    let recipe = match is_file {
+        true => config::read(file)?,
+        false => session::choose(recipes::all(), std::slice::from_ref(&args.recipe))?.remove(0),
+    };
+    let name = recipe.name.clone();
+    let data = args.data.spec(&recipe.data)?;
+    Ok(Swept { name, rows: marked(args, sweep::settings(&recipe.on(data), &each)?), loaded: None })
+}
+
+/// What the command line changes, one after another.
+fn changes(args: &Args) -> Vec<Changes> {
     let changes = Changes { epochs: args.epochs, ..Changes::default() };
     let targets = args.targets.iter().map(|&share| Changes { target: Some(share), ..changes.clone() });
     let macs = args.targets_macs.iter().map(|&share| Changes { target_macs: Some(share), ..changes.clone() });
     let lambdas = args.lambdas.iter().map(|&lambda| Changes { lambdas: vec![lambda], ..changes.clone() });
-    let mut each: Vec<Changes> = targets.chain(macs).chain(lambdas).collect();
-    if each.is_empty() {
-        each.push(changes.clone());
-    }
-    let recipe = recipe.clone().on(args.data.spec(&recipe.data)?);
-    let rows = sweep::settings(&recipe, &each)?;
-    Ok(rows.into_iter().map(|row| args.validation.marked(row)).collect())
+    let each: Vec<Changes> = targets.chain(macs).chain(lambdas).collect();
+    if each.is_empty() { vec![changes] } else { each }
+}
+
+/// The same, with what they are tested on where that is not the test images.
+fn marked(args: &Args, rows: Vec<Recipe>) -> Vec<Recipe> {
+    rows.into_iter().map(|row| args.validation.marked(row)).collect()
 }
 
 fn list(points: &[Point]) -> Result<()> {
@@ -154,7 +190,7 @@ fn one(args: &Args, point: &Point, data: &Dataset, compute: &Compute, stop: &Ato
 }
 
 /// Tables and figures, once no run is left to be made. One that failed is a row that says so.
-fn finish(args: &Args, points: &[Point], out: &Path) -> Result<()> {
+fn finish(name: &str, points: &[Point], out: &Path) -> Result<()> {
     let states = points.iter().map(Point::status).collect::<Result<Vec<Option<Status>>>>()?;
     let count = |status| states.iter().filter(|state| **state == Some(status)).count();
     let (finished, failed) = (count(Status::Finished), count(Status::Failed));
@@ -165,7 +201,7 @@ fn finish(args: &Args, points: &[Point], out: &Path) -> Result<()> {
     if finished + failed < points.len() {
         return Ok(());
     }
-    for picture in sweep::report(&format!("Sweep of {}", args.recipe), out)? {
+    for picture in sweep::report(&format!("Sweep of {name}"), out)? {
         say!("{}", picture.display())?;
     }
     say!("{}", out.join("REPORT.md").display())?;

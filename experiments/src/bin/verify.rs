@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use l0::Estimator;
 use l0_data::DataSpec;
@@ -63,14 +63,15 @@ fn verify(args: &Args) -> Result<()> {
         normalise: artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise),
         device,
     };
-    let (agreement, score) = match &gated {
+    let compared = match &gated {
         Some((network, weights, _)) => {
             let estimator: Estimator = card.estimator.as_deref().unwrap_or("mean").parse()?;
             let masks = network.test_masks(weights, estimator)?;
-            artifact::verify((network.net(), weights, &masks), &model, &verification)?
+            artifact::verify((network.net(), weights, &masks), &model, &verification)
         }
-        None => artifact::verify((&model.net, &model.weights, &Masks::none(&model.net)), &model, &verification)?,
+        None => artifact::verify((&model.net, &model.weights, &Masks::none(&model.net)), &model, &verification),
     };
+    let (agreement, score) = compared.with_context(|| args.file.display().to_string())?;
     say!("test {score}")?;
     if let Some(said) = artifact::refuted(&card, score).filter(|_| card.data.as_deref() == Some(&digest)) {
         let name = args.file.display();

@@ -68,7 +68,7 @@ fn a_run_knows_its_recipe() {
     let mut number = quickstart.clone();
     number["data"] = 3.into();
     let error = format!("{:#}", of_run(&RunHeader::new("mine", 1, number)).unwrap_err());
-    let message = "its data is 3, expected a name, or a table that says where it comes from";
+    let message = "its data is 3: expected a name, or a table that says where it comes from";
     assert!(error.starts_with(message), "{error}");
 }
 

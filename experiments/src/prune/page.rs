@@ -20,7 +20,7 @@ th:first-child,td:first-child{text-align:left}td:last-child{font-weight:600}\
 code{background:#f3f5f7;padding:.1rem .3rem;border-radius:3px}svg{max-width:100%;height:auto}\
 p.note{color:#57606a}.missed{color:#b42318}";
 
-/// With less of a limit in milliseconds than this, there is something to be said.
+/// With less of what was asked for than this, there is something to be said.
 const WELL_BELOW: f64 = 0.8;
 
 /// How much longer the smaller network has to take to be called slower: two runs of one network differ by less.
@@ -51,6 +51,8 @@ pub struct Page {
     pub onnxruntime: Option<(f64, f64)>,
     /// What multiples of channels bring, where they were asked for.
     pub rounding: Option<Rounding>,
+    /// Whether always the same answer would do as well: as what the network was before, and as what it is now.
+    pub is_constant: (bool, bool),
     /// The verification.
     pub agreement: Agreement,
     /// Seconds of training.
@@ -85,21 +87,30 @@ pub struct Rounding {
     pub rounded: f64,
     /// With any number of them.
     pub free: f64,
+    /// What both have of the whole network's multiply-accumulates, with any number of channels and in multiples.
+    pub macs: (f64, f64),
 }
+
+/// Where multiples take as much less than this of the multiply-accumulates, being faster is no merit of theirs.
+const AS_MUCH_WORK: f64 = 0.97;
 
 impl fmt::Display for Rounding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { multiple, rounded, free } = self;
-        let change = 100.0 * (rounded / free - 1.0);
-        let said = if change < 0.0 { "faster" } else { "slower" };
+        let Self { multiple, rounded, free, macs: (of_free, of_rounded) } = self;
         write!(
             f,
-            "channels in multiples of {multiple}: {} ms in infer, {} ms with any number of them at the same target \
-             ({:.0} % {said})",
+            "channels in multiples of {multiple}: {} ms in infer with {of_rounded:.3} of the MACs, {} ms with any number of \
+             them and {of_free:.3}",
             digits(*rounded),
             digits(*free),
-            change.abs()
-        )
+        )?;
+        let change = 100.0 * (rounded / free - 1.0);
+        match change < 0.0 {
+            true if *of_rounded < AS_MUCH_WORK * of_free => {
+                write!(f, " (with less work, too: the time says nothing of multiples)")
+            }
+            is_faster => write!(f, " ({:.0} % {})", change.abs(), if is_faster { "faster" } else { "slower" }),
+        }
     }
 }
 
@@ -165,8 +176,32 @@ impl Page {
         lines
     }
 
-    /// What helps where the network is faster than was asked for, or slower in another runtime.
+    /// What helps: a network that predicts nothing, one well below what was asked for, one that is slower elsewhere.
     fn advice(&self) -> Option<&'static str> {
+        match (self.is_constant, self.target) {
+            ((true, true), _) => {
+                return Some(
+                    "No better than always the same answer, and neither was the network that was brought: is it given the numbers \
+                     that it was trained with, and are classes or columns in its order?",
+                );
+            }
+            ((_, true), Target::Price(_)) => {
+                return Some("No better than always the same answer: more --epochs, or a smaller lambda, may help.");
+            }
+            ((_, true), _) => {
+                return Some(
+                    "No better than always the same answer: more --epochs, or a target that leaves more, may help.",
+                );
+            }
+            _ => {}
+        }
+        if let (Some(_), Target::Weights(share) | Target::Macs(share)) = (self.rounding, self.target)
+            && self.left() < WELL_BELOW * share
+        {
+            return Some(
+                "Well below the target: multiples of so many channels leave nothing nearer to it; a smaller --round comes nearer.",
+            );
+        }
         if let Target::Latency(limit) = self.target
             && self.left() < WELL_BELOW * limit
         {
@@ -310,5 +345,23 @@ impl fmt::Display for Page {
             writeln!(table, "{advice}")?;
         }
         write!(f, "{table}{}\n{}", self.agreement, self.verdict())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multiples_are_called_faster_only_where_they_do_as_much() {
+        let said =
+            |rounded, of_rounded| Rounding { multiple: 8, rounded, free: 1.0, macs: (0.5, of_rounded) }.to_string();
+        assert!(said(0.9, 0.49).ends_with("with any number of them and 0.500 (10 % faster)"), "{}", said(0.9, 0.49));
+        assert!(
+            said(0.7, 0.34).ends_with("(with less work, too: the time says nothing of multiples)"),
+            "{}",
+            said(0.7, 0.34)
+        );
+        assert!(said(1.1, 0.34).ends_with("(10 % slower)"), "{}", said(1.1, 0.34));
     }
 }

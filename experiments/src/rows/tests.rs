@@ -68,7 +68,7 @@ fn the_folder_of_an_earlier_day_is_gone_on_with() {
 #[test]
 fn changes_that_do_not_fit_are_named() {
     let target = |share| Changes { target: Some(share), ..Changes::default() };
-    assert!(error("mlp-dense", &target(0.2)).starts_with("mlp-dense has no gates, so --target means nothing"));
+    assert!(error("mlp-dense", &target(0.2)).starts_with("mlp-dense has no gates, so a target density means nothing"));
     assert!(error("mlp-l0", &target(1.5)).contains("in (0, 1]"), "{}", error("mlp-l0", &target(1.5)));
     let priced = Changes { lambdas: vec![0.1], ..Changes::default() };
     assert!(error("mlp-con-0.2", &priced).starts_with("mlp-con-0.2 is held to a density"));

@@ -21,7 +21,7 @@ impl Rules for Flatten {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs[0] {
             Shape::Image(c, h, w) => Ok(Shape::Features(c * h * w)),
-            found => Err(super::wrong(self, "a large enough image (c, h, w)", found)),
+            found => Err(format!("{}; features need no flatten", super::wrong(self, "an image (c, h, w)", found))),
         }
     }
 

@@ -29,6 +29,9 @@ impl Rules for Linear {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs[0] {
             Shape::Features(_) if self.out > 0 => Ok(Shape::Features(self.out)),
+            found @ Shape::Image(..) => {
+                Err(format!("{}; a flatten or a global_pool comes before it", super::wrong(self, "(features)", found)))
+            }
             found => Err(super::wrong(self, "(features) and one output or more", found)),
         }
     }

@@ -83,6 +83,12 @@ fn unknown(kind: &str) -> Reason {
         "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger" => {
             "; export the network quantised by QuantizeLinear and DequantizeLinear alone (QDQ), or before it is quantised"
         }
+        "LayerNormalization" | "GroupNormalization" | "InstanceNormalization" | "LpNormalization" | "LRN" => {
+            "; of normalisations, that over the batch (BatchNormalization) is understood alone"
+        }
+        "LSTM" | "GRU" | "RNN" | "Attention" | "MultiHeadAttention" => {
+            "; networks of convolutions and linear layers are understood, not recurrent ones or transformers"
+        }
         "If" | "Loop" | "Scan" => "; export the network with its shapes fixed",
         _ => "",
     };

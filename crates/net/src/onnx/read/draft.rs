@@ -155,6 +155,11 @@ impl Draft {
         let step = self.step(id);
         let why = match &step.content {
             Content::Layer { .. } => return Ok(()),
+            Content::Moved(moved)
+                if step.kind == "Transpose" && matches!(self.layer(moved.of), Some((Layer::Input(_), _))) =>
+            {
+                "moves the axes of the input; export it for images with channels first (batch, channels, height, width)"
+            }
             Content::Moved(_) => "moves numbers between channels and positions in a way that no layer does",
             Content::Expanded(_) => "repeats numbers over positions, which only a product understands",
             Content::Loose(reason) => reason,
