@@ -78,7 +78,8 @@ impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, steps, total } = self;
         let minutes = total.as_secs_f64() / 60.0;
-        write!(f, "{steps} steps of {:.0} ms, ", 1e3 * step.as_secs_f64())?;
+        let ms = 1e3 * step.as_secs_f64();
+        write!(f, "{steps} steps of {ms:.*} ms, ", if ms < 10.0 { 2 } else { 0 })?;
         match minutes {
             minutes if minutes < 1.0 => write!(f, "about {:.0} seconds", 60.0 * minutes),
             minutes if minutes < 120.0 => write!(f, "about {minutes:.0} minutes"),

@@ -44,7 +44,7 @@ impl Watch for Bar {
 
     fn epoch(&mut self, row: &EpochRow, evaluation: &Evaluation) {
         let open: Vec<String> = row.open.iter().map(|(layer, open)| format!("{layer}: {open}")).collect();
-        let expected = row.expected_macs.map_or(String::new(), |macs| format!("  expected {:.0} k MACs", macs / 1e3));
+        let expected = row.expected_macs.map_or(String::new(), |macs| format!("  expected {}", of_macs(macs)));
         let open = if open.is_empty() { String::new() } else { format!("  open {}", open.join(", ")) };
         self.latest = format!("test {}{expected}{open}", evaluation.score);
         let step_ms = row.step_ms.unwrap_or(f64::NAN);
@@ -178,4 +178,9 @@ impl Drop for Jobs {
         self.running(&[]);
         self.bar.finish_and_clear();
     }
+}
+
+/// "373 MACs", "2293 k MACs".
+fn of_macs(macs: f64) -> String {
+    if macs < 1e4 { format!("{macs:.0} MACs") } else { format!("{:.0} k MACs", macs / 1e3) }
 }
