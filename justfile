@@ -122,7 +122,7 @@ bench-model *args:
 # What a network is made of, which units can be pruned, and which layers share them: FILE [--json] [--svg OUT.svg] [--input-size HxW].
 [group('use')]
 inspect *args:
-    cargo run --release -p l0-experiments --bin inspect -- "$@"
+    cargo run {{ hub }} --bin inspect -- "$@"
 
 # Prune a trained network (ONNX or a file of ours) on your data to a share of its work, checked: NETWORK --data DATA [--target-macs 0.5] [--epochs 10].
 [group('use')]
@@ -132,4 +132,4 @@ prune *args:
 # Write an ONNX file as a network file of ours, or one of ours as ONNX, checked: IN OUT [--input-size HxW] [--replace].
 [group('use')]
 convert *args:
-    cargo run --release -p l0-experiments --bin convert -- "$@"
+    cargo run {{ hub }} --bin convert -- "$@"
