@@ -102,12 +102,9 @@ fn predict(args: &Args) -> Result<()> {
         None => Model::from_bytes(l0_lenet5::ZOO_MNIST_L0_SEP, &Device::Cpu)?,
     };
     let record = artifact::record_of(&card)?.filter(|_| args.dataset.is_none());
-    if record.as_ref().is_none_or(|record| record.columns.is_empty()) {
-        let table = args.images.iter().find(|path| is_table(path));
-        let said = |path: &PathBuf| {
-            format!("{}: a table, and the network reads pictures; --model names the one for it", path.display())
-        };
-        ensure!(table.is_none(), "{}", table.map(said).unwrap_or_default());
+    let reads_tables = record.as_ref().is_some_and(|record| !record.columns.is_empty());
+    if let Some(path) = args.images.iter().find(|path| is_table(path) && !reads_tables) {
+        anyhow::bail!("{}: a table, and the network reads pictures; --model names the one for it", path.display());
     }
     let mut reader = Reader::new(&model, device)?;
     // Digits are made like MNIST's, whatever numbers the network was given for them.

@@ -10,7 +10,7 @@ use l0_data::{DataSpec, Dataset};
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::{Compute, ComputeArgs};
 use l0_experiments::failures::Failures;
-use l0_experiments::rows::{Changes, MOST_SEEDS};
+use l0_experiments::rows::{self, Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
 use l0_experiments::{Recipe, config, described, lineage, recipes, say, session};
 use l0_record::{Status, read_run};
@@ -27,7 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// are written beside them. The exit code is 0 if what was asked for is finished, 75 if another process is still at
 /// some of it, and else 1.
 #[derive(Debug, Parser)]
-#[command(version, args_override_self = true)]
+#[command(version, args_override_self = true, after_help = format!("Recipes:\n{}", rows::listed(&recipes::all())))]
 struct Args {
     /// The recipe, as mlp-l0 or as its file, or the file of a network with gates, as my-network.toml.
     recipe: String,
