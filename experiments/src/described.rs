@@ -2,7 +2,8 @@
 //! say.
 //!
 //! [`read`] gives a [`Described`]; with data, it becomes a [`Recipe`] in which every setting is a number
-//! ([`Described::recipe`]), so that a run records all of it and goes on as any other.
+//! ([`Described::recipe`]), so that a run records all of it and goes on as any other; [`Described::changed`] is that
+//! with what a command line changes.
 
 mod usual;
 
