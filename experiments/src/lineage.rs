@@ -154,15 +154,27 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The header of the run in its folder, if it has begun.
+    /// The header of the run in its folder, if it has begun; another one that makes way for it is none of its own.
     fn header(&self) -> Result<Option<RunHeader>> {
-        Ok(self.path.join("run.json").exists().then(|| read_run(self.path)).transpose()?.map(|run| run.header))
+        let found = self.path.join("run.json").exists().then(|| read_run(self.path)).transpose()?.map(|run| run.header);
+        match found {
+            Some(header) if RunFolder::makes_way(self.path) => Ok(self.is_own(&header)?.then_some(header)),
+            found => Ok(found),
+        }
     }
 
-    /// Refuses a folder that is another run's before hours are spent on an earlier one.
+    /// Whether a header is that of this run, as far as that is known before the runs that come before it.
+    fn is_own(&self, header: &RunHeader) -> Result<bool> {
+        let is_named_so = header.recipe == self.recipe.name && header.seed == self.seed;
+        let has_settings = old::check_config(self.path, header, &self.recipe.config()).is_ok();
+        Ok(is_named_so && has_settings && header.check_data(self.path, &session::data_id(self.data)?).is_ok())
+    }
+
+    /// Refuses a folder that is another run's, which does not make way, before hours are spent on an earlier one.
     fn check_folder(&self) -> Result<()> {
         match self.header()? {
             Some(header) => Ok(old::check_config(self.path, &header, &self.recipe.config())?),
+            None if RunFolder::makes_way(self.path) => Ok(()),
             None => Ok(RunFolder::check_free(self.path)?),
         }
     }
@@ -301,6 +313,9 @@ fn compact(run: &Path, header: &RunHeader) -> Result<(Model, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use l0_data::Digits;
+    use l0_record::{EpochRow, START};
+
     use super::*;
     use crate::earlier::StartRow;
 
@@ -345,6 +360,36 @@ mod tests {
         let otherwise = of(r#"{ "name": "cifar10", "normalise": "imagenet", "augment": { "pad": 1, "flip": true } }"#);
         assert_ne!(otherwise, own);
         assert!(otherwise.options.normalise.is_some() && otherwise.options.augment == own.options.augment);
+    }
+
+    #[test]
+    fn a_run_that_failed_at_once_makes_way_for_other_settings_and_other_values_to_begin_with() {
+        let temp = tempfile::tempdir().unwrap();
+        let data = Digits { train: 20, test: 10, seed: 1 }.draw().unwrap();
+        let row = recipes::named("resnet20-pruned-macs-0.5").unwrap();
+        let (path, compute, stop) = (temp.path().join("seed-1"), Compute::cpu(1), AtomicBool::new(false));
+        let (other, own) = (row.clone().with_epochs(2), row);
+        let run = |recipe| Run { recipe, seed: 1, data: &data, path: &path, compute: &compute, stop: &stop };
+        let from = StartedFrom { run: "resnet20-dense/seed-1".into(), by_recipe: true, ..StartedFrom::default() };
+        let header = RunHeader {
+            data: session::data_id(&data).unwrap(),
+            started_from: Some(from),
+            ..RunHeader::new(&other.name, 1, other.config())
+        };
+        RunFolder::create(&path, &header).unwrap().fail("loss is NaN").unwrap();
+        std::fs::write(path.join(START), "values of another training").unwrap();
+        run(&own).check_folder().unwrap();
+        assert!(run(&own).begun().unwrap().is_none(), "the values are the other run's");
+        // The same again goes on with its own values, which are checked.
+        run(&other).check_folder().unwrap();
+        assert_eq!(run(&other).header().unwrap().unwrap().started_from, header.started_from);
+        assert!(run(&other).begun().unwrap_err().to_string().contains("start.safetensors has sha256"));
+
+        let mut folder = RunFolder::resume(&path, &header).unwrap();
+        folder.append(&EpochRow { epoch: 1, ..EpochRow::default() }).unwrap();
+        folder.fail("loss is NaN").unwrap();
+        let error = run(&own).check_folder().unwrap_err().to_string();
+        assert!(error.contains("is a run with config.training.epochs = 2, but 60 was asked for"), "{error}");
     }
 
     #[test]

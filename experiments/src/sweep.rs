@@ -6,7 +6,7 @@ mod point;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use l0_record::{DataId, Error as RecordError, run_path};
+use l0_record::{DataId, Error as RecordError, RunFolder, run_path};
 use l0_report::Report;
 use l0_train::Precision;
 
@@ -51,13 +51,16 @@ pub fn points(settings: &[Recipe], seeds: &[u64], out: &Path) -> Result<Vec<Poin
     Ok(points)
 }
 
-/// Checks that every run of the list that was begun is on this data and in this precision.
+/// Checks that every run of the list that was begun, and does not make way for another, is on this data and in this
+/// precision.
 ///
 /// # Errors
 /// If one is on other data, in another precision, or with other settings.
 pub fn check_begun(points: &[Point], data: &DataId, precision: Precision) -> Result<()> {
     for point in points {
-        if let Some(run) = point.run()? {
+        if let Some(run) = point.run()?
+            && !RunFolder::makes_way(&point.path)
+        {
             run.header.check_data(&point.path, data)?;
             run.header.check_precision(&point.path, precision.name())?;
         }
@@ -136,7 +139,7 @@ pub fn report(title: &str, out: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use l0_record::{Outcome, RunFolder, RunHeader, Status};
+    use l0_record::{EpochRow, Outcome, RunHeader, Status};
 
     use super::*;
     use crate::recipes;
@@ -182,6 +185,28 @@ mod tests {
         assert!(error.contains("is a run with machine.precision = f32, but tf32 was asked for"), "{error}");
         let error = check_begun(&short, &data("ab"), Precision::F32).unwrap_err().to_string();
         assert!(error.contains("is a run with data.sha256 = "), "{error}");
+    }
+
+    #[test]
+    fn a_run_that_failed_at_once_does_not_stop_a_sweep_of_other_settings_or_data() {
+        let root = tempfile::tempdir().unwrap();
+        let point = |row: Recipe| points(&[row], &[1], root.path()).unwrap().remove(0);
+        let (short, whole) = ([point(row("mlp-l0").with_epochs(2))], [point(row("mlp-l0"))]);
+        let data = |sha256: &str| DataId { sha256: sha256.into(), ..DataId::default() };
+        let header = RunHeader { data: data("ab"), ..RunHeader::new("mlp-l0", 1, short[0].recipe.config()) };
+        RunFolder::create(&short[0].path, &header).unwrap().fail("loss is NaN").unwrap();
+        assert_eq!((short[0].status().unwrap(), whole[0].status().unwrap()), (Some(Status::Failed), None));
+        assert_eq!(whole[0].state().unwrap(), "not begun");
+        for points in [&short, &whole] {
+            check_begun(points, &data("cd"), Precision::Tf32).unwrap();
+        }
+
+        let mut folder = RunFolder::resume(&short[0].path, &header).unwrap();
+        folder.append(&EpochRow { epoch: 1, ..EpochRow::default() }).unwrap();
+        folder.fail("loss is NaN").unwrap();
+        let error = whole[0].status().unwrap_err().to_string();
+        assert!(error.contains("is a run with config.training.epochs = 2, but 200 was asked for"), "{error}");
+        check_begun(&short, &data("cd"), Precision::F32).unwrap_err();
     }
 
     #[test]

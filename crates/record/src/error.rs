@@ -37,7 +37,7 @@ pub enum Error {
     },
 
     /// The run in the folder is not the one that was asked for.
-    #[error("{} is a run with {field} = {stored}, but {asked} was asked for; use the stored value, or a new folder", path.display())]
+    #[error("{} is a run with {field} = {stored}, but {asked} was asked for; {}", path.display(), way_out(field))]
     Differs {
         /// The run's folder.
         path: PathBuf,
@@ -91,6 +91,17 @@ pub enum Error {
         next: u64,
     },
 
+    /// What was to be written has no form in the file, or none that could be read back.
+    #[error("cannot write {}: {problem}, expected {expected}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What stands in the way.
+        problem: String,
+        /// What the file can hold.
+        expected: &'static str,
+    },
+
     /// Rows that a checkpoint relies on are not in the file.
     #[error("{} ends at epoch {found}, but the checkpoint is of epoch {expected}; without the newest file in checkpoints/ the run goes on from the one before, without any from its start", path.display())]
     MissingRows {
@@ -108,4 +119,14 @@ pub enum Error {
         /// The name.
         name: String,
     },
+}
+
+/// What helps where this field differs; a digest is no value that anyone could use.
+fn way_out(field: &str) -> &'static str {
+    match field {
+        "data.sha256" => "give the same data, with the same --validation, or a new folder",
+        "started_from" => "begin with the same values, or choose a new folder",
+        "taught_by" => "learn from the same networks, or choose a new folder",
+        _ => "use the stored value, or a new folder",
+    }
 }

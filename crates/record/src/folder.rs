@@ -12,6 +12,10 @@ use crate::read::{self, GATES, HEADER, METRICS};
 use crate::{EpochRow, Error, Named, Outcome, Result, Resumed, RunHeader, Status};
 use crate::{tensorboard, time, without_backtrace};
 
+/// The file in a run's folder with the values that it began with, where they are those of another run. Who trains writes
+/// it; it is removed where another run takes the place of this one.
+pub const START: &str = "start.safetensors";
+
 const LOCK: &str = "lock";
 
 /// Longer than anyone needs to see whether a folder is locked.
@@ -45,12 +49,14 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Starts a run in a new or empty folder.
+    /// Starts a run in a new or empty folder. One that is refused is left as it is.
     pub fn create(path: impl AsRef<Path>, header: &RunHeader) -> Result<Self> {
         let path = path.as_ref();
         fs::create_dir_all(path).at("create the folder", path)?;
+        // A lock is a file: none is put into a folder of something else.
+        refuse_taken(path).map_err(|taken| if Self::is_locked(path) { locked(path) } else { taken })?;
         let lock = lock(path)?;
-        refuse_taken(path)?;
+        refuse_taken(path)?; // by another process meanwhile
         Self::begin(path, header, lock)
     }
 
@@ -69,6 +75,12 @@ impl RunFolder {
         if path.as_ref().exists() { refuse_taken(path.as_ref()) } else { Ok(()) }
     }
 
+    /// Whether the run in a folder makes way for one of other settings: it failed before its first epoch ended, without a
+    /// checkpoint, and left nothing to go on with.
+    pub fn makes_way(path: impl AsRef<Path>) -> bool {
+        failed_at_once(path.as_ref())
+    }
+
     /// Whether another process is at work on the run in a folder.
     pub fn is_locked(path: impl AsRef<Path>) -> bool {
         // Shared: who looks does not keep others from looking. Who begins just now tries again (`lock`).
@@ -83,24 +95,23 @@ impl RunFolder {
     /// A last row that was cut off is dropped. The rows may reach further than the checkpoint:
     /// call [`truncate_after`](Self::truncate_after) next.
     ///
-    /// A run of other settings that failed before its first epoch ended left nothing to go on with: it makes way.
+    /// A run of other settings that [makes way](Self::makes_way) is begun over: what it left is removed.
     pub fn resume(path: impl AsRef<Path>, header: &RunHeader) -> Result<Self> {
         let path = path.as_ref();
-        if failed_at_once(path) && refuse_other(path, &read::header(path)?, header).is_err() {
-            return Self::begin(path, header, lock(path)?);
-        }
-        let stored = || {
-            let stored = read::header(path)?;
-            refuse_other(path, &stored, header)?;
-            match stored.status {
-                Status::Finished => Err(Error::Finished { path: path.to_path_buf() }),
-                _ => Ok(stored),
-            }
-        };
-        stored()?; // a folder that is refused is not touched
+        to_go_on_with(path, header)?; // a folder that is refused is not touched
         let lock = lock(path)?;
-        let mut stored = stored()?; // what another process left
+        let stored = to_go_on_with(path, header)?; // what another process left meanwhile
         l0_files::remove_unfinished(path)?;
+        match stored {
+            Some(stored) => Self::go_on(path, stored, header, lock),
+            None => {
+                remove_leftovers(path)?; // first: a kill in between leaves a run that makes way
+                Self::begin(path, header, lock)
+            }
+        }
+    }
+
+    fn go_on(path: &Path, mut stored: RunHeader, header: &RunHeader, lock: File) -> Result<Self> {
         let resumed = Resumed { at: time::now(), revision: header.revision.clone(), machine: header.machine.clone() };
         stored.resumed.push(resumed);
         stored = RunHeader {
@@ -147,15 +158,18 @@ impl RunFolder {
         if row.epoch <= self.last_epoch {
             return Err(Error::Order { path, last: self.last_epoch, next: row.epoch });
         }
-        append(&mut self.metrics, &path, &read::line(row))?;
+        append(&mut self.metrics, &path, &read::line(&path, row)?)?;
         self.last_epoch = row.epoch;
         append(&mut self.events, &tensorboard::path(&self.path, &self.header), &tensorboard::events(&self.header, row))
     }
 
     /// Writes the final test-time value of every gate, by layer, to `gates.json`.
+    ///
+    /// # Errors
+    /// If a value is not finite, which could not be read back, or the file cannot be written.
     pub fn write_gates(&self, gates: &Named<Vec<f32>>) -> Result<()> {
-        let text = serde_json::to_string(gates).unwrap_or_default();
-        Ok(write(&self.path.join(GATES), text.as_bytes(), Existing::Replace)?)
+        let path = self.path.join(GATES);
+        Ok(write(&path, &read::gates_file(&path, gates)?, Existing::Replace)?)
     }
 
     /// The run reached its end.
@@ -223,9 +237,13 @@ fn lock(path: &Path) -> Result<File> {
     };
     match file.try_lock().or_else(|_| once_more()) {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_path_buf() }),
+        Err(TryLockError::WouldBlock) => Err(locked(path)),
         Err(TryLockError::Error(source)) => Ok(Err(source).at("lock", &name)?),
     }
+}
+
+fn locked(path: &Path) -> Error {
+    Error::Locked { path: path.to_path_buf() }
 }
 
 /// A run begins in an empty folder; what an earlier attempt left before its header does not count.
@@ -249,6 +267,31 @@ fn failed_at_once(path: &Path) -> bool {
     let has_folder =
         || fs::read_dir(path).is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(|it| it.path().is_dir())));
     has_failed && read::Metrics::read(path).is_ok_and(|metrics| metrics.rows.is_empty()) && !has_folder()
+}
+
+/// The header in a folder if it is that of the run that `asked` describes, and not finished; nothing if it is another's
+/// that makes way.
+fn to_go_on_with(path: &Path, asked: &RunHeader) -> Result<Option<RunHeader>> {
+    let stored = read::header(path)?;
+    match refuse_other(path, &stored, asked) {
+        Err(_) if failed_at_once(path) => Ok(None),
+        Err(other) => Err(other),
+        Ok(()) if stored.status == Status::Finished => Err(Error::Finished { path: path.to_path_buf() }),
+        Ok(()) => Ok(Some(stored)),
+    }
+}
+
+/// Removes what a run left that failed at once and is begun over: its events are named after its start, and the next
+/// one would take the values that it began with for its own.
+fn remove_leftovers(path: &Path) -> Result<()> {
+    l0_files::remove(&path.join(START))?;
+    for entry in fs::read_dir(path).at("list", path)? {
+        let entry = entry.at("list", path)?;
+        if tensorboard::is_events(&entry.file_name()) {
+            l0_files::remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()> {

@@ -8,6 +8,7 @@
 //! | `metrics.jsonl` | an [`EpochRow`] a line | row by row, each flushed to the disk |
 //! | `gates.json` | every gate's final value, if there are gates | once, at the end |
 //! | `events.out.tfevents.*` | the rows again, for TensorBoard | row by row |
+//! | `start.safetensors` | [`START`]: the values that the run began with, if those of another run; not written by this crate | once, at the start |
 //! | `lock` | nothing; the system marks it as held while a process writes to the run | |
 //!
 //! [`read_run`] reads such a folder back. Tables and figures are made of it in `l0-report`, so that who only trains
@@ -20,7 +21,8 @@
 //! - *A folder holds one run, ever.* A new run refuses a folder that holds anything, a resumed one
 //!   refuses a folder whose recipe, seed, data or config is not its own and says which differs
 //!   first, and a second process is refused as long as the first one lives. So a run cannot be
-//!   started over by repeating its command; it wants a new folder.
+//!   started over by repeating its command; it wants a new folder. One that failed before its first epoch ended left
+//!   nothing to keep, and makes way ([`RunFolder::makes_way`]).
 //! - *Nothing is guessed.* A file of another format is refused by name; a last row that was cut off
 //!   is left out and reported. Numbers that are not finite are written as words, for a run that
 //!   diverged has to be able to say so.
@@ -44,7 +46,7 @@ mod tensorboard;
 mod time;
 
 pub use error::{Error, Result};
-pub use folder::RunFolder;
+pub use folder::{RunFolder, START};
 pub use header::{DataId, FORMAT, Resumed, RunHeader, StartedFrom};
 pub use machine::{Machine, forget_peak_memory, machine, peak_memory_bytes};
 pub use message::without_backtrace;

@@ -1,9 +1,10 @@
 //! Reading runs back.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use l0_files::At;
+use serde::Serialize;
 
 use crate::{EpochRow, Error, Named, Result, RunHeader};
 
@@ -39,25 +40,38 @@ pub fn read_run(path: impl AsRef<Path>) -> Result<Run> {
 /// The folders below `root` that hold a run, `root` among them, in the order of their names.
 ///
 /// Links are not followed, and what begins with a dot is left out; so is a folder `scratch`, where
-/// runs lie that nobody means to keep, unless it is `root` itself.
+/// runs lie that nobody means to keep, unless it is `root` itself. Others may be at work there: what is gone by the time
+/// it is looked into, as the checkpoints of a run that has just finished, holds no run.
 pub fn find_runs(root: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let root = root.as_ref();
     let mut found = Vec::new();
-    let mut open = vec![root.as_ref().to_path_buf()];
+    let mut open = vec![root.to_path_buf()];
     while let Some(folder) = open.pop() {
         if folder.join(HEADER).is_file() {
             found.push(folder.clone());
         }
-        for entry in fs::read_dir(&folder).at("list", &folder)? {
+        let listed = fs::read_dir(&folder);
+        let listed = if folder == root { listed.map(Some) } else { unless_gone(listed) };
+        for entry in listed.at("list", &folder)?.into_iter().flatten() {
             let entry = entry.at("list", &folder)?;
             let name = entry.file_name();
             let passed_over = name == "scratch" || name.to_string_lossy().starts_with('.');
-            if !passed_over && entry.file_type().at("list", &folder)?.is_dir() {
+            let kind = unless_gone(entry.file_type()).at("list", &folder)?;
+            if !passed_over && kind.is_some_and(|kind| kind.is_dir()) {
                 open.push(entry.path());
             }
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// The answer, or nothing where a file or folder is not there any more.
+fn unless_gone<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
+    match answer {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 pub(crate) fn header(path: &Path) -> Result<RunHeader> {
@@ -81,11 +95,28 @@ fn gates(path: &Path) -> Result<Named<Vec<f32>>> {
     })
 }
 
-/// A row as a line of the file.
-pub(crate) fn line(row: &EpochRow) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(row).unwrap_or_default();
+/// A row as a line of the file in `path`.
+pub(crate) fn line(path: &Path, row: &EpochRow) -> Result<Vec<u8>> {
+    let mut bytes = as_json(path, row, "a row that has a form in JSON")?;
     bytes.push(b'\n');
-    bytes
+    Ok(bytes)
+}
+
+/// The gates of a run as the file in `path` holds them: JSON has no word for values that are not finite, so none is written.
+pub(crate) fn gates_file(path: &Path, gates: &Named<Vec<f32>>) -> Result<Vec<u8>> {
+    for (layer, values) in gates {
+        if let Some((index, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            let problem = format!("value {index} of {layer}, from 0, is {value}");
+            return Err(Error::Unwritable { path: path.to_path_buf(), problem, expected: "finite values of gates" });
+        }
+    }
+    as_json(path, gates, "gates that have a form in JSON")
+}
+
+fn as_json(path: &Path, content: &impl Serialize, expected: &'static str) -> Result<Vec<u8>> {
+    let unwritable =
+        |error: serde_json::Error| Error::Unwritable { path: path.to_path_buf(), problem: error.to_string(), expected };
+    serde_json::to_vec(content).map_err(unwritable)
 }
 
 /// The rows of a run beside the bytes they came from.

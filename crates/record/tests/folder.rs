@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use l0_record::{DataId, EpochRow, Error, Named, Outcome, RunFolder, RunHeader, Status, find_runs, read_run};
+use l0_record::{DataId, EpochRow, Error, Named, Outcome, RunFolder, RunHeader, START, Status, find_runs, read_run};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -59,6 +60,18 @@ fn a_run_is_read_back_as_it_was_written() {
 }
 
 #[test]
+fn gates_that_could_not_be_read_back_are_not_written() {
+    let (_temp, path) = place();
+    let folder = RunFolder::create(&path, &header()).unwrap();
+    let gates: Named<Vec<f32>> = [("fc1".into(), vec![0.0, f32::NAN])].into();
+    let error = folder.write_gates(&gates).unwrap_err().to_string();
+    let problem = "gates.json: value 1 of fc1, from 0, is NaN, expected finite values of gates";
+    assert!(error.starts_with("cannot write ") && error.ends_with(problem), "{error}");
+    assert!(!path.join("gates.json").exists());
+    read_run(&path).unwrap();
+}
+
+#[test]
 fn a_row_is_on_disk_once_it_is_appended() {
     let (_temp, path) = place();
     let mut folder = RunFolder::create(&path, &header()).unwrap();
@@ -98,6 +111,44 @@ fn a_run_that_failed_before_its_first_epoch_makes_way_for_one_of_other_settings(
 }
 
 #[test]
+fn a_folder_says_whether_its_run_makes_way() {
+    let (_temp, path) = place();
+    assert!(!RunFolder::makes_way(&path), "there is none");
+    let folder = RunFolder::create(&path, &header()).unwrap();
+    assert!(!RunFolder::makes_way(&path), "it is being trained");
+    folder.fail("loss is NaN").unwrap();
+    assert!(RunFolder::makes_way(&path));
+    let mut folder = RunFolder::resume(&path, &header()).unwrap();
+    folder.append(&row(1)).unwrap();
+    folder.fail("loss is NaN").unwrap();
+    assert!(!RunFolder::makes_way(&path), "it has an epoch");
+}
+
+#[test]
+fn what_a_run_that_makes_way_left_is_not_taken_for_the_next_ones() {
+    let (_temp, path) = place();
+    let failed = |header: &RunHeader| {
+        let folder = if path.exists() { RunFolder::resume(&path, header) } else { RunFolder::create(&path, header) };
+        folder.unwrap().fail("loss is NaN").unwrap();
+        contents(&path).into_iter().map(|(name, _)| name).collect::<Vec<String>>()
+    };
+    let first = failed(&header());
+    fs::write(path.join(START), "values of another run").unwrap();
+    fs::write(path.join("notes.txt"), "mine").unwrap();
+    // The same run goes on with the values that it began with.
+    let again = failed(&RunHeader { start: "2026-11-22T11:00:00Z".into(), ..header() });
+    assert_eq!(again.len(), first.len() + 2, "{again:?}");
+    // One of other settings has its own values, and its events under its own start.
+    let config = json!({ "epochs": 3, "adam": { "lr": 0.0001 } });
+    let other = failed(&RunHeader { start: "2026-11-22T11:00:00Z".into(), config, ..header() });
+    let events =
+        |names: &[String]| names.iter().filter(|name| name.starts_with("events.")).cloned().collect::<Vec<_>>();
+    assert_eq!((events(&other).len(), events(&first).len()), (1, 1), "{other:?}");
+    assert_ne!(events(&other), events(&first));
+    assert!(other.contains(&"notes.txt".to_string()) && !other.contains(&START.to_string()), "{other:?}");
+}
+
+#[test]
 fn a_folder_with_a_run_is_refused_and_left_as_it_is() {
     let (_temp, path) = place();
     killed_after(&path, 2);
@@ -113,8 +164,10 @@ fn a_folder_with_anything_is_refused() {
     let (_temp, path) = place();
     fs::create_dir_all(&path).unwrap();
     fs::write(path.join("thesis.txt"), "years of work").unwrap();
+    let before = contents(&path);
     let error = RunFolder::create(&path, &header()).unwrap_err();
     assert!(error.to_string().contains("thesis.txt"), "{error}");
+    assert_eq!(contents(&path), before);
 }
 
 #[test]
@@ -201,7 +254,7 @@ fn check_refused(change: impl Fn(&mut RunHeader), expected: &str) {
 fn another_run_is_not_resumed() {
     check_refused(|h| h.recipe = "mlp-dense".into(), "recipe = mlp-l0, but mlp-dense was asked for");
     check_refused(|h| h.seed = 2, "seed = 1, but 2 was asked for");
-    check_refused(|h| h.data.sha256 = "cd".into(), "data.sha256 = ab, but cd was asked for");
+    check_refused(|h| h.data.sha256 = "cd".into(), "data.sha256 = ab, but cd was asked for; give the same data");
     check_refused(|h| h.config["adam"]["lr"] = json!(0.002), "config.adam.lr = 0.001, but 0.002");
     check_refused(|h| h.config["warm"] = json!(true), "config.warm = nothing, but true");
     check_refused(|h| h.machine.precision = Some("bf16".into()), "machine.precision = f32, but bf16 was asked for");
@@ -252,4 +305,27 @@ fn runs_are_found_at_any_depth_in_order() {
     let expected = ["a", "b/seed-1", "b/seed-2"].map(|name| temp.path().join(name));
     assert_eq!(found, expected);
     assert_eq!(find_runs(temp.path().join("scratch")).unwrap().len(), 1);
+}
+
+/// A run that has just finished drops its checkpoints while a report or a sweep looks around.
+#[test]
+fn a_folder_that_goes_while_runs_are_looked_for_is_passed_over() {
+    let temp = tempfile::tempdir().unwrap();
+    let run = temp.path().join("a");
+    drop(RunFolder::create(&run, &header()).unwrap());
+    let (checkpoints, is_done) = (run.join("checkpoints"), AtomicBool::new(false));
+    let found: Vec<_> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                fs::create_dir(&checkpoints).unwrap();
+                fs::remove_dir(&checkpoints).unwrap();
+            }
+        });
+        let found = (0..1000).map(|_| find_runs(temp.path())).collect();
+        is_done.store(true, Ordering::Relaxed);
+        found
+    });
+    found.into_iter().for_each(|found| assert_eq!(found.unwrap(), std::slice::from_ref(&run)));
+    let error = find_runs(temp.path().join("nowhere")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot list ") && error.contains("nowhere"), "{error}");
 }

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use l0_record::{EpochRow, Outcome, Run, Status, read_run};
+use l0_record::{EpochRow, Outcome, Run, RunFolder, Status, read_run};
 
-use crate::Recipe;
 use crate::session::worth;
+use crate::{Recipe, old};
 
 /// The exit code of a process that left a run to another one, which is still at it: EX_TEMPFAIL of sysexits.h. A
 /// scheduler is not to take the run for done.
@@ -29,17 +29,19 @@ impl Point {
         format!("{} seed {}", self.recipe.name, self.seed)
     }
 
-    /// What its folder says; `None` if it was not begun.
+    /// What its folder says; `None` if it was not begun, also where a run of other settings makes way for it.
     ///
     /// # Errors
-    /// If the folder holds a run with other settings, or files that are not those of a run.
+    /// If the folder holds another run with other settings, or files that are not those of a run.
     pub fn run(&self) -> Result<Option<Run>> {
         if !self.path.join("run.json").exists() {
             return Ok(None);
         }
         let run = read_run(&self.path)?;
-        run.header.check_config(&self.path, &self.recipe.config())?;
-        Ok(Some(run))
+        match old::check_config(&self.path, &run.header, &self.recipe.config()) {
+            Err(_) if RunFolder::makes_way(&self.path) => Ok(None),
+            other => Ok(other.map(|()| Some(run))?),
+        }
     }
 
     /// How far it has come, in a few words.

@@ -6,6 +6,7 @@
 mod message;
 mod record;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,12 @@ use l0_files::{At, Existing};
 
 use crate::{EpochRow, Result, RunHeader, time};
 use message::{Event, Value};
+
+/// How the names of event files begin: TensorBoard knows them by it. Between this and the end is when the run began.
+const PREFIX: &str = "events.out.tfevents.";
+
+/// How ours end.
+const SUFFIX: &str = ".l0";
 
 /// Writes the events of `rows` anew and opens the file for those that follow.
 pub(crate) fn rewrite(folder: &Path, header: &RunHeader, rows: &[EpochRow]) -> Result<File> {
@@ -23,7 +30,12 @@ pub(crate) fn rewrite(folder: &Path, header: &RunHeader, rows: &[EpochRow]) -> R
 
 /// Where the events of a run are.
 pub(crate) fn path(folder: &Path, header: &RunHeader) -> PathBuf {
-    folder.join(format!("events.out.tfevents.{}.l0", start(header)))
+    folder.join(format!("{PREFIX}{}{SUFFIX}", start(header)))
+}
+
+/// Whether a file has the name of one that holds the events of a run.
+pub(crate) fn is_events(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
 }
 
 /// The whole file.
