@@ -1,3 +1,5 @@
+//! How training images are varied: by how far each is moved, and whether it is mirrored.
+
 use l0_rng::{Purpose, Stream};
 
 /// How training images are varied: moved by up to `pad` pixels each way, and mirrored half of the time.

@@ -1,3 +1,5 @@
+//! A few examples of a split made into tensors.
+
 use crate::normalise::Channel;
 use crate::{Error, Normalise, Placement, Result, Split};
 use candle_core::{Device, Tensor};

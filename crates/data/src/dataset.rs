@@ -31,27 +31,30 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Checks that both splits hold the same kind of images, and whether they are those that the name promises.
+    /// Checks that both splits hold the same kind of examples, and whether they are those that the name promises.
     ///
     /// # Errors
-    /// If shape or classes differ.
+    /// If shape or classes differ, or rows of numbers are called as a [`Benchmark`] of images is; if images that are
+    /// decoded as they are needed do not decode any longer.
     pub fn new(name: impl Into<String>, train: Split, test: Split, files: Vec<SourceFile>) -> Result<Self> {
+        let name = name.into();
         let kind = |split: &Split| (split.dims(), split.classes());
         if kind(&train) != kind(&test) {
-            let message = format!(
-                "training images are {:?} of {} classes, test images {:?} of {}",
-                train.shape(),
-                train.classes(),
-                test.shape(),
-                test.classes()
-            );
+            let said = |split: &Split| format!("{} of {} classes", size(split), split.classes());
+            let (learnt, tested) = (said(&train), said(&test));
+            let place = place(&name, &files);
+            let message = format!("{place}: training examples are {learnt}, test examples {tested}; make them alike");
             return Err(Error::Argument(message));
         }
-        let name = name.into();
-        let standing = Standing::of(&name, &train, &test);
-        let (normalise, augment) = match name.parse::<Benchmark>() {
-            Ok(known) => (known.normalise(), known.augment()),
-            Err(_) => (Normalise::of(&train)?, None),
+        let known = name.parse::<Benchmark>().ok();
+        if known.is_some() && train.is_table() {
+            let message = format!("{name}: rows of numbers, where the name promises images; call them otherwise");
+            return Err(Error::Argument(message));
+        }
+        let standing = Standing::of(&name, &train, &test)?;
+        let (normalise, augment) = match known {
+            Some(known) => (known.normalise(), known.augment()),
+            None => (Normalise::of(&train)?, None),
         };
         Ok(Self {
             name,
@@ -107,6 +110,17 @@ impl Dataset {
         }
         Ok(hash.hex())
     }
+}
+
+/// "3x32x32" of images, "13" of rows.
+pub(crate) fn size(split: &Split) -> String {
+    split.dims().iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
+/// The name of a data set and where its files are, for messages.
+fn place(name: &str, files: &[SourceFile]) -> String {
+    let paths: Vec<String> = files.iter().map(|file| file.path.display().to_string()).collect();
+    if paths.is_empty() { name.to_string() } else { format!("{name} ({})", paths.join(", ")) }
 }
 
 /// What is to be said of classes that only one part has, or none.
@@ -190,6 +204,32 @@ mod tests {
         let reversed: Vec<u32> = (0..10).rev().collect();
         assert_ne!(dataset(split.clone()), dataset(split.select(&reversed).unwrap()));
         let other = Split::new(vec![0; 4], vec![0], (1, 2, 2), 4).unwrap();
-        assert!(Dataset::new("x", split, other, vec![]).is_err());
+        let error = Dataset::new("x", split, other, vec![]).unwrap_err().to_string();
+        assert!(error.starts_with("x: training examples are 1x2x2 of 3 classes, test examples 1x2x2 of 4"), "{error}");
+        let file = SourceFile { path: "a/x.npz".into(), sha256: String::new() };
+        let rows = Split::rows(vec![0.0; 4], vec![0], 4, 3).unwrap();
+        let error = Dataset::new("x", numbered(2), rows, vec![file]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("x (a/x.npz): training examples are 1x2x2 of 3 classes, test examples 4 of"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn rows_of_numbers_are_no_benchmark() {
+        let scale = crate::Scale { mean: 0.0, std: 1.0 };
+        let rows = || Split::rows(vec![0.0; 784], vec![7], 784, 10).unwrap();
+        let numbers = || Split::regression(vec![0.0; 784], vec![0.5], 784, scale).unwrap();
+        for known in Benchmark::ALL {
+            let name = known.as_str();
+            for split in [rows(), numbers()] {
+                let error = Dataset::new(name, split.clone(), split, vec![]).unwrap_err().to_string();
+                assert_eq!(
+                    error,
+                    format!("{name}: rows of numbers, where the name promises images; call them otherwise")
+                );
+            }
+        }
+        assert!(Dataset::new("mine", rows(), rows(), vec![]).is_ok());
     }
 }

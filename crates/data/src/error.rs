@@ -1,3 +1,5 @@
+//! What can go wrong between a file and a batch, and how it is said.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+//! From a split to batches: in which order, how normalised, how varied, and on which device.
+
 use crate::{Augment, Batch, Error, Normalise, Placement, Result, Split, order};
 use candle_core::{DType, Device, Tensor};
 use l0_ops::Placed;

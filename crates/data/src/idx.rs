@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Deflate cannot expand a byte to more than this.
-const LARGEST_EXPANSION: usize = 1032;
+pub(crate) const LARGEST_EXPANSION: usize = 1032;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 

@@ -1,5 +1,6 @@
 //! Folders of pictures: one folder for each class, in `train` and `test` or in the folder itself.
 
+use crate::dataset::listed;
 use crate::gather::{Labelled, Skipped, Wish, gather};
 use crate::held_out::HELD_OUT;
 use crate::stored::Encoded;
@@ -15,7 +16,7 @@ const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
 const DEEPEST: usize = 12;
 
 /// A folder with a folder of pictures for each class, or with such folders in `train` and in `test` (or `val`,
-/// `valid`).
+/// `valid`). What lies beside these two is passed over, and named in [`Dataset::notes`].
 ///
 /// Pictures are PNG, JPEG or WebP by what they hold, whatever they are called; they lie in a class's folder or deeper
 /// within it. Hidden files are passed over; what else cannot be read is skipped, counted, and named in
@@ -35,6 +36,8 @@ pub struct ImageFolder {
     classes: Vec<String>,
     wish: Wish,
     strays: Skipped,
+    /// Folders beside those of the parts.
+    passed_over: Vec<String>,
     held_out: (f64, u64),
 }
 
@@ -57,21 +60,18 @@ impl ImageFolder {
     /// Looks at the folder, and at no picture yet.
     ///
     /// # Errors
-    /// If there is no such folder, it has fewer than two class folders, or test pictures of a class without training
-    /// pictures.
+    /// If there is no such folder, it has fewer than two class folders, test pictures of a class without training
+    /// pictures, or a `test` and no `train`.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self> {
         let dir = dir.into();
         let mut strays = Skipped::default();
-        let parts = Folder::read(&dir)?;
-        let found = |names: &[&str]| names.iter().find_map(|name| parts.folder(name));
-        let train_dir = found(&TRAIN).unwrap_or_else(|| dir.clone());
-        let test_dir = found(&TEST).filter(|_| train_dir != dir);
+        let (train_dir, test_dir, passed_over) = parts(&dir)?;
         let classes = class_names(&train_dir)?;
         let train = Listing::read(&train_dir, &classes, &mut strays)?;
         check_classes(&train, &classes)?;
         let test = test_dir.map(|dir| Listing::read(&dir, &classes, &mut strays)).transpose()?;
         let wish = Wish { size: None, channels: None, memory: crate::source::HELD };
-        Ok(Self { dir, train, test, classes, wish, strays, held_out: (HELD_OUT, 0) })
+        Ok(Self { dir, train, test, classes, wish, strays, passed_over, held_out: (HELD_OUT, 0) })
     }
 
     /// Images of `size` by `size` pixels: the shorter side of each picture is made `size`, and the centre cut out.
@@ -170,12 +170,14 @@ impl ImageFolder {
         }
         let split = |split: crate::Split| split.with_class_names(self.classes.clone());
         let mut data = Dataset::unknown(name, split(train)?, split(test)?, files)?;
-        data.notes.splice(0..0, self.strays.note());
+        let passed_over = listed("folders that are neither learnt from nor tested on", &self.passed_over);
+        data.notes.splice(0..0, self.strays.note().into_iter().chain(passed_over));
         Ok(data)
     }
 }
 
 const EMPTY: &str = "put some there, or move the folder away";
+const NO_TRAIN: &str = "put the class folders to learn from into train, and that one, too, if it is a class";
 
 impl From<Listing> for Labelled {
     fn from(listing: Listing) -> Self {
@@ -210,6 +212,28 @@ impl Folder {
     fn folder(&self, wanted: &str) -> Option<PathBuf> {
         self.folders.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, path)| path.clone())
     }
+}
+
+/// The folders of the parts, the first being `dir` itself where it has class folders, and the names of what lies beside
+/// them.
+///
+/// # Errors
+/// If there is one to test on and none to learn from: as a class of its own, it would be learnt.
+fn parts(dir: &Path) -> Result<(PathBuf, Option<PathBuf>, Vec<String>)> {
+    let all = Folder::read(dir)?;
+    let found = |names: &[&str]| names.iter().find_map(|name| all.folder(name));
+    let (train, test) = match (found(&TRAIN), found(&TEST)) {
+        (Some(train), test) => (train, test),
+        (None, None) => return Ok((dir.to_path_buf(), None, vec![])),
+        (None, Some(test)) => {
+            let name = test.file_name().unwrap_or_default().to_string_lossy();
+            let problem = format!("a folder {name}, as if to test on, and no folder train");
+            return Err(Error::layout(dir, &problem, NO_TRAIN));
+        }
+    };
+    let is_part = |path: &PathBuf| *path == train || Some(path) == test.as_ref();
+    let beside = all.folders.iter().filter(|(_, path)| !is_part(path)).map(|(name, _)| name.clone()).collect();
+    Ok((train, test, beside))
 }
 
 fn class_names(dir: &Path) -> Result<Vec<String>> {

@@ -94,6 +94,10 @@ fn load_folder(dir: &Path, options: &Options, source: &Source, progress: &dyn Pr
 
 /// With the normalisation and the augmentation that are asked for.
 fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
+    if options.augment.is_some() && data.train.is_table() {
+        let said = "rows of numbers are neither moved nor mirrored; leave augment out";
+        return Err(Error::Argument(format!("{}: {said}", data.name)));
+    }
     if let Some(normalise) = &options.normalise {
         if data.train.is_table() {
             return Err(Error::Argument(format!("{}: a table is normalised by its own mean and deviation", data.name)));

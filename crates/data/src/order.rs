@@ -1,3 +1,5 @@
+//! In which order an epoch visits its examples.
+
 use l0_rng::{Purpose, Stream};
 
 /// The order in which epoch `epoch` of a run with this seed visits `n` images: every index once.

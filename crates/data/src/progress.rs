@@ -1,3 +1,5 @@
+//! What is told to whoever waits for a download, or for pictures to be decoded.
+
 /// What downloading and decoding tell whoever waits for it. Called from other threads.
 pub trait Progress: Sync {
     /// `file` of `bytes` bytes begins, `done` of which are here already.

@@ -1,3 +1,5 @@
+//! Where the files of known data sets are on the Hub, what is in them, and what their digests are.
+
 use crate::{Benchmark, cifar};
 
 /// What is known about a data set that comes in files.

@@ -1,3 +1,5 @@
+//! Examples and what is to be said of each: one half of a data set.
+
 use crate::stored::Stored;
 use crate::{Error, Result};
 use l0_rng::{Purpose, Stream};

@@ -1,7 +1,7 @@
 //! Pictures of every kind in folders of every shape: what is read, what is skipped and said, and what is refused.
 
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, codecs};
-use l0_data::{DataSpec, Dataset, Feed, ImageFolder, Normalise, Picture, Silent, Source, load};
+use l0_data::{DataSpec, Dataset, Feed, ImageFolder, Normalise, Picture, Silent, Source, Standing, load};
 use proptest::prelude::*;
 use std::fs;
 use std::io::Cursor;
@@ -90,6 +90,31 @@ fn parts_of_their_own_are_read_and_their_classes_have_to_agree() {
 }
 
 #[test]
+fn a_test_without_a_train_is_no_class_and_what_lies_beside_both_is_said() {
+    let dir = folder(3);
+    let write_part = |part: &str| {
+        for class in ["ants", "bees"] {
+            write(dir.path(), &format!("{part}/{class}/1.jpg"), &jpeg(16, 16, 1));
+        }
+    };
+    write_part("Test");
+    let error = open(dir.path()).unwrap_err();
+    let said = "a folder Test, as if to test on, and no folder train; put the class folders to learn from into train, and \
+                that one, too, if it is a class";
+    assert!(error.ends_with(said), "{error}");
+    ["train", "val", "more"].into_iter().for_each(write_part);
+    let data = open(dir.path()).unwrap();
+    assert_eq!((data.train.len(), data.test.len()), (2, 2));
+    assert_eq!(data.notes, ["folders that are neither learnt from nor tested on: ants, bees, more, val"]);
+    let tickets = tempfile::tempdir().unwrap();
+    for i in 0..3 {
+        write(tickets.path(), &format!("train/valid/{i}.jpg"), &jpeg(16, 16, i));
+        write(tickets.path(), &format!("train/invalid/{i}.jpg"), &jpeg(16, 16, i));
+    }
+    assert_eq!(open(tickets.path()).unwrap().train.class_names(), ["invalid", "valid"]);
+}
+
+#[test]
 fn what_is_no_picture_is_skipped_counted_and_named() {
     let dir = folder(5);
     let whole = jpeg(64, 64, 9);
@@ -165,6 +190,10 @@ fn pictures_that_do_not_fit_are_decoded_as_batches_need_them_and_are_the_same() 
     assert!(held.train.is_held() && !stored.train.is_held() && stored.train.images().is_empty());
     assert_eq!(held.digest().unwrap(), stored.digest().unwrap());
     assert_eq!((&held.normalise, held.test.len()), (&stored.normalise, stored.test.len()));
+    let as_mnist =
+        |data: &Dataset| Dataset::new("mnist", data.train.clone(), data.test.clone(), vec![]).unwrap().standing;
+    assert_eq!(as_mnist(&stored), as_mnist(&held));
+    assert!(matches!(as_mnist(&stored), Standing::Other { .. }));
     let batches = |data: &Dataset| -> Vec<Vec<f32>> {
         let feed = Feed::new(&data.train, data.normalise.clone(), 3, &candle_core::Device::Cpu).unwrap();
         let feed = feed.augment(Some(l0_data::Augment { pad: 2, flip: true }));

@@ -1,7 +1,7 @@
 //! Tables as people have them, and arrays.
 
 use candle_core::{DType, Device};
-use l0_data::{DataRecord, DataSpec, Dataset, Feed, Options, Scale, Silent, Source, Split, Table, Task, load};
+use l0_data::{Augment, DataRecord, DataSpec, Dataset, Feed, Options, Scale, Silent, Source, Split, Table, Task, load};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -120,9 +120,13 @@ fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
     let prices = rows(30, ",", |i| format!("\"{},000.5\"", i + 1));
     refused(&format!("a,b,price\n{prices}"), "another label in column price of each of 30 rows, as \"1,000.5\"; of a");
     refused(&format!("a,b,price\n{}", rows(30, ",", |_| "2.5".into())), "2.5 in every row of column price, so there");
+    let names = rows(30, ",", |i| format!("name {}", i % 20));
+    refused(&format!("a,b,name\n{names}"), "20 different labels in column name of 30 rows, as \"name 0\"; of a class");
     refused("a,label\n1,x\n2,x\n3,x\n", "1 classes in column label (x); a classifier tells 2 to");
     refused("a,b,label\n1,,x\n2,,y\n3,,x\n4,NA,y\n", "no number in column b; take the column away");
-    refused("a,b,label\n1,2,x\n2,y\n3,4,x\n", "2 cells in row 2, 3 in the first line");
+    refused("a,b,label\n1,2,x\n2,y\n3,4,x\n", "2 cells in line 3, 3 in the first line");
+    refused("a,b,label\r\n1,2,x\r\n2,y\r\n", "2 cells in line 3, 3 in");
+    refused("a,b,label\n\n1,2,x\n\n2,y\n3,4,x\n", "2 cells in line 5, 3 in the first line");
     refused("a,b,label\n1,1e39,x\n2,3,y\n3,4,x\n5,6,y\n", "1e39 in column b of row 1; numbers lie within");
     refused("a,b,label\n", "0 rows of 3 columns");
     refused("a\n1\n2\n", "of 1 columns");
@@ -132,6 +136,104 @@ fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
     let table = file("t.csv", b"a,b,c\n1,2,3\n4,5,6\n");
     let error = Table::open(&table.path).unwrap().label("d").unwrap_err().to_string();
     assert!(error.ends_with("no column \"d\"; its columns are a, b, c"), "{error}");
+}
+
+#[test]
+fn a_comma_is_decimal_where_it_cannot_part_thousands() {
+    let of = |cells: [&str; 2]| {
+        csv(&format!("a;price\n{}", (0..60).map(|i| format!("{i};{}\n", cells[i % 2])).collect::<String>()))
+    };
+    let data = of(["12,500", "1250,125"]).unwrap();
+    assert!(data.notes.concat().contains("its commas are decimal, as in 1250,125"), "{:?}", data.notes);
+    let (_, scale) = data.train.targets().unwrap();
+    assert!((scale.mean - 631.3).abs() < 100.0, "{scale:?}");
+    assert!(of(["0,125", "12,500"]).unwrap().notes.concat().contains("as in 0,125"));
+    assert!(of(["1.5", "2.5"]).unwrap().notes.is_empty());
+    for cells in [["12,500", "950"], ["-1,000", "2.5"]] {
+        let error = of(cells).unwrap_err();
+        assert!(
+            error.contains("and no number that tells whether its comma is decimal or parts thousands; write"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_dot_parts_thousands_where_commas_are_decimal_or_is_refused() {
+    let of = |cells: [&str; 3]| {
+        let row = |i: usize| format!("{};{}\n", cells[i % 3], ["x", "y"][i % 2]);
+        csv(&format!("price;kind\n{}", (0..60).map(row).collect::<String>()))
+    };
+    let numbers = |cells: [&str; 3]| {
+        let data = of(cells).unwrap();
+        let mut all = [data.train.numbers(), data.test.numbers()].concat();
+        all.sort_by(f32::total_cmp);
+        all.dedup();
+        all
+    };
+    assert_eq!(numbers(["1.234,5", "12.000,25", "990,5"]), [990.5_f32, 1234.5, 12000.25]);
+    assert_eq!(numbers(["-1.234.567,5", "2", "990"]), [-1234567.5_f32, 2.0, 990.0]);
+    assert!(of(["1.234,5", "990", "12"]).unwrap().notes.concat().contains("its commas are decimal, as in 1.234,5"));
+    for thousands in ["1.000", "-12.500", "1.000.000"] {
+        let error = of([thousands, "990", "2,5"]).unwrap_err();
+        let said =
+            format!("{thousands} in column price of line 2, whose dot may part thousands, where commas are decimal");
+        assert!(error.ends_with(&format!("{said}; write numbers as 1234,5")), "{error}");
+    }
+    // These are no thousands, and without a comma a dot is decimal.
+    assert_eq!(numbers(["0.125", "1234.5", "2,5"]), [0.125_f32, 2.5, 1234.5]);
+    assert_eq!(numbers(["1.000", "990", "2.500"]), [1.0_f32, 2.5, 990.0]);
+}
+
+#[test]
+fn a_text_among_numbers_is_a_mistake_unless_classes_are_asked_for() {
+    let prices = |eighth: &str| {
+        let label = |i: usize| if i == 7 { eighth.to_string() } else { format!("{}.5", i % 176) };
+        csv(&format!("a,b,price\n{}", rows(200, ",", label)))
+    };
+    let error = prices("12.5 (est.)").unwrap_err();
+    let said = "199 of 200 labels in column price are numbers, and these are not: row 8: \"12.5 (est.)\"; mend them, \
+                leave them empty, or say --task classes";
+    assert!(error.ends_with(said), "{error}");
+    for missing in ["n.a.", "#N/A", "nan", ""] {
+        let data = prices(missing).unwrap();
+        assert_eq!((data.train.classes(), data.train.len() + data.test.len()), (0, 199), "{missing}");
+    }
+    let kind = |i: usize| if i.is_multiple_of(20) { "other".to_string() } else { (i % 4).to_string() };
+    let kinds = file("kinds.csv", format!("a,b,kind\n{}", rows(100, ",", kind)).as_bytes());
+    let table = || Table::open(&kinds.path).unwrap();
+    let error = table().load().unwrap_err().to_string();
+    assert!(
+        error.contains("95 of 100 labels in column kind are numbers") && error.contains("row 21: \"other\""),
+        "{error}"
+    );
+    assert_eq!(table().task(Task::Classes).load().unwrap().train.class_names(), ["0", "1", "2", "3", "other"]);
+}
+
+#[test]
+fn rows_to_answer_for_are_checked_before_any_is_computed() {
+    let (known, source, _file) = loaded(&format!("a,b,label\n{}", rows(40, ",", |i| ["x", "y"][i % 2].into())));
+    let record = DataRecord::of(&source, &known).unwrap();
+    let answered = |text: &str| {
+        let table = file("new.csv", text.as_bytes());
+        record.rows(&table.path, &[0, 1, 2]).map(|(split, _)| split.len()).map_err(|error| error.to_string())
+    };
+    assert_eq!(answered("b,a\n1,2\n3,\n"), Ok(2));
+    // A column that the network does not look at may be left out.
+    let without_b = file("a.csv", b"a,c\n1,2\n");
+    assert!(record.rows(&without_b.path, &[0, 1]).unwrap_err().to_string().contains("no column: b"));
+    let (split, _) = record.rows(&without_b.path, &[0]).unwrap();
+    assert_eq!((split.row(0)[0], split.dims()), (1.0, vec![2]));
+    let too_large = "numbers lie within those of 32 bits, below 3.4e38";
+    for (text, said) in [
+        ("a,b\n1,2\n3,inf\n", format!("new.csv: inf in column b of row 2; {too_large}")),
+        ("b,a\n1,2\n3,-1e39\n", format!("new.csv: -1e39 in column a of row 2; {too_large}")),
+        ("a,b\n1,x\n", "new.csv: \"x\" in column b of row 1; a number is expected there".into()),
+        ("a,b,c\n", "new.csv: 0 rows of 3 columns; give it a row to answer for".into()),
+    ] {
+        let error = answered(text).unwrap_err();
+        assert!(error.ends_with(&said), "{error}");
+    }
 }
 
 /// A file of that table, and where it lies.
@@ -239,6 +341,11 @@ fn what_plays_no_part_in_data_of_a_kind_is_refused() {
     let arrays = file("rows.npz", &labels);
     let arrays: DataSpec = arrays.path.to_str().unwrap().parse().unwrap();
     let refused = |spec: DataSpec| load(spec, &Source::default(), &Silent).unwrap_err().to_string();
+    for (spec, name) in [(&table, "table"), (&arrays, "rows")] {
+        let options = Options { augment: Some(Augment::cifar()), ..Options::default() };
+        let said = refused(DataSpec { options, ..spec.clone() });
+        assert_eq!(said, format!("{name}: rows of numbers are neither moved nor mirrored; leave augment out"));
+    }
     let said = refused(table.resize(64));
     assert!(
         said.ends_with("table.csv: a size is chosen, which the rows of a table do not know; leave it out"),
@@ -324,8 +431,11 @@ fn arrays_that_make_no_data_set_are_refused() {
     };
     refused(&[("x.npy", npy("|u1", "(3, 1, 1)", &[0; 3])), labels()], "images of 3x1x1 and 2 labels; call the arrays");
     refused(&[("x.npy", npy("|u1", "(2, 5, 2, 2)", &[0; 40])), labels()], "images of 2x5x2x2; they are (n, h, w)");
-    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[0x41; 8])), labels()], "a pixel of 12.078431; they are bytes");
-    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[0xff; 8])), labels()], "a pixel that is NaN; put a number there");
+    refused(
+        &[("x.npy", npy("<f4", "(2, 1, 1)", &[0x41; 8])), labels()],
+        "a pixel of 12.078431 in x[0]; they are bytes",
+    );
+    refused(&[("x.npy", npy("<f4", "(2, 1, 1)", &[0xff; 8])), labels()], "a pixel of NaN in x[0]; put a number there");
     refused(&[("x.npy", npy("<f2", "(2, 1, 1)", &[0; 4])), labels()], "x.npy of elements of \"<f2\"; save it as");
     refused(&[("x.npy", npy("|u1", "(2, 1, 1)", &[0; 2]))], "Train images without labels");
     refused(&[("other.npy", npy("|u1", "(2,)", &[0; 2]))], "no training examples");
@@ -349,6 +459,37 @@ fn arrays_that_make_no_data_set_are_refused() {
     assert_eq!(from_one.notes, ["no example of these classes (labels are counted from 0): 0"]);
     let error = arrays("a.npz", b"no archive").unwrap_err();
     assert!(error.contains("expected an .npz or safetensors file"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_read_of_arrays_is_named_with_its_place() {
+    let refused = |x: Vec<u8>, y: Vec<u8>, said: &str| {
+        let error = arrays("a.npz", &zip(&[("x_train.npy", x), ("y_train.npy", y)], false)).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    };
+    let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let whole = |values: &[i64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let images = || npy("|u1", "(4, 1, 1)", &[0; 4]);
+    let labels = || npy("|u1", "(4,)", &[0, 1, 0, 1]);
+    let negative = npy("<i8", "(4,)", &whole(&[0, 1, -1, 0]));
+    refused(images(), negative, "a.npz: a label of -1 in y_train[2]; labels are whole numbers from 0 to 65535");
+    refused(images(), npy("<i8", "(4, 1)", &whole(&[9_000_000, 1, 0, 0])), "a label of 9000000 in y_train[0]; labels");
+    refused(images(), npy("<f4", "(4,)", &floats(&[0.0, 0.37, 1.0, 1.0])), "a label of 0.37 in y_train[1]; labels");
+    let with = |at: usize, value: f32| floats(&(0..8).map(|i| if i == at { value } else { 0.0 }).collect::<Vec<f32>>());
+    refused(npy("<f4", "(4, 1, 2)", &with(5, f32::NAN)), labels(), "a pixel of NaN in x_train[2]; put a number there");
+    refused(npy("<f4", "(4, 1, 2)", &with(7, 255.5)), labels(), "a pixel of 255.5 in x_train[3]; they are bytes");
+    refused(npy("<i8", "(4, 1, 1)", &whole(&[0, 256, 0, 0])), labels(), "a pixel of 256 in x_train[1]; they are bytes");
+    refused(npy("<f4", "(4, 2)", &with(3, f32::INFINITY)), labels(), "inf in x_train[1, 1]; numbers are finite");
+    let others = [("x_test.npy", npy("|u1", "(4, 3)", &[0; 12])), ("y_test.npy", labels())];
+    let train = || [("x_train.npy", images()), ("y_train.npy", labels())];
+    let error = arrays("a.npz", &zip(&[train(), others].concat(), false)).unwrap_err();
+    assert!(
+        error.ends_with("a.npz: training examples of 1x1x1, test examples of 3; both need the same shape"),
+        "{error}"
+    );
+    let more = [("x_val.npy", images()), ("y_val.npy", labels()), ("x_test.npy", images()), ("y_test.npy", labels())];
+    let data = arrays("a.npz", &zip(&[&train()[..], &more].concat(), false)).unwrap();
+    assert_eq!(data.choices, ["4 validation examples are neither learnt from nor tested on"]);
 }
 
 #[test]

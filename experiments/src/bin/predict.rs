@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use clap::Parser;
-use l0_data::{Benchmark, DataRecord};
+use l0_data::{Benchmark, DataRecord, Split};
 use l0_experiments::device::DeviceArgs;
 use l0_experiments::network_file::of_ours;
 use l0_experiments::picture::Invert;
@@ -58,8 +58,8 @@ struct Reader {
 
 impl Reader {
     fn new(model: &Model, device: Device) -> Result<Self> {
-        let last = &model.net.node(model.net.output()).layer;
-        let gives_probabilities = matches!(last, Layer::Softmax(_) | Layer::Activation(Activation::Sigmoid));
+        let gives_probabilities =
+            matches!(model.net.last_layer(), Layer::Softmax(_) | Layer::Activation(Activation::Sigmoid));
         let network = match device.is_cpu() {
             true => Network::Engine(Engine::new(&model.net, &model.weights)?),
             false => {
@@ -115,26 +115,33 @@ fn predict(args: &Args) -> Result<()> {
             matches!(args.invert, Invert::Auto),
             "--invert is for digits, and the network was trained on data of its own"
         );
-        let answer = if record.columns.is_empty() { own } else { rows };
-        return args.images.iter().try_for_each(|path| answer(path, &record, &mut reader));
+        let (is_alone, read) = (args.images.len() == 1, l0_prune::read_of(&model));
+        return args.images.iter().try_for_each(|path| match record.columns.is_empty() {
+            true => own(path, &record, &mut reader),
+            false => rows(path, (is_alone, &read), &record, &mut reader),
+        });
     }
     let Shape::Image(c, h, w) = model.net.shape(0) else {
         anyhow::bail!("the network reads {}, and its file does not say of which table", model.net.shape(0));
     };
-    let known = artifact::dataset_of(&model.net, &card, Path::new("")).map(|spec| spec.known());
-    let dataset = args
-        .dataset
-        .map_or_else(|| known.map(|known| known.context("the file does not say its data")), |known| Ok(Ok(known)))??;
+    let dataset = match args.dataset {
+        Some(named) => named,
+        None => {
+            let own = artifact::dataset_of(&model.net, &card, Path::new(""))?;
+            own.known().context("the file does not say its data")?
+        }
+    };
     let normalise = own_numbers.unwrap_or_else(|| dataset.normalise());
     for path in &args.images {
         for (name, picture) in picture::read(path, (c, h, w))? {
             let reading = picture.reading(dataset, args.invert).with_context(|| name.clone())?;
-            let split = l0_data::Split::new(reading.pixels, vec![0], (c, h, w), 1)?;
+            let split = Split::new(reading.pixels, vec![0], (c, h, w), 1)?;
             let batch = split.batch(&[0], &normalise, None, &Device::Cpu)?;
             let probabilities = reader.probabilities(&batch.images)?;
             let notes = reading.notes.join("; ");
             let notes = if notes.is_empty() { notes } else { format!("  [{notes}]") };
-            say!("{}{notes}", line(&name, &probabilities, |class| class.to_string())?)?;
+            let said = seen(&probabilities, |class| class.to_string()).with_context(|| name.clone())?;
+            say!("{name}: {said}{notes}")?;
         }
     }
     Ok(())
@@ -151,31 +158,37 @@ fn own(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
     let pixels = record.image(&bytes).map_err(|said| anyhow::anyhow!("{name}: {said}"))?;
     let [c, h, w] = record.dims[..] else { anyhow::bail!("the network reads rows of numbers, not images") };
-    let split = l0_data::Split::new(pixels, vec![0], (c, h, w), 1)?;
+    let split = Split::new(pixels, vec![0], (c, h, w), 1)?;
     let batch = split.batch(&[0], &record.normalise, None, &Device::Cpu)?;
     let probabilities = reader.probabilities(&batch.images)?;
-    Ok(say!("{}", line(&name, &probabilities, |class| record.class_name(class))?)?)
+    let said = seen(&probabilities, |class| record.class_name(class)).with_context(|| name.clone())?;
+    Ok(say!("{name}: {said}")?)
 }
 
-/// What a network that was trained on a table says of the rows of another one: a class for each, or a number in its
-/// unit.
-fn rows(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
-    let (split, notes) = record.rows(path)?;
+/// What a network that was trained on a table, and reads the columns `read`, says of the rows of another one. Lines name
+/// the table, unless it is the only one; errors always do.
+fn rows(path: &Path, (is_alone, read): (bool, &[u32]), record: &DataRecord, reader: &mut Reader) -> Result<()> {
+    let (split, notes) = record.rows(path, read)?;
     notes.iter().for_each(|note| tracing::warn!("{}: {note}", path.display()));
     for row in 0..split.len() as u32 {
-        let batch = split.batch(&[row], &record.normalise, None, &Device::Cpu)?;
         let name = format!("row {}", row + 1);
-        let Some(scale) = &record.target else {
-            let probabilities = reader.probabilities(&batch.images)?;
-            say!("{}", line(&name, &probabilities, |class| record.class_name(class))?)?;
-            continue;
-        };
-        let outputs = reader.outputs(&batch.images)?;
-        let [number] = outputs[..] else { anyhow::bail!("{name}: {} outputs, expected one number", outputs.len()) };
-        ensure!(number.is_finite(), "{name}: the network's output is {number}, expected a finite number");
-        say!("{name}: {}", trimmed(f64::from(number) * scale.std + scale.mean))?;
+        let place = format!("{}: {name}", path.display());
+        let said = answer(&split, row, record, reader).with_context(|| place.clone())?;
+        say!("{}: {said}", if is_alone { &name } else { &place })?;
     }
     Ok(())
+}
+
+/// What the network says of a row: a class, or a number in its unit.
+fn answer(split: &Split, row: u32, record: &DataRecord, reader: &mut Reader) -> Result<String> {
+    let batch = split.batch(&[row], &record.normalise, None, &Device::Cpu)?;
+    let Some(scale) = &record.target else {
+        return seen(&reader.probabilities(&batch.images)?, |class| record.class_name(class));
+    };
+    let outputs = reader.outputs(&batch.images)?;
+    let [number] = outputs[..] else { anyhow::bail!("{} outputs, expected one number", outputs.len()) };
+    ensure!(number.is_finite(), "the network's output is {number}, expected a finite number");
+    Ok(trimmed(f64::from(number) * scale.std + scale.mean))
 }
 
 /// A number with six digits that count, and no zeros after them.
@@ -188,14 +201,14 @@ fn trimmed(number: f64) -> String {
     }
 }
 
-/// "7.png: 7 (99.9 %)  1 0.1 %": the class, then the others that are worth a thousandth.
-fn line(name: &str, probabilities: &[f32], called: impl Fn(usize) -> String) -> Result<String> {
-    ensure!(probabilities.iter().all(|x| x.is_finite()), "{name}: the network's output is not finite");
+/// "7 (99.9 %)  1 0.1 %": the class, then the others that are worth a thousandth.
+fn seen(probabilities: &[f32], called: impl Fn(usize) -> String) -> Result<String> {
+    ensure!(probabilities.iter().all(|x| x.is_finite()), "the network's output is not finite");
     let mut classes: Vec<(usize, f32)> = probabilities.iter().map(|p| 100.0 * p).enumerate().collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
     let (class, percent) = classes.first().context("the network has no output")?;
     let others: Vec<String> =
         classes[1..].iter().filter(|c| c.1 >= 0.1).map(|(c, p)| format!("{} {p:.1} %", called(*c))).collect();
     let class = called(*class);
-    Ok(format!("{name}: {class} ({percent:.1} %)  {}", others.join("  ")).trim_end().to_string())
+    Ok(format!("{class} ({percent:.1} %)  {}", others.join("  ")).trim_end().to_string())
 }

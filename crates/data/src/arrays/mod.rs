@@ -5,9 +5,10 @@ mod npy;
 mod roles;
 mod zip;
 
+use crate::dataset::size;
 use crate::{Dataset, Error, Result, SourceFile, Split, digest, held_out, held_out::HELD_OUT};
 use array::{Array, Fault, Kind, SAVE_ANEW};
-use roles::{Part, Role};
+use roles::{Named, Part, Role};
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 
@@ -15,7 +16,8 @@ use std::path::Path;
 /// `images` and `labels`, of which a fifth is held out to test on.
 ///
 /// Images are bytes, or numbers from 0 to 1 that become the nearest bytes: (n, h, w), (n, c, h, w) or (n, h, w, c).
-/// Arrays of two dimensions are rows of numbers.
+/// Arrays of two dimensions are rows of numbers. Validation examples are tested on where there are no test examples,
+/// else passed over, which is said in [`Dataset::choices`].
 ///
 /// # Errors
 /// If the file is none of both, or holds no such arrays.
@@ -50,10 +52,16 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Option<String>)
     let test = parts.iter().position(|(part, _)| *part == Part::Test);
     let test = test.or_else(|| parts.iter().position(|(part, _)| *part == Part::Validation));
     let test = test.map(|i| parts.remove(i).1);
+    let spare = parts.iter().find(|(part, _)| *part == Part::Validation);
+    let spare = spare.map(|(_, of)| format!("{} validation examples are neither learnt from nor tested on", of.len()));
     let train = parts.into_iter().find(|(part, _)| *part == Part::Train).map(|(_, split)| split);
     let train = train.ok_or_else(|| wrong(("no training examples".into(), roles::ADVICE)))?;
     match test {
-        Some(test) => Ok((train, test, None)),
+        Some(test) if test.dims() != train.dims() => {
+            let problem = format!("training examples of {}, test examples of {}", size(&train), size(&test));
+            Err(wrong((problem, "both need the same shape")))
+        }
+        Some(test) => Ok((train, test, spare)),
         None => {
             let groups = held_out::by_class(train.labels(), classes);
             let (rest, held_out) = held_out::parts(&groups, HELD_OUT, 0, |i| i.to_string());
@@ -67,17 +75,18 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Option<String>)
     }
 }
 
-fn npz(bytes: &[u8]) -> Result<Vec<(Role, Array)>, Fault> {
+fn npz(bytes: &[u8]) -> Result<Vec<Named>, Fault> {
     let mut arrays = Vec::new();
     for entry in zip::entries(bytes)? {
-        let Some(role) = entry.name.strip_suffix(".npy").and_then(Role::of) else { continue };
+        let Some(name) = entry.name.strip_suffix(".npy") else { continue };
+        let Some(role) = Role::of(name) else { continue };
         let array = npy::parse(&entry.read()?).map_err(|fault| fault.of(&entry.name))?;
-        arrays.push((role, array));
+        arrays.push(Named { role, name: name.to_string(), array });
     }
     Ok(arrays)
 }
 
-fn tensors(bytes: &[u8]) -> Result<Vec<(Role, Array)>, Fault> {
+fn tensors(bytes: &[u8]) -> Result<Vec<Named>, Fault> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let mut arrays = Vec::new();
     for (name, tensor) in file.iter() {
@@ -94,7 +103,8 @@ fn tensors(bytes: &[u8]) -> Result<Vec<(Role, Array)>, Fault> {
             Dtype::F64 => Kind::F64,
             other => return Err(Fault::Unread(format!("{name} of elements of {other:?}"), SAVE_ANEW)),
         };
-        arrays.push((role, Array::new(tensor.shape().to_vec(), kind, tensor.data())?));
+        let array = Array::new(tensor.shape().to_vec(), kind, tensor.data())?;
+        arrays.push(Named { role, name: name.to_string(), array });
     }
     Ok(arrays)
 }

@@ -2,6 +2,7 @@
 
 use super::array::{Array, Values, shape};
 use crate::{Result, Split};
+use std::fmt::Display;
 
 /// What to do about arrays that are not recognised.
 pub(super) const ADVICE: &str =
@@ -38,6 +39,13 @@ impl Role {
     }
 }
 
+/// An array of a file that plays a part, and what it is called, for messages.
+pub(super) struct Named {
+    pub(super) role: Role,
+    pub(super) name: String,
+    pub(super) array: Array,
+}
+
 /// Images or rows, with their labels.
 pub(super) struct Examples {
     content: Content,
@@ -62,18 +70,18 @@ impl Examples {
 type Wrong = (String, &'static str);
 
 /// The examples of each part that has some.
-pub(super) fn examples(arrays: Vec<(Role, Array)>) -> Result<Vec<(Part, Examples)>, Wrong> {
+pub(super) fn examples(arrays: Vec<Named>) -> Result<Vec<(Part, Examples)>, Wrong> {
     let mut arrays = arrays;
-    let mut take = |part, is_labels| -> Result<Option<Array>, Wrong> {
+    let mut take = |part, is_labels| -> Result<Option<Named>, Wrong> {
         let wanted = Role { part, is_labels };
-        if arrays.iter().filter(|(role, _)| *role == wanted).count() > 1 {
+        if arrays.iter().filter(|named| named.role == wanted).count() > 1 {
             return Err((
                 format!("two arrays for the same, {part:?} {}", if is_labels { "labels" } else { "images" }),
                 ADVICE,
             ));
         }
-        let found = arrays.iter().position(|(role, _)| *role == wanted);
-        Ok(found.map(|i| arrays.swap_remove(i).1))
+        let found = arrays.iter().position(|named| named.role == wanted);
+        Ok(found.map(|i| arrays.swap_remove(i)))
     };
     let mut parts = Vec::new();
     for part in [Part::Train, Part::Test, Part::Validation] {
@@ -87,7 +95,7 @@ pub(super) fn examples(arrays: Vec<(Role, Array)>) -> Result<Vec<(Part, Examples
     Ok(parts)
 }
 
-fn join(images: Array, labels: Array) -> Result<Examples, Wrong> {
+fn join(Named { name, array: images, .. }: Named, labels: Named) -> Result<Examples, Wrong> {
     let labels = classes(labels)?;
     let said = shape(&images.dims);
     let count = images.dims.first().copied().unwrap_or(0);
@@ -95,7 +103,8 @@ fn join(images: Array, labels: Array) -> Result<Examples, Wrong> {
         return Err((format!("images of {said} and {} labels", labels.len()), ADVICE));
     }
     if let [_, columns] = images.dims[..] {
-        return Ok(Examples { content: Content::Rows(numbers(images.values)?), shape: (columns, 1, 1), labels });
+        let numbers = numbers(images.values, columns, &name)?;
+        return Ok(Examples { content: Content::Rows(numbers), shape: (columns, 1, 1), labels });
     }
     let (shape, is_last) = match images.dims[..] {
         [_, h, w] => ((1, h, w), false),
@@ -108,9 +117,9 @@ fn join(images: Array, labels: Array) -> Result<Examples, Wrong> {
             ));
         }
     };
-    let mut bytes = bytes(images.values)?;
+    let (c, h, w) = shape;
+    let mut bytes = bytes(images.values, c * h * w, &name)?;
     if is_last {
-        let (c, h, w) = shape;
         for image in bytes.chunks_exact_mut(c * h * w) {
             let pixels = image.to_vec();
             image.iter_mut().enumerate().for_each(|(i, to)| *to = pixels[i % (h * w) * c + i / (h * w)]);
@@ -120,52 +129,64 @@ fn join(images: Array, labels: Array) -> Result<Examples, Wrong> {
 }
 
 /// Whole numbers from 0 on, (n) or (n, 1).
-fn classes(labels: Array) -> Result<Vec<u32>, Wrong> {
+fn classes(Named { name, array: labels, .. }: Named) -> Result<Vec<u32>, Wrong> {
     if !matches!(labels.dims[..], [_] | [_, 1]) {
         return Err((format!("labels of {}", shape(&labels.dims)), "they are one number for each image"));
     }
     let class = |value: i64| u32::try_from(value).ok().filter(|&class| class < 1 << 16);
-    let classes: Option<Vec<u32>> = match &labels.values {
-        Values::Bytes(values) => values.iter().map(|&value| class(value.into())).collect(),
-        Values::Whole(values) => values.iter().map(|&value| class(value)).collect(),
+    match labels.values {
+        Values::Bytes(values) => Ok(values.into_iter().map(u32::from).collect()),
+        Values::Whole(values) => each(values, &name, class),
         Values::Floats(values) => {
-            let whole = |value: &f32| (value.fract() == 0.0).then(|| class(*value as i64)).flatten();
-            values.iter().map(whole).collect()
+            each(values, &name, |value| if value.fract() == 0.0 { class(value as i64) } else { None })
         }
-    };
-    classes.ok_or_else(|| ("labels that are no classes".into(), "they are whole numbers from 0 to 65535"))
+    }
 }
 
-fn numbers(values: Values) -> Result<Vec<f32>, Wrong> {
+/// The class of each label, if all have one.
+fn each<T: Copy + Display>(labels: Vec<T>, name: &str, class: impl Fn(T) -> Option<u32>) -> Result<Vec<u32>, Wrong> {
+    let wrong =
+        |i: usize, label: T| (format!("a label of {label} in {name}[{i}]"), "labels are whole numbers from 0 to 65535");
+    labels.into_iter().enumerate().map(|(i, label)| class(label).ok_or_else(|| wrong(i, label))).collect()
+}
+
+fn numbers(values: Values, columns: usize, name: &str) -> Result<Vec<f32>, Wrong> {
     let numbers: Vec<f32> = match values {
         Values::Bytes(values) => values.into_iter().map(f32::from).collect(),
         Values::Whole(values) => values.into_iter().map(|value| value as f32).collect(),
         Values::Floats(values) => values,
     };
-    let all_finite = numbers.iter().all(|number| number.is_finite());
-    all_finite.then_some(numbers).ok_or(("numbers that are not finite".into(), "replace them, or leave their rows out"))
+    match numbers.iter().position(|number| !number.is_finite()) {
+        Some(i) => Err((
+            format!("{} in {name}[{}, {}]", numbers[i], i / columns, i % columns),
+            "numbers are finite, below 3.4e38; replace it, or leave its row out",
+        )),
+        None => Ok(numbers),
+    }
 }
 
-/// Bytes as they are, whole numbers of 0 to 255, or numbers from 0 to 1 as the nearest of 255 parts.
-fn bytes(values: Values) -> Result<Vec<u8>, Wrong> {
+/// Bytes as they are, whole numbers of 0 to 255, or numbers from 0 to 1 as the nearest of 255 parts; `size` of them are
+/// an image.
+fn bytes(values: Values, size: usize, name: &str) -> Result<Vec<u8>, Wrong> {
     let advice = "they are bytes from 0 to 255, or numbers from 0 to 1; normalising is for the training to do";
-    let wrong = |value: &dyn std::fmt::Display| (format!("a pixel of {value}"), advice);
+    let pixel = |i: usize, value: &dyn Display| format!("a pixel of {value} in {name}[{}]", i / size);
     match values {
         Values::Bytes(values) => Ok(values),
         Values::Whole(values) => {
-            values.into_iter().map(|value| u8::try_from(value).map_err(|_| wrong(&value))).collect()
+            let byte = |(i, value): (usize, i64)| u8::try_from(value).map_err(|_| (pixel(i, &value), advice));
+            values.into_iter().enumerate().map(byte).collect()
         }
         Values::Floats(values) => {
-            if values.iter().any(|value| value.is_nan()) {
-                return Err(("a pixel that is NaN".into(), "put a number there, or leave the image out"));
+            if let Some(i) = values.iter().position(|value| value.is_nan()) {
+                return Err((pixel(i, &values[i]), "put a number there, or leave the image out"));
             }
             let is_unit = values.iter().all(|value| (0.0..=1.0).contains(value));
-            let byte = |value: f32| match is_unit {
+            let byte = |(i, value): (usize, f32)| match is_unit {
                 true => Ok((255.0 * value + 0.5) as u8),
                 false if (0.0..=255.0).contains(&value) && value.fract() == 0.0 => Ok(value as u8),
-                false => Err(wrong(&value)),
+                false => Err((pixel(i, &value), advice)),
             };
-            values.into_iter().map(byte).collect()
+            values.into_iter().enumerate().map(byte).collect()
         }
     }
 }

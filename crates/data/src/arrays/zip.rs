@@ -1,10 +1,9 @@
 //! The entries of a zip archive, as far as NumPy makes use of them: stored or deflated, named in UTF-8, not encrypted.
 
+use crate::idx::LARGEST_EXPANSION;
 use flate2::read::DeflateDecoder;
 use std::io::Read;
 
-/// Deflate cannot expand a byte to more than this.
-const LARGEST_EXPANSION: usize = 1032;
 /// The most that an entry may unpack to.
 const LARGEST: usize = 4 << 30;
 const END: [u8; 4] = *b"PK\x05\x06";

@@ -4,6 +4,7 @@
 use super::fetch::{self, fetch};
 use super::file::HubFile;
 use super::pictures::{self, Rows};
+use crate::dataset::listed;
 use crate::gather::{Labelled, Skipped, Wish, gather};
 use crate::held_out::HELD_OUT;
 use crate::{Dataset, Error, Options, Progress, Result, Silent, Source, SourceFile, Split, digest, held_out};
@@ -17,6 +18,8 @@ const TEST: [&str; 5] = ["test", "validation", "valid", "val", "dev"];
 struct Chosen {
     train: Vec<String>,
     test: Vec<String>,
+    /// Splits that are neither.
+    passed_over: Vec<String>,
 }
 
 pub(crate) fn load_any(name: &str, options: &Options, source: &Source, progress: &dyn Progress) -> Result<Dataset> {
@@ -42,6 +45,7 @@ pub(crate) fn load_any(name: &str, options: &Options, source: &Source, progress:
     let names = pictures::class_names(&parts)?;
     let mut parts: Vec<Labelled> = parts.into_iter().map(|rows| rows.labelled(&names)).collect::<Result<_>>()?;
     let mut notes = Vec::new();
+    notes.extend(listed("splits that are neither learnt from nor tested on", &chosen.passed_over));
     if source.offline {
         notes.push(format!(
             "offline: {} of its files are in the cache; whether there are more is not known",
@@ -167,15 +171,17 @@ fn choose(name: &str, listed: Vec<String>, options: &Options) -> Result<Chosen> 
         return Err(wrong(format!("has no configuration {config:?}, but {}", names.join(", "))));
     };
     let known = || splits.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let given = |split: &String| {
+    let given = |split: &str| {
         splits.get(split).cloned().ok_or_else(|| wrong(format!("has no split {split:?}, but {}", known())))
     };
-    let train = given(options.train.as_ref().unwrap_or(&"train".to_string()))?;
+    let train = options.train.as_deref().unwrap_or("train");
     let test = match &options.test {
-        Some(split) => given(split)?,
-        None => TEST.iter().find_map(|&split| splits.get(split)).cloned().unwrap_or_default(),
+        Some(split) => Some(split.as_str()),
+        None => TEST.into_iter().find(|&split| splits.contains_key(split)),
     };
-    Ok(Chosen { train, test })
+    let is_read = |split: &str| split == train || Some(split) == test;
+    let passed_over = splits.keys().filter(|split| !is_read(split)).cloned().collect();
+    Ok(Chosen { train: given(train)?, test: test.map(given).transpose()?.unwrap_or_default(), passed_over })
 }
 
 #[cfg(test)]
@@ -192,6 +198,9 @@ mod tests {
         let one = ["d/train/0001.parquet", "d/train/0000.parquet", "d/validation/0000.parquet", "README.md"];
         let found = chosen(&one, Options::default()).unwrap();
         assert_eq!((found.train, found.test), (vec![one[1].into(), one[0].into()], vec![one[2].to_string()]));
+        let more = [&one[..], &["d/test/0000.parquet", "d/extra/0000.parquet"]].concat();
+        let found = chosen(&more, Options::default()).unwrap();
+        assert_eq!((found.test.concat(), found.passed_over.join(" ")), (more[4].into(), "extra validation".into()));
         let error = chosen(&one, Options { test: Some("test".into()), ..Options::default() }).err().unwrap();
         assert_eq!(error, "a/b on the Hub has no split \"test\", but train, validation");
         let two = ["x/train/0000.parquet", "y/train/0000.parquet"];

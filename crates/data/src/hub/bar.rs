@@ -1,3 +1,5 @@
+//! The progress of downloads on a terminal.
+
 use crate::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;

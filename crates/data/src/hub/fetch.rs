@@ -1,3 +1,5 @@
+//! A file of the Hub: from the cache if it is there, else downloaded, and in both cases checked.
+
 use super::cache::{self, Folder};
 use super::file::{Holds, HubFile, PARQUET};
 use super::meter::Meter;

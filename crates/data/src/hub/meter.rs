@@ -1,3 +1,5 @@
+//! How far a download is, seen from outside the client that makes it.
+
 use crate::Progress;
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
 use std::sync::Mutex;

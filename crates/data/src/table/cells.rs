@@ -1,7 +1,9 @@
 //! The cells of a column: numbers, what is missing, and text.
 
+use super::commas::with_point;
+
 /// What stands for a missing value.
-const MISSING: [&str; 8] = ["", "na", "n/a", "nan", "null", "none", "?", "-"];
+const MISSING: [&str; 10] = ["", "na", "n/a", "n.a.", "#n/a", "nan", "null", "none", "?", "-"];
 
 /// A column of a table.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +43,7 @@ impl Column {
     /// A cell as text has it.
     pub(crate) fn push_text(&mut self, text: &str, has_decimal_commas: bool) {
         let text = text.trim();
-        let number = if has_decimal_commas { text.replace(',', ".").parse() } else { text.parse::<f64>() };
+        let number = if has_decimal_commas { with_point(text).parse() } else { text.parse::<f64>() };
         match number.ok().filter(|number| !number.is_nan()) {
             Some(number) => self.push_number(number),
             None => {
@@ -53,5 +55,19 @@ impl Column {
                 self.push_missing();
             }
         }
+    }
+
+    /// The number of a row as a network reads it; `mean` where it is missing.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do, if 32 bits do not hold it.
+    pub(super) fn number(&self, row: usize, mean: f32) -> Result<f32, (String, String)> {
+        let value = self.numbers[row];
+        let number = if value.is_nan() { mean } else { value as f32 };
+        if number.is_finite() {
+            return Ok(number);
+        }
+        let problem = format!("{value:e} in column {} of row {}", self.name, row + 1);
+        Err((problem, "numbers lie within those of 32 bits, below 3.4e38".into()))
     }
 }

@@ -1,6 +1,7 @@
 //! Text files of tables, as spreadsheets and programs of many countries write them.
 
 use super::cells::{Column, is_missing};
+use super::commas::{is_number_with_comma, may_part_thousands, with_point};
 use crate::dataset::listed;
 use crate::{Error, Result};
 use csv::{ByteRecord, ReaderBuilder};
@@ -10,8 +11,6 @@ use std::path::Path;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// Numbers of a first line that count its columns, at least: fewer may be values by chance.
 const COUNTED: usize = 3;
-/// Rows that decide whether commas are decimal.
-const LOOKED_AT: usize = 1000;
 
 /// The columns, and what is to be said of them.
 pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Vec<String>)> {
@@ -36,19 +35,51 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Vec<String
     let has_names = names_are != FirstLine::Values;
     let (names, renamed) = names(first, has_names);
     let rows = &records[usize::from(has_names)..];
-    let has_decimal_commas = delimiter != b',' && rows.iter().take(LOOKED_AT).flatten().any(is_decimal_comma);
+    let decimal_comma = if delimiter == b',' { None } else { decimal_comma(rows, path)? };
+    let columns = columns(names, rows, decimal_comma.is_some(), (bytes, path))?;
+    let renamed = listed("columns whose name another one has, called by their number", &renamed);
+    let decimal = decimal_comma.map(|cell| format!("its commas are decimal, as in {cell}"));
+    Ok((columns, names_are.note().into_iter().chain(renamed).chain(decimal).collect()))
+}
+
+/// The columns of these names, with the cells of all rows.
+///
+/// # Errors
+/// If a row has more cells than there are names, or fewer, or where commas are decimal a number has a dot that may part
+/// thousands: "1.000" is read as 1 or as 1000, and beside "990" nobody would see which.
+fn columns(
+    names: Vec<String>,
+    rows: &[ByteRecord],
+    has_decimal_commas: bool,
+    (bytes, path): (&[u8], &Path),
+) -> Result<Vec<Column>> {
     let mut columns: Vec<Column> = names.into_iter().map(Column::new).collect();
-    for (i, record) in rows.iter().enumerate() {
+    for record in rows {
+        let line = || line_of(record, bytes);
         if record.len() != columns.len() {
-            let problem = format!("{} cells in row {}, {} in the first line", record.len(), i + 1, columns.len());
+            let problem = format!("{} cells in line {}, {} in the first line", record.len(), line(), columns.len());
             return Err(wrong(path, problem, "put quotes around cells that hold the separator, or mend the row"));
         }
         for (column, cell) in columns.iter_mut().zip(record) {
-            column.push_text(&text(cell), has_decimal_commas);
+            let cell = text(cell);
+            let cell = cell.trim();
+            if has_decimal_commas && may_part_thousands(cell, '.') {
+                let place = format!("column {} of line {}", column.name, line());
+                let problem = format!("{cell} in {place}, whose dot may part thousands, where commas are decimal");
+                return Err(wrong(path, problem, "write numbers as 1234,5"));
+            }
+            column.push_text(cell, has_decimal_commas);
         }
     }
-    let renamed = listed("columns whose name another one has, called by their number", &renamed);
-    Ok((columns, names_are.note().into_iter().chain(renamed).collect()))
+    Ok(columns)
+}
+
+/// The line in which a record begins, from 1. The reader counts empty lines before it to the record.
+fn line_of(record: &ByteRecord, bytes: &[u8]) -> u64 {
+    let Some(position) = record.position() else { return 0 };
+    let from = bytes.get(position.byte() as usize..).unwrap_or(&[]);
+    let before = from.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + before.filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// What the first line of a file is.
@@ -77,7 +108,7 @@ impl FirstLine {
 fn first_line(first: &ByteRecord, rows: &[ByteRecord], may_have_decimal_commas: bool) -> FirstLine {
     let number = |cell: &[u8]| {
         let text = text(cell);
-        let text = if may_have_decimal_commas { text.replace(',', ".") } else { text };
+        let text = if may_have_decimal_commas { with_point(text.trim()) } else { text };
         text.trim().parse::<f64>().ok()
     };
     let numbers: Vec<(usize, f64)> =
@@ -135,11 +166,21 @@ fn names(first: &ByteRecord, has_names: bool) -> (Vec<String>, Vec<String>) {
     (names, renamed)
 }
 
-/// "1,5", and not "1,5,6" or "a,b".
-fn is_decimal_comma(cell: &[u8]) -> bool {
-    let Ok(cell) = std::str::from_utf8(cell) else { return false };
-    let cell = cell.trim();
-    cell.matches(',').count() == 1 && !cell.contains('.') && cell.replace(',', ".").parse::<f64>().is_ok()
+/// The first number whose comma can only be decimal.
+///
+/// # Errors
+/// If there is none, and there are numbers whose comma may part thousands as well.
+fn decimal_comma(rows: &[ByteRecord], path: &Path) -> Result<Option<String>> {
+    let cells = rows.iter().flatten().filter_map(|cell| std::str::from_utf8(cell).ok());
+    let mut with_comma = cells.map(str::trim).filter(|cell| is_number_with_comma(cell)).peekable();
+    let Some(first) = with_comma.peek().copied() else { return Ok(None) };
+    match with_comma.find(|cell| !may_part_thousands(cell, ',')) {
+        Some(cell) => Ok(Some(cell.into())),
+        None => {
+            let problem = format!("{first}, and no number that tells whether its comma is decimal or parts thousands");
+            Err(wrong(path, problem, "write numbers as 1234.5"))
+        }
+    }
 }
 
 fn wrong(path: &Path, problem: String, advice: &str) -> Error {

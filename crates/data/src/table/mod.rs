@@ -1,6 +1,7 @@
 //! Tables of numbers with a column to be predicted: classes, or numbers.
 
 mod cells;
+mod commas;
 mod csv;
 #[cfg(feature = "hub")]
 mod parquet;
@@ -21,9 +22,10 @@ const TARGETS: [&str; 4] = ["label", "target", "class", "y"];
 /// A table from a `.csv`, `.tsv` or `.parquet` file: rows of numbers, and a column to be predicted from the others.
 ///
 /// Text files may have commas, semicolons or tabs between their cells, quotes around them, a byte-order mark, and
-/// decimal commas where cells are not parted by commas. Empty cells, `NA`, `N/A`, `NaN`, `null`, `none`, `-` and `?`
-/// are missing values: the mean of the training rows stands for them; rows without a label are left out. Among labels
-/// that are words, `none` is a class. What was done is said in [`Dataset::notes`].
+/// decimal commas where cells are not parted by commas: `1,5`, and `1.234,5` with a dot between thousands. Empty cells,
+/// `NA`, `N/A`, `n.a.`, `#N/A`, `NaN`, `null`, `none`, `-` and `?` are missing values: the mean of the training rows
+/// stands for them; rows without a label are left out. Among labels that are words, `none` is a class. What was done is
+/// said in [`Dataset::notes`].
 ///
 /// ```no_run
 /// use l0_data::Table;
@@ -87,7 +89,8 @@ impl Table {
     }
 
     /// Takes the labels for classes or for numbers. If not said, text is taken for classes, and so are whole numbers of
-    /// which there are at most 50 different ones, each five times on average.
+    /// which there are at most 50 different ones, each five times on average. A text among labels of which nine of ten
+    /// are numbers is more likely a mistake, and refused.
     pub fn task(self, task: Task) -> Self {
         Self { task: Some(task), ..self }
     }
@@ -110,20 +113,17 @@ impl Table {
     /// [`Dataset::normalise`], the mean and deviation of each column over the training rows.
     ///
     /// # Errors
-    /// If a column to learn from holds text or nothing, there is one class only, or too few rows.
+    /// If a column to learn from holds text or nothing, there is one class only, or as many that most have one row, or
+    /// too few rows.
     pub fn split(self, share: f64, seed: u64) -> Result<Dataset> {
         if !(share > 0.0 && share < 1.0) {
             return Err(Error::Argument(format!("cannot hold out a share of {share}: it lies between 0 and 1")));
         }
         let labels = Labels::of(&self.columns[self.label], self.task).map_err(|said| self.wrong(said))?;
         let (train, test) = labels.parts(share, seed);
-        let rows = train.len() + test.len();
-        if rows > 2 && test.is_empty() {
-            let column = &self.columns[self.label];
-            let example = column.texts.first().map_or(String::new(), |(_, text)| format!(", as {text:?}"));
-            let problem = format!("another label in column {} of each of {rows} rows{example}", column.name);
-            let advice = "of a class there are two rows at least; numbers are written as 1234.5";
-            return Err(self.wrong((problem, advice.into())));
+        let (rows, classes) = (train.len() + test.len(), labels.classes());
+        if rows > 2 && rows < 2 * classes {
+            return Err(self.wrong(self.too_many(classes, rows)));
         }
         if train.len() < 2 || test.is_empty() {
             return Err(self.wrong((format!("{rows} rows with a label"), "more are needed".into())));
@@ -145,6 +145,18 @@ impl Table {
         Ok(data)
     }
 
+    /// What is wrong with labels of which most come once, and what to do: mostly, they are numbers that were not read
+    /// as such.
+    fn too_many(&self, classes: usize, rows: usize) -> (String, String) {
+        let column = &self.columns[self.label];
+        let example = column.texts.first().map_or(String::new(), |(_, text)| format!(", as {text:?}"));
+        let problem = match classes == rows {
+            true => format!("another label in column {} of each of {rows} rows{example}", column.name),
+            false => format!("{classes} different labels in column {} of {rows} rows{example}", column.name),
+        };
+        (problem, "of a class there are two rows at least, on average; numbers are written as 1234.5".into())
+    }
+
     fn features(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().enumerate().filter(|(i, _)| *i != self.label).map(|(_, column)| column)
     }
@@ -154,6 +166,9 @@ impl Table {
         let column = &self.columns[self.label];
         let task = match labels.classes() {
             0 => "a number".to_string(),
+            n if self.task.is_none() && column.texts.is_empty() => {
+                format!("one of {n} classes (--task regression takes them for numbers)")
+            }
             n => format!("one of {n} classes"),
         };
         let nones = column.nones.len();
@@ -203,13 +218,8 @@ impl Table {
         let mut numbers = Vec::with_capacity(rows.len() * features.len());
         for &row in rows {
             for (column, mean) in features.iter().zip(means) {
-                let value = column.numbers[row as usize];
-                let number = if value.is_nan() { *mean as f32 } else { value as f32 };
-                if !number.is_finite() {
-                    let problem = format!("{value:e} in column {} of row {}", column.name, row + 1);
-                    return Err(self.wrong((problem, "numbers lie within those of 32 bits, below 3.4e38".into())));
-                }
-                numbers.push(number);
+                let number = column.number(row as usize, *mean as f32);
+                numbers.push(number.map_err(|said| self.wrong(said))?);
             }
         }
         labels.split(numbers, features.len(), scale, rows)

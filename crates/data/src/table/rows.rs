@@ -9,37 +9,47 @@ use std::path::Path;
 impl DataRecord {
     /// The rows of a table's file, to be predicted from, and what was met on the way. Columns are known by their names,
     /// in whatever order, others are passed over; in a file without names they stand in their order. What is missing
-    /// becomes the mean of the rows that were trained on.
+    /// becomes the mean of the rows that were trained on, and so does a column that is not among those with the numbers
+    /// `read`, where the file lacks it: the network does not look at it.
     ///
     /// The classes of the split mean nothing.
     ///
     /// # Errors
-    /// If the data set was none of rows, or the file is no table, lacks a column, or holds text in one.
-    pub fn rows(&self, path: &Path) -> Result<(Split, Vec<String>)> {
+    /// If the data set was none of rows, or the file is no table, has no row, lacks a column, or holds text in one or a
+    /// number that 32 bits do not hold.
+    pub fn rows(&self, path: &Path, read: &[u32]) -> Result<(Split, Vec<String>)> {
         let (means, _) = self.normalise.constants();
         if self.columns.is_empty() || self.columns.len() != means.len() {
             return Err(Error::Argument(format!("{} has images, and no rows of numbers", self.name)));
         }
-        let (columns, ..) = columns_of(path)?;
-        let chosen = self.chosen(&columns).ok_or_else(|| self.lacking(&columns, path))?;
+        let (columns, mut notes, _) = columns_of(path)?;
+        let wrong = |(problem, advice): (String, String)| Error::Data { path: path.into(), problem, advice };
+        let chosen = self.chosen(&columns, read).ok_or_else(|| self.lacking(&columns, read, path))?;
         let rows = columns.first().map_or(0, Column::len);
+        if rows == 0 {
+            return Err(wrong((format!("0 rows of {} columns", columns.len()), "give it a row to answer for".into())));
+        }
         let mut numbers = vec![0.0; rows * chosen.len()];
         let mut missing = Vec::new();
         for (i, (column, mean)) in chosen.iter().zip(means).enumerate() {
+            let Some(column) = column else {
+                (0..rows).for_each(|row| numbers[row * chosen.len() + i] = *mean);
+                continue;
+            };
             if let Some((row, text)) = column.texts.first() {
                 let problem = format!("{text:?} in column {} of row {}", self.columns[i], row + 1);
-                return Err(Error::Data { path: path.into(), problem, advice: "a number is expected there".into() });
+                return Err(wrong((problem, "a number is expected there".into())));
             }
             let count = column.numbers.iter().filter(|number| number.is_nan()).count();
             if count > 0 {
                 missing.push(format!("{} ({count})", self.columns[i]));
             }
-            for (row, &number) in column.numbers.iter().enumerate() {
-                numbers[row * chosen.len() + i] = if number.is_nan() { *mean } else { number as f32 };
+            for row in 0..rows {
+                numbers[row * chosen.len() + i] = column.number(row, *mean).map_err(wrong)?;
             }
         }
-        let notes = listed("missing values, the mean of the training rows in their place", &missing);
-        Ok((Split::rows(numbers, vec![0; rows], chosen.len(), 1)?, notes.into_iter().collect()))
+        notes.extend(listed("missing values, the mean of the training rows in their place", &missing));
+        Ok((Split::rows(numbers, vec![0; rows], chosen.len(), 1)?, notes))
     }
 
     /// Other data as a network that was trained on this data set knows it: columns in its order, whatever else a table
@@ -81,17 +91,27 @@ impl DataRecord {
         Ok(Dataset { normalise: Normalise::of(&train)?, train, test, columns: self.columns.clone(), ..data })
     }
 
-    /// The columns of a file that the network reads, in its order.
-    fn chosen<'a>(&self, columns: &'a [Column]) -> Option<Vec<&'a Column>> {
-        let named = |name: &String| columns.iter().find(|column| column.name == *name);
-        let by_name: Option<Vec<&Column>> = self.columns.iter().map(named).collect();
+    /// The columns of a file in the order of those that were trained on; nothing in the place of one that it lacks and
+    /// that is not `read`.
+    fn chosen<'a>(&self, columns: &'a [Column], read: &[u32]) -> Option<Vec<Option<&'a Column>>> {
         let is_unnamed = columns.iter().enumerate().all(|(i, column)| column.name == (i + 1).to_string());
-        by_name.or_else(|| (is_unnamed && columns.len() == self.columns.len()).then(|| columns.iter().collect()))
+        if self.lacked(columns, read).is_empty() {
+            let named = |name: &String| columns.iter().find(|column| column.name == *name);
+            return Some(self.columns.iter().map(named).collect());
+        }
+        (is_unnamed && columns.len() == self.columns.len()).then(|| columns.iter().map(Some).collect())
     }
 
-    fn lacking(&self, columns: &[Column], path: &Path) -> Error {
-        let has = |name: &&String| columns.iter().any(|column| column.name == **name);
-        let lacking: Vec<String> = self.columns.iter().filter(|name| !has(name)).cloned().collect();
+    /// The columns that are `read` and not there.
+    fn lacked(&self, columns: &[Column], read: &[u32]) -> Vec<String> {
+        let is_lacked = |&(i, name): &(usize, &String)| {
+            read.contains(&(i as u32)) && !columns.iter().any(|column| column.name == *name)
+        };
+        self.columns.iter().enumerate().filter(is_lacked).map(|(_, name)| name.clone()).collect()
+    }
+
+    fn lacking(&self, columns: &[Column], read: &[u32], path: &Path) -> Error {
+        let lacking = self.lacked(columns, read);
         let problem = listed("no column", &lacking).unwrap_or_default();
         let found: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let advice = listed("the network was trained on it, so give it; there are", &found).unwrap_or_default();

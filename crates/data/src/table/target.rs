@@ -1,6 +1,7 @@
 //! What is to be predicted of a row.
 
 use super::cells::Column;
+use crate::dataset::listed;
 use crate::{Result, Scale, Split, held_out};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -11,6 +12,8 @@ const MOST_CLASSES: usize = 50;
 const OFTEN: usize = 5;
 /// Different labels of any kind.
 const LARGEST: usize = 10_000;
+/// As many of ten labels are numbers where those that are text are mistakes rather than names of classes.
+const NUMBERS_OF_TEN: usize = 9;
 
 /// What labels are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,11 @@ pub(super) struct Labels {
 impl Labels {
     /// What is wrong with them, and what to do, if they cannot be learnt.
     pub(super) fn of(column: &Column, task: Option<Task>) -> Result<Self, (String, String)> {
+        if task.is_none()
+            && let Some(said) = texts_among_numbers(column)
+        {
+            return Err(said);
+        }
         let words: &[_] = if column.texts.is_empty() { &[] } else { &column.nones };
         let texts: HashMap<usize, &str> =
             column.texts.iter().chain(words).map(|(row, text)| (*row, text.as_str())).collect();
@@ -124,6 +132,19 @@ impl Labels {
         let labels = rows.iter().filter_map(|&row| self.classes[row as usize]).collect();
         Split::rows(numbers, labels, columns, self.names.len())?.with_class_names(self.names.clone())
     }
+}
+
+/// What is wrong with text where nearly all labels are numbers, and what to do: one cell that is none would make a
+/// class of each of them.
+fn texts_among_numbers(column: &Column) -> Option<(String, String)> {
+    let numbers = column.numbers.iter().filter(|number| !number.is_nan()).count();
+    let all = numbers + column.texts.len();
+    if 10 * numbers < NUMBERS_OF_TEN * all {
+        return None;
+    }
+    let texts: Vec<String> = column.texts.iter().map(|(row, text)| format!("row {}: {text:?}", row + 1)).collect();
+    let what = format!("{numbers} of {all} labels in column {} are numbers, and these are not", column.name);
+    Some((listed(&what, &texts)?, "mend them, leave them empty, or say --task classes".into()))
 }
 
 fn is_of_classes(column: &Column) -> bool {
