@@ -7,7 +7,7 @@ use l0_data::{Dataset, Feed, Normalise, Split};
 use l0_net::{Activation, Agreement, Card, Layer, Masks, Model, Node, OnnxReader};
 use l0_quantise::{Calibration, Method, Quantised};
 use l0_rng::{Purpose, Stream};
-use l0_train::Score;
+use l0_train::{Score, evaluation_batch};
 use serde_json::json;
 
 use crate::artifact::{self, Verification};
@@ -91,7 +91,8 @@ fn differences(agreement: &Agreement) -> String {
     )
 }
 
-/// Fails if a network rounds to 8 bits already: its ranges would follow from what is rounded.
+/// Fails if a network rounds to 8 bits already: its ranges would follow from what is rounded, and weights that learn
+/// are no whole numbers any more.
 ///
 /// # Errors
 /// With what to quantise in its place.
@@ -99,7 +100,8 @@ pub fn ensure_float(model: &Model) -> Result<()> {
     let rounds = |node: &&Node| matches!(node.layer, Layer::Activation(Activation::Quantise(_)));
     match model.net.nodes().iter().find(rounds) {
         Some(node) => bail!(
-            "it is quantised already (layer {:?} rounds to 8 bits); name the float network or the run that it was made of",
+            "it is quantised already (layer {:?} rounds to 8 bits); name the float network or the run that it was made of, and \
+             quantise last",
             node.name
         ),
         None => Ok(()),
@@ -127,7 +129,7 @@ pub fn int8(model: &Model, card: &Card, data: &Dataset, normalise: &Normalise) -
     artifact::fits(&model.net, &data.test)?;
     let (calibration, held_out) = parts(&data.train)?;
     say!("int8: calibrating on {} training images", calibration.len())?;
-    let feed = Feed::new(&calibration, normalise.clone(), BATCH, &Device::Cpu)?;
+    let feed = Feed::new(&calibration, normalise.clone(), BATCH.min(evaluation_batch(&model.net)), &Device::Cpu)?;
     let batches = feed.in_order().map(|batch| Ok(batch?.images)).collect::<Result<Vec<Tensor>>>()?;
     let ranges = Calibration::of(model, &batches)?;
     let (method, Quantised { model: quantised, floats }) = best(model, &ranges, &held_out, normalise)?;

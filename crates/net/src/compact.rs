@@ -28,7 +28,7 @@ mod writer;
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::forward::Pass;
+use crate::forward::{Keep, Pass};
 use crate::{Error, Masks, Mode, Net, Plan, Result, Weights};
 
 /// A plain network and its values: nothing masked, running statistics in its normalisations.
@@ -87,7 +87,7 @@ impl Net {
         let plan = Plan::new(self, masks, false);
         let pass = Pass { net: self, plan: &plan, masks, weights: &weights };
         let zeros = Tensor::zeros(self.shape(0).batch(1), DType::F32, &weights.device())?;
-        let made = pass.flows(&zeros, Mode::Eval, false, &mut Vec::new())?;
+        let made = pass.flows(&zeros, Mode::Eval, Keep::All, &mut Vec::new())?;
         let (mut nodes, mut values) = walk::write(&pass, made)?;
         fold::fold(&mut nodes, &mut values)?;
         fold::borders(&mut nodes, &mut values)?;

@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Device;
 use l0::{GatedNet, Objective, Ranking, Targets};
 use l0_data::{Dataset, Feed};
-use l0_net::{Layer, Masks, Model, Net, Shape, Weights};
+use l0_net::{Masks, Model, Net, Shape, Weights};
 use l0_record::{RunFolder, RunHeader};
-use l0_train::{Distillation, Evaluation, Optimiser, Precision, Teacher, Watch, evaluate};
+use l0_train::{Distillation, Evaluation, Optimiser, Precision, Teacher, Watch, evaluate, evaluation_batch};
 
 use crate::gates::{self, Choice, ResidualStream};
 use crate::latency::Reached;
@@ -16,9 +16,6 @@ use crate::{Clock, Error, Limit, Plan, Pruned, Result, Target, normalise, plan};
 
 /// With so many layers that hold weights and no normalisation a network is given some to train with.
 const DEEP: usize = 8;
-
-/// Images in a batch of an evaluation: no result depends on it.
-const EVALUATION_BATCH: usize = 500;
 
 /// A network to be pruned, and how; [`train`](Self::train) does it.
 #[derive(Debug, Clone)]
@@ -330,9 +327,8 @@ impl Prune {
 
     /// The network as it is trained: with normalisations put back where a deep one lost them.
     fn prepared(&self, data: &Dataset) -> Result<(Net, Option<Weights>)> {
-        let normalises = |net: &Net| net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(_)));
         match &self.start {
-            Some(weights) if !normalises(&self.net) && self.net.affine().count() >= DEEP => {
+            Some(weights) if !normalise::normalises(&self.net) && self.net.affine().count() >= DEEP => {
                 let model = normalise::normalised(&Model::new(self.net.clone(), weights.clone())?, data)?;
                 Ok((normalise::closing(&model.net)?, Some(model.weights)))
             }
@@ -395,6 +391,19 @@ impl Prune {
 
     fn check(&self, data: &Dataset) -> Result<()> {
         self.check_shift()?;
+        self.check_steps()?;
+        if data.train.is_empty() || data.test.is_empty() {
+            let found = format!("{} to train on and {} to test on", data.train.len(), data.test.len());
+            return Err(Error::Setting { name: "the number of examples", found, expected: "1 or more of each".into() });
+        }
+        self.check_ranking()?;
+        self.check_target()?;
+        self.check_examples(data)?;
+        self.check_labels(data)
+    }
+
+    /// Whether there are epochs for the gates to learn in, and others for the network to settle in.
+    fn check_steps(&self) -> Result<()> {
         let setting = |name, found: String, expected: &str| Error::Setting { name, found, expected: expected.into() };
         if self.settings.epochs < 2 {
             let expected = "2 or more: gates learn in the first, the smaller network in the last";
@@ -409,12 +418,11 @@ impl Prune {
         if self.settings.batch_size == Some(0) {
             return Err(setting("the batch size", "0".into(), "1 or more"));
         }
-        if data.train.is_empty() || data.test.is_empty() {
-            let found = format!("{} to train on and {} to test on", data.train.len(), data.test.len());
-            return Err(setting("the number of examples", found, "1 or more of each"));
-        }
-        self.check_ranking()?;
-        self.check_target()?;
+        Ok(())
+    }
+
+    /// Whether the network reads examples as the data has them.
+    fn check_examples(&self, data: &Dataset) -> Result<()> {
         let (found, expected) = (self.net.shape(0).dims(), data.train.dims());
         if found != expected {
             return Err(Error::Data {
@@ -428,6 +436,11 @@ impl Prune {
                 .into(),
             });
         }
+        Ok(())
+    }
+
+    /// Whether the network gives what the data has to predict.
+    fn check_labels(&self, data: &Dataset) -> Result<()> {
         let (found, classes) = (self.net.shape(self.net.output()).dims(), data.train.classes());
         if data.train.targets().is_some() && found != [1] {
             return Err(Error::Data {
@@ -442,7 +455,11 @@ impl Prune {
                 what: "gives",
                 found: format!("{found:?}"),
                 expected: format!("has {classes} classes"),
-                advice: "train its last layer anew for these classes, or give the data it was trained on".into(),
+                advice: match found[..] {
+                    [1] => "say that its labels are numbers to predict (--task regression), or give another network",
+                    _ => "train its last layer anew for these classes, or give the data it was trained on",
+                }
+                .into(),
             });
         }
         Ok(())
@@ -478,7 +495,7 @@ impl Prune {
     /// If the data does not fit the network.
     pub fn evaluation(&self, data: &Dataset) -> Result<Option<Evaluation>> {
         let Some(weights) = &self.start else { return Ok(None) };
-        let feed = Feed::new(&data.test, data.normalise.clone(), EVALUATION_BATCH, &Device::Cpu)?;
+        let feed = Feed::new(&data.test, data.normalise.clone(), evaluation_batch(&self.net), &Device::Cpu)?;
         Ok(Some(evaluate(&self.net, weights, &Masks::none(&self.net), &feed)?))
     }
 }
@@ -497,7 +514,7 @@ fn not_for(milliseconds: f64, expected: String) -> Error {
 
 /// The optimiser that suits a network.
 fn usual(net: &Net) -> Optimiser {
-    match net.nodes().iter().any(|node| matches!(node.layer, Layer::BatchNorm(_))) {
+    match normalise::normalises(net) {
         true => Optimiser::muon(0.01),
         false => Optimiser::adam(1e-3),
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::Device;
 use l0_data::{Dataset, Feed};
 use l0_net::{Agreement, Card, Existing, Masks, Mode, Model, OnnxAbout};
-use l0_train::{Evaluation, Finished, evaluate};
+use l0_train::{Evaluation, Finished, evaluate, evaluation_batch};
 
 use crate::{Error, Plan, Result, Target};
 
@@ -41,7 +41,7 @@ impl Pruned {
     ) -> Result<Self> {
         let (net, masks) = (plan.network.net(), &finished.pruned.masks);
         let model = net.compact(&finished.weights, masks)?;
-        let feed = Feed::new(&data.test, data.normalise.clone(), 500, &Device::Cpu)?;
+        let feed = Feed::new(&data.test, data.normalise.clone(), evaluation_batch(net), &Device::Cpu)?;
         let mut agreement = Agreement::default();
         for batch in feed.in_order() {
             let images = batch?.images;

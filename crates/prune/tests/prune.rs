@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use l0::{Estimator, Ranking, Side};
 use l0_data::{Augment, Dataset, Digits, Split};
 use l0_net::layers::Conv2d;
-use l0_net::{Builder, Layer, Model, Net, Params};
+use l0_net::{Builder, Layer, Masks, Mode, Model, Net, Params};
 use l0_prune::{Clock, Limit, Prune, ResidualStream, Target, latency, normalised};
 use l0_rng::{Purpose, Stream};
 use l0_train::{Freeze, Optimiser};
@@ -196,6 +196,30 @@ fn normalisations_that_are_put_back_change_nothing() {
     let difference = (model.forward(&xs).unwrap() - back.forward(&xs).unwrap()).unwrap().abs().unwrap();
     let largest = difference.max_all().unwrap().to_scalar::<f32>().unwrap();
     assert!(largest < 1e-4, "{largest}");
+}
+
+#[test]
+fn normalisations_that_are_put_back_train_as_what_was_brought_where_classes_come_one_after_the_other() {
+    // Dark images, then bright ones: the first of them say nothing of the others.
+    let pixels = Stream::new(1, Purpose::Other, 0, 0, "pixels").uniforms(1400 * 28 * 28);
+    let shade = |(i, x): (usize, &f32)| (if i < 700 * 28 * 28 { 0.0 } else { 180.0 } + 70.0 * x) as u8;
+    let images: Vec<u8> = pixels.iter().enumerate().map(shade).collect();
+    let labels = (0..1400).map(|i| u32::from(i >= 700)).collect();
+    let train = Split::new(images, labels, (1, 28, 28), 2).unwrap();
+    let test = train.select(&[0, 1399]).unwrap();
+    let data = Dataset::new("shades", train, test, vec![]).unwrap();
+    let model = values(&vgg());
+    let back = normalised(&model, &data).unwrap();
+    let mixed: Vec<u32> = (0..64).flat_map(|i| [i, 1399 - i]).collect();
+    let xs = data.train.batch(&mixed, &data.normalise, None, &Device::Cpu).unwrap().images;
+    let expected = model.forward(&xs).unwrap();
+    let noise = |name: &str| Stream::new(1, Purpose::Dropout, 0, 0, name);
+    let masks = Masks::none(&back.net);
+    let found = back.net.forward(&back.weights, &xs, &masks, Mode::Train(&noise)).unwrap().ys;
+    let size = |xs: &Tensor| xs.sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+    let centred = expected.broadcast_sub(&expected.mean_keepdim(0).unwrap()).unwrap();
+    let apart = size(&(found - &expected).unwrap()) / size(&centred);
+    assert!(apart < 0.3, "{apart}");
 }
 
 /// A table of 12 numbers of which two say the class.

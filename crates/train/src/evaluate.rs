@@ -6,6 +6,20 @@ use l0_net::{Masks, Mode, Net, Weights};
 
 use crate::{Loss, Result, Score, Tally};
 
+/// Examples in a batch where nothing is learned, at most: no result depends on it.
+const BATCH: usize = 500;
+
+/// Bytes that one layer makes of such a batch, at most.
+const LAYER_BYTES: usize = 512 << 20;
+
+/// Examples in a batch where nothing is learned: 500, or as many as the layer of `net` that makes the most leaves room
+/// for.
+pub fn evaluation_batch(net: &Net) -> usize {
+    let values = |id: usize| net.shape(id).dims().into_iter().fold(size_of::<f32>(), usize::saturating_mul);
+    let most = (0..net.nodes().len()).map(values).max().unwrap_or(1);
+    (LAYER_BYTES / most.max(1)).clamp(1, BATCH)
+}
+
 /// How a network does on a split.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evaluation {

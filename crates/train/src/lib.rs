@@ -28,7 +28,7 @@ pub use average::Average;
 pub use checkpoint::Checkpoints;
 pub use config::{Optimiser, Schedule, Training};
 pub use error::{Error, Number, Result};
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, evaluate, evaluation_batch};
 pub use gated::{DATA, DATA_CAVEAT, DATASET, GATED, card};
 pub use loss::Loss;
 pub use precision::Precision;

@@ -41,7 +41,7 @@ impl Loss {
     /// of a softmax. A softmax of logarithms of probabilities is these probabilities, so that the loss is that of the
     /// logits before it.
     pub(crate) fn taken(self, net: &Net, ys: Tensor) -> candle_core::Result<Tensor> {
-        match (self, &net.node(net.output()).layer) {
+        match (self, net.last_layer()) {
             (Self::CrossEntropy, Layer::Softmax(_)) => (ys.to_dtype(DType::F32)? + LEAST)?.log(),
             _ => Ok(ys),
         }

@@ -12,10 +12,7 @@ use crate::pace::Pace;
 use crate::{
     Checkpoints, Error, Evaluation, Freeze, Precision, Progress, Result, StepResult, Teacher, Trainer, Training,
 };
-use crate::{evaluate, gated};
-
-/// Images in a batch of an evaluation: no result depends on it.
-const EVALUATION_BATCH: usize = 500;
+use crate::{evaluate, evaluation_batch, gated};
 
 /// What to train.
 #[derive(Debug)]
@@ -185,7 +182,7 @@ fn interrupted(trainer: &Trainer, folder: &RunFolder) -> Error {
 fn test(job: &Job, trainer: &Trainer) -> Result<(Pruned, Evaluation)> {
     let weights = trainer.average().weights();
     let pruned = job.network.pruned(weights, job.training.estimator)?;
-    let feed = job.feed(&job.data.test, EVALUATION_BATCH)?;
+    let feed = job.feed(&job.data.test, evaluation_batch(job.network.net()))?;
     let evaluation = evaluate(job.network.net(), weights, &pruned.masks, &feed)?;
     Ok((pruned, evaluation))
 }

@@ -8,10 +8,7 @@ use l0_net::{Model, Net};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{positive, wrong};
-use crate::{Error, Loss, Result};
-
-/// Examples in a batch whose outputs are computed once.
-const BATCH: usize = 500;
+use crate::{Error, Loss, Result, evaluation_batch};
 
 /// Memory that is kept for outputs at most; they are joined once, so for a moment it is twice that.
 const MOST_BYTES: usize = 256 << 20;
@@ -127,7 +124,7 @@ impl Teacher {
         }
         tracing::info!("the teacher looks at {} examples", ways * n);
         let loss = if feed.split().targets().is_some() { Loss::SquaredError } else { Loss::CrossEntropy };
-        let batches = feed.of_size(BATCH);
+        let batches = feed.of_size(self.models.iter().map(|model| evaluation_batch(&model.net)).min().unwrap_or(1));
         let mut all = Vec::with_capacity(ways * batches.steps());
         for batch in (0..ways).flat_map(|k| batches.in_way(k)) {
             if stop.load(Ordering::Relaxed) {

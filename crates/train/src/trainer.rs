@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use l0::{Constraint, GatedNet, Multipliers, Objective, Penalty, Sampling};
+use l0::{Constraint, Fit, GatedNet, Multipliers, Objective, Penalty, Sampling};
 use l0_data::{Batch, Feed};
 use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
@@ -157,14 +157,22 @@ impl<'a> Trainer<'a> {
     fn freeze_gates(&mut self) -> Result<()> {
         if let Some(constraint) = self.objective.constraint() {
             let averages = self.average.weights();
+            let before = self.open_of(averages)?;
             let asked = self.freeze.map(|freeze| freeze.constraint(self.network, averages, constraint)).transpose()?;
             let constraint = asked.as_ref().unwrap_or(constraint);
             let within = self.network.brought_within(averages, constraint, self.training.estimator)?;
+            tell_frozen(before, self.open_of(&within)?, constraint.fit);
             self.average.set(within);
         }
         let averages = self.average.weights();
         let gates = self.params.iter().filter(|param| param.role == Role::Mask);
         gates.into_iter().try_for_each(|gate| Ok(gate.var.set(&averages.get(&gate.name)?.copy()?)?))
+    }
+
+    /// How many gates are open at test time.
+    fn open_of(&self, weights: &Weights) -> Result<usize> {
+        let pruned = self.network.pruned(weights, self.training.estimator)?;
+        Ok(pruned.open.iter().map(|(_, open)| open).sum())
     }
 
     /// Every tensor with a name of its own: all that is saved, and all that must be finite.
@@ -306,6 +314,19 @@ impl<'a> Trainer<'a> {
         self.params.learn(&output.statistics)?;
         self.average.update(&self.params)?;
         Ok(result)
+    }
+}
+
+/// Says what became of the gates; loudly where what is left of them can hardly be worth much.
+fn tell_frozen(before: usize, after: usize, fit: Fit) {
+    if fit == Fit::Lower && 2 * after < before {
+        tracing::warn!(
+            "gates are frozen: {before} were open, {after} are, lowered so far with the others that their units hardly \
+             count; gates that learn for longer, or `fit = {{ fill = {{ multiple = 1 }} }}` in the constraint, leave \
+             them open"
+        );
+    } else {
+        tracing::info!("gates are frozen: {before} were open, {after} are");
     }
 }
 

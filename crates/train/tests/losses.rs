@@ -299,6 +299,26 @@ fn a_network_that_ends_in_a_softmax_learns_as_without_it() {
 }
 
 #[test]
+fn probabilities_that_are_flattened_are_no_logits() {
+    let net = |ends_in_softmax: bool| {
+        let mut b = Builder::image("image", 2, 3, 3);
+        b.conv2d("conv", 4, 3);
+        if ends_in_softmax {
+            b.layer("probabilities", Softmax);
+        }
+        b.flatten("classes");
+        b.build().unwrap()
+    };
+    let batch = Batch::new(tensor("images", &[6, 2, 3, 3]), classes(&[6], 4));
+    let first = |net: Net| {
+        let (network, objective, training) = (dense(net), Objective::default(), training(1, 0.5));
+        let mut trainer = Trainer::new(&network, &objective, &training, 6, 7, &Device::Cpu).unwrap();
+        trainer.step(&batch).unwrap().loss
+    };
+    close(first(net(true)), first(net(false)));
+}
+
+#[test]
 fn an_evaluation_of_numbers_has_their_squared_error_for_a_loss() {
     let net = {
         let mut b = Builder::features("input", 4);

@@ -18,3 +18,4 @@ pub use self::at::{Mode, StatisticsUpdate};
 pub(crate) use self::flow::{Flow, beside, part, scatter, sum, within};
 pub use self::pass::Output;
 pub(crate) use self::pass::Pass;
+pub(crate) use self::run::Keep;

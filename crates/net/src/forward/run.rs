@@ -37,7 +37,7 @@ impl Net {
         self.check_batch(xs)?;
         let (masks, plan) = (Masks::none(self), Plan::full(self));
         let pass = Pass { net: self, plan: &plan, masks: &masks, weights };
-        let made = pass.flows(xs, Mode::Eval, false, &mut Vec::new())?;
+        let made = pass.flows(xs, Mode::Eval, Keep::Nodes(nodes), &mut Vec::new())?;
         let whole = |&id: &NodeId| {
             let shape = self.shape(id);
             let flow = made.get(id).and_then(Option::as_ref);
@@ -67,20 +67,19 @@ impl Net {
 impl Pass<'_> {
     fn run(&self, xs: &Tensor, mode: Mode) -> Result<Output> {
         let mut statistics = Vec::new();
-        let made = self.flows(xs, mode, true, &mut statistics)?;
+        let made = self.flows(xs, mode, Keep::Output, &mut statistics)?;
         let out = self.net.output();
         let last = made[out].as_ref().ok_or_else(|| Error::layer("", "the output was not computed"))?;
         let all = Selection::all(self.net.shape(out).units());
         Ok(Output { ys: last.expand(&all, xs.dim(0)?, self.net.shape(out), xs)?, statistics })
     }
 
-    /// What every node makes; if `fuse`, runs of layers are computed as one, and nothing is kept longer than it is
-    /// read.
+    /// What the nodes to be kept make. Where that is the output alone, runs of layers are computed as one.
     pub(crate) fn flows(
         &self,
         batch: &Tensor,
         mode: Mode,
-        fuse: bool,
+        keep: Keep<'_>,
         statistics: &mut Vec<StatisticsUpdate>,
     ) -> Result<Vec<Option<Flow>>> {
         let nodes = self.net.nodes().len();
@@ -96,6 +95,7 @@ impl Pass<'_> {
                 return Err(Error::layer(&node.name, format!("{} lacks an input", node.layer.kind())));
             }
             let alone = Fused { last: id, epilogue: ALONE, plus: None };
+            let fuse = matches!(keep, Keep::Output);
             let Fused { last, epilogue, plus } = if fuse { self.fused(id, &made) } else { alone };
             let term = plus.and_then(|term| made[term].as_ref()?.computed.clone());
             let layer = self.layer(id);
@@ -108,7 +108,7 @@ impl Pass<'_> {
             }
             done[last] = true;
             made[last] = Some(flow);
-            for &input in node.inputs.iter().chain(&plus).filter(|_| fuse) {
+            for &input in node.inputs.iter().chain(&plus).filter(|&&input| !keep.holds(input)) {
                 if self.net.readers(input).iter().all(|&reader| done[reader]) {
                     made[input] = None;
                 }
@@ -149,6 +149,27 @@ impl Pass<'_> {
         let constants = [id, reader, term].iter().any(|&node| !self.plan.constants(node).is_empty());
         let same = self.plan.kept(reader) == kept && flow.kept == *kept && flow.computed.is_some();
         (sum.layer.rules().is_sum() && same && !constants && flow.scale.is_none()).then_some(term)
+    }
+}
+
+/// What is not dropped as soon as all that read it are computed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keep<'a> {
+    /// Nothing but the output.
+    Output,
+    /// These nodes.
+    Nodes(&'a [NodeId]),
+    /// Every node.
+    All,
+}
+
+impl Keep<'_> {
+    fn holds(self, id: NodeId) -> bool {
+        match self {
+            Self::Output => false,
+            Self::Nodes(nodes) => nodes.contains(&id),
+            Self::All => true,
+        }
     }
 }
 
