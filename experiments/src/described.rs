@@ -175,7 +175,8 @@ impl Described {
             );
             ensure!(
                 (loss == Loss::SquaredError) == is_number,
-                "loss = {loss:?}, and {} has {has} to predict: {said}",
+                "loss = {}, and {} has {has} to predict: {said}",
+                serde_json::to_value(loss)?,
                 data.name
             );
         }
@@ -185,7 +186,7 @@ impl Described {
         if let Some(epochs) = epochs {
             asked.insert("epochs".into(), epochs.into());
         }
-        let training = usual::training(asked, n, is_gated, self.is_priced()).context("[training]")?;
+        let training = usual::training(asked, n, is_gated).context("[training]")?;
         let objective = is_gated.then(|| usual::objective(self.objective.clone().unwrap_or_default(), &training, n));
         let recipe = Recipe {
             name: self.name.clone(),
@@ -227,11 +228,6 @@ impl Described {
         }
         let row = described.recipe(data, changes.epochs)?;
         Changes { epochs: None, ..changes.clone() }.apply(&row) // the recipe has them already
-    }
-
-    /// Whether lambdas close the gates, and no target.
-    fn is_priced(&self) -> bool {
-        self.objective.as_ref().is_some_and(|objective| objective.contains_key("lambdas"))
     }
 }
 

@@ -11,20 +11,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
-use l0::GatedNet;
 use l0::gate::LOG_ALPHA_RANGE;
+use l0::{Estimator, GatedNet};
 use l0_files::sha256;
 use l0_net::{Card, Existing, GatedModel, Net, Param, Role, Weights};
-use l0_record::{RunHeader, StartedFrom, Status, read_run};
+use l0_record::{RunHeader, START, StartedFrom, Status, read_run};
 use l0_rng::{Purpose, Stream};
 use l0_train::Training;
 
 use crate::artifact::{gated_path, load_gated};
 use crate::{Recipe, config};
-
-/// The file with the first values, in the folder of the run that begins with them: it goes on without the other's
-/// folder.
-const START: &str = "start.safetensors";
 
 /// The values that a run begins with, and whose they were.
 #[derive(Debug)]
@@ -165,10 +161,14 @@ fn opened(z: &[f32]) -> Result<Tensor> {
 }
 
 /// The recipe of a run from scratch with what the run of `before` kept: its gates stand as they are from the first step
-/// on.
+/// on, each read by itself. Top-k would open more of them: of some twenty closed gates it expects one to be open.
 #[must_use]
 pub fn recipe_from_scratch(before: &Recipe) -> Recipe {
-    let training = Training { frozen_epochs: before.training.epochs, ..before.training.clone() };
+    let estimator = match before.training.estimator {
+        Estimator::TopK => Estimator::Mean,
+        by_itself => by_itself,
+    };
+    let training = Training { frozen_epochs: before.training.epochs, estimator, ..before.training.clone() };
     Recipe {
         name: format!("{}-scratch", before.name),
         title: format!("{}, from scratch", before.title),

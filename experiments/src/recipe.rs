@@ -211,6 +211,11 @@ impl Recipe {
                 ensure!(self.is_gated(), "an [objective] closes gates, and this network has none");
                 objective.penalties(&network, 1)?;
                 objective.constraint().map(|constraint| Multipliers::new(constraint, network.sets())).transpose()?;
+                let is_filled = objective.constraint().is_some_and(|constraint| matches!(constraint.fit, Fit::Fill(_)));
+                ensure!(
+                    !(is_filled && self.training.estimator == Estimator::TopK),
+                    "the estimator top-k chooses among the gates again that `fit = {{ fill = ... }}` has chosen; expected mean or median"
+                );
             }
             None => ensure!(!self.is_gated(), NO_OBJECTIVE),
         }

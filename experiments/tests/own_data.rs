@@ -184,6 +184,31 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
     let listed = ok(folder, "sweep", &[&["gated.toml"], &swept[..], &["--list"]].concat());
     assert!(listed.matches(" finished, RMSE ").count() == 2, "{listed}");
 
+    // From scratch it has the units that were kept, however gates are read.
+    for estimator in ["mean", "top-k"] {
+        let wide = "layers = [{ linear = 256 }, \"relu\", { linear = \"outputs\" }]\n[objective]\ndensity = 0.1\n";
+        let text = format!("gates = \"prunable\"\n{wide}[training]\nepochs = 4\nestimator = \"{estimator}\"\n");
+        std::fs::write(folder.join(format!("{estimator}.toml")), text).unwrap();
+        ok(
+            folder,
+            "train",
+            &[&format!("{estimator}.toml"), "--data", "prices.csv", "--label", "price", "--out", "runs"],
+        );
+        let run = format!("runs/{estimator}/seed-1");
+        let scratch = ok(folder, "train", &["--scratch", &run]);
+        let again = header(&folder.join(format!("runs/{estimator}-scratch/seed-1"))).outcome.architecture;
+        assert_eq!(again, header(&folder.join(run)).outcome.architecture, "{scratch}");
+    }
+    let twice = "gates = \"prunable\"\nlayers = [{ linear = 9 }, { linear = \"outputs\" }]\n[objective]\nconstraint = { quantity = \"weights\", \
+                 learning_rate = 0.1, restart = true, targets = { model = 0.5 }, fit = { fill = { multiple = 1 } } }\n[training]\nestimator = \"top-k\"\n";
+    std::fs::write(folder.join("twice.toml"), twice).unwrap();
+    fails(
+        folder,
+        "train",
+        &["twice.toml", "--data", "prices.csv", "--label", "price"],
+        "the estimator top-k chooses among the gates again",
+    );
+
     let exported = ok(folder, "export", &["runs/mlp/seed-1"]);
     assert!(exported.contains("test RMSE ") && exported.contains("largest difference"), "{exported}");
     let file = "runs/mlp/seed-1/compact.safetensors";
@@ -196,6 +221,13 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
 
     // Columns in another order, one that is not known, and a missing value.
     std::fs::write(folder.join("new.csv"), "height,colour,width\n1.0,red,2.0\n,blue,2.0\n").unwrap();
+    std::fs::write(folder.join("more.csv"), "width,height\n2.0,1.0\n").unwrap();
+    let both = ok(folder, "predict", &["--model", file, "new.csv", "more.csv"]);
+    assert!(both.contains("new.csv: row 2: ") && both.contains("more.csv: row 1: "), "{both}");
+    std::fs::write(folder.join("more.csv"), "width,height\n2.0,1.0\n2.0,inf\n").unwrap();
+    fails(folder, "predict", &["--model", file, "more.csv"], "more.csv: inf in column height of row 2");
+    std::fs::write(folder.join("more.csv"), "width,height\n").unwrap();
+    fails(folder, "predict", &["--model", file, "more.csv"], "more.csv: 0 rows of 2 columns");
     let said = ok(folder, "predict", &["--model", file, "new.csv"]);
     let number = |row: &str| -> f64 {
         let line = said.lines().find(|line| line.starts_with(row)).unwrap();

@@ -161,6 +161,9 @@ fn a_row_is_trained_exported_verified_measured_and_reported() {
     assert!(said.contains("0 predictions changed") && said.contains(closed_nothing), "{said}");
     fails("export", &[run_folder, "--data", data], "compact.safetensors");
     fails("export", &[run_folder, "--data", data, "--out", "net.onnx"], "net.onnx is to be a safetensors file");
+    fails("export", &[run_folder, "--data", data, "--out", "net"], "end its name in .safetensors");
+    let nowhere = [run_folder, "--data", data, "--out", "no-such-folder/net.safetensors"];
+    fails("export", &nowhere, "the folder no-such-folder does not exist; make it, or name another");
     let another = temp.path().join("another");
     std::fs::create_dir(&another).unwrap();
     digits_folder(&another, Digits { train: 20, test: 10, seed: 9 });
@@ -492,7 +495,7 @@ fn a_network_that_others_exported_is_inspected_and_converted_and_back() {
     fails("inspect", &[&onnx, "--only", "head*"], "there is no layer \"head*\"; nearest of");
     let said = ok("convert", &[&onnx, &ours]);
     assert!(said.contains("reads (3, 32, 32), gives (10)") && said.contains("read back"), "{said}");
-    fails("convert", &[&onnx, &ours], "ours.safetensors exists already; --replace replaces it");
+    fails("convert", &[&onnx, &ours], "ours.safetensors exists already; nothing was written (--replace");
     ok("convert", &[&onnx, &ours, "--replace"]);
     ok("convert", &[&ours, &back]);
     fails("convert", &[&ours, &at("other.safetensors")], "are of one kind; end the second in .onnx");
@@ -504,7 +507,7 @@ fn a_network_that_others_exported_is_inspected_and_converted_and_back() {
     let svg = at("net.svg");
     ok("inspect", &[&ours, "--svg", &svg]);
     assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
-    fails("inspect", &[&ours, "--svg", &svg], "net.svg exists already; --replace replaces it");
+    fails("inspect", &[&ours, "--svg", &svg], "net.svg exists already; nothing was written (--replace");
     ok("inspect", &[&ours, "--svg", &svg, "--replace"]);
 }
 

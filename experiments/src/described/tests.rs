@@ -1,3 +1,4 @@
+use l0::{Estimator, Fit};
 use l0_data::{Digits, Scale, Split, Table};
 use l0_train::Optimiser;
 
@@ -76,8 +77,9 @@ fn gates_are_brought_to_half_of_the_weights_unless_the_file_says_otherwise() {
     assert_eq!(usual.training.gate_optimiser, Optimiser::adam(0.02));
     let macs = of("[objective]\nmacs = 0.25\n").objective.unwrap();
     assert_eq!(macs.constraint().unwrap().quantity, l0::Quantity::Macs);
+    assert_eq!((usual.training.estimator, constraint.fit), (Estimator::Mean, Fit::Fill(l0::Filling::default())));
     let priced = of("[objective]\nlambdas = [{ per-weight = 0.1 }]\n[training]\nestimator = \"median\"\n");
-    assert_eq!((priced.objective.unwrap().lambdas().len(), priced.training.estimator), (1, l0::Estimator::Median));
+    assert_eq!((priced.objective.unwrap().lambdas().len(), priced.training.estimator), (1, Estimator::Median));
     let sgd = of("[training]\noptimiser = { kind = \"sgd\", learning_rate = 0.1 }\nepochs = 3\n");
     assert_eq!(sgd.training.optimiser, Optimiser::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: true });
     assert_eq!((sgd.training.epochs, sgd.training.frozen_epochs), (3, 1));
@@ -93,6 +95,9 @@ fn what_has_no_meaning_is_refused() {
     refused(&format!("{MLP}[objective]\ndensity = 0.5\n"), "this network has none: say gates");
     refused(&format!("gates = \"prunable\"\n{MLP}[objective]\ndensity = 0.5\nmacs = 0.5\n"), "choose one");
     refused(&format!("gates = \"prunable\"\n{MLP}[objective]\ndensity = 1.5\n"), "in (0, 1]");
+    let closing = |said: &str| format!("gates = \"prunable\"\n{MLP}[objective]\n{said}\n");
+    refused(&closing("lambda = 0.1"), "unknown field `lambda`, expected one of density, macs, lambdas, ");
+    refused(&closing("lambdas = [0.1]"), "lambdas = [0.1], expected a list as [{ per-weight = 0.1 }]");
     refused(&format!("{MLP}[training]\nepoch = 3\n"), "[training]: unknown field `epoch`");
     refused(&format!("{MLP}[training]\nepochs = 0\n"), "epochs is 0, expected 1 to ");
     refused(&format!("loss = \"squared_error\"\n{MLP}"), "rows has classes to predict");

@@ -1,7 +1,7 @@
 //! The settings of a training that nobody has chosen: they do for a few hundred examples as for many.
 
-use anyhow::{Context, Result, ensure};
-use l0::{Constraint, Objective, Quantity, Targets};
+use anyhow::{Context, Result, bail, ensure};
+use l0::{Constraint, Estimator, Filling, Fit, Lambda, Objective, Quantity, Targets};
 use l0_train::Training;
 use serde_json::{Map, Value, json};
 
@@ -26,11 +26,14 @@ const MULTIPLIER: f64 = 12.0;
 /// The density of weights that gates are brought to.
 const DENSITY: f64 = 0.5;
 
+/// What a file may say of what closes gates, and of weight decay beside it.
+const OBJECTIVE: [&str; 6] = ["density", "macs", "lambdas", "constraint", "weight_decay", "l2"];
+
 /// A training with what is asked for, and the usual beside it.
 ///
 /// # Errors
 /// If a setting has no meaning.
-pub(super) fn training(asked: Map<String, Value>, n: usize, is_gated: bool, is_priced: bool) -> Result<Training> {
+pub(super) fn training(asked: Map<String, Value>, n: usize, is_gated: bool) -> Result<Training> {
     let number = |key: &str| asked.get(key).and_then(Value::as_u64).filter(|&n| n > 0);
     let batch = number("batch_size").unwrap_or(if n < MANY { BATCH.0 } else { BATCH.1 });
     let in_epoch = (n as u64).div_ceil(batch).max(1);
@@ -45,7 +48,7 @@ pub(super) fn training(asked: Map<String, Value>, n: usize, is_gated: bool, is_p
         "weight_decay": 1e-4,
         "average": 0.0,
         "sampling": "minibatch",
-        "estimator": if is_gated && !is_priced { "top-k" } else { "mean" },
+        "estimator": "mean",
         "frozen_epochs": if is_gated { epochs / 2 } else { 0 },
     });
     let Value::Object(mut usual) = usual else { unreachable!("it is a table") };
@@ -82,6 +85,18 @@ fn optimiser(asked: Map<String, Value>, usual: Option<&Value>) -> Map<String, Va
 /// # Errors
 /// If a setting has no meaning.
 pub(super) fn objective(mut asked: Map<String, Value>, training: &Training, n: usize) -> Result<Objective> {
+    let unknown = asked.keys().find(|key| !OBJECTIVE.contains(&key.as_str()));
+    if let Some(unknown) = unknown {
+        bail!("unknown field `{unknown}`, expected one of {}", OBJECTIVE.join(", "));
+    }
+    if let Some(lambdas) = asked.get("lambdas") {
+        serde_json::from_value::<Vec<Lambda>>(lambdas.clone()).with_context(|| {
+            format!(
+                "lambdas = {lambdas}, expected a list as [{{ per-weight = 0.1 }}]: one for all gates, or one for each \
+                 layer that has some"
+            )
+        })?;
+    }
     let (density, macs) = (asked.remove("density"), asked.remove("macs"));
     let is_said = asked.contains_key("lambdas") || asked.contains_key("constraint");
     let both = "density, macs, lambdas and constraint each close gates; choose one";
@@ -92,7 +107,13 @@ pub(super) fn objective(mut asked: Map<String, Value>, training: &Training, n: u
         let share = share.as_f64().with_context(|| format!("density is {share}, expected a number from 0 to 1"))?;
         let steps = training.epochs.saturating_mul(training.steps_an_epoch(n));
         let learning_rate = MULTIPLIER / steps.max(1) as f64;
-        let constraint = Constraint::new(Targets::Model(share), quantity, learning_rate);
+        // Lowered to a small target with all others, the gates that stay open would be worth next to nothing
+        // (docs/decisions/042-targets.md); top-k would choose again among those that are filled in.
+        let fit = match training.estimator {
+            Estimator::TopK => Fit::Lower,
+            _ => Fit::Fill(Filling::default()),
+        };
+        let constraint = Constraint { fit, ..Constraint::new(Targets::Model(share), quantity, learning_rate) };
         asked.insert("constraint".into(), serde_json::to_value(constraint)?);
     }
     asked.entry("weight_decay").or_insert(json!(0.0));
