@@ -10,9 +10,6 @@ use l0_net::{Agreement, Card, GatedModel, Masks, Mode, Model, Net, OnnxAbout, Sh
 use l0_train::{Score, Tally};
 use serde_json::json;
 
-/// Images in a batch of a verification.
-const BATCH: usize = 500;
-
 /// The gated network in the folder of a run.
 pub fn gated_path(run: &Path) -> PathBuf {
     run.join(l0_train::GATED)
@@ -52,6 +49,11 @@ pub fn as_trained(card: &Card, data: Dataset) -> Result<Dataset> {
         Some(record) => record.as_trained(data)?,
         None => data,
     })
+}
+
+/// Whether a file says what its network was trained on.
+pub fn says_its_data(card: &Card) -> bool {
+    [l0_train::DATA, l0_train::DATASET].iter().any(|key| card.extra.contains_key(*key))
 }
 
 /// The data set that the network in `file` was made for: the one that its card records or names, or else the first in
@@ -146,7 +148,7 @@ pub fn verify(
          it was not made of that one"
     );
     l0_train::Precision::F32.apply(device)?;
-    let feed = Feed::new(test, normalise.clone(), BATCH, device)?;
+    let feed = Feed::new(test, normalise.clone(), l0_train::evaluation_batch(net), device)?;
     let weights = weights.to_device(device)?; // the masks stay on the CPU, as in training
     let model = Model { weights: model.weights.to_device(device)?, ..model.clone() };
     let (mut agreement, mut tally) = (Agreement::default(), Tally::of(test));

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source, Task};
+use l0_net::{Card, Existing, Net};
 use l0_record::without_backtrace;
 use tracing_subscriber::EnvFilter;
 
-use crate::Recipe;
 use crate::progress::Downloads;
+use crate::{Recipe, artifact};
 
 /// Which data, and where it comes from.
 #[derive(Debug, Clone, Default, Args)]
@@ -47,6 +49,31 @@ pub struct DataArgs {
     /// Column of labels, of a table or of a data set of the Hub.
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
+    /// What the labels of a table are: classes, or numbers to be predicted. If not given, text is classes, and so are
+    /// whole numbers of which there are few different ones; for a network with one output they are numbers.
+    #[arg(long, value_name = "TASK", value_parser = tasks())]
+    pub task: Option<Task>,
+}
+
+/// Reads the name of a task.
+fn tasks() -> impl TypedValueParser<Value = Task> {
+    let names = PossibleValuesParser::new(["classes", "regression"]);
+    names.map(|name| if name == "classes" { Task::Classes } else { Task::Regression })
+}
+
+/// Checks before any work that a file can be written.
+///
+/// # Errors
+/// If it exists and is to be kept, or its folder does not exist.
+pub fn writable(file: &Path, existing: Existing) -> Result<()> {
+    let shown = file.display();
+    ensure!(
+        existing == Existing::Replace || !file.exists(),
+        "{shown} exists already; nothing was written (--replace replaces it)"
+    );
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "{shown}: the folder {} does not exist; make it, or name another", folder.display());
+    Ok(())
 }
 
 impl DataArgs {
@@ -62,6 +89,7 @@ impl DataArgs {
         let options = &mut spec.options;
         options.size = self.image_size.or(options.size);
         options.label = self.label.clone().or(options.label.take());
+        options.task = self.task.or(options.task);
         if let Some(name) = self.normalise {
             options.normalise = Some(NormaliseBy::Name(name));
         }
@@ -69,6 +97,27 @@ impl DataArgs {
             options.normalise = Some(NormaliseBy::Constants { mean: self.mean.clone(), std: self.std.clone() });
         }
         Ok(spec.check()?)
+    }
+
+    /// The data that a network is tried on: `dataset`, or what its file says, or else a known data set of its shape; in
+    /// its place, what the command line asks for.
+    ///
+    /// # Errors
+    /// As [`DataArgs::spec`], or if nothing names any.
+    pub fn for_network(&self, dataset: Option<&DataSpec>, net: &Net, card: &Card, file: &Path) -> Result<DataSpec> {
+        let own = dataset.map_or_else(|| artifact::dataset_of(net, card, file), |named| Ok(named.clone()))?;
+        let spec = self.spec(&own)?;
+        let is_named = dataset.is_some()
+            || artifact::says_its_data(card)
+            || self.data.as_deref() == spec.known().map(Benchmark::as_str);
+        if let (Some(known), false) = (spec.known(), is_named) {
+            let shown = file.display();
+            tracing::warn!(
+                "{shown} does not say what it was trained on; taken is {known}, whose images and classes it reads and tells \
+                 apart (--data names other data)"
+            );
+        }
+        Ok(spec)
     }
 
     /// A folder is another place of what is asked for, unless it holds pictures.

@@ -8,8 +8,8 @@ use l0_net::{Card, Existing, Import, Model, OnnxReader, Rename, write_file};
 use l0_rng::{Purpose, Stream};
 use serde_json::json;
 
-use crate::artifact;
-use crate::network_file::{self, Format, NetworkFile, is_onnx};
+use crate::network_file::{self, NetworkFile, is_onnx};
+use crate::{artifact, cli};
 
 /// Examples that both networks are compared on.
 const BATCH: usize = 4;
@@ -58,10 +58,8 @@ pub fn convert(
         let ending = if source { ".safetensors" } else { ".onnx" };
         bail!("{} and {} are of one kind; end the second in {ending}", from.display(), to.display());
     }
-    ensure!(existing == Existing::Replace || !to.exists(), "{} exists already; --replace replaces it", to.display());
-    let NetworkFile { format, mut model, mut card, .. } = NetworkFile::read(from, size)?;
-    let gated = format == Format::Gated;
-    ensure!(!gated, "{}: it has gates, which no ONNX file holds; `just export` compacts and writes it", from.display());
+    cli::writable(to, existing)?;
+    let NetworkFile { mut model, mut card, .. } = NetworkFile::plain(from, size)?;
     let mut left_over = Vec::new();
     if let Some(NewValues { file, rules }) = values {
         let import = Import::from_file_renamed(&model.net, file, rules, &Device::Cpu);

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
-use l0_net::{Card, GatedModel, Kind, Model, OnnxReader, read_card};
+use l0_net::{Card, Kind, Model, OnnxReader, read_card};
 use serde::Serialize;
 
-use crate::artifact::card_of_onnx;
+use crate::artifact::{card_of_onnx, load_gated};
 #[cfg(feature = "hub")]
 use crate::{cli, progress::Downloads};
 
@@ -129,11 +129,26 @@ impl NetworkFile {
                 (Format::Network, model, card)
             }
             Kind::Gated => {
-                let (gated, card) = GatedModel::load(path, &Device::Cpu)?;
-                (Format::Gated, Model::new(gated.net, gated.weights)?, card)
+                let (network, weights, card) = load_gated(path)?;
+                let format = if network.is_plain() { Format::Network } else { Format::Gated };
+                (format, Model::new(network.net().clone(), weights)?, card)
             }
         };
         Ok(Self { format, bytes, model, card })
+    }
+
+    /// Reads the file of a network that has no gates, or none any more.
+    ///
+    /// # Errors
+    /// As [`NetworkFile::read`], or if it has some.
+    pub fn plain(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
+        let read = Self::read(path, size)?;
+        ensure!(
+            read.format != Format::Gated,
+            "{}: a network with its gates, before compaction; `just export` of the folder of its run writes the compact one: give that",
+            path.display()
+        );
+        Ok(read)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::device::Compute;
 use crate::inspect::Inspection;
 use crate::network_file::{self, Format, NetworkFile};
 use crate::progress::Bar;
-use crate::{say, session};
+use crate::{int8, say, session};
 
 /// Fewer steps than these tell channels apart by chance.
 const FEW_STEPS: u64 = 100;
@@ -48,7 +48,8 @@ impl Brought {
     /// If it cannot be read.
     pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
         let path = &network_file::found(path)?;
-        let read = NetworkFile::read(path, size)?;
+        let read = NetworkFile::plain(path, size)?;
+        int8::ensure_float(&read.model).with_context(|| path.display().to_string())?;
         let of_run = path.parent().and_then(|folder| read_run(folder).ok()).map(|run| run.header.recipe);
         let stem = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();
         let name = of_run.unwrap_or(stem);
@@ -345,5 +346,5 @@ fn onnx_of(brought: &Brought, folder: &Path) -> Result<PathBuf> {
 fn learning_epochs(run: &Run) -> u64 {
     let training = &run.header.config["training"];
     let of = |name: &str| training[name].as_u64().unwrap_or(0);
-    of("epochs") - of("frozen_epochs")
+    of("epochs").saturating_sub(of("frozen_epochs"))
 }

@@ -54,10 +54,23 @@ pub fn batch_norm(layer: &BatchNorm, kept: &[u32]) -> Result<BatchNorm> {
 
 /// The features that channels become when images of so many `positions` (h w) are flattened: each channel is a run of
 /// as many features.
-pub fn flattened(channels: &[u32], positions: usize) -> Vec<u32> {
-    let positions = u32::try_from(positions).unwrap_or(u32::MAX);
-    let start = |channel: u32| channel.saturating_mul(positions);
-    channels.iter().flat_map(|&channel| start(channel)..start(channel.saturating_add(1))).collect()
+///
+/// # Errors
+/// If a feature has a number above 32 bits.
+pub fn flattened(channels: &[u32], positions: usize) -> Result<Vec<u32>> {
+    let mut features = Vec::new();
+    for &channel in channels {
+        let start = u64::from(channel).checked_mul(positions as u64);
+        let run = start.and_then(|start| {
+            let end = start.checked_add(positions as u64)?;
+            Some(u32::try_from(start).ok()?..u32::try_from(end).ok()?)
+        });
+        let Some(run) = run else {
+            bail!("channel {channel} of {positions} positions has features above 2^32, expected fewer")
+        };
+        features.extend(run);
+    }
+    Ok(features)
 }
 
 /// The slices of `xs` along `dim` in a list.

@@ -126,6 +126,18 @@ impl Net {
         self.nodes.len() - 1
     }
 
+    /// The layer that makes the numbers which the network gives: the last one, or what it flattens, where each unit has
+    /// one number.
+    pub fn last_layer(&self) -> &Layer {
+        let mut id = self.output();
+        while let (Layer::Flatten(_), &[input]) = (&self.nodes[id].layer, &self.nodes[id].inputs[..])
+            && self.shapes[input].positions() == 1
+        {
+            id = input;
+        }
+        &self.nodes[id].layer
+    }
+
     /// The shape of a node's output for one example.
     pub fn shape(&self, id: NodeId) -> Shape {
         self.shapes[id]

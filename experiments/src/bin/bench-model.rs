@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use candle_core::Device;
 use clap::Parser;
 use l0_data::{DataSpec, Dataset, Normalise};
@@ -110,8 +110,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
 
 /// A network without gates, what its file says of it, and whether that is ONNX.
 fn read(path: &Path) -> Result<(Model, Card, bool)> {
-    let NetworkFile { format, model, card, .. } = NetworkFile::read(path, None)?;
-    ensure!(format != Format::Gated, "{}: it has gates; `just export` compacts it", path.display());
+    let NetworkFile { format, model, card, .. } = NetworkFile::plain(path, None)?;
     Ok((model, card, format == Format::Onnx))
 }
 
@@ -195,10 +194,10 @@ fn whole_entry(net: Net) -> Result<Entry> {
 /// The data set that all files are tested on, and how its pixels become numbers.
 fn data(args: &Args) -> Result<(Dataset, Normalise)> {
     let (model, card, _) = read(&args.files[0])?;
-    let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.files[0]), Ok)?;
-    let data = artifact::as_trained(&card, args.data.load(&args.data.spec(&dataset)?)?)?;
+    let spec = args.data.for_network(args.dataset.as_ref(), &model.net, &card, &args.files[0])?;
+    let data = artifact::as_trained(&card, args.data.load(&spec)?)?;
     let record = artifact::record_of(&card)?;
-    let is_said = args.data.normalise.is_some() || !args.data.mean.is_empty() || dataset.known().is_some();
+    let is_said = args.data.normalise.is_some() || !args.data.mean.is_empty() || spec.known().is_some();
     if record.is_none() && !is_said {
         tracing::warn!(
             "{} does not say by which numbers its input is normalised; taken are those of the training examples \

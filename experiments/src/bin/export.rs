@@ -13,7 +13,7 @@ use l0_experiments::asked::{self, Left};
 use l0_experiments::cli::{self, DataArgs};
 use l0_experiments::device::{DeviceName, VerificationArgs};
 use l0_experiments::int8::{self, Int8};
-use l0_experiments::network_file::{Format, NetworkFile};
+use l0_experiments::network_file::NetworkFile;
 use l0_experiments::say;
 use l0_net::{Card, Existing, Model};
 use l0_record::read_run;
@@ -142,10 +142,9 @@ fn quantise_file(args: &Args) -> Result<()> {
         out.display()
     );
     free(args, [&out])?;
-    let NetworkFile { format, model, card, .. } = NetworkFile::read(file, None)?;
-    ensure!(format != Format::Gated, "{}: it has gates; name the folder of its run", file.display());
+    let NetworkFile { model, card, .. } = NetworkFile::plain(file, None)?;
     int8::ensure_float(&model).with_context(|| file.display().to_string())?;
-    let data = args.data.load(&args.data.spec(&artifact::dataset_of(&model.net, &card, file)?)?)?;
+    let data = args.data.load(&args.data.for_network(None, &model.net, &card, file)?)?;
     let data = artifact::as_trained(&card, data)?;
     if let Some(trained) = &card.data
         && *trained != data.digest()?
@@ -190,25 +189,21 @@ struct Files {
     int8: Option<PathBuf>,
 }
 
-/// Fails if one of `files` is there and not to be replaced.
+/// Fails if one of `files` is there and not to be replaced, or has no folder to be written into.
 fn free<'a>(args: &Args, files: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
-    match files.into_iter().find(|path| path.exists()) {
-        Some(path) if !args.replace => {
-            bail!("{} exists already; nothing was written (--replace replaces it)", path.display())
-        }
-        _ => Ok(()),
-    }
+    files.into_iter().try_for_each(|path| cli::writable(path, existing(args)))
 }
 
 /// The files to write, safetensors and perhaps ONNX, none of which may lose anything.
 fn files(args: &Args) -> Result<Files> {
     let out = args.out.clone().unwrap_or_else(|| args.run.join("compact.safetensors"));
-    let is = |extension: &str| out.extension().is_some_and(|found| found == extension);
-    ensure!(!is("onnx"), "{} is to be a safetensors file; --onnx writes the ONNX file beside it", out.display());
-    let beside = |ending: &str| {
-        if is("safetensors") { out.with_extension(ending) } else { out.with_added_extension(ending) }
-    };
-    let (onnx, int8) = (args.onnx.then(|| beside("onnx")), args.int8.then(|| beside(INT8)));
+    ensure!(
+        out.extension().is_some_and(|found| found == "safetensors"),
+        "{} is to be a safetensors file; end its name in .safetensors{}",
+        out.display(),
+        if args.onnx { "" } else { " (--onnx writes an ONNX file beside it)" }
+    );
+    let (onnx, int8) = (args.onnx.then(|| out.with_extension("onnx")), args.int8.then(|| out.with_extension(INT8)));
     free(args, [Some(&out), onnx.as_ref(), int8.as_ref()].into_iter().flatten())?;
     Ok(Files { out, onnx, int8 })
 }

@@ -33,6 +33,10 @@ struct Args {
     replace: bool,
 }
 
+fn existing(args: &Args) -> Existing {
+    if args.replace { Existing::Replace } else { Existing::Keep }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     cli::main(|| inspect(&args))
@@ -42,8 +46,7 @@ fn inspect(args: &Args) -> Result<()> {
     if let Some(svg) = &args.svg {
         let is_svg = svg.extension().is_some_and(|end| end.eq_ignore_ascii_case("svg"));
         ensure!(is_svg, "--svg {}: expected a name that ends in .svg, for that is what is written", svg.display());
-        let kept = svg.exists() && !args.replace;
-        ensure!(!kept, "{} exists already; --replace replaces it", svg.display());
+        cli::writable(svg, existing(args))?;
     }
     let read = NetworkFile::read(&args.file, args.input_size)?;
     let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
@@ -53,8 +56,7 @@ fn inspect(args: &Args) -> Result<()> {
         false => say!("{}", inspection.to_string().trim_end())?,
     }
     if let Some(svg) = &args.svg {
-        let existing = if args.replace { Existing::Replace } else { Existing::Keep };
-        write(svg, inspection.svg().as_bytes(), existing)?;
+        write(svg, inspection.svg().as_bytes(), existing(args))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use l0::Ranking;
-use l0_data::{DataSpec, Origin};
+use l0_data::{DataSpec, Origin, Task};
 use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
@@ -232,7 +232,10 @@ fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     {
         spec.options.size.get_or_insert(h);
     }
-    Ok(spec)
+    if spec.may_be_a_table() && net.shape(net.output()).units() == 1 {
+        spec.options.task.get_or_insert(Task::Regression);
+    }
+    Ok(spec.check()?)
 }
 
 fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
@@ -271,7 +274,7 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
     if let Some(teacher) = &args.distill {
         prune = prune.distil(Distillation { temperature: args.temperature, share: args.soft_share });
         if let Some(path) = teacher {
-            prune = prune.teacher(NetworkFile::read(path, args.input_size)?.model);
+            prune = prune.teacher(NetworkFile::plain(path, args.input_size)?.model);
         }
     }
     Ok(prune)

@@ -41,8 +41,8 @@ fn verify(args: &Args) -> Result<()> {
     let device = args.verification.device.open()?;
     let (model, card) = of_ours(&args.file)?;
     say!("digest, description and tensors agree")?;
-    let dataset = args.dataset.clone().map_or_else(|| artifact::dataset_of(&model.net, &card, &args.file), Ok)?;
-    let data = artifact::as_trained(&card, args.data.load(&args.data.spec(&dataset)?)?)?;
+    let spec = args.data.for_network(args.dataset.as_ref(), &model.net, &card, &args.file)?;
+    let data = artifact::as_trained(&card, args.data.load(&spec)?)?;
     let digest = data.digest()?;
     match &card.data {
         Some(trained) if *trained == digest => say!("trained on this data ({})", &digest[..12])?,

@@ -1,6 +1,5 @@
 //! How long both networks take: in `infer`, and in onnxruntime where Python has it.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,19 +49,19 @@ print(*[min(times) for *_, times in files])
 pub(super) fn onnxruntime(before: &Path, after: &Path) -> Option<Milliseconds> {
     let python = std::env::var("L0_PYTHON").unwrap_or_else(|_| "python3".into());
     let mut child = Command::new(python)
-        .arg("-")
+        .args(["-c", SCRIPT])
         .args([before, after])
-        .stdin(Stdio::piped())
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    child.stdin.take()?.write_all(SCRIPT.as_bytes()).ok()?;
     let begin = Instant::now();
-    while child.try_wait().ok()?.is_none() {
+    while matches!(child.try_wait(), Ok(None)) {
         if begin.elapsed() > PATIENCE {
-            child.kill().ok()?;
-            tracing::warn!("onnxruntime gave no times within {} s, and was ended", PATIENCE.as_secs());
+            tracing::warn!("onnxruntime gave no times within {} s, and is ended", PATIENCE.as_secs());
+            child.kill().ok();
+            break;
         }
         std::thread::sleep(Duration::from_millis(20));
     }

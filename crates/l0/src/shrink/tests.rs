@@ -79,8 +79,10 @@ fn units_with_a_gate_for_each_weight_are_kept_for_one_that_is_open() {
 
 #[test]
 fn channels_become_runs_of_features() {
-    assert_eq!(flattened(&[2, 0], 3), [6, 7, 8, 0, 1, 2]);
-    assert!(flattened(&[], 3).is_empty());
+    assert_eq!(flattened(&[2, 0], 3).unwrap(), [6, 7, 8, 0, 1, 2]);
+    assert!(flattened(&[], 3).unwrap().is_empty());
+    let error = flattened(&[7], usize::MAX / 2).unwrap_err().to_string();
+    assert!(error.starts_with("channel 7 of "), "{error}");
 }
 
 #[test]

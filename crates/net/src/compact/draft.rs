@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use candle_core::Tensor;
 
 use crate::layers::{Bias, Identity, Layer, PadUnits, Scale, Take};
-use crate::{Net, Node, NodeId, Result};
+use crate::{Error, Net, Node, NodeId, Result};
 
 /// Values of parameters by name.
 pub(super) type Values = HashMap<String, Tensor>;
@@ -24,9 +24,17 @@ impl Held {
         Self { node, units, padded_by: None }
     }
 
-    /// The place of an original unit.
-    pub(super) fn place(&self, unit: u32) -> u32 {
-        self.units.iter().position(|&held| held == unit).unwrap_or(0) as u32
+    /// The places of original units.
+    ///
+    /// # Errors
+    /// If one of them is not held: another in its place would be another network.
+    pub(super) fn places(&self, units: &[u32]) -> Result<Vec<u32>> {
+        let places: HashMap<u32, u32> = self.units.iter().zip(0..).map(|(&unit, place)| (unit, place)).collect();
+        let place = |unit: &u32| {
+            let place = places.get(unit).copied();
+            place.ok_or_else(|| Error::layer("", format!("unit {unit} is read, and not held by what is left")))
+        };
+        units.iter().map(place).collect()
     }
 }
 
@@ -75,14 +83,21 @@ impl Draft {
         }
     }
 
-    /// A node that holds exactly the units `wanted`, which `held` has; `name` is used if there is a choice to write.
-    pub(super) fn take(&mut self, held: &Held, wanted: &[u32], name: impl FnOnce(&mut Self) -> String) -> NodeId {
+    /// A node that holds exactly the units `wanted`; `name` is used if there is a choice to write.
+    ///
+    /// # Errors
+    /// If `held` does not have one of them.
+    pub(super) fn take(
+        &mut self,
+        held: &Held,
+        wanted: &[u32],
+        name: impl FnOnce(&mut Self) -> String,
+    ) -> Result<NodeId> {
         if held.units == wanted {
-            return held.node;
+            return Ok(held.node);
         }
-        let places: HashMap<u32, u32> = held.units.iter().zip(0..).map(|(&unit, place)| (unit, place)).collect();
-        let units: Vec<u32> = wanted.iter().map(|unit| places.get(unit).copied().unwrap_or(0)).collect();
-        self.pick(held.node, units, name)
+        let places = held.places(wanted)?;
+        Ok(self.pick(held.node, places, name))
     }
 
     /// A node with the units of `node` at these places; written once.

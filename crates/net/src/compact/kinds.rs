@@ -19,7 +19,7 @@ pub(super) fn take(writer: &mut Writer, id: NodeId, take: &Take, input: NodeId) 
     let units = writer.kept(id);
     let wanted: Vec<u32> = units.iter().map(|&unit| take.units[unit as usize]).collect();
     let (held, name) = (writer.held(input)?.clone(), writer.name(id));
-    Ok(Held::new(writer.draft.take(&held, &wanted, |_| name.into()), units))
+    Ok(Held::new(writer.draft.take(&held, &wanted, |_| name.into())?, units))
 }
 
 /// Nothing is left of units that are 0; who reads all units fills them in again.

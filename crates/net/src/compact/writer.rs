@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
     /// The compact node with exactly the units `wanted` of the original node `id`.
     pub(super) fn take(&mut self, id: NodeId, wanted: &[u32]) -> Result<NodeId> {
         let (held, name) = (self.held(id)?.clone(), self.name(id));
-        Ok(self.draft.take(&held, wanted, |draft| draft.fresh(name, "kept")))
+        self.draft.take(&held, wanted, |draft| draft.fresh(name, "kept"))
     }
 
     /// Writes a linear map: its sub-block, and constants that are uneven behind it. `layer` makes one of so many
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
         let scale = self.pass.layer(id).scale().filter(|_| !weighs && !kept.is_empty());
         let Some(scale) = scale.filter(|_| self.made[id].scale.is_none()) else { return Ok(held) };
         let (units, name) = (self.kept(id), self.name(id));
-        let node = self.draft.take(&held, &units, |draft| draft.fresh(name, "kept"));
+        let node = self.draft.take(&held, &units, |draft| draft.fresh(name, "kept"))?;
         let name = self.draft.fresh(name, "scale");
         let scale = l0_ops::take(scale, 0, kept)?;
         let zeros = scale.zeros_like()?;
@@ -175,8 +175,8 @@ impl<'a> Writer<'a> {
             return Ok(self.draft.pad(reads, padding, name, held.padded_by));
         }
         let any = self.pass.plan.kept(id).iter().next().unwrap_or(0) as u32;
-        let source = |&unit: &u32| held.place(if computed[unit as usize] { unit } else { any });
-        let places: Vec<u32> = units.iter().map(source).collect();
+        let source = |&unit: &u32| if computed[unit as usize] { unit } else { any };
+        let places = held.places(&units.iter().map(source).collect::<Vec<u32>>())?;
         let node = if places.iter().copied().eq(0..held.units.len() as u32) {
             held.node
         } else {

@@ -130,17 +130,20 @@ impl Rules for Conv2d {
         let Shape::Image(c, h, w) = inputs[0] else {
             return Err(super::wrong(self, "a large enough image (c, h, w)", inputs[0]));
         };
-        let Self { out, kernel, stride, padding, dilation, groups, .. } = self;
+        let Self { out, kernel, stride, dilation, groups, .. } = self;
         if *groups == 0 || c % groups != 0 || out % groups != 0 {
             let expected = format!("inputs and outputs ({out}) that its {groups} groups divide");
             return Err(super::wrong(self, &expected, inputs[0]));
         }
         let sides = self.sides(h, w).filter(|_| *out > 0 && !dilation.has_zero());
         sides.map(|(h, w)| Shape::Image(*out, h, w)).ok_or_else(|| {
-            let expected = format!(
-                "an image no smaller than its {kernel} kernel, a stride and a dilation of 1 or more (are {stride} and \
-                 {dilation}), padding that is a number (is {padding:?}) and one output or more (is {out})"
-            );
+            let expected = match () {
+                () if *out == 0 => "one output or more (is 0)".into(),
+                () if kernel.has_zero() => format!("a kernel of 1 or more (is {kernel})"),
+                () if stride.has_zero() => format!("a stride of 1 or more (is {stride})"),
+                () if dilation.has_zero() => format!("a dilation of 1 or more (is {dilation})"),
+                () => format!("an image that its {kernel} kernel fits into, padded"),
+            };
             super::wrong(self, &expected, inputs[0])
         })
     }
