@@ -177,7 +177,7 @@ impl ImageFolder {
 }
 
 const EMPTY: &str = "put some there, or move the folder away";
-const NO_TRAIN: &str = "put the class folders to learn from into train, and that one, too, if it is a class";
+const NO_TRAIN: &str = "put the class folders to learn from into train";
 
 impl From<Listing> for Labelled {
     fn from(listing: Listing) -> Self {
@@ -225,9 +225,12 @@ fn parts(dir: &Path) -> Result<(PathBuf, Option<PathBuf>, Vec<String>)> {
     let (train, test) = match (found(&TRAIN), found(&TEST)) {
         (Some(train), test) => (train, test),
         (None, None) => return Ok((dir.to_path_buf(), None, vec![])),
+        (None, Some(class)) if Folder::read(&class)?.folders.is_empty() => {
+            return Ok((dir.to_path_buf(), None, vec![]));
+        }
         (None, Some(test)) => {
             let name = test.file_name().unwrap_or_default().to_string_lossy();
-            let problem = format!("a folder {name}, as if to test on, and no folder train");
+            let problem = format!("a folder {name} with folders of its own, as if to test on, and no folder train");
             return Err(Error::layout(dir, &problem, NO_TRAIN));
         }
     };

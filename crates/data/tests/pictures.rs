@@ -99,8 +99,8 @@ fn a_test_without_a_train_is_no_class_and_what_lies_beside_both_is_said() {
     };
     write_part("Test");
     let error = open(dir.path()).unwrap_err();
-    let said = "a folder Test, as if to test on, and no folder train; put the class folders to learn from into train, and \
-                that one, too, if it is a class";
+    let said = "a folder Test with folders of its own, as if to test on, and no folder train; put the class folders to \
+                learn from into train";
     assert!(error.ends_with(said), "{error}");
     ["train", "val", "more"].into_iter().for_each(write_part);
     let data = open(dir.path()).unwrap();
@@ -108,8 +108,8 @@ fn a_test_without_a_train_is_no_class_and_what_lies_beside_both_is_said() {
     assert_eq!(data.notes, ["folders that are neither learnt from nor tested on: ants, bees, more, val"]);
     let tickets = tempfile::tempdir().unwrap();
     for i in 0..3 {
-        write(tickets.path(), &format!("train/valid/{i}.jpg"), &jpeg(16, 16, i));
-        write(tickets.path(), &format!("train/invalid/{i}.jpg"), &jpeg(16, 16, i));
+        write(tickets.path(), &format!("valid/{i}.jpg"), &jpeg(16, 16, i));
+        write(tickets.path(), &format!("invalid/{i}.jpg"), &jpeg(16, 16, i));
     }
     assert_eq!(open(tickets.path()).unwrap().train.class_names(), ["invalid", "valid"]);
 }

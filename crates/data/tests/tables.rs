@@ -149,8 +149,10 @@ fn a_comma_is_decimal_where_it_cannot_part_thousands() {
     assert!((scale.mean - 631.3).abs() < 100.0, "{scale:?}");
     assert!(of(["0,125", "12,500"]).unwrap().notes.concat().contains("as in 0,125"));
     assert!(of(["1.5", "2.5"]).unwrap().notes.is_empty());
-    for cells in [["12,500", "950"], ["-1,000", "2.5"]] {
-        let error = of(cells).unwrap_err();
+    // Between semicolons it is decimal, unless a point is; between tabs nobody can tell.
+    assert!(of(["12,500", "950"]).unwrap().notes.concat().contains("as in 12,500"));
+    let between_tabs = (0..60).map(|i| format!("{i}\t{}\n", ["12,500", "950"][i % 2])).collect::<String>();
+    for error in [of(["-1,000", "2.5"]), csv(&format!("a\tprice\n{between_tabs}"))].map(Result::unwrap_err) {
         assert!(
             error.contains("and no number that tells whether its comma is decimal or parts thousands; write"),
             "{error}"
@@ -193,7 +195,7 @@ fn a_text_among_numbers_is_a_mistake_unless_classes_are_asked_for() {
     };
     let error = prices("12.5 (est.)").unwrap_err();
     let said = "199 of 200 labels in column price are numbers, and these are not: row 8: \"12.5 (est.)\"; mend them, \
-                leave them empty, or say --task classes";
+                leave them empty, or say that they are classes (Task::Classes, --task classes)";
     assert!(error.ends_with(said), "{error}");
     for missing in ["n.a.", "#N/A", "nan", ""] {
         let data = prices(missing).unwrap();
@@ -224,6 +226,17 @@ fn rows_to_answer_for_are_checked_before_any_is_computed() {
     assert!(record.rows(&without_b.path, &[0, 1]).unwrap_err().to_string().contains("no column: b"));
     let (split, _) = record.rows(&without_b.path, &[0]).unwrap();
     assert_eq!((split.row(0)[0], split.dims()), (1.0, vec![2]));
+    // Nor does it matter what is in it.
+    let words = file("a.csv", b"a,b\n1,none of its business\n");
+    assert_eq!(record.rows(&words.path, &[0]).unwrap().0.row(0)[0], 1.0);
+    // Without names, and without the label that came first: columns stand in their order, whatever is read.
+    let (unnamed, source, _file) =
+        loaded(&(0..40).map(|i| format!("{}.5,{i}.5,{}.25\n", i % 2, i * i)).collect::<String>());
+    let record = DataRecord::of(&source, &unnamed).unwrap();
+    assert_eq!(record.columns, ["1", "2"]);
+    let record = DataRecord { columns: vec!["2".into(), "3".into()], ..record };
+    let new = file("new.csv", b"7.5,8.5\n9.5,1.5\n");
+    assert_eq!(record.rows(&new.path, &[0]).unwrap().0.row(0)[0], 7.5);
     let too_large = "numbers lie within those of 32 bits, below 3.4e38";
     for (text, said) in [
         ("a,b\n1,2\n3,inf\n", format!("new.csv: inf in column b of row 2; {too_large}")),

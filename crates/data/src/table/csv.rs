@@ -35,7 +35,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Vec<String
     let has_names = names_are != FirstLine::Values;
     let (names, renamed) = names(first, has_names);
     let rows = &records[usize::from(has_names)..];
-    let decimal_comma = if delimiter == b',' { None } else { decimal_comma(rows, path)? };
+    let decimal_comma = if delimiter == b',' { None } else { decimal_comma(rows, delimiter, path)? };
     let columns = columns(names, rows, decimal_comma.is_some(), (bytes, path))?;
     let renamed = listed("columns whose name another one has, called by their number", &renamed);
     let decimal = decimal_comma.map(|cell| format!("its commas are decimal, as in {cell}"));
@@ -166,16 +166,23 @@ fn names(first: &ByteRecord, has_names: bool) -> (Vec<String>, Vec<String>) {
     (names, renamed)
 }
 
-/// The first number whose comma can only be decimal.
+/// The first number whose comma is decimal: it cannot part thousands, or it stands between semicolons, which are written
+/// where commas are decimal.
 ///
 /// # Errors
-/// If there is none, and there are numbers whose comma may part thousands as well.
-fn decimal_comma(rows: &[ByteRecord], path: &Path) -> Result<Option<String>> {
+/// If there is none, and there are numbers whose comma may part thousands; or among them one with a decimal point.
+fn decimal_comma(rows: &[ByteRecord], delimiter: u8, path: &Path) -> Result<Option<String>> {
     let cells = rows.iter().flatten().filter_map(|cell| std::str::from_utf8(cell).ok());
     let mut with_comma = cells.map(str::trim).filter(|cell| is_number_with_comma(cell)).peekable();
     let Some(first) = with_comma.peek().copied() else { return Ok(None) };
+    let has_point = |cell: &[u8]| {
+        let cell = text(cell);
+        let cell = cell.trim();
+        cell.contains('.') && cell.parse::<f64>().is_ok() && !may_part_thousands(cell, '.')
+    };
     match with_comma.find(|cell| !may_part_thousands(cell, ',')) {
         Some(cell) => Ok(Some(cell.into())),
+        None if delimiter == b';' && !rows.iter().flatten().any(has_point) => Ok(Some(first.into())),
         None => {
             let problem = format!("{first}, and no number that tells whether its comma is decimal or parts thousands");
             Err(wrong(path, problem, "write numbers as 1234.5"))

@@ -9,8 +9,8 @@ use std::path::Path;
 impl DataRecord {
     /// The rows of a table's file, to be predicted from, and what was met on the way. Columns are known by their names,
     /// in whatever order, others are passed over; in a file without names they stand in their order. What is missing
-    /// becomes the mean of the rows that were trained on, and so does a column that is not among those with the numbers
-    /// `read`, where the file lacks it: the network does not look at it.
+    /// becomes the mean of the rows that were trained on, and so do all columns but those with the numbers `read`: the
+    /// network does not look at them, and the file need not have them.
     ///
     /// The classes of the split mean nothing.
     ///
@@ -32,7 +32,7 @@ impl DataRecord {
         let mut numbers = vec![0.0; rows * chosen.len()];
         let mut missing = Vec::new();
         for (i, (column, mean)) in chosen.iter().zip(means).enumerate() {
-            let Some(column) = column else {
+            let Some(column) = column.filter(|_| read.contains(&(i as u32))) else {
                 (0..rows).for_each(|row| numbers[row * chosen.len() + i] = *mean);
                 continue;
             };
@@ -94,12 +94,14 @@ impl DataRecord {
     /// The columns of a file in the order of those that were trained on; nothing in the place of one that it lacks and
     /// that is not `read`.
     fn chosen<'a>(&self, columns: &'a [Column], read: &[u32]) -> Option<Vec<Option<&'a Column>>> {
+        let by_name: Vec<Option<&Column>> =
+            self.columns.iter().map(|name| columns.iter().find(|column| column.name == *name)).collect();
         let is_unnamed = columns.iter().enumerate().all(|(i, column)| column.name == (i + 1).to_string());
-        if self.lacked(columns, read).is_empty() {
-            let named = |name: &String| columns.iter().find(|column| column.name == *name);
-            return Some(self.columns.iter().map(named).collect());
+        // Names that are numbers may be those of other columns: the label had one, too, where the network was trained.
+        if by_name.iter().any(Option::is_none) && is_unnamed && columns.len() == self.columns.len() {
+            return Some(columns.iter().map(Some).collect());
         }
-        (is_unnamed && columns.len() == self.columns.len()).then(|| columns.iter().map(Some).collect())
+        self.lacked(columns, read).is_empty().then_some(by_name)
     }
 
     /// The columns that are `read` and not there.

@@ -144,7 +144,10 @@ fn texts_among_numbers(column: &Column) -> Option<(String, String)> {
     }
     let texts: Vec<String> = column.texts.iter().map(|(row, text)| format!("row {}: {text:?}", row + 1)).collect();
     let what = format!("{numbers} of {all} labels in column {} are numbers, and these are not", column.name);
-    Some((listed(&what, &texts)?, "mend them, leave them empty, or say --task classes".into()))
+    Some((
+        listed(&what, &texts)?,
+        "mend them, leave them empty, or say that they are classes (Task::Classes, --task classes)".into(),
+    ))
 }
 
 fn is_of_classes(column: &Column) -> bool {
