@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source, Task};
+use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source, Task};
 use l0_net::{Card, Existing, Net};
 use l0_record::without_backtrace;
 use tracing_subscriber::EnvFilter;
@@ -50,7 +50,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
     /// What the labels of a table are: classes, or numbers to be predicted. If not given, text is classes, and so are
-    /// whole numbers of which there are few different ones; for a network with one output they are numbers.
+    /// whole numbers of which there are few different ones.
     #[arg(long, value_name = "TASK", value_parser = tasks())]
     pub task: Option<Task>,
 }
@@ -105,11 +105,13 @@ impl DataArgs {
     /// # Errors
     /// As [`DataArgs::spec`], or if nothing names any.
     pub fn for_network(&self, dataset: Option<&DataSpec>, net: &Net, card: &Card, file: &Path) -> Result<DataSpec> {
-        let own = dataset.map_or_else(|| artifact::dataset_of(net, card, file), |named| Ok(named.clone()))?;
-        let spec = self.spec(&own)?;
-        let is_named = dataset.is_some()
-            || artifact::says_its_data(card)
-            || self.data.as_deref() == spec.known().map(Benchmark::as_str);
+        let own = dataset.map_or_else(|| artifact::dataset_of(net, card, file), |named| Ok(named.clone()));
+        let spec = match (own, &self.data) {
+            (Ok(own), _) => self.spec(&own)?,
+            (Err(_), Some(text)) => self.spec(&text.parse()?)?,
+            (Err(none), None) => return Err(none.context("name the data with --data")),
+        };
+        let is_named = dataset.is_some() || artifact::says_its_data(card) || self.data.is_some();
         if let (Some(known), false) = (spec.known(), is_named) {
             let shown = file.display();
             tracing::warn!(
@@ -214,7 +216,10 @@ pub fn hub_source() -> Source {
 
 /// Whether a folder holds pictures in folders, one for each class.
 pub fn holds_pictures(dir: impl AsRef<Path>) -> bool {
-    ImageFolder::open(dir.as_ref()).is_ok_and(|folder| folder.holds_pictures())
+    let is_whole = |dir: &Path| ImageFolder::open(dir).is_ok_and(|folder| folder.holds_pictures());
+    // A part of it does where the whole is laid out wrongly: what is wrong is said by who reads it.
+    let parts = || std::fs::read_dir(dir.as_ref()).into_iter().flatten().flatten();
+    is_whole(dir.as_ref()) || parts().any(|part| is_whole(&part.path()))
 }
 
 /// An error of the data, with what helps in a program: the library knows of no command line.
@@ -227,6 +232,14 @@ pub fn advised(error: l0_data::Error) -> anyhow::Error {
         _ => return error.into(),
     };
     anyhow::anyhow!("{error} ({helps})")
+}
+
+/// What is logged: all that the crates of this workspace which a program is made of have to say, the program's own lines
+/// among them, and warnings of others.
+fn usual_filter() -> String {
+    let program = std::env::current_exe().ok().and_then(|path| Some(path.file_stem()?.to_str()?.replace('-', "_")));
+    let own = program.map_or(String::new(), |name| format!(",{name}=info"));
+    format!("warn,l0_train=info,l0_experiments=info{own}")
 }
 
 /// Whether a variable of the Hub's says yes, in the words that the Hub's own tools take for it.
@@ -309,8 +322,7 @@ pub fn stop_on_signals() -> Result<&'static AtomicBool> {
 /// RUST_BACKTRACE shows where a program panicked, which is a fault of the program. An error is mostly one of what it
 /// was given: its message comes with a backtrace only where RUST_LIB_BACKTRACE asks for that of errors.
 pub fn main<T: Termination>(body: impl FnOnce() -> Result<T>) -> ExitCode {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,l0_train=info,l0_experiments=info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual_filter()));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

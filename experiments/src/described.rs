@@ -10,6 +10,7 @@ mod usual;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use l0::Estimator;
 use l0_data::{Augment, DataSpec, Dataset, NormaliseBy, Task};
 use l0_net::{Chain, ClosedChannels, Net, Shape};
 use l0_train::Loss;
@@ -186,7 +187,8 @@ impl Described {
         if let Some(epochs) = epochs {
             asked.insert("epochs".into(), epochs.into());
         }
-        let training = usual::training(asked, n, is_gated).context("[training]")?;
+        let is_held = is_gated && !self.objective.as_ref().is_some_and(|objective| objective.contains_key("lambdas"));
+        let training = usual::training(asked, n, is_gated, is_held).context("[training]")?;
         let objective = is_gated.then(|| usual::objective(self.objective.clone().unwrap_or_default(), &training, n));
         let recipe = Recipe {
             name: self.name.clone(),
@@ -226,8 +228,17 @@ impl Described {
             ["density", "macs", "constraint"].iter().for_each(|key| drop(objective.remove(*key)));
             objective.insert("lambdas".into(), json!([{ "per-weight": 1.0 }])); // the command line has the numbers
         }
-        let row = described.recipe(data, changes.epochs)?;
+        let mut row = described.recipe(data, changes.epochs)?;
+        if changes.estimator == Some(Estimator::TopK) && !self.says_fit() {
+            row = row.lowered();
+        }
         Changes { epochs: None, ..changes.clone() }.apply(&row) // the recipe has them already
+    }
+
+    /// Whether the file says how gates are brought within a target.
+    fn says_fit(&self) -> bool {
+        let constraint = self.objective.as_ref().and_then(|objective| objective.get("constraint"));
+        constraint.is_some_and(|constraint| constraint.get("fit").is_some())
     }
 }
 

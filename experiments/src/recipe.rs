@@ -178,6 +178,15 @@ impl Recipe {
         Self { name, reference, title, curve, objective, training, ..self }.read_by(estimator)
     }
 
+    /// The same with gates that are lowered to their target, of which the estimator top-k chooses, in place of ones that
+    /// are filled in.
+    pub(crate) fn lowered(mut self) -> Self {
+        if let Some(Pressure::Constraint(constraint)) = self.objective.as_mut().map(|objective| &mut objective.gates) {
+            constraint.fit = Fit::Lower;
+        }
+        self
+    }
+
     /// The same with another value of the gates at test time; training does not change.
     #[must_use]
     pub fn read_by(mut self, estimator: Estimator) -> Self {

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use candle_core::Device;
+use l0_net::{Builder, Card, Existing, Model, Params};
 use l0_record::{RunHeader, Status, read_run};
 
 /// A LeNet for the smallest pictures, with gates.
@@ -189,11 +191,10 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
         let wide = "layers = [{ linear = 256 }, \"relu\", { linear = \"outputs\" }]\n[objective]\ndensity = 0.1\n";
         let text = format!("gates = \"prunable\"\n{wide}[training]\nepochs = 4\nestimator = \"{estimator}\"\n");
         std::fs::write(folder.join(format!("{estimator}.toml")), text).unwrap();
-        ok(
-            folder,
-            "train",
-            &[&format!("{estimator}.toml"), "--data", "prices.csv", "--label", "price", "--out", "runs"],
-        );
+        let file = format!("{estimator}.toml");
+        let said = ok(folder, "train", &[&file, "--data", "prices.csv", "--label", "price", "--out", "runs"]);
+        let is_lowered = said.contains("lowered so far with the others");
+        assert!(said.contains("gates are frozen: ") && is_lowered == (estimator == "top-k"), "{said}");
         let run = format!("runs/{estimator}/seed-1");
         let scratch = ok(folder, "train", &["--scratch", &run]);
         let again = header(&folder.join(format!("runs/{estimator}-scratch/seed-1"))).outcome.architecture;
@@ -208,6 +209,25 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
         &["twice.toml", "--data", "prices.csv", "--label", "price"],
         "the estimator top-k chooses among the gates again",
     );
+
+    // Whole numbers that would be classes are none for a network with one output.
+    let years: String = (0..300).map(|i| format!("{}.5;{}.25;{}\n", i % 40, i % 30, 1990 + i % 20)).collect();
+    std::fs::write(folder.join("years.csv"), format!("width;height;price\n{years}")).unwrap();
+    let mut b = Builder::features("row", 2);
+    b.linear("fc1", 8).relu().linear("fc2", 1);
+    let net = b.build().unwrap();
+    let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
+    let brought = Model::new(net, weights).unwrap();
+    brought.save(folder.join("brought.safetensors"), &Card::default(), Existing::Keep).unwrap();
+    let args = ["brought.safetensors", "--data", "years.csv", "--label", "price", "--epochs", "2", "--out", "pruned"];
+    assert!(ok(folder, "prune", &args).contains("the network has one output: the labels are numbers to predict"));
+    fails(
+        folder,
+        "prune",
+        &[&args[..], &["--task", "classes"]].concat(),
+        "give a network with an output for each class",
+    );
+    fails(folder, "prune", &["runs/mean/seed-1/gated.safetensors", "--data", "years.csv"], "a network with its gates");
 
     let exported = ok(folder, "export", &["runs/mlp/seed-1"]);
     assert!(exported.contains("test RMSE ") && exported.contains("largest difference"), "{exported}");

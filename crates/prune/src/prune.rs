@@ -456,7 +456,10 @@ impl Prune {
                 found: format!("{found:?}"),
                 expected: format!("has {classes} classes"),
                 advice: match found[..] {
-                    [1] => "say that its labels are numbers to predict (--task regression), or give another network",
+                    [1] => {
+                        "give a network with an output for each class; where labels are numbers to predict, say so \
+                         (Task::Regression, --task regression)"
+                    }
                     _ => "train its last layer anew for these classes, or give the data it was trained on",
                 }
                 .into(),

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use l0::Ranking;
-use l0_data::{DataSpec, Origin, Task};
+use l0_data::{DataSpec, Dataset, Origin, Task};
 use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::network_file::{Format, NetworkFile, found, input_size};
 use l0_experiments::prune::{self, Brought, Place};
-use l0_net::Shape;
+use l0_net::{Activation, Layer, Shape};
 use l0_prune::{Prune, ResidualStream, Target};
 use l0_train::{Distillation, Optimiser};
 
@@ -187,7 +187,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = artifact::as_trained(&brought.read.card, args.data.load(&data_of(args, &brought)?)?)?;
+    let data = artifact::as_trained(&brought.read.card, loaded(args, &brought)?)?;
     let data = args.validation.applied(data)?;
     let prune = settings(args, &brought, target)?;
     let compute = args.compute.open(threads)?;
@@ -208,6 +208,23 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let page = prune::finish(&brought, (&plan, before), target, &data, &place, is_new)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
+}
+
+/// The data. Whole numbers of a table that were taken for classes are numbers to be predicted by a network with one
+/// output, unless that is a probability.
+fn loaded(args: &Args, brought: &Brought) -> Result<Dataset> {
+    let (mut spec, net) = (data_of(args, brought)?, &brought.model().net);
+    let data = args.data.load(&spec)?;
+    let gives_number =
+        net.shape(net.output()).units() == 1 && !matches!(net.last_layer(), Layer::Activation(Activation::Sigmoid));
+    let names = data.train.class_names();
+    let are_numbers = !names.is_empty() && names.iter().all(|name| name.parse::<f64>().is_ok());
+    if !(gives_number && are_numbers && spec.may_be_a_table() && spec.options.task.is_none()) {
+        return Ok(data);
+    }
+    tracing::info!("the network has one output: the labels are numbers to predict, no classes (--task classes)");
+    spec.options.task = Some(Task::Regression);
+    args.data.load(&spec)
 }
 
 /// The data that the command line names, or else that which the network file says it was trained on. Pictures are made
@@ -232,10 +249,7 @@ fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     {
         spec.options.size.get_or_insert(h);
     }
-    if spec.may_be_a_table() && net.shape(net.output()).units() == 1 {
-        spec.options.task.get_or_insert(Task::Regression);
-    }
-    Ok(spec.check()?)
+    Ok(spec)
 }
 
 fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {

@@ -78,6 +78,20 @@ fn gates_are_brought_to_half_of_the_weights_unless_the_file_says_otherwise() {
     let macs = of("[objective]\nmacs = 0.25\n").objective.unwrap();
     assert_eq!(macs.constraint().unwrap().quantity, l0::Quantity::Macs);
     assert_eq!((usual.training.estimator, constraint.fit), (Estimator::Mean, Fit::Fill(l0::Filling::default())));
+    // Never frozen, they are read by top-k, and nothing is filled in; a constraint of one's own is filled, too.
+    let free = of("[training]\nfrozen_epochs = 0\n");
+    let fit = |recipe: &Recipe| recipe.objective.as_ref().unwrap().constraint().unwrap().fit;
+    assert_eq!((free.training.estimator, fit(&free)), (Estimator::TopK, Fit::Lower));
+    let unfilled = "[objective]\nconstraint = { quantity = \"weights\", learning_rate = 0.1, restart = true, targets = { model = 0.5 } }\n";
+    let own = of(unfilled);
+    assert_eq!((own.training.estimator, fit(&own)), (Estimator::Mean, fit(&usual)));
+    let described = parse(format!("gates = \"prunable\"\n{MLP}").as_bytes(), "mine").unwrap();
+    let by_top_k = Changes { estimator: Some(Estimator::TopK), ..Changes::default() };
+    let by_top_k = described.changed(&table(400, false), &by_top_k).unwrap();
+    assert_eq!(
+        (by_top_k.training.estimator, fit(&by_top_k), by_top_k.name.as_str()),
+        (Estimator::TopK, Fit::Lower, "mine-top-k")
+    );
     let priced = of("[objective]\nlambdas = [{ per-weight = 0.1 }]\n[training]\nestimator = \"median\"\n");
     assert_eq!((priced.objective.unwrap().lambdas().len(), priced.training.estimator), (1, Estimator::Median));
     let sgd = of("[training]\noptimiser = { kind = \"sgd\", learning_rate = 0.1 }\nepochs = 3\n");

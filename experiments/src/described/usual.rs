@@ -33,7 +33,7 @@ const OBJECTIVE: [&str; 6] = ["density", "macs", "lambdas", "constraint", "weigh
 ///
 /// # Errors
 /// If a setting has no meaning.
-pub(super) fn training(asked: Map<String, Value>, n: usize, is_gated: bool) -> Result<Training> {
+pub(super) fn training(asked: Map<String, Value>, n: usize, is_gated: bool, is_held: bool) -> Result<Training> {
     let number = |key: &str| asked.get(key).and_then(Value::as_u64).filter(|&n| n > 0);
     let batch = number("batch_size").unwrap_or(if n < MANY { BATCH.0 } else { BATCH.1 });
     let in_epoch = (n as u64).div_ceil(batch).max(1);
@@ -48,7 +48,6 @@ pub(super) fn training(asked: Map<String, Value>, n: usize, is_gated: bool) -> R
         "weight_decay": 1e-4,
         "average": 0.0,
         "sampling": "minibatch",
-        "estimator": "mean",
         "frozen_epochs": if is_gated { epochs / 2 } else { 0 },
     });
     let Value::Object(mut usual) = usual else { unreachable!("it is a table") };
@@ -59,6 +58,9 @@ pub(super) fn training(asked: Map<String, Value>, n: usize, is_gated: bool) -> R
         };
         usual.insert(key, value);
     }
+    // Gates that are never frozen are never brought within a target: top-k keeps about as many as are expected.
+    let is_free = usual.get("frozen_epochs").and_then(Value::as_u64) == Some(0);
+    usual.entry("estimator").or_insert(if is_held && is_free { "top-k" } else { "mean" }.into());
     Ok(serde_json::from_value(Value::Object(usual))?)
 }
 
@@ -107,14 +109,15 @@ pub(super) fn objective(mut asked: Map<String, Value>, training: &Training, n: u
         let share = share.as_f64().with_context(|| format!("density is {share}, expected a number from 0 to 1"))?;
         let steps = training.epochs.saturating_mul(training.steps_an_epoch(n));
         let learning_rate = MULTIPLIER / steps.max(1) as f64;
-        // Lowered to a small target with all others, the gates that stay open would be worth next to nothing
-        // (docs/decisions/042-targets.md); top-k would choose again among those that are filled in.
-        let fit = match training.estimator {
-            Estimator::TopK => Fit::Lower,
-            _ => Fit::Fill(Filling::default()),
-        };
-        let constraint = Constraint { fit, ..Constraint::new(Targets::Model(share), quantity, learning_rate) };
+        let constraint = Constraint::new(Targets::Model(share), quantity, learning_rate);
         asked.insert("constraint".into(), serde_json::to_value(constraint)?);
+    }
+    // Lowered to a small target with all others, the gates that stay open would be worth next to nothing
+    // (docs/decisions/042-targets.md); top-k would choose again among those that are filled in.
+    if let (Some(Value::Object(constraint)), true) =
+        (asked.get_mut("constraint"), training.estimator != Estimator::TopK)
+    {
+        constraint.entry("fit").or_insert(serde_json::to_value(Fit::Fill(Filling::default()))?);
     }
     asked.entry("weight_decay").or_insert(json!(0.0));
     Ok(serde_json::from_value(Value::Object(asked))?)
