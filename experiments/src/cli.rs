@@ -61,6 +61,11 @@ fn tasks() -> impl TypedValueParser<Value = Task> {
     names.map(|name| if name == "classes" { Task::Classes } else { Task::Regression })
 }
 
+/// What becomes of a file that is there already.
+pub fn existing(replace: bool) -> Existing {
+    if replace { Existing::Replace } else { Existing::Keep }
+}
+
 /// Checks before any work that a file can be written.
 ///
 /// # Errors

@@ -61,7 +61,7 @@ impl ImageFolder {
     ///
     /// # Errors
     /// If there is no such folder, it has fewer than two class folders, test pictures of a class without training
-    /// pictures, or a `test` and no `train`.
+    /// pictures, or a `test` with folders of its own and no `train`.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self> {
         let dir = dir.into();
         let mut strays = Skipped::default();

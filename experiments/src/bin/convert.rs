@@ -8,7 +8,7 @@ use clap::Parser;
 use l0_experiments::convert::{NewValues, convert};
 use l0_experiments::network_file::input_size;
 use l0_experiments::{cli, say};
-use l0_net::{Existing, Rename};
+use l0_net::Rename;
 
 /// Write an ONNX file as a network file of ours (.safetensors), or one of ours as ONNX (.onnx).
 ///
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let existing = if args.replace { Existing::Replace } else { Existing::Keep };
+    let existing = cli::existing(args.replace);
     let values = args.values.as_deref().map(|file| NewValues { file, rules: &args.rename });
     let done = convert(&args.from, &args.to, args.input_size, values, existing)?;
     if let (Some(file), false) = (&args.values, done.left_over.is_empty()) {

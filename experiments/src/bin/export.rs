@@ -15,7 +15,7 @@ use l0_experiments::device::{DeviceName, VerificationArgs};
 use l0_experiments::int8::{self, Int8};
 use l0_experiments::network_file::NetworkFile;
 use l0_experiments::say;
-use l0_net::{Card, Existing, Model};
+use l0_net::{Card, Model};
 use l0_record::read_run;
 
 /// Compact the network of a run, verify on all test images that the compact network is equal, and write it.
@@ -103,7 +103,7 @@ fn export(args: &Args) -> Result<()> {
     }
     let card = artifact::compact_card(&card, &network, estimator, &compact)?;
     let quantised = int8.is_some().then(|| quantised(args, &compact.model, &card, &data)).transpose()?;
-    let existing = existing(args);
+    let existing = cli::existing(args.replace);
     compact.model.save(&out, &card, existing)?;
     say!("{}", compact.model.net.summary(&l0_net::Plan::full(&compact.model.net)))?;
     if let Some(verdict) = asked::verdict(&header.config, &Left::of_network(&network, &weights, estimator)?) {
@@ -120,10 +120,6 @@ fn export(args: &Args) -> Result<()> {
         write_int8(args, &path, &quantised)?;
     }
     Ok(())
-}
-
-fn existing(args: &Args) -> Existing {
-    if args.replace { Existing::Replace } else { Existing::Keep }
 }
 
 /// Quantises the network of a file that is there.
@@ -169,7 +165,7 @@ fn quantised(args: &Args, model: &Model, card: &Card, data: &Dataset) -> Result<
 }
 
 fn write_int8(args: &Args, path: &Path, quantised: &Int8) -> Result<()> {
-    l0_net::write_file(path, &quantised.bytes, existing(args))?;
+    l0_net::write_file(path, &quantised.bytes, cli::existing(args.replace))?;
     Ok(say!("{}: {quantised}", path.display())?)
 }
 
@@ -191,7 +187,7 @@ struct Files {
 
 /// Fails if one of `files` is there and not to be replaced, or has no folder to be written into.
 fn free<'a>(args: &Args, files: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
-    files.into_iter().try_for_each(|path| cli::writable(path, existing(args)))
+    files.into_iter().try_for_each(|path| cli::writable(path, cli::existing(args.replace)))
 }
 
 /// The files to write, safetensors and perhaps ONNX, none of which may lose anything.

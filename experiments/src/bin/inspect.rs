@@ -9,7 +9,7 @@ use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::inspect::Inspection;
 use l0_experiments::network_file::{NetworkFile, input_size};
 use l0_experiments::{cli, say};
-use l0_files::{Existing, write};
+use l0_files::write;
 
 /// Show the layers of a network, what they cost, which units can be pruned and which layers share them.
 #[derive(Debug, Parser)]
@@ -33,10 +33,6 @@ struct Args {
     replace: bool,
 }
 
-fn existing(args: &Args) -> Existing {
-    if args.replace { Existing::Replace } else { Existing::Keep }
-}
-
 fn main() -> ExitCode {
     let args = Args::parse();
     cli::main(|| inspect(&args))
@@ -46,7 +42,7 @@ fn inspect(args: &Args) -> Result<()> {
     if let Some(svg) = &args.svg {
         let is_svg = svg.extension().is_some_and(|end| end.eq_ignore_ascii_case("svg"));
         ensure!(is_svg, "--svg {}: expected a name that ends in .svg, for that is what is written", svg.display());
-        cli::writable(svg, existing(args))?;
+        cli::writable(svg, cli::existing(args.replace))?;
     }
     let read = NetworkFile::read(&args.file, args.input_size)?;
     let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
@@ -56,7 +52,7 @@ fn inspect(args: &Args) -> Result<()> {
         false => say!("{}", inspection.to_string().trim_end())?,
     }
     if let Some(svg) = &args.svg {
-        write(svg, inspection.svg().as_bytes(), existing(args))?;
+        write(svg, inspection.svg().as_bytes(), cli::existing(args.replace))?;
     }
     Ok(())
 }
