@@ -2,7 +2,7 @@
 //!
 //! Trained further: with the averages of all values, and no more. Moments, multipliers and the schedule begin anew, and
 //! the images come in another order than in any epoch before, so it is not the training that more epochs at once would
-//! have been.
+//! have been. Gates that were frozen stay frozen: the pruned network is fine-tuned.
 //!
 //! From scratch: with the units that it kept and new values for them, as many epochs as the first run had. It tells
 //! what the values were worth that pruning found beside the widths.
@@ -181,7 +181,8 @@ pub fn recipe_from_scratch(before: &Recipe) -> Recipe {
 }
 
 /// The recipe of a run that trains for `epochs` more after the one with this header, which was made by `before`: the
-/// same settings under a name of its own, as `mlp-l0-200-then-50`, beside no published row.
+/// same settings under a name of its own, as `mlp-l0-200-then-50`, beside no published row. Gates that `before` froze
+/// learn no more.
 #[must_use]
 pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
     let Recipe { name, title, training, .. } = before;
@@ -189,6 +190,8 @@ pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
         Some(from) if !from.by_recipe => (name.clone(), title.trim_end_matches(" epochs").to_string()),
         _ => (format!("{name}-{}", training.epochs), format!("{title}, {}", training.epochs)),
     };
+    let further = before.clone().with_epochs(epochs);
+    let frozen_epochs = if training.frozen_epochs > 0 { epochs } else { 0 };
     Recipe {
         name: format!("{name}-then-{epochs}"),
         title: format!("{title} + {epochs} epochs"),
@@ -197,7 +200,8 @@ pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
         scaled_down: before.scaled_down.clone(),
         start: None,
         teacher: before.teacher.clone(),
-        ..before.clone().with_epochs(epochs)
+        training: Training { frozen_epochs, ..further.training },
+        ..further
     }
 }
 

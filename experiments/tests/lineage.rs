@@ -158,6 +158,24 @@ fn a_row_begins_with_the_networks_of_another() {
     assert!(!first.exists());
 }
 
+/// What pruning left is fine-tuned: every gate is what it was, and the weights are not.
+#[test]
+fn gates_that_were_frozen_stay_frozen_in_a_run_that_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = like_quickstart(temp.path(), "frozen", "");
+    let settled = fs::read_to_string(&file).unwrap().replace("frozen_epochs = 0", "frozen_epochs = 1");
+    fs::write(&file, settled.replace("epochs = 40", "epochs = 2")).unwrap();
+    let out = temp.path().join("out");
+    ok(&["--config", &file, "--out", out.to_str().unwrap()]);
+    let (first, further) = (out.join("frozen/seed-1"), out.join("frozen-2-then-3/seed-1"));
+    ok(&["--continue-from", first.to_str().unwrap(), "--epochs", "3"]);
+    let read = |run: &Path, name: &str| fs::read(run.join(name)).unwrap();
+    assert!(read(&first, "gates.json") == read(&further, "gates.json"));
+    assert!(read(&first, "gated.safetensors") != read(&further, "gated.safetensors"));
+    let training = read_run(&further).unwrap().header.config["training"].clone();
+    assert_eq!((&training["epochs"], &training["frozen_epochs"]), (&3.into(), &3.into()));
+}
+
 /// Of two processes whose rows come after the same one, the second waits for the first to train it.
 #[test]
 fn an_earlier_run_that_another_process_trains_is_waited_for() {
