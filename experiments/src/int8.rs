@@ -100,8 +100,8 @@ pub fn ensure_float(model: &Model) -> Result<()> {
     let rounds = |node: &&Node| matches!(node.layer, Layer::Activation(Activation::Quantise(_)));
     match model.net.nodes().iter().find(rounds) {
         Some(node) => bail!(
-            "it is quantised already (layer {:?} rounds to 8 bits); name the float network that it was made of, or for `just export` its run: what is quantised \
-             comes last",
+            "it is quantised already (layer {:?} rounds to 8 bits); name the float network that it was made of, or for \
+             `just export` its run: what is quantised comes last",
             node.name
         ),
         None => Ok(()),

@@ -137,7 +137,8 @@ pub struct RowArgs {
     ])]
     pub resume: Option<PathBuf>,
     /// Train the finished run in this folder for --epochs N more, as a run of its own: it begins with the averages that
-    /// the other left, and with new moments; gates that it froze stay frozen. Its folder is ROW-E-then-N/seed-S, beside the other's or below --out.
+    /// the other left, and with new moments; gates that it froze stay frozen. Its folder is ROW-E-then-N/seed-S, beside
+    /// the other's or below --out.
     #[arg(long, value_name = "DIR", requires = "epochs", conflicts_with_all = [
         "rows", "config", "print_config", "resume", "estimate", "seeds", "seed", "lambdas", "target", "target_macs", "targets", "estimator",
     ])]
