@@ -352,3 +352,53 @@ fn a_short_table_shows_the_last_settings_and_the_published_row_beside_them() {
     );
     assert!(!text.contains("larger"), "{text}");
 }
+
+/// What is held to MACs is compared in them, and what repeats a published row stands beside that alone.
+#[test]
+fn a_row_of_our_own_stands_beside_the_best_published_one_of_its_size() {
+    let root = tempfile::tempdir().unwrap();
+    let published = |label: &str, error, weights, macs| Reference {
+        network: "Net".into(),
+        label: label.into(),
+        source: "A paper".into(),
+        error_percent: Some(error),
+        weights_kept_percent: Some(weights),
+        macs_kept_percent: Some(macs),
+        ..Reference::default()
+    };
+    let references = vec![published("few weights", 2.5, 10.0, 90.0), published("few MACs", 3.0, 90.0, 50.0)];
+    let run = |name: &str, reference: Option<&Reference>, config| {
+        let header = RunHeader {
+            network: "Net".into(),
+            reference: reference.cloned(),
+            scaled_down: (name == "macs").then(|| "1 epoch".into()),
+            ..RunHeader::new(name, 1, config)
+        };
+        let outcome = Outcome {
+            test_error_percent: Some(2.0),
+            weights_total: Some(1000),
+            weights_kept: Some(120),
+            macs_total: Some(1000),
+            macs_kept: Some(450),
+            ..Outcome::default()
+        };
+        RunFolder::create(root.path().join(name), &header).unwrap().finish(outcome).unwrap();
+    };
+    let held = |quantity: &str| serde_json::json!({ "objective": { "constraint": { "quantity": quantity } } });
+    run("weights", None, held("weights"));
+    run("macs", None, held("macs"));
+    run("repeated", Some(&references[0]), held("weights"));
+    run("not held", None, serde_json::json!({ "objective": { "lambdas": [1.0] } }));
+    let report = Report { references, ..Report::default() };
+    let text = report.tables(&Collection::read(root.path()).unwrap());
+    let (beside, _) = text.split_once("### Net").unwrap();
+    let lines: Vec<&str> = beside.lines().filter(|line| line.starts_with("| Net")).collect();
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_string()).collect::<Vec<_>>();
+    let expected = ["macs *", "2.00", "45.0 % of the MACs", "few MACs, A paper", "3.00", "50.0 % of the MACs"];
+    assert_eq!(cells(lines[0])[2..8], expected);
+    let expected =
+        ["weights", "2.00", "12.0 % of the weights", "few weights, A paper", "2.50", "10.0 % of the weights"];
+    assert_eq!(cells(lines[1])[2..8], expected);
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(beside.contains(r"\* macs: scaled down: 1 epoch"), "{text}");
+}

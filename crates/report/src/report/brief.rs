@@ -7,6 +7,7 @@ use l0_record::{Outcome, Reference};
 
 use super::content::{Report, Section};
 use super::markdown::note_line;
+use super::rivals;
 use super::tables::{architecture, note_sign, number, share};
 use crate::collection::{caveats, with_from_scratch_below};
 use crate::measure::Measure;
@@ -27,11 +28,14 @@ pub(super) fn headed_table(collection: &Collection, section: &Section) -> String
 }
 
 impl Report {
-    /// Short tables as Markdown, for a README: splice them in with [`splice`](crate::splice). Of several settings of a
-    /// recipe they show the one that was run last, whatever came of it; all are in the report.
+    /// Short tables as Markdown, for a README: splice them in with [`splice`](crate::splice). The first has the rows that
+    /// repeat no published one, each beside the best published row of about its size; the others are of a network each.
+    /// Of several settings of a recipe they show the one that was run last, whatever came of it; all are in the report.
     pub fn tables(&self, collection: &Collection) -> String {
         let sections = self.sections(collection);
-        let tables = sections.iter().map(|section| format!("\n{}", headed_table(collection, section)));
+        let rivals = Some(rivals::headed_table(&sections, &self.references)).filter(|table| !table.is_empty());
+        let of_networks = sections.iter().map(|section| headed_table(collection, section));
+        let tables = rivals.into_iter().chain(of_networks).map(|table| format!("\n{table}"));
         std::iter::once(self.generated()).chain(tables).collect()
     }
 
@@ -46,7 +50,7 @@ impl Report {
 }
 
 /// The last setting of each recipe, without what told it from those that are left out.
-fn shown<'a>(groups: &[Group<'a>]) -> Vec<Group<'a>> {
+pub(super) fn shown<'a>(groups: &[Group<'a>]) -> Vec<Group<'a>> {
     let last_start = |group: &Group| group.finished().map(|run| run.header.start.clone()).max();
     let mut latest: BTreeMap<&str, &Group> = BTreeMap::new();
     for group in groups.iter().filter(|group| group.finished().count() > 0) {

@@ -7,6 +7,7 @@ mod brief;
 mod content;
 mod markdown;
 mod page;
+mod rivals;
 mod tables;
 mod write;
 
