@@ -39,8 +39,8 @@ impl Summary {
     pub fn rounded(&self, digits: usize) -> String {
         match (self.n(), self.std) {
             (0, _) => "–".into(),
-            (_, None) => format!("{:.digits$}", self.mean),
-            (_, Some(std)) => format!("{:.digits$} ± {std:.digits$}", self.mean),
+            (_, None) => format!("{:.digits$}", half_up(self.mean)),
+            (_, Some(std)) => format!("{:.digits$} ± {:.digits$}", half_up(self.mean), half_up(std)),
         }
     }
 
@@ -49,6 +49,12 @@ impl Summary {
         let texts: Vec<String> = self.values.iter().map(|value| format!("{value:.digits$}")).collect();
         texts.join(", ")
     }
+}
+
+/// A number that is rounded up where its decimal digits end in a half: 0.475, for which the nearest number in binary is
+/// below it, is 0.48.
+fn half_up(x: f64) -> f64 {
+    x * (1.0 + 1e-12)
 }
 
 impl fmt::Display for Summary {
@@ -73,6 +79,12 @@ mod tests {
     fn one_value_has_no_deviation_and_none_no_mean() {
         assert_eq!(Summary::of([1.4]).to_string(), "1.40");
         assert_eq!(Summary::of([]).to_string(), "–");
+    }
+
+    #[test]
+    fn half_of_a_digit_is_rounded_up() {
+        assert_eq!(Summary::of([0.52, 0.43]).to_string(), "0.48 ± 0.06");
+        assert_eq!(Summary::of([10.0, 10.15]).to_string(), "10.08 ± 0.11");
     }
 
     #[test]

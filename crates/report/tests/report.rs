@@ -229,7 +229,7 @@ fn predicted_numbers_have_a_column_in_their_unit_and_never_a_percent() {
     let report = file(&files, "REPORT.md");
     let head = report.lines().find(|line| line.contains("seeds")).unwrap();
     assert!(head.contains("RMSE | ") && head.contains("R² |") && !head.contains("error"), "{report}");
-    assert!(report.contains("53.12 ± 0.88 | 0.500 ± 0.000"), "{report}");
+    assert!(report.contains("53.13 ± 0.88 | 0.500 ± 0.000"), "{report}");
     assert!(report.contains("RMSE of every seed") && report.contains("52.50, 53.75"), "{report}");
     let errors = &files.iter().find(|(name, _)| name.starts_with("errors")).unwrap().1;
     assert!(errors.contains("test RMSE") && !errors.contains('%'), "{errors}");

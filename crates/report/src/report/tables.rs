@@ -173,10 +173,18 @@ fn run_row(collection: &Collection, run: &Run, machines: &[Machine]) -> Vec<Stri
         architecture(&header.outcome.architecture),
         run.rows.last().map_or(0, |row| row.epoch).to_string(),
         header.start.chars().take(10).collect(),
-        header.revision.chars().take(9).collect(),
+        revision(&header.revision),
         machine.map_or(String::new(), |index| (index + 1).to_string()),
         status(collection, run),
     ]
+}
+
+/// The first digits of a commit, and whether the checkout differed from it.
+fn revision(revision: &str) -> String {
+    match revision.split_once('-') {
+        Some((commit, mark)) => format!("{commit:.9}, {mark}"),
+        None => format!("{revision:.9}"),
+    }
 }
 
 /// A folder as it is called below that of the collection.
