@@ -40,7 +40,7 @@ pub fn record_of(card: &Card) -> Result<Option<DataRecord>> {
 }
 
 /// Data as a network knows it that was trained on other data, if its card says on which: columns and classes by their
-/// names, numbers in its scale.
+/// names, normalised by its numbers, what is predicted in its scale.
 ///
 /// # Errors
 /// If a column is not there, a class is none that it tells apart, or what the card says is no record of a data set.

@@ -89,6 +89,25 @@ impl Taught {
     }
 }
 
+/// Refuses a row that would begin with a network and learn from it after another share of the same training: both are
+/// one run.
+///
+/// # Errors
+/// If it would.
+pub(crate) fn check_one_run(start: Option<&StartRow>, teacher: Option<&Taught>) -> Result<()> {
+    let Some((start, teacher)) = start.zip(teacher).filter(|(start, teacher)| start.row == teacher.row) else {
+        return Ok(());
+    };
+    let [begins, learns] = [start.share_of_epochs, teacher.share_of_epochs].map(|share| share.unwrap_or(1.0));
+    ensure!(
+        begins == learns,
+        "start.share_of_epochs is {begins} and teacher.share_of_epochs {learns}, but {} is trained once for both; give them \
+         the same share",
+        start.row
+    );
+    Ok(())
+}
+
 fn check_share(table: &str, share: Option<f64>) -> Result<()> {
     let share = share.unwrap_or(1.0);
     ensure!(share > 0.0 && share <= 1.0, "{table}.share_of_epochs is {share}, expected a share above 0, 1 at most");

@@ -187,9 +187,11 @@ impl Run<'_> {
 
     /// The values of the earlier run, those that it began with if it has begun.
     fn start(&self, row: &Recipe) -> Result<Start> {
+        let begun = self.header()?.and_then(|header| header.started_from);
+        begun.as_ref().map_or(Ok(()), |from| self.check_kept(row, self.seed, "begins with", from))?;
         let (run, header) = self.trained(row, self.seed, "begins with")?;
         let start = Start::by_recipe(&run, &header, &config::of_run(&header)?)?;
-        if let Some(from) = self.header()?.and_then(|header| header.started_from) {
+        if let Some(from) = begun {
             let (found, expected) = (&start.from.sha256, &from.sha256);
             ensure!(
                 found == expected,
@@ -205,6 +207,10 @@ impl Run<'_> {
     /// The networks that it learns from.
     fn lessons(&self, taught: &Taught, earlier: &Recipe) -> Result<Lessons> {
         let (mut models, mut from) = (Vec::new(), Vec::new());
+        let begun = self.header()?.map_or(Vec::new(), |header| header.taught_by);
+        for (seed, from) in taught.seeds(self.seed).zip(&begun) {
+            self.check_kept(earlier, seed, "learns from", from)?;
+        }
         for seed in taught.seeds(self.seed) {
             let (run, header) = self.trained(earlier, seed, "learns from")?;
             let (model, bytes) = compact(&run, &header)?;
@@ -219,9 +225,7 @@ impl Run<'_> {
     /// The finished run of an earlier row, which is trained now where there is none, with its header. `relation` is what
     /// this row does with it: "begins with".
     fn trained(&self, earlier: &Recipe, seed: u64, relation: &str) -> Result<(PathBuf, RunHeader)> {
-        let path = without_dots(&std::path::absolute(self.path)?);
-        let out = path.ancestors().nth(2).unwrap_or(&path);
-        let run = run_path(out, &earlier.name, seed)?;
+        let run = self.folder_of(earlier, seed)?;
         check_caveat(&run, earlier)?;
         self.train_earlier(earlier, seed, &run).with_context(|| {
             let (row, epochs, shown) = (&earlier.name, earlier.training.epochs, run.display());
@@ -236,6 +240,28 @@ impl Run<'_> {
         );
         let header = read_run(&run)?.header;
         Ok((run, header))
+    }
+
+    /// The folder of an earlier run, beside that of this one.
+    fn folder_of(&self, earlier: &Recipe, seed: u64) -> Result<PathBuf> {
+        let path = without_dots(&std::path::absolute(self.path)?);
+        let out = path.ancestors().nth(2).unwrap_or(&path);
+        Ok(run_path(out, &earlier.name, seed)?)
+    }
+
+    /// Refuses to train an earlier run again of which this one has had the network already: its file would have another
+    /// digest, and the hours would be lost.
+    fn check_kept(&self, earlier: &Recipe, seed: u64, relation: &str, from: &StartedFrom) -> Result<()> {
+        let file = artifact::gated_path(&self.folder_of(earlier, seed)?);
+        ensure!(
+            file.exists(),
+            "the run in {} {relation} {}, whose network (sha256 {}) is gone from {}: put it there, or choose another --out",
+            self.path.display(),
+            from.run,
+            from.sha256,
+            file.display()
+        );
+        Ok(())
     }
 
     fn train_earlier(&self, earlier: &Recipe, seed: u64, run: &Path) -> Result<()> {
@@ -284,7 +310,7 @@ fn without_dots(path: &Path) -> PathBuf {
 /// Refuses the run in a folder if it was not tested as an earlier row has to be: on images that were held out, or on
 /// those for testing.
 fn check_caveat(run: &Path, earlier: &Recipe) -> Result<()> {
-    if !run.join("run.json").exists() {
+    if !run.join("run.json").exists() || RunFolder::makes_way(run) {
         return Ok(());
     }
     let found = read_run(run)?.header;

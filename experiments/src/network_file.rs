@@ -38,7 +38,7 @@ impl std::fmt::Display for Format {
 pub struct NetworkFile {
     /// What the file is.
     pub format: Format,
-    /// Its size.
+    /// Its size, with that of the files beside it in which values are.
     pub bytes: u64,
     /// The network, without gates.
     pub model: Model,
@@ -105,6 +105,21 @@ fn fetched(name: &str) -> Result<PathBuf> {
     bail!("hub:{name}: this program was built without the Hub; build it with --features hub, or give a file")
 }
 
+/// The files that a network lies in: its own and, of ONNX, those beside it in which values are.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn parts(path: &Path) -> Result<Vec<PathBuf>> {
+    let beside = if is_onnx(path)? { l0_net::onnx_values(path)? } else { Vec::new() };
+    Ok([vec![path.to_path_buf()], beside].concat())
+}
+
+/// Bytes of all files that a network lies in.
+fn size_of(path: &Path) -> Result<u64> {
+    let size = |part: &PathBuf| Ok(std::fs::metadata(part).with_context(|| part.display().to_string())?.len());
+    parts(path)?.iter().map(size).sum()
+}
+
 impl NetworkFile {
     /// Reads a file, of the Hub too ([`found`]). `size` is the height and width of the input, where an ONNX file leaves
     /// them open.
@@ -114,12 +129,11 @@ impl NetworkFile {
     pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
         let path = &found(path)?;
         let onnx = is_onnx(path)?;
-        let bytes = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
         if onnx {
             let reader = size.map_or(OnnxReader::new(), |(h, w)| OnnxReader::new().input_size(h, w));
             let model = reader.read(path)?;
             let card = card_of_onnx(&l0_net::onnx_about(path)?)?;
-            return Ok(Self { format: Format::Onnx, bytes, model, card });
+            return Ok(Self { format: Format::Onnx, bytes: size_of(path)?, model, card });
         }
         ensure!(size.is_none(), "{}: it says the size of its input; leave --input-size out", path.display());
         let (kind, ..) = read_card(path)?;
@@ -134,7 +148,7 @@ impl NetworkFile {
                 (format, Model::new(network.net().clone(), weights)?, card)
             }
         };
-        Ok(Self { format, bytes, model, card })
+        Ok(Self { format, bytes: size_of(path)?, model, card })
     }
 
     /// Reads the file of a network that has no gates, or none any more.

@@ -44,7 +44,8 @@ impl Start {
             "the run in {shown} is not finished: --resume {shown} goes on with it"
         );
         let file = read(&gated_path(run))?;
-        let before = header.started_from.as_ref().map_or(0, |from| from.epochs);
+        // From scratch the epochs of the run before are what these values lack.
+        let before = header.started_from.as_ref().filter(|from| !from.from_scratch).map_or(0, |from| from.epochs);
         let from = StartedFrom {
             run: format!("{}/{}", header.recipe, last(run)?),
             epochs: before + recipe.training.epochs,
@@ -187,7 +188,9 @@ pub fn recipe_from_scratch(before: &Recipe) -> Recipe {
 pub fn recipe(header: &RunHeader, before: &Recipe, epochs: u64) -> Recipe {
     let Recipe { name, title, training, .. } = before;
     let (name, title) = match &header.started_from {
-        Some(from) if !from.by_recipe => (name.clone(), title.trim_end_matches(" epochs").to_string()),
+        Some(from) if !from.by_recipe && !from.from_scratch => {
+            (name.clone(), title.trim_end_matches(" epochs").to_string())
+        }
         _ => (format!("{name}-{}", training.epochs), format!("{title}, {}", training.epochs)),
     };
     let further = before.clone().with_epochs(epochs);
@@ -217,7 +220,11 @@ pub fn made(run: &Path) -> Result<(RunHeader, Recipe)> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| {
-        format!("cannot read {}, the values to begin with (a copy of a run may lack them)", path.display())
+        format!(
+            "cannot read {}, the values to begin with: a copy of a run may lack them, and one that was stopped as it began; \
+             there the command that began it writes them",
+            path.display()
+        )
     })
 }
 

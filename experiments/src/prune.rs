@@ -11,10 +11,10 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, ensure};
 use l0_data::Dataset;
 use l0_files::{Existing, sha256};
-use l0_net::{Agreement, Model, OnnxReader, Prunable};
+use l0_net::{Agreement, Model, OnnxReader, Prunable, Shape};
 use l0_prune::{Plan, Prune, ResidualStream, Target};
 use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
-use l0_train::Score;
+use l0_train::{Checkpoints, Score};
 use serde_json::json;
 
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
@@ -62,12 +62,52 @@ impl Brought {
     }
 }
 
-/// The digest of a file.
+/// The digest of the file of a network, with those beside it in which its values are.
 ///
 /// # Errors
-/// If it cannot be read.
+/// If one cannot be read.
 pub fn digest(path: &Path) -> Result<String> {
-    Ok(sha256(&std::fs::read(path).with_context(|| path.display().to_string())?))
+    let mut bytes = Vec::new();
+    for part in network_file::parts(path)? {
+        bytes.extend(std::fs::read(&part).with_context(|| part.display().to_string())?);
+    }
+    Ok(sha256(&bytes))
+}
+
+/// The network in a file that one which is brought learns from, as large an image as that reads where the file leaves
+/// it open.
+///
+/// # Errors
+/// If it cannot be read, or its file says that it reads or tells apart the data otherwise.
+pub fn teacher(path: &Path, brought: &Brought, data: &Dataset) -> Result<Model> {
+    let path = network_file::found(path)?;
+    let size = match brought.model().net.shape(0) {
+        Shape::Image(_, h, w) if network_file::is_onnx(&path)? => Some((h, w)),
+        _ => None,
+    };
+    let NetworkFile { model, card, .. } = NetworkFile::plain(&path, size)?;
+    if let Some(record) = artifact::record_of(&card)? {
+        let shown = path.display();
+        let classes = data.train.class_names();
+        ensure!(
+            record.class_names.is_empty() || classes.is_empty() || record.class_names == classes,
+            "{shown} tells apart {}, in this order, the data has {}: a teacher has to number classes as its pupil does",
+            record.class_names.join(", "),
+            classes.join(", ")
+        );
+        ensure!(
+            record.columns.is_empty() || data.columns.is_empty() || record.columns == data.columns,
+            "{shown} reads the columns {}, in this order, the network here {}: a teacher has to read the same",
+            record.columns.join(", "),
+            data.columns.join(", ")
+        );
+        ensure!(
+            record.normalise == data.normalise,
+            "{shown} was trained on numbers normalised otherwise than those that the network reads here; a teacher has to \
+             read the same (--normalise, or --mean and --std, say which)"
+        );
+    }
+    Ok(model)
 }
 
 /// Where, from which random numbers and by what a pruning runs.
@@ -108,7 +148,8 @@ fn slug(target: Target) -> String {
 /// # Errors
 /// If the folder holds what cannot be read.
 pub fn as_begun(prune: Prune, target: Target, is_said: bool, folder: &Path) -> Result<Prune> {
-    if !matches!(target, Target::Latency(_)) || !folder.join("run.json").exists() {
+    let is_begun = folder.join("run.json").exists() && !RunFolder::makes_way(folder);
+    if !matches!(target, Target::Latency(_)) || !is_begun {
         return Ok(prune);
     }
     let begun = read_run(folder)?.header.config;
@@ -186,6 +227,7 @@ pub fn train(
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &header) {
             Err(RecordError::Finished { .. }) => {
+                Checkpoints::of(path).clear()?; // it may have been killed between its last two steps
                 tracing::info!("{}: this run was finished before; nothing is trained", path.display());
                 return Ok(false);
             }
@@ -285,6 +327,7 @@ pub fn finish(
         training: run.header.outcome.train_seconds,
         learning: learning_epochs(&run),
         rows: run.rows,
+        read: l0_prune::read_of(&compact.model).len(),
         inputs: columns_read(&compact.model, data),
         drawing: inspection.svg(),
         seed: place.seed,
@@ -316,13 +359,15 @@ fn equal(what: &str, agreement: &Agreement) -> Result<()> {
     Ok(())
 }
 
-/// The columns of a table that the network still reads, by name; none of images, or where all are read.
+/// The columns of a table that the network still reads, by name, or by number where they have none; none of images, or
+/// where all are read.
 fn columns_read(model: &Model, data: &Dataset) -> Vec<String> {
     let read = l0_prune::read_of(model);
-    if read.len() == data.columns.len() {
+    if !data.train.is_table() || data.train.dims() == [read.len()] {
         return Vec::new();
     }
-    read.into_iter().filter_map(|column| data.columns.get(column as usize).cloned()).collect()
+    let name = |column: u32| data.columns.get(column as usize).cloned().unwrap_or_else(|| (column + 1).to_string());
+    read.into_iter().map(name).collect()
 }
 
 /// The bytes of the network that was brought as ONNX, so that like is compared with like.

@@ -9,7 +9,7 @@ use l0_train::{Optimiser, Schedule, Training};
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::joined;
-use crate::earlier::{StartRow, Taught};
+use crate::earlier::{StartRow, Taught, check_one_run};
 use crate::{Architecture, Gating};
 
 /// Step size of the multipliers, times the epochs: 1e-4 in 200. In a hundredth of the training a density that is 0.5
@@ -214,6 +214,7 @@ impl Recipe {
         ensure!(params <= MOST_PARAMETERS, "the network has {params} parameters, expected 1 to {MOST_PARAMETERS}");
         self.training.check()?;
         self.start.as_ref().map_or(Ok(()), StartRow::check)?;
+        check_one_run(self.start.as_ref(), self.teacher.as_ref())?;
         self.teacher.as_ref().map_or(Ok(()), Taught::check)?;
         match &self.objective {
             Some(objective) => {

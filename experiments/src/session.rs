@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use l0_data::{DataRecord, DataSpec, Dataset, Standing};
 use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader, StartedFrom, Status, read_run};
-use l0_train::{Finished, Job, Score, Teacher};
+use l0_train::{Checkpoints, Finished, Job, Score, Teacher};
 use serde_json::Value;
 
 use crate::device::Compute;
@@ -122,7 +122,10 @@ pub fn train_on(
     }
     let folder = match path.join("run.json").exists() {
         true => match RunFolder::resume(path, &old::as_begun(path, header)?) {
-            Err(RecordError::Finished { .. }) => return Ok(None), // and it is this very run: others are refused first
+            // And it is this very run: others are refused first. It may have been killed between its last two steps.
+            Err(RecordError::Finished { .. }) => {
+                return Checkpoints::of(path).clear().map(|()| None).map_err(Into::into);
+            }
             folder => folder?,
         },
         false => RunFolder::create(path, &header)?,

@@ -77,8 +77,9 @@ fn teachers_are_trained_first_and_once() {
     assert_eq!(read_run(&teacher).unwrap().header.status, Status::Finished);
     // A run that is over asks for no teacher; with another teacher it would be another run.
     fs::remove_dir_all(&teacher).unwrap();
+    fs::create_dir(run.join("checkpoints")).unwrap(); // as where it was killed between its last two steps
     ok(&args);
-    assert!(!teacher.exists());
+    assert!(!teacher.exists() && !run.join("checkpoints").exists());
     let before = fs::read(run.join("metrics.jsonl")).unwrap();
     let other = pupil(temp.path(), "row = \"quickstart\"\ntemperature = 3.0\nshare = 0.5");
     fails(&["--config", &other, "--epochs", "1", "--out", out.to_str().unwrap()], "temperature");
@@ -140,8 +141,13 @@ fn a_row_begins_with_the_networks_of_another() {
     fs::remove_dir_all(&run).unwrap();
     drop(RunFolder::create(&run, &header).unwrap());
     fs::rename(first.join("gated.safetensors"), first.join("kept")).unwrap();
-    fails(&args, "gated.safetensors is gone (git keeps none); put it there, or choose another --out");
+    fails(&args, "gated.safetensors: put it there, or choose another --out");
     fs::rename(first.join("kept"), first.join("gated.safetensors")).unwrap();
+    // Nor is it trained again where all of it is gone: the digest of its file would be another.
+    fs::rename(&first, out.join("elsewhere")).unwrap();
+    fails(&args, "begins with lenet5-dense-on-digits/seed-1, whose network");
+    assert!(!first.exists());
+    fs::rename(out.join("elsewhere"), &first).unwrap();
     ok(&["--resume", run.to_str().unwrap()]);
     assert!(fs::read(run.join("start.safetensors")).unwrap() == bytes);
 
@@ -155,6 +161,10 @@ fn a_row_begins_with_the_networks_of_another() {
     ok(&["--continue-from", run.to_str().unwrap(), "--epochs", "1"]);
     let further = read_run(out.join("begun-1-then-1/seed-1")).unwrap().header;
     assert_eq!(further.started_from.unwrap().epochs, 6);
+    let scratch = out.join("begun-scratch/seed-1");
+    ok(&["--continue-from", scratch.to_str().unwrap(), "--epochs", "2"]);
+    let further = read_run(out.join("begun-scratch-1-then-2/seed-1")).unwrap().header;
+    assert_eq!(further.started_from.unwrap().epochs, 1);
     assert!(!first.exists());
 }
 
@@ -211,4 +221,6 @@ fn what_none_can_begin_with_is_said_before_training() {
     refused("row = \"lenet5-taught-0.09\"", "comes after lenet5-teacher itself, and cannot be one to begin with");
     refused("row = \"quickstart\"\nshare_of_epochs = 2.0", "start.share_of_epochs is 2, expected a share above 0");
     refused("row = \"quickstart\"\nseed = 2", "seed");
+    let teacher = "[teacher]\nrow = \"lenet5-dense\"\ntemperature = 2.0\nshare = 0.5";
+    refused(&format!("row = \"lenet5-dense\"\nshare_of_epochs = 0.5\n{teacher}"), "is trained once for both");
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use l0_net::{Builder, Card, Existing, Model, Params};
 use l0_record::{RunHeader, Status, read_run};
 
@@ -213,12 +213,7 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
     // Whole numbers that would be classes are none for a network with one output.
     let years: String = (0..300).map(|i| format!("{}.5;{}.25;{}\n", i % 40, i % 30, 1990 + i % 20)).collect();
     std::fs::write(folder.join("years.csv"), format!("width;height;price\n{years}")).unwrap();
-    let mut b = Builder::features("row", 2);
-    b.linear("fc1", 8).relu().linear("fc2", 1);
-    let net = b.build().unwrap();
-    let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
-    let brought = Model::new(net, weights).unwrap();
-    brought.save(folder.join("brought.safetensors"), &Card::default(), Existing::Keep).unwrap();
+    plain(2, 1).save(folder.join("brought.safetensors"), &Card::default(), Existing::Keep).unwrap();
     let args = ["brought.safetensors", "--data", "years.csv", "--label", "price", "--epochs", "2", "--out", "pruned"];
     assert!(ok(folder, "prune", &args).contains("the network has one output: the labels are numbers to predict"));
     fails(
@@ -287,6 +282,59 @@ fn a_table_of_classes_answers_with_their_names() {
     let behind = |line: &str| line.split_once('(').unwrap().1.to_string();
     let percent = |line: &str| -> f64 { behind(line).split(' ').next().unwrap().parse().unwrap() };
     assert!(said.lines().all(|line| percent(line) > 90.0), "{said}");
+
+    // What was trained is pruned on other rows by the numbers that it learnt to read.
+    let far: String = (0..200).map(|i| format!("{},{},{}\n", 5 + i % 7, i % 3, kind(i))).collect();
+    std::fs::write(folder.join("far.csv"), format!("size,other,kind\n{far}")).unwrap();
+    let trained = "runs/mlp/seed-2/compact.safetensors";
+    let few = ["--epochs", "2", "--out", "pruned", "--data"];
+    assert!([Some(0), Some(3)].contains(&prunes(folder, &[&[trained], &few[..], &["far.csv"]].concat())));
+    let pruned = header(&folder.join("pruned/mlp/macs-0.5-seed1")).config;
+    let record = header(&folder.join("runs/mlp/seed-2")).data.record.unwrap();
+    assert_eq!(pruned["normalise"], record["normalise"]);
+
+    // Who tells apart other classes, or reads other numbers, is no teacher.
+    plain(2, 2).save(folder.join("plain.safetensors"), &Card::default(), Existing::Keep).unwrap();
+    let taught = format!("--distill={trained}");
+    let taught = |data| [&["plain.safetensors", taught.as_str()], &few[..], &[data]].concat();
+    fails(folder, "prune", &taught("far.csv"), "normalised otherwise");
+    let others = rows.replace("small", "tiny").replace("large", "vast");
+    std::fs::write(folder.join("names.csv"), format!("size,other,kind\n{others}")).unwrap();
+    fails(folder, "prune", &taught("names.csv"), "tells apart large, small, in this order, the data has tiny, vast");
+}
+
+/// The exit code of a pruning, which may miss its target.
+fn prunes(folder: &Path, args: &[&str]) -> Option<i32> {
+    program("prune", folder).args(args).output().unwrap().status.code()
+}
+
+/// A small network for rows, without training.
+fn plain(columns: usize, outputs: usize) -> Model {
+    let mut b = Builder::features("row", columns);
+    b.linear("fc1", 8).relu().linear("fc2", outputs);
+    let net = b.build().unwrap();
+    let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
+    Model::new(net, weights).unwrap()
+}
+
+/// Columns without names are told by their numbers.
+#[test]
+fn rows_of_an_array_are_pruned_to_a_few_inputs() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    let xs: Vec<f32> = (0..1200).map(|i| ((i * 37) % 101) as f32 / 10.0).collect();
+    let ys: Vec<u8> = xs.chunks(6).map(|row| u8::from(row[0] > row[3])).collect();
+    let xs = Tensor::from_vec(xs, (200, 6), &Device::Cpu).unwrap();
+    let ys = Tensor::from_vec(ys, 200, &Device::Cpu).unwrap();
+    let arrays = std::collections::HashMap::from([("x_train".to_string(), xs), ("y_train".to_string(), ys)]);
+    candle_core::safetensors::save(&arrays, folder.join("rows.safetensors")).unwrap();
+    plain(6, 2).save(folder.join("plain.safetensors"), &Card::default(), Existing::Keep).unwrap();
+    let args = ["plain.safetensors", "--data", "rows.safetensors", "--target-inputs", "2", "--epochs", "4"];
+    let said = ok(folder, "prune", &[&args[..], &["--out", "pruned"]].concat());
+    assert!(said.contains("asked for 2 inputs, got 2") && said.contains("reads 2 columns: "), "{said}");
+    std::fs::write(folder.join("new.csv"), "1,2,3,4,5,6\n").unwrap();
+    let model = ["--model", "pruned/plain/inputs-2-seed1/compact.safetensors", "new.csv"];
+    fails(folder, "predict", &model, "rows of an array, whose columns have no names");
 }
 
 #[test]

@@ -297,13 +297,15 @@ fn classes_are_known_by_name_and_numbers_in_the_scale_of_the_training() {
 
     let (known, source, _file) = loaded(&rows(|i| format!("{i},{}.5\n", 100 + i)));
     let record = DataRecord::of(&source, &known).unwrap();
-    let (other, ..) = loaded(&rows(|i| format!("{i},{}.5\n", 400 + 3 * i)));
+    let (other, ..) = loaded(&rows(|i| format!("{},{}.5\n", 7 * i, 400 + 3 * i)));
     let number = |split: &Split, i: usize| {
         let (numbers, scale) = split.targets().unwrap();
         f64::from(numbers[i]) * scale.std + scale.mean
     };
     let before: Vec<f64> = (0..other.test.len()).map(|i| number(&other.test, i)).collect();
+    assert_ne!(other.normalise, known.normalise);
     let other = record.as_trained(other).unwrap();
+    assert_eq!(other.normalise, known.normalise, "the network reads columns as it learnt to");
     assert_eq!(other.test.targets().unwrap().1, known.test.targets().unwrap().1);
     assert!(before.iter().enumerate().all(|(i, value)| (number(&other.test, i) - value).abs() < 1e-3));
 }

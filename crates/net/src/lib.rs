@@ -74,7 +74,7 @@ pub use int8::Int8Weights;
 pub use layers::{Activation, ClosedChannels, Layer, Margins};
 pub use masks::{Mask, Masks};
 pub use net::{LayerWeights, Net, Node};
-pub use onnx::{OnnxAbout, OnnxEnds, OnnxProblem, OnnxReader, from_onnx, onnx_about, to_onnx};
+pub use onnx::{OnnxAbout, OnnxEnds, OnnxProblem, OnnxReader, from_onnx, onnx_about, onnx_values, to_onnx};
 pub use params::{Param, Params};
 pub(crate) use place::Place;
 pub use plan::{Plan, Unit};

@@ -9,7 +9,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use l0_files::Message;
 use l0_net::layers::{Border, Scale};
-use l0_net::{Builder, Layer, Margins, Model, OnnxAbout, OnnxReader, Weights, from_onnx, to_onnx};
+use l0_net::{Builder, Layer, Margins, Model, OnnxAbout, OnnxReader, Weights, from_onnx, onnx_values, to_onnx};
 use safetensors::SafeTensors;
 
 const CASES: &[u8] = include_bytes!("onnx-files/cases.safetensors");
@@ -149,6 +149,7 @@ fn values_beside_the_model_are_read_from_its_folder() {
     std::fs::write(folder.path().join("external.onnx.data"), &data[..data.len() - 1]).unwrap();
     assert!(from_onnx(&path).unwrap_err().to_string().contains("those asked for are"));
     std::fs::write(folder.path().join("external.onnx.data"), data).unwrap();
+    assert_eq!(onnx_values(&path).unwrap(), [folder.path().join("external.onnx.data")]);
     let ys = from_onnx(&path).unwrap().forward(&cases.tensor("external", "input")).unwrap();
     assert_close("external", &ys, &cases.tensor("external", "output"));
     let error = OnnxReader::new().from_bytes(cases.bytes("external", "file").unwrap()).unwrap_err().to_string();

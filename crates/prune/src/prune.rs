@@ -389,6 +389,25 @@ impl Prune {
         if is_in_range { Ok(()) } else { Err(refused()) }
     }
 
+    /// Whether what was said has a part to play beside the rest.
+    fn check_companions(&self) -> Result<()> {
+        let refused = |name, found: &str, expected: &str| {
+            Err(Error::Setting { name, found: found.into(), expected: expected.into() })
+        };
+        if self.teacher.is_some() && self.distillation.is_none() {
+            return refused("the teacher", "named alone", "a distillation, too, which says how much is learnt from it");
+        }
+        let Choice { only, except, .. } = &self.settings.choice;
+        if matches!(self.settings.target, Target::Inputs(_)) && !(only.is_empty() && except.is_empty()) {
+            return refused(
+                "the layers with gates",
+                "named",
+                "none: with a target of inputs, gates are on these alone",
+            );
+        }
+        Ok(())
+    }
+
     fn check(&self, data: &Dataset) -> Result<()> {
         self.check_shift()?;
         self.check_steps()?;
@@ -398,6 +417,7 @@ impl Prune {
         }
         self.check_ranking()?;
         self.check_target()?;
+        self.check_companions()?;
         self.check_examples(data)?;
         self.check_labels(data)
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use l0_record::compare::{Difference, differences, settled, shown};
-use l0_record::{Reference, Run, RunHeader, Status, find_runs, read_run};
-use serde_json::Value;
+use l0_record::{DataId, Reference, Run, RunHeader, Status, find_runs, read_run};
+use serde_json::{Value, json};
 
 use crate::{Result, Summary};
 
@@ -25,7 +25,10 @@ pub struct Collection {
 }
 
 impl Collection {
-    /// Reads every run below `root`; a file of another format is refused.
+    /// Reads every run below `root`.
+    ///
+    /// # Errors
+    /// If a folder or a file cannot be read, or a file is of another format.
     pub fn read(root: impl AsRef<Path>) -> Result<Self> {
         let root = root.as_ref().to_path_buf();
         let runs = find_runs(&root)?.iter().map(read_run).collect::<std::result::Result<Vec<_>, _>>()?;
@@ -116,15 +119,24 @@ fn repeated(runs: &[Run]) -> BTreeMap<PathBuf, PathBuf> {
 /// Everything but the seed that makes two runs the same measurement, as text.
 fn identity(header: &RunHeader) -> String {
     let RunHeader { recipe, network, data, scaled_down, synthetic, .. } = header;
-    let identity =
-        (recipe, network, data, scaled_down, synthetic, seedless(&header.config), header.machine.precision());
+    let (data, config) = (wherever(data), seedless(&header.config));
+    let identity = (recipe, network, data, scaled_down, synthetic, config, header.machine.precision());
     serde_json::to_string(&identity).unwrap_or_default()
 }
 
+/// What tells data from other data: not where its files lie, nor where from a run sees them.
+fn wherever(data: &DataId) -> Value {
+    json!([data.name, data.sha256, data.caveat])
+}
+
+/// The settings without the seed, and without the path of the data.
 fn seedless(config: &Value) -> Value {
     let mut config = settled(config);
     if let Value::Object(settings) = &mut config {
         settings.remove("seed");
+        if let Some(Value::Object(data)) = settings.get_mut("data") {
+            ["folder", "file"].into_iter().for_each(|path| drop(data.remove(path)));
+        }
     }
     config
 }
@@ -132,18 +144,18 @@ fn seedless(config: &Value) -> Value {
 /// What is measured, with these settings, as text; whatever the recipe is called.
 fn measured_as(header: &RunHeader, config: &Value) -> String {
     let RunHeader { network, data, scaled_down, synthetic, .. } = header;
-    serde_json::to_string(&(network, data, scaled_down, synthetic, config, header.machine.precision()))
+    serde_json::to_string(&(network, wherever(data), scaled_down, synthetic, config, header.machine.precision()))
         .unwrap_or_default()
 }
 
 /// What a run from scratch has in common with the one whose units it has: all but what it begins with, and that its
-/// gates stand still.
+/// gates stand still, which is why they are read one by one.
 fn family(header: &RunHeader) -> String {
     let mut config = seedless(&header.config);
     if let Value::Object(settings) = &mut config {
         settings.remove("start");
         if let Some(Value::Object(training)) = settings.get_mut("training") {
-            training.remove("frozen_epochs");
+            ["frozen_epochs", "estimator"].into_iter().for_each(|setting| drop(training.remove(setting)));
         }
     }
     measured_as(header, &config)

@@ -26,6 +26,9 @@ pub fn spliced(document: &str, name: &str, text: &str) -> Option<String> {
 
 /// Replaces what stands between the markers `name` of the file at `path`, which is left alone if
 /// it already says so.
+///
+/// # Errors
+/// If the file cannot be read or written, or does not hold the markers once and in order.
 pub fn splice(path: impl AsRef<Path>, name: &str, text: &str) -> Result<()> {
     let path = path.as_ref();
     let document = fs::read_to_string(path).at("read", path)?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use l0_record::{Outcome, RunFolder, RunHeader, StartedFrom};
+use l0_record::{DataId, Outcome, RunFolder, RunHeader, StartedFrom};
 use l0_report::{Collection, notes, runs_table};
 use serde_json::{Value, json};
 
@@ -123,6 +123,41 @@ fn from_scratch_stands_below_the_row_whose_units_it_has() {
     assert_eq!(rows.iter().filter(|row| *row == "↳ from scratch").count(), 3, "{rows:?}");
     assert_eq!(said[0], format!("* con-0.5-scratch; con-0.5-more-scratch: {kept}"));
     assert_eq!(said[2], format!("* con-0.7-scratch: scaled down: small; {kept}"));
+}
+
+/// Top-k reads gates beside each other; those that stand still from the start are read one by one.
+#[test]
+fn from_scratch_stands_below_its_row_whatever_reads_its_gates() {
+    let root = tempfile::tempdir().unwrap();
+    let read_by =
+        |estimator: &str, frozen: u64| json!({ "training": { "estimator": estimator, "frozen_epochs": frozen } });
+    let from = StartedFrom { run: "con-0.5/seed-1".into(), from_scratch: true, ..StartedFrom::default() };
+    let scratch = RunHeader { started_from: Some(from), ..header("con-0.5-scratch", 1, read_by("mean", 9)) };
+    finished(root.path(), "a", header("con-0.5", 1, read_by("top-k", 0)), 1.4, &[]);
+    finished(root.path(), "b", scratch, 1.5, &[]);
+    let collection = Collection::read(root.path()).unwrap();
+    let labels: Vec<String> = collection.groups().iter().map(|group| group.label()).collect();
+    assert_eq!(labels, ["con-0.5", "↳ from scratch"]);
+}
+
+#[test]
+fn seeds_belong_together_wherever_their_data_lies() {
+    let root = tempfile::tempdir().unwrap();
+    let on = |seed: u64, path: &str, digest: &str| {
+        let data = DataId {
+            name: "photos".into(),
+            sha256: digest.into(),
+            record: Some(json!({ "from_run": format!("../{path}"), "source": { "folder": path } })),
+            ..DataId::default()
+        };
+        RunHeader { data, ..header("resnet", seed, json!({ "data": { "folder": path, "size": 32 } })) }
+    };
+    finished(root.path(), "a", on(1, "photos", "00"), 1.4, &[]);
+    finished(root.path(), "b/more", on(2, "./photos", "00"), 1.5, &[]);
+    finished(root.path(), "c", on(3, "photos", "01"), 1.6, &[]);
+    let collection = Collection::read(root.path()).unwrap();
+    let seeds: Vec<usize> = collection.groups().iter().map(|group| group.runs.len()).collect();
+    assert_eq!(seeds, [2, 1]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use candle_core::Device;
 use clap::Parser;
-use l0_data::{DataSpec, Dataset, Normalise};
+use l0_data::{DataSpec, Dataset};
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, DataArgs, RunArgs};
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
@@ -84,7 +84,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
             let net: Net = serde_json::from_value(whole.clone()).context("the network before pruning, in the card")?;
             entries.push(whole_entry(net)?);
         }
-        if let (Some((data, _)), Some(trained)) = (&data, &card.data)
+        if let (Some(data), Some(trained)) = (&data, &card.data)
             && *trained != data.digest()?
         {
             tracing::warn!(
@@ -93,7 +93,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
                 data.name
             );
         }
-        let score = data.as_ref().map(|(data, normalise)| score(&model, data, normalise)).transpose();
+        let score = data.as_ref().map(|data| score(&model, data)).transpose();
         let score = score.with_context(|| path.display().to_string())?;
         let bytes = std::fs::metadata(path)?.len();
         let name = path.display().to_string();
@@ -191,27 +191,25 @@ fn whole_entry(net: Net) -> Result<Entry> {
     Ok(Entry { name: BEFORE.into(), onnx: None, model, bytes: bytes.len() as u64, score: None, memory })
 }
 
-/// The data set that all files are tested on, and how its pixels become numbers.
-fn data(args: &Args) -> Result<(Dataset, Normalise)> {
+/// The data set that all files are tested on, as the first of them knows it.
+fn data(args: &Args) -> Result<Dataset> {
     let (model, card, _) = read(&args.files[0])?;
     let spec = args.data.for_network(args.dataset.as_ref(), &model.net, &card, &args.files[0])?;
     let data = artifact::as_trained(&card, args.data.load(&spec)?)?;
-    let record = artifact::record_of(&card)?;
     let is_said = args.data.normalise.is_some() || !args.data.mean.is_empty() || spec.known().is_some();
-    if record.is_none() && !is_said {
+    if artifact::record_of(&card)?.is_none() && !is_said {
         tracing::warn!(
             "{} does not say by which numbers its input is normalised; taken are those of the training examples \
              (--normalise, or --mean and --std, say others)",
             args.files[0].display()
         );
     }
-    let normalise = record.map_or(data.normalise.clone(), |record| record.normalise);
-    Ok((data, normalise))
+    Ok(data)
 }
 
-fn score(model: &Model, data: &Dataset, normalise: &Normalise) -> Result<Score> {
+fn score(model: &Model, data: &Dataset) -> Result<Score> {
     let itself = (&model.net, &model.weights, &Masks::none(&model.net));
-    let verification = Verification { test: &data.test, normalise: normalise.clone(), device: Device::Cpu };
+    let verification = Verification { test: &data.test, normalise: data.normalise.clone(), device: Device::Cpu };
     Ok(artifact::verify(itself, model, &verification)?.1)
 }
 

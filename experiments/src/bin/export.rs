@@ -147,8 +147,6 @@ fn quantise_file(args: &Args) -> Result<()> {
     {
         tracing::warn!("{} was trained on other data than {}, on which it is calibrated", file.display(), data.name);
     }
-    let normalise = artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise);
-    let data = Dataset { normalise, ..data };
     write_int8(args, &out, &quantised(args, &model, &card, &data)?)
 }
 

@@ -104,7 +104,11 @@ fn predict(args: &Args) -> Result<()> {
     let record = artifact::record_of(&card)?.filter(|_| args.dataset.is_none());
     let reads_tables = record.as_ref().is_some_and(|record| !record.columns.is_empty());
     if let Some(path) = args.images.iter().find(|path| is_table(path) && !reads_tables) {
-        anyhow::bail!("{}: a table, and the network reads pictures; --model names the one for it", path.display());
+        let reads = match record.as_ref().map(|record| record.dims.len()) {
+            Some(1) => "rows of an array, whose columns have no names",
+            _ => "pictures",
+        };
+        anyhow::bail!("{}: a table, and the network reads {reads}; --model names the one for it", path.display());
     }
     let mut reader = Reader::new(&model, device)?;
     // Digits are made like MNIST's, whatever numbers the network was given for them.

@@ -12,7 +12,7 @@ use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::ComputeArgs;
-use l0_experiments::network_file::{Format, NetworkFile, found, input_size};
+use l0_experiments::network_file::{Format, found, input_size};
 use l0_experiments::prune::{self, Brought, Place};
 use l0_net::{Activation, Layer, Shape};
 use l0_prune::{Prune, ResidualStream, Target};
@@ -187,9 +187,8 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = artifact::as_trained(&brought.read.card, loaded(args, &brought)?)?;
-    let data = args.validation.applied(data)?;
-    let prune = settings(args, &brought, target)?;
+    let data = args.validation.applied(known_to(&brought, args, loaded(args, &brought)?)?)?;
+    let prune = settings(args, &brought, target, &data)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
     let is_said = args.residual_stream.is_some() || !args.choice.only.is_empty();
@@ -208,6 +207,14 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let page = prune::finish(&brought, (&plan, before), target, &data, &place, is_new)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
+}
+
+/// Data as the network knows it, by the numbers that the command line says, if it says some.
+fn known_to(brought: &Brought, args: &Args, data: Dataset) -> Result<Dataset> {
+    let is_said = args.data.normalise.is_some() || !args.data.mean.is_empty();
+    let said = is_said.then(|| data.normalise.clone());
+    let data = artifact::as_trained(&brought.read.card, data)?;
+    Ok(Dataset { normalise: said.unwrap_or(data.normalise), ..data })
 }
 
 /// The data. Whole numbers of a table that were taken for classes are numbers to be predicted by a network with one
@@ -232,7 +239,7 @@ fn loaded(args: &Args, brought: &Brought) -> Result<Dataset> {
 fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     let (net, typed) = (&brought.model().net, args.data.data.as_ref());
     let known = typed.and_then(|text| text.parse::<DataSpec>().ok()).filter(|spec| spec.known().is_some());
-    let is_silent = brought.read.format == Format::Onnx && artifact::record_of(&brought.read.card)?.is_none();
+    let is_silent = brought.read.format == Format::Onnx && !artifact::says_its_data(&brought.read.card);
     if typed.is_none() && is_silent {
         bail!("which data the network is for, its file does not say; name it with --data");
     }
@@ -252,7 +259,7 @@ fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     Ok(spec)
 }
 
-fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
+fn settings(args: &Args, brought: &Brought, target: Target, data: &Dataset) -> Result<Prune> {
     let mut prune = Prune::model(brought.model().clone())
         .target(target)
         .epochs(args.epochs)
@@ -288,7 +295,7 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Result<Prune> {
     if let Some(teacher) = &args.distill {
         prune = prune.distil(Distillation { temperature: args.temperature, share: args.soft_share });
         if let Some(path) = teacher {
-            prune = prune.teacher(NetworkFile::plain(path, args.input_size)?.model);
+            prune = prune.teacher(prune::teacher(path, brought, data)?);
         }
     }
     Ok(prune)

@@ -58,11 +58,7 @@ fn verify(args: &Args) -> Result<()> {
         Some(path) => Some(artifact::load_gated(&path)?),
         None => None,
     };
-    let verification = Verification {
-        test: &data.test,
-        normalise: artifact::record_of(&card)?.map_or(data.normalise.clone(), |record| record.normalise),
-        device,
-    };
+    let verification = Verification { test: &data.test, normalise: data.normalise.clone(), device };
     let compared = match &gated {
         Some((network, weights, _)) => {
             let estimator: Estimator = card.estimator.as_deref().unwrap_or("mean").parse()?;

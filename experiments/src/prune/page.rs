@@ -61,6 +61,8 @@ pub struct Page {
     pub learning: u64,
     /// The epochs.
     pub rows: Vec<EpochRow>,
+    /// How many of the numbers of an example it reads: columns of a table, channels of an image.
+    pub read: usize,
     /// The columns of a table that it reads, where it does not read all.
     pub inputs: Vec<String>,
     /// The network as a drawing.
@@ -122,7 +124,7 @@ impl Page {
             Target::Weights(_) | Target::Price(_) => after.weights() as f64 / before.weights() as f64,
             Target::Macs(_) => after.macs() as f64 / before.macs() as f64,
             Target::Latency(_) => self.infer.1,
-            Target::Inputs(_) => self.inputs.len() as f64,
+            Target::Inputs(_) => self.read as f64,
         }
     }
 
@@ -138,7 +140,7 @@ impl Page {
             (false, _) => ": missed",
         };
         let left = match self.target {
-            Target::Inputs(_) => self.inputs.len().to_string(),
+            Target::Inputs(_) => self.read.to_string(),
             Target::Latency(_) => format!("{} ms", digits(self.left())),
             _ => format!("{:.3}", self.left()),
         };

@@ -3,7 +3,7 @@
 use super::cells::Column;
 use super::columns_of;
 use crate::dataset::listed;
-use crate::{DataRecord, Dataset, Error, Normalise, Result, Split};
+use crate::{DataRecord, Dataset, Error, Result, Split};
 use std::path::Path;
 
 impl DataRecord {
@@ -53,7 +53,8 @@ impl DataRecord {
     }
 
     /// Other data as a network that was trained on this data set knows it: columns in its order, whatever else a table
-    /// has, each class under its number, and numbers to be predicted in its scale. What has no names stays as it is.
+    /// has, each class under its number, what is read by the numbers that it was normalised with then, and numbers to be
+    /// predicted in its scale. What has no names stays as it is.
     ///
     /// # Errors
     /// If a column is not there, or a class is none that the network tells apart.
@@ -70,7 +71,9 @@ impl DataRecord {
                 Error::Argument(format!("{}: {found}, which the network was not trained on; {known}", data.name))
             })
         };
-        Ok(Dataset { train: known(data.train)?, test: known(data.test)?, ..data })
+        let reads_it = data.train.dims() == self.dims; // else a network of this data cannot, and says so
+        let normalise = if reads_it { self.normalise.clone() } else { data.normalise };
+        Ok(Dataset { train: known(data.train)?, test: known(data.test)?, normalise, ..data })
     }
 
     fn columns_of(&self, data: Dataset) -> Result<Dataset> {
@@ -88,7 +91,7 @@ impl DataRecord {
             )));
         };
         let (train, test) = (data.train.with_columns(&order), data.test.with_columns(&order));
-        Ok(Dataset { normalise: Normalise::of(&train)?, train, test, columns: self.columns.clone(), ..data })
+        Ok(Dataset { train, test, columns: self.columns.clone(), ..data })
     }
 
     /// The columns of a file in the order of those that were trained on; nothing in the place of one that it lacks and

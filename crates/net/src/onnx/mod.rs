@@ -14,5 +14,5 @@ mod write;
 
 pub use self::about::{OnnxAbout, OnnxEnds};
 pub(crate) use self::graph::{Attribute, Graph};
-pub use self::read::{OnnxProblem, OnnxReader, from_onnx, onnx_about};
+pub use self::read::{OnnxProblem, OnnxReader, from_onnx, onnx_about, onnx_values};
 pub use self::write::to_onnx;

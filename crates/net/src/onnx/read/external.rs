@@ -19,17 +19,29 @@ struct Place<'a> {
     length: Option<u64>,
 }
 
-impl Folder<'_> {
+impl<'a> Folder<'a> {
+    /// The folder that a file lies in.
+    pub(super) fn of(path: &'a Path) -> Self {
+        Self(path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }))
+    }
+
     /// The `expected` bytes of a tensor that is said to lie outside of the model.
     pub(super) fn bytes(self, stored: &Stored<'_>, expected: u64) -> Result<Vec<u8>, Reason> {
         let place = Place::of(&stored.place)?;
         let named = |reason: Reason| format!("its values are in the file {:?}: {reason}", place.location);
-        let mut file = self.open(place.location).map_err(named)?;
+        let path = self.file(place.location).map_err(named)?;
+        let mut file = File::open(path).map_err(|error| named(missing(&error)))?;
         place.read(&mut file, expected).map_err(named)
     }
 
-    /// Opens a regular file of the folder, or of one below it, that is reached without a link.
-    fn open(self, location: &str) -> Result<File, Reason> {
+    /// The file that a tensor's bytes are in, if they are outside of the model and it may be opened.
+    pub(super) fn file_of(self, stored: &Stored<'_>) -> Option<PathBuf> {
+        let place = Place::of(&stored.place).ok().filter(|_| stored.external)?;
+        self.file(place.location).ok()
+    }
+
+    /// A regular file of the folder, or of one below it, that is reached without a link.
+    fn file(self, location: &str) -> Result<PathBuf, Reason> {
         let path = Path::new(location);
         if location.is_empty() || !path.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err("it would be outside of the model's folder, which is never read".into());
@@ -43,7 +55,7 @@ impl Folder<'_> {
             }
         }
         match below.metadata().map(|found| found.is_file()) {
-            Ok(true) => File::open(&below).map_err(|error| missing(&error)), // to open a pipe would wait for its writer
+            Ok(true) => Ok(below), // to open a pipe would wait for its writer
             _ => Err("it is no file".into()),
         }
     }

@@ -40,7 +40,7 @@ mod wire;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use self::constant::{is_float, kind_name};
 use self::external::Folder;
@@ -77,6 +77,29 @@ pub fn onnx_about(path: impl AsRef<Path>) -> crate::Result<OnnxAbout> {
     };
     let about = read(path.as_ref()).and_then(|bytes| about(&bytes));
     about.map_err(|problem| crate::Error::onnx(&path.as_ref().display().to_string(), problem))
+}
+
+/// The files beside an ONNX file in which values of its network are, each once: without them it is not known which
+/// network it is.
+///
+/// # Errors
+/// If the file cannot be read or is no ONNX file.
+pub fn onnx_values(path: impl AsRef<Path>) -> crate::Result<Vec<PathBuf>> {
+    let path = path.as_ref();
+    let files = |bytes: &[u8]| {
+        let graph = proto::parse::<Model<'_>>(bytes).map_err(OnnxProblem::Bytes)?.graph;
+        let graph = graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
+        let constants = graph.nodes.iter().flat_map(|node| &node.attributes).filter_map(|found| found.tensor.as_ref());
+        let mut files: Vec<PathBuf> = Vec::new();
+        for file in graph.stored.iter().chain(constants).filter_map(|stored| Folder::of(path).file_of(stored)) {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        Ok(files)
+    };
+    let files = read(path).and_then(|bytes| files(&bytes));
+    files.map_err(|problem| crate::Error::onnx(&path.display().to_string(), problem))
 }
 
 /// The version of ONNX's own operators; 0 if none is said.
@@ -117,8 +140,7 @@ impl OnnxReader {
     /// tensor), or if its input has no size and none was given.
     pub fn read(&self, path: impl AsRef<Path>) -> crate::Result<crate::Model> {
         let path = path.as_ref();
-        let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-        let found = read(path).and_then(|bytes| self.layers(&bytes, Folder(folder)));
+        let found = read(path).and_then(|bytes| self.layers(&bytes, Folder::of(path)));
         model(found.map_err(|problem| crate::Error::onnx(&path.display().to_string(), problem))?)
     }
 
