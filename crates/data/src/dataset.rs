@@ -34,7 +34,7 @@ impl Dataset {
     /// Checks that both splits hold the same kind of examples, and whether they are those that the name promises.
     ///
     /// # Errors
-    /// If shape or classes differ, or rows of numbers are called as a [`Benchmark`] of images is; if images that are
+    /// If a split has no example, if shape or classes differ, or rows of numbers are called as a [`Benchmark`] of images is; if images that are
     /// decoded as they are needed do not decode any longer.
     pub fn new(name: impl Into<String>, train: Split, test: Split, files: Vec<SourceFile>) -> Result<Self> {
         let name = name.into();
@@ -44,6 +44,12 @@ impl Dataset {
             let (learnt, tested) = (said(&train), said(&test));
             let place = place(&name, &files);
             let message = format!("{place}: training examples are {learnt}, test examples {tested}; make them alike");
+            return Err(Error::Argument(message));
+        }
+        if train.is_empty() || test.is_empty() {
+            let (place, learnt, tested) = (place(&name, &files), train.len(), test.len());
+            let message =
+                format!("{place}: {learnt} examples to train on and {tested} to test on, expected some of each");
             return Err(Error::Argument(message));
         }
         let known = name.parse::<Benchmark>().ok();
@@ -193,6 +199,13 @@ mod tests {
         let images = (0..n * 4).map(|i| (i / 4) as u8).collect();
         let labels = (0..n).map(|i| i as u32 % 3).collect();
         Split::new(images, labels, (1, 2, 2), 3).unwrap()
+    }
+
+    #[test]
+    fn there_has_to_be_something_to_test_on() {
+        let none = Split::new(vec![], vec![], (1, 2, 2), 3).unwrap();
+        let error = Dataset::new("x", numbered(5), none, vec![]).unwrap_err().to_string();
+        assert_eq!(error, "x: 5 examples to train on and 0 to test on, expected some of each");
     }
 
     #[test]

@@ -177,6 +177,8 @@ impl ImageFolder {
 }
 
 const EMPTY: &str = "put some there, or move the folder away";
+/// Folders that archives and programs leave behind.
+const LEFTOVERS: [&str; 2] = ["__MACOSX", "__pycache__"];
 const NO_TRAIN: &str = "put the class folders to learn from into train";
 
 impl From<Listing> for Labelled {
@@ -199,7 +201,7 @@ impl Folder {
         for entry in fs::read_dir(dir).map_err(Error::io("read the folder", dir))? {
             let path = entry.map_err(Error::io("read the folder", dir))?.path();
             let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-            if name.starts_with('.') || name.starts_with("__") {
+            if name.starts_with('.') || LEFTOVERS.contains(&name.as_str()) {
                 continue;
             }
             if path.is_dir() { &mut folders } else { &mut files }.push((name, path));
@@ -222,12 +224,17 @@ impl Folder {
 fn parts(dir: &Path) -> Result<(PathBuf, Option<PathBuf>, Vec<String>)> {
     let all = Folder::read(dir)?;
     let found = |names: &[&str]| names.iter().find_map(|name| all.folder(name));
+    let is_class = |path: &PathBuf| Ok::<_, Error>(Folder::read(path)?.folders.is_empty());
     let (train, test) = match (found(&TRAIN), found(&TEST)) {
-        (Some(train), test) => (train, test),
-        (None, None) => return Ok((dir.to_path_buf(), None, vec![])),
-        (None, Some(class)) if Folder::read(&class)?.folders.is_empty() => {
-            return Ok((dir.to_path_buf(), None, vec![]));
+        (Some(train), test) => {
+            let has_others = all.folders.len() > 1 + usize::from(test.is_some());
+            if has_others && is_class(&train)? && test.as_ref().map_or(Ok(true), is_class)? {
+                return Ok((dir.to_path_buf(), None, vec![])); // classes that are called so, beside others
+            }
+            (train, test)
         }
+        (None, None) => return Ok((dir.to_path_buf(), None, vec![])),
+        (None, Some(class)) if is_class(&class)? => return Ok((dir.to_path_buf(), None, vec![])),
         (None, Some(test)) => {
             let name = test.file_name().unwrap_or_default().to_string_lossy();
             let problem = format!("a folder {name} with folders of its own, as if to test on, and no folder train");

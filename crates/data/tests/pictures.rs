@@ -112,6 +112,11 @@ fn a_test_without_a_train_is_no_class_and_what_lies_beside_both_is_said() {
         write(tickets.path(), &format!("invalid/{i}.jpg"), &jpeg(16, 16, i));
     }
     assert_eq!(open(tickets.path()).unwrap().train.class_names(), ["invalid", "valid"]);
+    let traffic = tempfile::tempdir().unwrap();
+    for (class, i) in ["bus", "train", "__background__"].into_iter().flat_map(|class| [(class, 1), (class, 2)]) {
+        write(traffic.path(), &format!("{class}/{i}.jpg"), &jpeg(16, 16, i));
+    }
+    assert_eq!(open(traffic.path()).unwrap().train.class_names(), ["__background__", "bus", "train"]);
 }
 
 #[test]
@@ -121,13 +126,19 @@ fn what_is_no_picture_is_skipped_counted_and_named() {
     write(dir.path(), "ants/notes.txt", b"some text");
     write(dir.path(), "ants/a gif.jpg", b"GIF89a and so on");
     write(dir.path(), "ants/cut.jpg", &whole[..whole.len() - 40]);
+    // A film may follow a whole picture.
+    write(
+        dir.path(),
+        "ants/motion.jpg",
+        &[&jpeg(40, 40, 1)[..], b"\0\0\0\x18ftypmp42 \xff\xd9 \xff\xda and more"].concat(),
+    );
     write(dir.path(), "bees/cut.png", &encode(&colour(16, 16, 1), ImageFormat::Png)[..60]);
     write(dir.path(), "bees/empty.png", b"");
     write(dir.path(), "bees/.hidden", b"x");
     write(dir.path(), ".ipynb_checkpoints/x.txt", b"x");
     write(dir.path(), "README.md", b"about these photographs");
     let data = open(dir.path()).unwrap();
-    assert_eq!(data.train.len() + data.test.len(), 10);
+    assert_eq!(data.train.len() + data.test.len(), 11);
     let note = &data.notes[0];
     assert!(note.starts_with("6 files skipped: "), "{note}");
     for said in [

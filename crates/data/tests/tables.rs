@@ -129,6 +129,8 @@ fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
     refused("a,b,label\n\n1,2,x\n\n2,y\n3,4,x\n", "2 cells in line 5, 3 in the first line");
     refused("a,b,label\n1,1e39,x\n2,3,y\n3,4,x\n5,6,y\n", "1e39 in column b of row 1; numbers lie within");
     refused("a,b,label\n", "0 rows of 3 columns");
+    let open = "a,b,label\n1,2,x\n2,3,\"y\n3,4,x\n4,5,y\n";
+    refused(open, "a cell of column label that begins in line 3 and goes on below it; close its quotes");
     refused("a\n1\n2\n", "of 1 columns");
     refused("", "no row");
     let utf16 = file("u.csv", b"\xff\xfea\0,\0b\0");
@@ -386,10 +388,20 @@ fn zip(entries: &[(&str, Vec<u8>)], is_deflated: bool) -> Vec<u8> {
         encoder.write_all(bytes).unwrap();
         let packed = if is_deflated { encoder.finish().unwrap() } else { bytes.clone() };
         let method = if is_deflated { 8u16 } else { 0 };
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        let crc = crc.sum().to_le_bytes();
         let sizes = [packed.len() as u32, bytes.len() as u32].map(u32::to_le_bytes).concat();
-        let common =
-            [&[20, 0, 0, 0][..], &method.to_le_bytes(), &[0; 8], &sizes, &(name.len() as u16).to_le_bytes(), &[0; 2]]
-                .concat();
+        let common = [
+            &[20, 0, 0, 0][..],
+            &method.to_le_bytes(),
+            &[0; 4],
+            &crc,
+            &sizes,
+            &(name.len() as u16).to_le_bytes(),
+            &[0; 2],
+        ]
+        .concat();
         let offset = (archive.len() as u32).to_le_bytes();
         archive.extend([&b"PK\x03\x04"[..], &common, name.as_bytes(), &packed].concat());
         directory.extend([&b"PK\x01\x02\x14\0"[..], &common, &[0; 10], &offset, name.as_bytes()].concat());
@@ -454,6 +466,11 @@ fn arrays_that_make_no_data_set_are_refused() {
     refused(&[("x.npy", npy("<f2", "(2, 1, 1)", &[0; 4])), labels()], "x.npy of elements of \"<f2\"; save it as");
     refused(&[("x.npy", npy("|u1", "(2, 1, 1)", &[0; 2]))], "Train images without labels");
     refused(&[("other.npy", npy("|u1", "(2,)", &[0; 2]))], "no training examples");
+    let mut damaged = zip(&[("x.npy", npy("|u1", "(2, 1, 1)", &[7, 77])), labels()], false);
+    let pixel = damaged.iter().position(|&byte| byte == 77).unwrap();
+    damaged[pixel] = 78;
+    let error = arrays("a.npz", &damaged).unwrap_err();
+    assert!(error.contains("x.npy whose bytes are not those that were written"), "{error}");
     refused(
         &[("x.npy", npy("|u1", "(999999999, 999999999)", &[0; 2])), labels()],
         "2 bytes for an array of 999999999x999999999",

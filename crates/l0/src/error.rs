@@ -7,7 +7,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The constants do not describe a hard concrete distribution.
-    #[error("hard concrete needs beta > 0 and gamma < 0 < 1 < zeta, found beta {beta}, gamma {gamma}, zeta {zeta}")]
+    #[error(
+        "hard concrete needs beta > 0, zeta > 1 and gamma <= -zeta / 100, found beta {beta}, gamma {gamma}, zeta {zeta}"
+    )]
     Distribution {
         /// Temperature found.
         beta: f64,

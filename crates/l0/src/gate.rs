@@ -110,6 +110,9 @@ impl Gate {
     }
 
     /// Uniform noise for [`Gate::sample`]: one draw for all examples, or `examples` of them.
+    ///
+    /// # Errors
+    /// If the device cannot hold it.
     pub fn noise(&self, examples: Option<usize>, stream: &mut Stream) -> Result<Tensor> {
         let mut shape = self.log_alpha.dims().to_vec();
         shape.splice(..0, examples);
@@ -126,6 +129,9 @@ impl Gate {
     }
 
     /// P(z != 0) of each gate, differentiable.
+    ///
+    /// # Errors
+    /// If the device cannot hold them.
     pub fn prob_open(&self) -> Result<Tensor> {
         self.distribution.prob_open(&self.log_alpha)
     }
@@ -140,6 +146,9 @@ impl Gate {
     }
 
     /// Expected number of open gates, the sum of P(z != 0).
+    ///
+    /// # Errors
+    /// If the values cannot be read from the device.
     pub fn expected_open(&self) -> Result<f64> {
         Ok(self.prob_open_vec()?.iter().sum())
     }

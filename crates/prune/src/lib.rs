@@ -1,5 +1,6 @@
 //! Pruning a network that is trained already: gates on the channels and features that can be left out, which
-//! start nearly open, learn which to keep, and are then frozen at what was asked for while the smaller network settles.
+//! start nearly open, learn which to keep, and are then frozen at what was asked for while the smaller network is
+//! fine-tuned.
 //!
 //! ```no_run
 //! use l0_data::ImageFolder;

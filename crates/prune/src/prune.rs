@@ -59,7 +59,7 @@ impl Prune {
     }
 
     /// Passes over the training examples, 2 or more: in the first tenth gates learn, or in as many as have 200 steps,
-    /// half of them at most; in the others the network settles.
+    /// half of them at most; in the others the network is fine-tuned.
     #[must_use]
     pub fn epochs(self, epochs: u64) -> Self {
         self.with(|settings| settings.epochs = epochs)
@@ -422,7 +422,7 @@ impl Prune {
         self.check_labels(data)
     }
 
-    /// Whether there are epochs for the gates to learn in, and others for the network to settle in.
+    /// Whether there are epochs for the gates to learn in, and others for fine-tuning.
     fn check_steps(&self) -> Result<()> {
         let setting = |name, found: String, expected: &str| Error::Setting { name, found, expected: expected.into() };
         if self.settings.epochs < 2 {
@@ -432,7 +432,7 @@ impl Prune {
         if let Some(learning) = self.settings.learning.filter(|n| !(1..self.settings.epochs).contains(n)) {
             let epochs = self.settings.epochs;
             let range = if epochs == 2 { "1".into() } else { format!("1 to {}", epochs - 1) };
-            let expected = format!("{range} of {epochs}: the smaller network has to settle after them");
+            let expected = format!("{range} of {epochs}: the smaller network is fine-tuned after them");
             return Err(setting("the number of epochs in which gates learn", learning.to_string(), &expected));
         }
         if self.settings.batch_size == Some(0) {
@@ -488,8 +488,8 @@ impl Prune {
         Ok(())
     }
 
-    /// Prunes the network on `data`: learns which units to keep, brings them to the target, and lets what is left
-    /// settle.
+    /// Prunes the network on `data`: learns which units to keep, brings them to the target, and fine-tunes what is
+    /// left.
     ///
     /// # Errors
     /// As for [`Prune::plan`], or if the training fails.

@@ -361,7 +361,7 @@ fn what_cannot_be_pruned_is_refused_before_training() {
     let lenet = || Prune::model(values(&lenet()));
     let expected = "epochs is 1, expected 2 or more: gates learn in the first, the smaller network in the last";
     assert_eq!(message(lenet().epochs(1)), expected);
-    let expected = "the number of epochs in which gates learn is 10, expected 1 to 9 of 10: the smaller network has to settle after them";
+    let expected = "the number of epochs in which gates learn is 10, expected 1 to 9 of 10: the smaller network is fine-tuned after them";
     assert_eq!(message(lenet().learning_epochs(10)), expected);
     assert!(
         message(lenet().round(20).target(Target::Macs(0.2))).contains("the smallest network with these gates keeps")

@@ -50,6 +50,9 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Starts a run in a new or empty folder. One that is refused is left as it is.
+    ///
+    /// # Errors
+    /// If it holds something, another process is at work there, or a file cannot be written.
     pub fn create(path: impl AsRef<Path>, header: &RunHeader) -> Result<Self> {
         let path = path.as_ref();
         fs::create_dir_all(path).at("create the folder", path)?;
@@ -96,6 +99,9 @@ impl RunFolder {
     /// call [`truncate_after`](Self::truncate_after) next.
     ///
     /// A run of other settings that [makes way](Self::makes_way) is begun over: what it left is removed.
+    ///
+    /// # Errors
+    /// If it is another run, is finished, or another process is at work there; if a file cannot be read or written.
     pub fn resume(path: impl AsRef<Path>, header: &RunHeader) -> Result<Self> {
         let path = path.as_ref();
         to_go_on_with(path, header)?; // a folder that is refused is not touched
@@ -137,6 +143,9 @@ impl RunFolder {
 
     /// Drops the rows after `epoch`, the last one that the checkpoint has finished; 0 drops all. The others stay byte
     /// for byte.
+    ///
+    /// # Errors
+    /// If the rows do not reach so far, or the file cannot be written.
     pub fn truncate_after(&mut self, epoch: u64) -> Result<()> {
         let metrics = read::Metrics::read(&self.path)?;
         let keep = metrics.rows.iter().take_while(|row| row.epoch <= epoch).count();
@@ -153,6 +162,9 @@ impl RunFolder {
     /// Appends a row; it has left the program when this returns.
     ///
     /// What a full disk lets through of a row is taken back.
+    ///
+    /// # Errors
+    /// If its epoch does not follow that of the last row, or the file cannot be written.
     pub fn append(&mut self, row: &EpochRow) -> Result<()> {
         let path = self.path.join(METRICS);
         if row.epoch <= self.last_epoch {
@@ -173,16 +185,25 @@ impl RunFolder {
     }
 
     /// The run reached its end.
+    ///
+    /// # Errors
+    /// If the header cannot be written.
     pub fn finish(self, outcome: Outcome) -> Result<RunHeader> {
         self.end(Status::Finished, None, outcome)
     }
 
     /// The run stopped on an error; `message` goes into its header, without a backtrace that a library put into it.
+    ///
+    /// # Errors
+    /// As for [`finish`](Self::finish).
     pub fn fail(self, message: impl AsRef<str>) -> Result<RunHeader> {
         self.end(Status::Failed, Some(without_backtrace(message.as_ref())), Outcome::default())
     }
 
     /// The run was asked to stop; it can be resumed.
+    ///
+    /// # Errors
+    /// As for [`finish`](Self::finish).
     pub fn interrupted(self) -> Result<RunHeader> {
         self.end(Status::Interrupted, None, Outcome::default())
     }

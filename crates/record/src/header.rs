@@ -127,6 +127,9 @@ impl RunHeader {
     }
 
     /// Refuses data other than that of this run, which lies in `path`; what is said of it may have changed.
+    ///
+    /// # Errors
+    /// [`Error::Differs`] if it is other data.
     pub fn check_data(&self, path: impl AsRef<Path>, data: &DataId) -> Result<()> {
         let id = |data: &DataId| serde_json::json!({ "data": { "name": data.name, "sha256": data.sha256 } });
         check_same(path.as_ref(), &id(&self.data), &id(data))
@@ -134,12 +137,18 @@ impl RunHeader {
 
     /// Refuses a precision other than that of this run, which lies in `path`: what is trained in one is not gone on
     /// with in another.
+    ///
+    /// # Errors
+    /// [`Error::Differs`] if it is another one.
     pub fn check_precision(&self, path: impl AsRef<Path>, precision: &str) -> Result<()> {
         let id = |precision: &str| serde_json::json!({ "machine": { "precision": precision } });
         check_same(path.as_ref(), &id(self.machine.precision()), &id(precision))
     }
 
     /// Refuses settings that are not those of this run, which lies in `path`.
+    ///
+    /// # Errors
+    /// [`Error::Differs`] if they are others; it names the first that differs.
     pub fn check_config(&self, path: impl AsRef<Path>, config: &Value) -> Result<()> {
         check_same(path.as_ref(), &settled(&self.config), &settled(config))
     }

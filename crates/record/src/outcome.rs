@@ -44,7 +44,7 @@ pub struct Outcome {
     /// The share of the variance of the test examples' numbers that is explained: 1 at best, 0 for their mean.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub test_r2: Option<f64>,
-    /// Gates open at test time, layer by layer, as the paper lists them.
+    /// Units left at test time, layer by layer, as the paper lists them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub architecture: Vec<usize>,
     /// Parameters of the network before pruning.

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Result};
 
 /// The folder of a run below a folder of runs: `ROOT/lenet5-l0-sep/seed-1`.
+///
+/// # Errors
+/// If the recipe's name cannot name a folder.
 pub fn run_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<PathBuf> {
     if !is_plain(recipe) {
         return Err(Error::Name { name: recipe.into() });

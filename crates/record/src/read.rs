@@ -28,6 +28,9 @@ pub struct Run {
 }
 
 /// Reads the run in a folder.
+///
+/// # Errors
+/// If a file is not there, cannot be read, or is of another format.
 pub fn read_run(path: impl AsRef<Path>) -> Result<Run> {
     let path = path.as_ref();
     let header = header(path)?;
@@ -42,6 +45,9 @@ pub fn read_run(path: impl AsRef<Path>) -> Result<Run> {
 /// Links are not followed, and what begins with a dot is left out; so is a folder `scratch`, where
 /// runs lie that nobody means to keep, unless it is `root` itself. Others may be at work there: what is gone by the time
 /// it is looked into, as the checkpoints of a run that has just finished, holds no run.
+///
+/// # Errors
+/// If a folder cannot be read.
 pub fn find_runs(root: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     let root = root.as_ref();
     let mut found = Vec::new();

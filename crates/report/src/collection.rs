@@ -262,7 +262,7 @@ impl<'a> Group<'a> {
         Summary::of(self.finished().filter_map(value))
     }
 
-    /// The gates open at test time, layer by layer: the mean over the finished runs, rounded.
+    /// The units left at test time, layer by layer: the mean over the finished runs, rounded.
     /// Empty if they do not agree on the number of layers.
     pub fn architecture(&self) -> Vec<usize> {
         let all: Vec<&[usize]> = self.finished().map(|run| &run.header.outcome.architecture[..]).collect();

@@ -29,10 +29,10 @@ pub enum Score {
 }
 
 impl Score {
-    /// The share of wrong classes, in percent; `None` of numbers.
+    /// The share of wrong classes, in percent, not a number where there was no label; `None` of numbers.
     pub fn error_percent(&self) -> Option<f64> {
         match *self {
-            Self::Classes { wrong, of } => Some(100.0 * wrong as f64 / of.max(1) as f64),
+            Self::Classes { wrong, of } => Some(100.0 * wrong as f64 / of as f64),
             Self::Numbers { .. } => None,
         }
     }
@@ -142,9 +142,11 @@ impl Sums {
     }
 
     fn score(&self, n: f64) -> Score {
-        let variance = self.squares / n - (self.values / n).powi(2);
+        let squares = self.squares / n;
+        let variance = squares - (self.values / n).powi(2);
         let mean = self.squared_errors / n;
-        let r2 = if variance > 0.0 { 1.0 - mean / variance } else { f64::NAN };
+        // Of equal numbers rounding may leave a little.
+        let r2 = if variance > 1e-12 * squares { 1.0 - mean / variance } else { f64::NAN };
         Score::Numbers { rmse: mean.sqrt() * self.unit, r2 }
     }
 }
@@ -156,6 +158,14 @@ fn flat(numbers: &Tensor) -> candle_core::Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_numbers_have_no_variance_to_explain() {
+        let mut sums = Sums { unit: 1.0, ..Sums::default() };
+        sums.add(&[0.3; 1000], &[0.1; 1000]);
+        let Score::Numbers { rmse, r2 } = sums.score(1000.0) else { panic!() };
+        assert!((rmse - 0.2).abs() < 1e-6 && r2.is_nan(), "{r2}");
+    }
 
     #[test]
     fn numbers_of_any_unit_are_shown_with_digits_that_count() {

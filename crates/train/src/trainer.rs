@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use l0::{Constraint, Fit, GatedNet, Multipliers, Objective, Penalty, Sampling};
+use l0::{Constraint, Estimator, Fit, GatedNet, Multipliers, Objective, Penalty, Sampling};
 use l0_data::{Batch, Feed};
 use l0_net::{Layer, Mode, Net, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
@@ -37,6 +37,19 @@ pub struct Trainer<'a> {
     has_gates_from_elsewhere: bool,
 }
 
+/// Refuses to fill gates in as they are frozen where the estimator chooses among them once more.
+fn check_reading(objective: &Objective, training: &Training) -> Result<()> {
+    let is_filled = objective.constraint().is_some_and(|constraint| matches!(constraint.fit, Fit::Fill(_)));
+    match is_filled && training.frozen_epochs > 0 && training.estimator == Estimator::TopK {
+        true => Err(Error::config(
+            "training.estimator",
+            "top-k",
+            "mean or median, where gates are filled in as they freeze",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Whoever decides what gates are brought within when they are frozen, by what they have become.
 pub trait Freeze: std::fmt::Debug + Send + Sync {
     /// The constraint, in the place of the objective's, for the network with these values.
@@ -65,6 +78,7 @@ impl<'a> Trainer<'a> {
             return Err(Error::config("training examples", 0, "1 or more"));
         }
         check_batches(network.net(), training, n_train)?;
+        check_reading(objective, training)?;
         let params = network.init(seed, device)?;
         let (felt, weight_decay) = objective.without_detached_decay()?;
         let gated = Gated { names: &network.gated_parameters(), weight_decay };

@@ -27,7 +27,7 @@ const MISSED: u8 = 3;
 /// Prune a trained network to a share of its work, and check what comes out.
 ///
 /// Gates are placed on the channels and features that can be left out (see --residual-stream for those that shortcuts carry). They
-/// start nearly open and learn which to keep; then they are frozen at the target, and the smaller network settles. Its
+/// start nearly open and learn which to keep; then they are frozen at the target, and the smaller network is fine-tuned. Its
 /// folder gets compact.onnx, compact.safetensors and index.html, a page that compares both. A run that was interrupted
 /// goes on when the same command is given again.
 #[derive(Debug, Parser)]

@@ -247,8 +247,8 @@ impl Page {
              <table><tr><th></th><th>brought</th><th>pruned</th><th>ratio</th></tr>\n{rows}</table>\n\
              <p class=\"note\">Errors over all {images} test examples of {data}. Latency of one example on one thread of this \
              machine: processor time, the fastest of many turns. Verification, what was trained against the file: {agreement}.{rounding}{advice}</p>\n\
-             <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the network \
-             that they left settled.</p>\n{figure}\n\
+             <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the smaller \
+             network was fine-tuned.</p>\n{figure}\n\
              {inputs}<h2>Which channels went where</h2>\n{drawing}\n\
              <h2>Files</h2>\n<p><code>{ONNX}</code> has float32 numbers, any number of examples, and the names of input and output of what was brought; \
              <code>{COMPACT}</code> is for \
@@ -268,7 +268,7 @@ impl Page {
         let axis = if points.iter().all(|&(_, worth)| worth > 0.0) { Axis::log(label) } else { Axis::linear(label) };
         let mut chart = Chart::new("", Axis::count("epoch"), axis)
             .with("gates learn", Color::Muted, Mark::Line(learning))
-            .with("the smaller network settles", Color::Own(0), Mark::Line(settling));
+            .with("fine-tuning of the smaller network", Color::Own(0), Mark::Line(settling));
         if let Some(before) = self.score.0.map(worth) {
             let line = Mark::Dashed(vec![(0.0, before), (self.rows.len() as f64, before)]);
             chart = chart.with("brought", Color::Own(1), line);

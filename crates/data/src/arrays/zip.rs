@@ -1,6 +1,7 @@
 //! The entries of a zip archive, as far as NumPy makes use of them: stored or deflated, named in UTF-8, not encrypted.
 
 use crate::idx::LARGEST_EXPANSION;
+use flate2::Crc;
 use flate2::read::DeflateDecoder;
 use std::io::Read;
 
@@ -18,6 +19,7 @@ pub(super) struct Entry<'a> {
     pub(super) name: String,
     data: &'a [u8],
     size: usize,
+    crc: usize,
     is_deflated: bool,
 }
 
@@ -37,6 +39,11 @@ impl Entry<'_> {
         read.map_err(|error| broken(format!("that does not unpack ({error})")))?;
         if bytes.len() != self.size {
             return Err(broken(format!("that does not unpack to {} bytes", self.size)));
+        }
+        let mut crc = Crc::new();
+        crc.update(&bytes);
+        if crc.sum() as usize != self.crc {
+            return Err(broken("whose bytes are not those that were written (CRC-32)".into()));
         }
         Ok(bytes)
     }
@@ -64,11 +71,12 @@ fn entry<'a>(archive: &'a [u8], record: &[u8], name: String) -> Result<Entry<'a>
     if flags & 1 == 1 || !matches!(method, 0 | 8) {
         return Err(format!("{name}, which is encrypted or packed by another method than deflate"));
     }
+    let crc = number(record, 16, 4)?;
     let (packed, size, at) = (number(record, 20, 4)?, number(record, 24, 4)?, number(record, 42, 4)?);
     let local = archive.get(at..).filter(|local| local.starts_with(&LOCAL)).ok_or("a broken entry")?;
     let from = LOCAL_SIZE + number(local, 26, 2)? + number(local, 28, 2)?;
     let data = local.get(from..).and_then(|data| data.get(..packed)).ok_or("an entry that is cut off")?;
-    Ok(Entry { name, data, size, is_deflated: method == 8 })
+    Ok(Entry { name, data, size, crc, is_deflated: method == 8 })
 }
 
 /// A little-endian number of so many bytes.

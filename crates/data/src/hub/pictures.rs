@@ -248,6 +248,9 @@ fn features(file: &FileMetaData) -> Vec<(String, Value)> {
     }
 }
 
+/// Longer texts are no names of classes.
+const LONGEST_NAME: usize = 1000;
+
 fn read_labels(
     group: &dyn RowGroupReader,
     column: usize,
@@ -264,8 +267,9 @@ fn read_labels(
     match kind {
         Type::INT32 => each::<Int32Type>(group, column, path, "label", |label| push(Label::Number(label.into()))),
         Type::INT64 => each::<Int64Type>(group, column, path, "label", |label| push(Label::Number(label))),
-        _ => each::<ByteArrayType>(group, column, path, "label", |label: ByteArray| {
-            push(Label::Text(String::from_utf8_lossy(label.data()).into_owned()))
+        _ => each::<ByteArrayType>(group, column, path, "label", |label: ByteArray| match label.len() {
+            ..=LONGEST_NAME => push(Label::Text(String::from_utf8_lossy(label.data()).into_owned())),
+            long => Err(Error::format(path, format!("class names of {LONGEST_NAME} bytes at most"), long)),
         }),
     }
 }

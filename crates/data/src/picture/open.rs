@@ -119,10 +119,24 @@ fn is_turned(orientation: Orientation) -> bool {
 }
 
 /// Whether the mark of the end comes behind the last scan. The decoder makes up what is missing, and pixels that nobody
-/// took are no data. A preview inside the EXIF data has an end of its own, before the scans.
+/// took are no data. Segments are stepped over, for a preview inside the EXIF data has an end of its own; what follows
+/// the end, as the film of a motion photo, is no part of the picture.
 fn has_end(jpeg: &[u8]) -> bool {
-    let last = |mark: u8| jpeg.windows(2).rposition(|pair| pair == [0xff, mark]);
-    last(0xd9) > last(0xda)
+    let mut at = 2;
+    while let Some(from) = jpeg.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) {
+        at += from + 1;
+        match jpeg.get(at) {
+            Some(0xd9) => return true,
+            // Stuffed bytes and restarts within a scan, fill bytes, and marks without a segment.
+            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
+            Some(0xff) | None => {}
+            Some(_) => match jpeg.get(at + 1..at + 3) {
+                Some(&[high, low]) => at += 1 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+        }
+    }
+    false
 }
 
 fn broken(error: &image::ImageError) -> String {

@@ -9,9 +9,11 @@ use parquet::record::Field;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Bytes of numbers that a byte of the file may stand for, and what a small file may come to regardless.
-const LARGEST_RATIO: u64 = 64;
+/// Bytes of cells that a byte of the file may stand for, what a small file may come to regardless, and what none may:
+/// columns of a few values take next to nothing in a file, and 8 bytes a row here.
+const LARGEST_RATIO: u64 = 1 << 10;
 const SMALL: u64 = 16 << 20;
+const LARGEST: u64 = 2 << 30;
 
 /// The columns; the crate `parquet` panics on some malformed files instead of returning its error.
 pub(super) fn read(bytes: Vec<u8>, path: &Path) -> Result<Vec<Column>> {
@@ -36,17 +38,17 @@ fn columns(bytes: Bytes, path: &Path) -> Result<Vec<Column>> {
             .map_err(|(expected, found)| Error::format(path, expected, found))?;
     }
     let mut columns: Vec<Column> = schema.columns().iter().map(|column| Column::new(column.name().into())).collect();
-    let largest = size.saturating_mul(LARGEST_RATIO).max(SMALL) / (8 * columns.len().max(1) as u64);
+    let largest = size.saturating_mul(LARGEST_RATIO).clamp(SMALL, LARGEST);
+    let mut bytes = 0;
     for (i, row) in reader.get_row_iter(None).map_err(unreadable)?.enumerate() {
-        if i as u64 >= largest {
-            return Err(Error::format(
-                path,
-                "as many rows as its size allows",
-                format!("at least {i} in {size} bytes"),
-            ));
+        if bytes > largest {
+            let problem =
+                format!("its first {i} rows come to more than {} MiB, in a file of {size} bytes", largest >> 20);
+            return Err(wrong(path, problem, "take columns away that are not needed, or give fewer rows"));
         }
         let row = row.map_err(unreadable)?;
         for (column, (_, field)) in columns.iter_mut().zip(row.get_column_iter()) {
+            bytes += 8 + if let Field::Str(text) = field { text.len() as u64 } else { 0 };
             push(column, field).map_err(|kind| {
                 let problem = format!("the column {} holds {kind} in row {}", column.name, i + 1);
                 wrong(path, problem, "numbers and text are read; take it away or make numbers of it")

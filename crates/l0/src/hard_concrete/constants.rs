@@ -43,10 +43,12 @@ impl HardConcrete {
     /// The distribution with temperature `beta`, stretched to (`gamma`, `zeta`).
     ///
     /// # Errors
-    /// Unless beta > 0 and gamma < 0 < 1 < zeta, all finite: without the margins a gate is never exactly 0 or 1.
+    /// Unless beta > 0, zeta > 1 and gamma <= -zeta / 100, all finite. Without the margins a gate is never exactly 0 or
+    /// 1; with a smaller gamma it is not 0 at the lower end of [`LOG_ALPHA_RANGE`](crate::gate::LOG_ALPHA_RANGE), and
+    /// no gate could close at test time.
     pub fn new(beta: f64, gamma: f64, zeta: f64) -> crate::Result<Self> {
         let finite = beta.is_finite() && gamma.is_finite() && zeta.is_finite();
-        if finite && beta > 0.0 && gamma < 0.0 && zeta > 1.0 {
+        if finite && beta > 0.0 && zeta > 1.0 && gamma <= -zeta / 100.0 {
             Ok(Self { beta, gamma, zeta })
         } else {
             Err(Error::Distribution { beta, gamma, zeta })

@@ -172,9 +172,12 @@ fn extreme_noise_and_places_stay_finite() {
 
 #[test]
 fn bad_constants_and_shapes_are_refused() {
-    let expected = "hard concrete needs beta > 0 and gamma < 0 < 1 < zeta, found beta 0, gamma -0.1, zeta 1.1";
+    let expected =
+        "hard concrete needs beta > 0, zeta > 1 and gamma <= -zeta / 100, found beta 0, gamma -0.1, zeta 1.1";
     assert_eq!(message(HardConcrete::new(0.0, -0.1, 1.1)), expected);
-    for (beta, gamma, zeta) in [(0.5, 0.0, 1.1), (0.5, -0.1, 1.0), (f64::NAN, -0.1, 1.1), (0.5, -0.1, f64::INFINITY)] {
+    for (beta, gamma, zeta) in
+        [(0.5, 0.0, 1.1), (0.5, -0.01, 1.01), (0.5, -0.1, 1.0), (f64::NAN, -0.1, 1.1), (0.5, -0.1, f64::INFINITY)]
+    {
         assert!(HardConcrete::new(beta, gamma, zeta).is_err());
     }
     let d = HardConcrete::default();
