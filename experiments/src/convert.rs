@@ -65,7 +65,10 @@ pub fn convert(
         let import = Import::from_file_renamed(&model.net, file, rules, &Device::Cpu);
         let import = import.with_context(|| format!("the values of {} for {}", file.display(), from.display()))?;
         (model.weights, left_over) = (import.weights, import.left_over);
-        card = card_of(file, "values_from", Card::default())?; // what was said of the old values is said no longer
+        // What was said of the old values is said no longer; what its ends are called belongs to the network.
+        let ends = card.extra.remove(artifact::ENDS);
+        card = card_of(file, "values_from", Card::default())?;
+        card.extra.extend(ends.map(|ends| (artifact::ENDS.to_string(), ends)));
     }
     let card = if target && values.is_none() { card } else { card_of(from, "converted_from", card)? };
     let (bytes, back) = match target {

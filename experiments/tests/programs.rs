@@ -517,7 +517,8 @@ fn a_converted_network_takes_values_whose_names_differ_by_a_rule() {
     let temp = tempfile::tempdir().unwrap();
     let at = |name: &str| temp.path().join(name).to_str().unwrap().to_string();
     let (ours, state, new) = (at("ours.safetensors"), at("state.safetensors"), at("new.safetensors"));
-    ok("convert", &[&onnx_case(temp.path(), "mobilenet-v1-train"), &ours]);
+    let onnx = onnx_case(temp.path(), "mobilenet-v1-train");
+    ok("convert", &[&onnx, &ours]);
     let values = candle_core::safetensors::load(&ours, &Device::Cpu).unwrap();
     let mut state_of: std::collections::HashMap<String, Tensor> =
         values.iter().map(|(name, value)| (format!("module.{name}"), (value * 2.0).unwrap())).collect();
@@ -533,6 +534,11 @@ fn a_converted_network_takes_values_whose_names_differ_by_a_rule() {
     let found = candle_core::safetensors::load(&new, &Device::Cpu).unwrap();
     let sum = |xs: &Tensor| xs.sum_all().unwrap().to_scalar::<f32>().unwrap();
     assert!(values.iter().all(|(name, value)| sum(&found[name]) == 2.0 * sum(value)));
+    // What its input and output are called belongs to the network, not to its values.
+    let onnx_again = at("again.onnx");
+    ok("convert", &[&new, &onnx_again]);
+    let ends = |path: &str| l0_net::onnx_about(path).unwrap().ends.map(|ends| (ends.input, ends.output));
+    assert_eq!(ends(&onnx_again), ends(&onnx));
     fails("convert", &[&ours, &new, "--rename", "a=b"], "--values");
     fails("convert", &[&ours, &new, "--values", &state, "--rename", "a"], "expected FROM=TO");
 }

@@ -60,6 +60,9 @@ pub struct Net {
 /// The most nodes of a network: a file may ask for anything, and what is written is to be read.
 pub(crate) const MOST_LAYERS: usize = 10_000;
 
+/// The most units of all its layers together, each of which takes some memory before there is any value.
+const MOST_UNITS: usize = 1 << 25;
+
 impl TryFrom<Vec<Node>> for Net {
     type Error = Error;
 
@@ -79,7 +82,7 @@ impl Net {
     ///
     /// # Errors
     /// If a name stands twice, a node reads a later one, a layer does not accept what it reads, or there are more than
-    /// 10,000 nodes.
+    /// 10,000 nodes or 33,554,432 units.
     pub fn new(nodes: Vec<Node>) -> Result<Self> {
         if let Some(node) = nodes.get(MOST_LAYERS) {
             let problem = format!("is one of {} layers, of which a network has {MOST_LAYERS} at most", nodes.len());
@@ -88,7 +91,7 @@ impl Net {
         check_names(&nodes)?;
         let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
         let mut readers = vec![Vec::new(); nodes.len()];
-        let (mut reads, mut owners) = (Vec::new(), Vec::new());
+        let (mut reads, mut owners, mut units) = (Vec::new(), Vec::new(), 0usize);
         for (id, node) in nodes.iter().enumerate() {
             if (id == 0) != matches!(node.layer, Layer::Input(_)) {
                 return Err(Error::layer(&node.name, "the first node, and no other, is the input"));
@@ -102,6 +105,12 @@ impl Net {
             let inputs: Vec<Shape> = node.inputs.iter().map(|&input| shapes[input]).collect();
             let (rules, shape) = (node.layer.rules(), node.layer.output(&node.name, &inputs)?);
             shapes.push(shape);
+            units = shape.units().saturating_add(units);
+            if units > MOST_UNITS {
+                let problem =
+                    format!("brings the units of all layers to {units}, of which a network has {MOST_UNITS} at most");
+                return Err(Error::layer(&node.name, problem));
+            }
             reads.push(rules.reads(&inputs, shape));
             owners.push(rules.space(&inputs));
             node.inputs.iter().for_each(|&input| readers[input].push(id));

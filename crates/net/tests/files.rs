@@ -261,7 +261,7 @@ fn refusals_name_the_tensor_and_both_shapes() {
 #[test]
 fn absurd_descriptions_are_refused_before_room_is_made() {
     let wide = |n: u64| refused(move |h, _| edit_net(h, |net| net[1]["layer"]["out"] = json!(n)));
-    assert!(matches!(wide(1 << 27), FileProblem::Shape { .. }));
+    assert!(matches!(wide(1 << 22), FileProblem::Shape { .. }));
     assert!(matches!(wide(1_000_000_000), FileProblem::Entry { key: "net", .. }));
     assert!(matches!(wide(u64::MAX), FileProblem::Entry { key: "net", .. }));
     let conv = |conv: Value| {
@@ -285,6 +285,20 @@ fn absurd_descriptions_are_refused_before_room_is_made() {
     for absurd in [json!([max]), json!([max, 2, 2]), json!([0]), json!([]), json!([1, 2])] {
         assert!(matches!(shape(absurd), FileProblem::Entry { key: "net", .. }));
     }
+    let pool = |side: u64| {
+        let ceil = json!({ "type": "max_pool2d", "size": side, "ceil": true });
+        refused(move |h, _| {
+            edit_net(h, |net| {
+                net[0]["layer"]["shape"] = json!([4, 5, 5]);
+                net[1]["layer"] = ceil;
+            })
+        })
+    };
+    [100_000, 1 << 31]
+        .into_iter()
+        .for_each(|side| assert!(matches!(pool(side), FileProblem::Entry { key: "net", .. })));
+    let wide = refused(|h, _| edit_net(h, |net| net[0]["layer"]["shape"] = json!([1 << 28])));
+    assert!(matches!(wide, FileProblem::Entry { key: "net", .. }));
     let deep = "[".repeat(100_000);
     assert!(matches!(refused(|h, _| h["__metadata__"]["net"] = json!(deep)), FileProblem::Entry { .. }));
     let mut huge = small().to_bytes(&card()).unwrap();

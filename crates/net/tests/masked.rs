@@ -5,7 +5,7 @@ mod common;
 
 use candle_core::{Device, Tensor};
 use common::*;
-use l0_net::layers::{AvgPool2d, MaxPool2d, Softmax};
+use l0_net::layers::{AvgPool2d, Conv2d, MaxPool2d, Softmax};
 use l0_net::{Builder, ClosedChannels, Layer, Mask, Masks, Mode, Net, Pair, Plan, Sides, Unit};
 
 /// Compares loss and every gradient of the masked pass with the full-size reference.
@@ -73,6 +73,21 @@ fn a_pool_that_makes_several_positions_of_one_computes_them_all() {
             b.flatten("flat").linear("fc", 5);
             check_net(&b.build().unwrap(), 3, 0.5, true, false, 1.0);
         }
+    }
+}
+
+#[test]
+fn constant_channels_pass_a_depthwise_convolution_and_the_pool_behind_it() {
+    let mut b = Builder::image("image", 3, 8, 8);
+    b.conv2d("conv", 4, 3)
+        .layer("dw", Conv2d::new(4, 3).groups(4))
+        .relu()
+        .max_pool2d(2)
+        .flatten("flat")
+        .linear("fc", 2);
+    let net = b.build().unwrap();
+    for seed in 0..6 {
+        [false, true].into_iter().for_each(|training| check_net(&net, seed, 0.5, true, training, 1.0));
     }
 }
 

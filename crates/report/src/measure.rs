@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn four_digits_are_shown_in_any_unit() {
         let shown = |x: f64| Summary::of([x]).rounded(digits(&Summary::of([x])));
-        assert_eq!([53.214, 0.001_234_9, 81_234.5, 1.0].map(shown), ["53.21", "0.001235", "81234", "1.000"]);
+        assert_eq!([53.214, 0.001_234_9, 81_234.5, 1.0].map(shown), ["53.21", "0.001235", "81235", "1.000"]);
         assert_eq!([0.0, f64::NAN].map(shown), ["0.00", "NaN"]);
     }
 }

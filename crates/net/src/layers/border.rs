@@ -127,11 +127,16 @@ impl Margins {
     pub(crate) fn of(map: &Tensor) -> Result<Option<(Self, Tensor)>> {
         let (_, h, w) = map.dims3()?;
         let values = map.to_dtype(DType::F32)?.to_vec3::<f32>()?;
-        let tolerance = ROUNDING * values.iter().flatten().flatten().fold(0f32, |most, value| most.max(value.abs()));
-        let close = |a: f32, b: f32| (a - b).abs() <= tolerance;
-        let (top, bottom) =
-            edges(h, |a, b| values.iter().all(|unit| unit[a].iter().zip(&unit[b]).all(|(&a, &b)| close(a, b))));
-        let (left, right) = edges(w, |a, b| values.iter().flatten().all(|row| close(row[a], row[b])));
+        // Each unit by its own size: beside a large one the differences of a small one are no rounding.
+        let largest = |unit: &Vec<Vec<f32>>| unit.iter().flatten().fold(0f32, |most, value| most.max(value.abs()));
+        let units: Vec<_> = values.iter().map(|unit| (unit, ROUNDING * largest(unit))).collect();
+        let close = |a: f32, b: f32, tolerance: f32| (a - b).abs() <= tolerance;
+        let alike = |(a, b): (&f32, &f32), tolerance: f32| close(*a, *b, tolerance);
+        let (top, bottom) = edges(h, |a, b| {
+            units.iter().all(|(unit, most)| unit[a].iter().zip(&unit[b]).all(|pair| alike(pair, *most)))
+        });
+        let (left, right) =
+            edges(w, |a, b| units.iter().all(|(unit, most)| unit.iter().all(|row| close(row[a], row[b], *most))));
         let margins = Self { top, bottom, left, right };
         let (rows, columns) = margins.dims();
         if rows * columns == h * w {
@@ -146,7 +151,7 @@ impl Margins {
     }
 }
 
-/// Positions of the inside differ by the order in which a kernel sums, in units of the largest value.
+/// Positions of the inside differ by the order in which a kernel sums, in units of the largest value of their unit.
 const ROUNDING: f32 = 1e-6;
 
 /// How many of `n` lines come before and after the longest run of equal ones.
@@ -194,6 +199,8 @@ mod tests {
         assert_eq!(Margins::exact(&[1.0, 2.0, 3.0, 4.0], [2, 2]).dims(), (2, 2), "nothing to save");
         assert_eq!(distinct.to_vec3::<f32>().unwrap(), values.to_vec3::<f32>().unwrap());
         assert!(Margins::of(&values).unwrap().is_none(), "nothing to save");
+        let beside = Tensor::full(1e6f32, (1, 8, 7), &Device::Cpu).unwrap();
+        assert_eq!(Margins::of(&Tensor::cat(&[&map, &beside], 0).unwrap()).unwrap().unwrap().0, margins);
         let none = Tensor::full(f32::NAN, (2, 3, 3), &Device::Cpu).unwrap();
         assert!(Margins::of(&none).unwrap().is_none(), "what is no number equals nothing");
     }

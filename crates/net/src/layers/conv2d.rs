@@ -269,13 +269,14 @@ impl Conv2d {
         at.each(input, self.pads(), |xs, units| {
             let weight = l0_ops::take(weight, 0, units)?;
             let bias = bias.map(|bias| l0_ops::take(bias, 0, units)).transpose()?;
-            // A constant that stays one comes as a single position: its neighbours are like it.
-            let xs = if xs.dim(2)? == 1 && xs.dim(3)? == 1 && !self.pads() {
+            // A constant that stays one comes as a single position: its neighbours are like it, and so is the largest.
+            let (xs, epilogue) = if xs.dim(2)? == 1 && xs.dim(3)? == 1 && !self.pads() {
                 let reach = |kernel, dilation| (kernel - 1) * dilation + 1;
                 let (h, w) = (reach(self.kernel.h, self.dilation.h), reach(self.kernel.w, self.dilation.w));
-                xs.broadcast_as((xs.dim(0)?, xs.dim(1)?, h, w))?.contiguous()?
+                let around = xs.broadcast_as((xs.dim(0)?, xs.dim(1)?, h, w))?.contiguous()?;
+                (around, Epilogue { max_pool: 1, ..epilogue })
             } else {
-                xs.clone()
+                (xs.clone(), epilogue)
             };
             l0_ops::conv(&xs, &weight, bias.as_ref(), &self.settings(units.len()), epilogue)
         })

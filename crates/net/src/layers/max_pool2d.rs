@@ -55,19 +55,23 @@ pub(super) fn grows(at: &At, window: &Window) -> bool {
     matches!(at.input_shape(0), Shape::Image(_, 1, 1)) && window.output(1, 1) != Some((1, 1))
 }
 
+/// A file may ask for any window, and what pools makes room for one.
+const LARGEST_WINDOW: usize = 1 << 24;
+
 /// The shape that pooling makes, or what is wrong.
 pub(super) fn pooled(layer: &dyn Rules, window: &Window, input: Shape) -> Result<Shape, String> {
     let [top, left, bottom, right] = window.padding;
     let (h, w) = window.size;
     let small = top.max(bottom) < h.max(1) && left.max(right) < w.max(1);
+    let sane = |(h, w): (usize, usize)| h.checked_mul(w).is_some_and(|positions| positions <= LARGEST_WINDOW);
     let sides = match input {
-        Shape::Image(_, h, w) if small => window.output(h, w),
+        Shape::Image(_, h, w) if small && sane(window.size) && sane(window.stride) => window.output(h, w),
         _ => None,
     };
     let expected = || {
         format!(
-            "a large enough image (c, h, w), windows and steps of 1 or more (are {:?} and {:?}) and padding below the \
-             window's sides (is {:?})",
+            "a large enough image (c, h, w), windows and steps of 1 to {LARGEST_WINDOW} positions (are {:?} and {:?}) and \
+             padding below the window's sides (is {:?})",
             window.size, window.stride, window.padding
         )
     };

@@ -183,14 +183,16 @@ fn chosen(op: &Operator<'_>) -> Result<Constant, Reason> {
 fn product(op: &Operator<'_>) -> Result<Constant, Reason> {
     let xs = op.stored(0, "input")?;
     let axes = op.ints_at(1, "axes")?.filter(|found| !found.is_empty());
-    if axes.is_none() && op.int("noop_with_empty_axes")?.unwrap_or(0) != 0 {
+    let [noop, keeps] = [("noop_with_empty_axes", 0), ("keepdims", 1)].map(|(name, usual)| (op.int(name), usual));
+    let [noop, keeps] = [noop.0?.unwrap_or(noop.1), keeps.0?.unwrap_or(keeps.1)].map(|flag| flag != 0);
+    if axes.is_none() && noop {
         return Ok(xs.clone());
     }
     if axes.is_some() && xs.dims().len() != 1 {
         return Err("a product over some axes".into());
     }
     let product = xs.known()?.into_iter().try_fold(1i64, i64::checked_mul).ok_or("a product beyond 2^63")?;
-    let dims = if op.int("keepdims")?.unwrap_or(1) != 0 { vec![1; xs.dims().len()] } else { Vec::new() };
+    let dims = if keeps { vec![1; xs.dims().len()] } else { Vec::new() };
     Constant::new(dims, Data::Ints(vec![Int::Known(product)]), "")
 }
 

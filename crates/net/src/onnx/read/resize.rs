@@ -25,10 +25,11 @@ pub(super) fn resize(op: &Operator<'_>) -> Result<Outcome, Reason> {
     if op.flag("antialias")? || op.text("keep_aspect_ratio_policy")?.is_some_and(|policy| policy != "stretch") {
         return Err("antialias or keep_aspect_ratio_policy".into());
     }
-    if factor == Pair::ONE {
+    let mode = op.text("mode")?.unwrap_or("nearest");
+    if factor == Pair::ONE && rule.coordinates != "tf_crop_and_resize" {
         return Ok(Chain::pass(input).into());
     }
-    let mode = match op.text("mode")?.unwrap_or("nearest") {
+    let mode = match mode {
         "nearest" => {
             rule.nearest(h, factor.h).and_then(|()| rule.nearest(w, factor.w)).map(|()| UpsampleMode::Nearest)?
         }
