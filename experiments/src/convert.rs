@@ -91,7 +91,7 @@ pub fn convert(
 /// The card of a network that came, or whose values came, from another file.
 fn card_of(from: &Path, what: &str, mut card: Card) -> Result<Card> {
     let name = from.file_name().unwrap_or_default().to_string_lossy();
-    let digest = l0_files::sha256(&std::fs::read(from).with_context(|| from.display().to_string())?);
+    let digest = network_file::digest(from)?;
     card.extra.insert(what.into(), json!({ "file": name, "sha256": digest }));
     Ok(card)
 }

@@ -254,7 +254,7 @@ impl Run<'_> {
     fn check_kept(&self, earlier: &Recipe, seed: u64, relation: &str, from: &StartedFrom) -> Result<()> {
         let file = artifact::gated_path(&self.folder_of(earlier, seed)?);
         ensure!(
-            file.exists(),
+            file.exists() || RunFolder::makes_way(self.path),
             "the run in {} {relation} {}, whose network (sha256 {}) is gone from {}: put it there, or choose another --out",
             self.path.display(),
             from.run,

@@ -105,11 +105,20 @@ fn fetched(name: &str) -> Result<PathBuf> {
     bail!("hub:{name}: this program was built without the Hub; build it with --features hub, or give a file")
 }
 
-/// The files that a network lies in: its own and, of ONNX, those beside it in which values are.
+/// The digest of the file of a network, with those beside it in which its values are.
 ///
 /// # Errors
-/// If the file cannot be read.
-pub fn parts(path: &Path) -> Result<Vec<PathBuf>> {
+/// If one cannot be read.
+pub fn digest(path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    for part in parts(path)? {
+        bytes.extend(std::fs::read(&part).with_context(|| part.display().to_string())?);
+    }
+    Ok(l0_files::sha256(&bytes))
+}
+
+/// The files that a network lies in: its own and, of ONNX, those beside it in which values are.
+fn parts(path: &Path) -> Result<Vec<PathBuf>> {
     let beside = if is_onnx(path)? { l0_net::onnx_values(path)? } else { Vec::new() };
     Ok([vec![path.to_path_buf()], beside].concat())
 }

@@ -95,7 +95,8 @@ impl Start {
     /// # Errors
     /// If the file is gone, or is not the one that the run began with.
     pub fn of(run: &Path, from: &StartedFrom) -> Result<Self> {
-        let file = read(&run.join(START))?;
+        let file = read(&run.join(START))
+            .context("if it was stopped as it began, the command that began it goes on with it")?;
         let (found, expected, path) = (sha256(&file), &from.sha256, run.join(START));
         ensure!(found == *expected, "{} has sha256 {found}, the run began with {expected}", path.display());
         Self::new(run, from.clone(), file)
@@ -220,11 +221,7 @@ pub fn made(run: &Path) -> Result<(RunHeader, Recipe)> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| {
-        format!(
-            "cannot read {}, the values to begin with: a copy of a run may lack them, and one that was stopped as it began; \
-             there the command that began it writes them",
-            path.display()
-        )
+        format!("cannot read {}, the values to begin with (a copy of a run may lack them)", path.display())
     })
 }
 

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
-use l0_data::Dataset;
-use l0_files::{Existing, sha256};
-use l0_net::{Agreement, Model, OnnxReader, Prunable, Shape};
+use l0_data::{Benchmark, Dataset};
+use l0_files::Existing;
+use l0_net::{Agreement, Card, Model, OnnxReader, Prunable, Shape};
 use l0_prune::{Plan, Prune, ResidualStream, Target};
 use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
 use l0_train::{Checkpoints, Score};
@@ -53,25 +53,13 @@ impl Brought {
         let of_run = path.parent().and_then(|folder| read_run(folder).ok()).map(|run| run.header.recipe);
         let stem = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();
         let name = of_run.unwrap_or(stem);
-        Ok(Self { name, sha256: digest(path)?, read })
+        Ok(Self { name, sha256: network_file::digest(path)?, read })
     }
 
     /// The network itself.
     pub fn model(&self) -> &Model {
         &self.read.model
     }
-}
-
-/// The digest of the file of a network, with those beside it in which its values are.
-///
-/// # Errors
-/// If one cannot be read.
-pub fn digest(path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
-    for part in network_file::parts(path)? {
-        bytes.extend(std::fs::read(&part).with_context(|| part.display().to_string())?);
-    }
-    Ok(sha256(&bytes))
 }
 
 /// The network in a file that one which is brought learns from, as large an image as that reads where the file leaves
@@ -86,28 +74,44 @@ pub fn teacher(path: &Path, brought: &Brought, data: &Dataset) -> Result<Model> 
         _ => None,
     };
     let NetworkFile { model, card, .. } = NetworkFile::plain(&path, size)?;
-    if let Some(record) = artifact::record_of(&card)? {
-        let shown = path.display();
-        let classes = data.train.class_names();
+    check_teacher(&card, data).with_context(|| path.display().to_string())?;
+    Ok(model)
+}
+
+/// Refuses a teacher whose card says that it numbers classes, or reads examples, otherwise than its pupil.
+fn check_teacher(card: &Card, data: &Dataset) -> Result<()> {
+    let record = artifact::record_of(card)?;
+    if let Some(record) = &record {
+        let alike = |found: &[String], here: &[String]| found.is_empty() || here.is_empty() || found == here;
         ensure!(
-            record.class_names.is_empty() || classes.is_empty() || record.class_names == classes,
-            "{shown} tells apart {}, in this order, the data has {}: a teacher has to number classes as its pupil does",
-            record.class_names.join(", "),
-            classes.join(", ")
+            alike(&record.class_names, data.train.class_names()),
+            "it tells apart {}, in this order, the data has {}: a teacher has to number classes as its pupil does",
+            first(&record.class_names),
+            first(data.train.class_names())
         );
         ensure!(
-            record.columns.is_empty() || data.columns.is_empty() || record.columns == data.columns,
-            "{shown} reads the columns {}, in this order, the network here {}: a teacher has to read the same",
-            record.columns.join(", "),
-            data.columns.join(", ")
-        );
-        ensure!(
-            record.normalise == data.normalise,
-            "{shown} was trained on numbers normalised otherwise than those that the network reads here; a teacher has to \
-             read the same (--normalise, or --mean and --std, say which)"
+            alike(&record.columns, &data.columns),
+            "it reads the columns {}, in this order, the network here {}: a teacher has to read the same",
+            first(&record.columns),
+            first(&data.columns)
         );
     }
-    Ok(model)
+    let known = || card.extra.get(l0_train::DATASET)?.as_str()?.parse::<Benchmark>().ok();
+    let normalise = record.map(|record| record.normalise).or_else(|| Some(known()?.normalise()));
+    let advice = if data.train.is_table() { "" } else { " (--normalise, or --mean and --std, say which)" };
+    ensure!(
+        normalise.is_none_or(|normalise| normalise.is_near(&data.normalise)),
+        "it was trained on numbers normalised otherwise than those that the network reads here; a teacher has to read the \
+         same{advice}"
+    );
+    Ok(())
+}
+
+/// The first of some names.
+fn first(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 /// Where, from which random numbers and by what a pruning runs.

@@ -14,7 +14,7 @@ use crate::{Architecture, Gating};
 
 /// Step size of the multipliers, times the epochs: 1e-4 in 200. In a hundredth of the training a density that is 0.5
 /// too high adds 0.06 to its price at 600 steps an epoch, and the price that halves the networks of MNIST is below 1:
-/// slow enough for the gates to be chosen while it rises, and fast enough for weights to settle once they are. Where
+/// slow enough for the gates to be chosen while it rises, and fast enough to fine-tune weights once they are. Where
 /// gates learn more slowly than in WRN-28-10, it is faster by as much ([`Architecture::narrowness`]).
 const MULTIPLIER_RATE: f64 = 0.02;
 
@@ -109,7 +109,7 @@ impl Recipe {
     }
 
     /// The same with gates that learn at this rate, more than the weights', and stand still in the last tenth of the
-    /// training: what the gates of a Wide ResNet need to close, and its weights to settle once they have.
+    /// training: what the gates of a Wide ResNet need to close, and its weights to be fine-tuned once they have.
     #[must_use]
     pub(crate) fn with_fast_gates(self, learning_rate: f64) -> Self {
         let training = Training {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use l0_data::{DataRecord, DataSpec, Dataset, Standing};
+use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, Standing};
 use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader, StartedFrom, Status, read_run};
 use l0_train::{Checkpoints, Finished, Job, Score, Teacher};
 use serde_json::Value;
@@ -52,7 +52,10 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> 
 /// # Errors
 /// If its images cannot be read any longer.
 pub fn data_id(data: &Dataset) -> l0_data::Result<DataId> {
-    let is_own = |source: &&DataSpec| source.known().is_none() || source.options.normalise.is_some();
+    // Of known data the name says all but other numbers than its own: those that were asked for, or that a network which
+    // was trained before learnt to read.
+    let reads_as_known = |known: Benchmark| data.normalise == known.normalise();
+    let is_own = |source: &&DataSpec| source.options.normalise.is_some() || !source.known().is_some_and(reads_as_known);
     let own = data.source.as_ref().filter(is_own);
     let record = own.map(|source| DataRecord::of(source, data)).transpose()?;
     let sha256 = record.as_ref().map_or_else(|| data.digest(), |record| Ok(record.sha256.clone()))?;

@@ -226,13 +226,11 @@ fn parts(dir: &Path) -> Result<(PathBuf, Option<PathBuf>, Vec<String>)> {
     let found = |names: &[&str]| names.iter().find_map(|name| all.folder(name));
     let is_class = |path: &PathBuf| Ok::<_, Error>(Folder::read(path)?.folders.is_empty());
     let (train, test) = match (found(&TRAIN), found(&TEST)) {
-        (Some(train), test) => {
-            let has_others = all.folders.len() > 1 + usize::from(test.is_some());
-            if has_others && is_class(&train)? && test.as_ref().map_or(Ok(true), is_class)? {
-                return Ok((dir.to_path_buf(), None, vec![])); // classes that are called so, beside others
-            }
-            (train, test)
+        // One class of several is called so.
+        (Some(class), None) if all.folders.len() > 1 && is_class(&class)? => {
+            return Ok((dir.to_path_buf(), None, vec![]));
         }
+        (Some(train), test) => (train, test),
         (None, None) => return Ok((dir.to_path_buf(), None, vec![])),
         (None, Some(class)) if is_class(&class)? => return Ok((dir.to_path_buf(), None, vec![])),
         (None, Some(test)) => {

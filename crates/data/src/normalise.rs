@@ -92,6 +92,18 @@ impl Normalise {
         Self::new(mean, moments.iter().map(std).map(usable).collect())
     }
 
+    /// Whether what is normalised by one can be read as if it were by the other: means and deviations differ by less than
+    /// a tenth of a deviation, as those of two samples of the same data do.
+    pub fn is_near(&self, other: &Self) -> bool {
+        let near = |a: f32, b: f32, std: f32| (a - b).abs() < 0.1 * std;
+        let ends = |one: &Self, i: usize| (one.mean[i], one.std[i]);
+        self.mean.len() == other.mean.len()
+            && (0..self.mean.len()).all(|i| {
+                let ((mean, std), (other_mean, other_std)) = (ends(self, i), ends(other, i));
+                near(mean, other_mean, std) && near(std, other_std, std)
+            })
+    }
+
     /// The same for images of so many channels: constants of one stand for all.
     ///
     /// # Errors

@@ -130,7 +130,7 @@ fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
     refused("a,b,label\n1,1e39,x\n2,3,y\n3,4,x\n5,6,y\n", "1e39 in column b of row 1; numbers lie within");
     refused("a,b,label\n", "0 rows of 3 columns");
     let open = "a,b,label\n1,2,x\n2,3,\"y\n3,4,x\n4,5,y\n";
-    refused(open, "a cell of column label that begins in line 3 and goes on below it; close its quotes");
+    refused(open, "a label in column label of row 2 that goes on in the next line; close its quotes");
     refused("a\n1\n2\n", "of 1 columns");
     refused("", "no row");
     let utf16 = file("u.csv", b"\xff\xfea\0,\0b\0");

@@ -21,7 +21,7 @@ const CLIMB: f64 = 20.0;
 /// What weights learn with until gates are frozen, as a share of their highest rate.
 const BEFORE: f64 = 0.2;
 
-/// The share of the settling after which its learning rate is highest.
+/// The share of the fine-tuning after which its learning rate is highest.
 const PEAK: f64 = 0.2;
 
 /// Epochs for each pixel that images are shifted.

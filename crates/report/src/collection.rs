@@ -149,13 +149,16 @@ fn measured_as(header: &RunHeader, config: &Value) -> String {
 }
 
 /// What a run from scratch has in common with the one whose units it has: all but what it begins with, and that its
-/// gates stand still, which is why they are read one by one.
+/// gates stand still, which is why those of top-k are read one by one, by the mean.
 fn family(header: &RunHeader) -> String {
     let mut config = seedless(&header.config);
     if let Value::Object(settings) = &mut config {
         settings.remove("start");
         if let Some(Value::Object(training)) = settings.get_mut("training") {
-            ["frozen_epochs", "estimator"].into_iter().for_each(|setting| drop(training.remove(setting)));
+            training.remove("frozen_epochs");
+            if let Some(estimator) = training.get_mut("estimator").filter(|estimator| **estimator == "top-k") {
+                *estimator = "mean".into();
+            }
         }
     }
     measured_as(header, &config)

@@ -46,7 +46,7 @@ impl Summary {
 
     /// Every value with so many digits, as `1.52, 1.48`.
     pub fn listed(&self, digits: usize) -> String {
-        let texts: Vec<String> = self.values.iter().map(|value| format!("{value:.digits$}")).collect();
+        let texts: Vec<String> = self.values.iter().map(|&value| format!("{:.digits$}", half_up(value))).collect();
         texts.join(", ")
     }
 }

@@ -12,7 +12,7 @@ use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::ComputeArgs;
-use l0_experiments::network_file::{Format, found, input_size};
+use l0_experiments::network_file::{Format, digest, found, input_size};
 use l0_experiments::prune::{self, Brought, Place};
 use l0_net::{Activation, Layer, Shape};
 use l0_prune::{Prune, ResidualStream, Target};
@@ -200,8 +200,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
         let said = prune::said_of_stream(&plan, target).filter(|_| !is_said);
         said.into_iter().for_each(|said| tracing::info!("{said}"));
     }
-    let teacher =
-        args.distill.as_ref().and_then(Option::as_ref).map(|path| prune::digest(&found(path)?)).transpose()?;
+    let teacher = args.distill.as_ref().and_then(Option::as_ref).map(|path| digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };
     let is_new = prune::train(&brought, &plan, target, &data, &place, stop)?;
     let page = prune::finish(&brought, (&plan, before), target, &data, &place, is_new)?;

@@ -262,13 +262,13 @@ impl Page {
         let points: Vec<(f64, f64)> =
             self.score.0.map(|score| (0.0, worth(score))).into_iter().chain(curve(&self.rows)).collect();
         let those = |keep: &dyn Fn(f64) -> bool| points.iter().copied().filter(|&(at, _)| keep(at)).collect();
-        let (learning, settling) = (those(&|at| at <= learned), those(&|at| at >= learned));
+        let (learning, tuning) = (those(&|at| at <= learned), those(&|at| at >= learned));
         let label = if self.score.1.rmse().is_some() { "test RMSE" } else { "test error, %" };
         // No logarithm shows an error of 0.
         let axis = if points.iter().all(|&(_, worth)| worth > 0.0) { Axis::log(label) } else { Axis::linear(label) };
         let mut chart = Chart::new("", Axis::count("epoch"), axis)
             .with("gates learn", Color::Muted, Mark::Line(learning))
-            .with("fine-tuning of the smaller network", Color::Own(0), Mark::Line(settling));
+            .with("fine-tuning of the smaller network", Color::Own(0), Mark::Line(tuning));
         if let Some(before) = self.score.0.map(worth) {
             let line = Mark::Dashed(vec![(0.0, before), (self.rows.len() as f64, before)]);
             chart = chart.with("brought", Color::Own(1), line);

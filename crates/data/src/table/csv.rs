@@ -45,8 +45,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<(Vec<Column>, Vec<String
 /// The columns of these names, with the cells of all rows.
 ///
 /// # Errors
-/// If a row has more cells than there are names, or fewer; if a cell goes over several lines, as one whose quotes are
-/// not closed takes in all that follows; or where commas are decimal a number has a dot that may part
+/// If a row has more cells than there are names, or fewer, or where commas are decimal a number has a dot that may part
 /// thousands: "1.000" is read as 1 or as 1000, and beside "990" nobody would see which.
 fn columns(
     names: Vec<String>,
@@ -64,11 +63,6 @@ fn columns(
         for (column, cell) in columns.iter_mut().zip(record) {
             let cell = text(cell);
             let cell = cell.trim();
-            if cell.contains(['\n', '\r']) {
-                let problem =
-                    format!("a cell of column {} that begins in line {} and goes on below it", column.name, line());
-                return Err(wrong(path, problem, "close its quotes, or write it in one line"));
-            }
             if has_decimal_commas && may_part_thousands(cell, '.') {
                 let place = format!("column {} of line {}", column.name, line());
                 let problem = format!("{cell} in {place}, whose dot may part thousands, where commas are decimal");

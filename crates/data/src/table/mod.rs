@@ -16,6 +16,8 @@ use crate::{Dataset, Error, Result, Scale, SourceFile, Split, digest};
 use std::path::{Path, PathBuf};
 use target::Labels;
 
+/// Characters of a cell that a message shows.
+const LONG: usize = 60;
 /// What columns to be predicted are called, the first that is there; else it is the last column.
 const TARGETS: [&str; 4] = ["label", "target", "class", "y"];
 
@@ -119,7 +121,12 @@ impl Table {
         if !(share > 0.0 && share < 1.0) {
             return Err(Error::Argument(format!("cannot hold out a share of {share}: it lies between 0 and 1")));
         }
-        let labels = Labels::of(&self.columns[self.label], self.task).map_err(|said| self.wrong(said))?;
+        let column = &self.columns[self.label];
+        if let Some((row, _)) = column.texts.iter().find(|(_, text)| text.contains(['\n', '\r'])) {
+            let problem = format!("a label in column {} of row {} that goes on in the next line", column.name, row + 1);
+            return Err(self.wrong((problem, "close its quotes: all that follows is taken for a part of it".into())));
+        }
+        let labels = Labels::of(column, self.task).map_err(|said| self.wrong(said))?;
         let (train, test) = labels.parts(share, seed);
         let (rows, classes) = (train.len() + test.len(), labels.classes());
         if rows > 2 && rows < 2 * classes {
@@ -182,6 +189,7 @@ impl Table {
         let (mut means, mut missing, mut constant) = (Vec::new(), Vec::new(), Vec::new());
         for column in features {
             if let Some((row, text)) = column.texts.first() {
+                let text: String = text.chars().take(LONG).collect();
                 let problem =
                     format!("{text:?} in column {} of row {}, where numbers are learnt from", column.name, row + 1);
                 let advice = "make numbers of it, one column of 0 and 1 for each value, or take the column away";

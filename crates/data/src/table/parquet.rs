@@ -9,11 +9,13 @@ use parquet::record::Field;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Bytes of cells that a byte of the file may stand for, what a small file may come to regardless, and what none may:
-/// columns of a few values take next to nothing in a file, and 8 bytes a row here.
+/// Bytes of cells that a byte of any file may stand for, and as many as a byte may stand for where all of them are no more
+/// than [`LARGE`]: columns of a few values take next to nothing in a file, and 8 bytes a row here.
+const RATIO: u64 = 64;
 const LARGEST_RATIO: u64 = 1 << 10;
+/// What a small file may come to regardless.
 const SMALL: u64 = 16 << 20;
-const LARGEST: u64 = 2 << 30;
+const LARGE: u64 = 2 << 30;
 
 /// The columns; the crate `parquet` panics on some malformed files instead of returning its error.
 pub(super) fn read(bytes: Vec<u8>, path: &Path) -> Result<Vec<Column>> {
@@ -38,7 +40,7 @@ fn columns(bytes: Bytes, path: &Path) -> Result<Vec<Column>> {
             .map_err(|(expected, found)| Error::format(path, expected, found))?;
     }
     let mut columns: Vec<Column> = schema.columns().iter().map(|column| Column::new(column.name().into())).collect();
-    let largest = size.saturating_mul(LARGEST_RATIO).clamp(SMALL, LARGEST);
+    let largest = size.saturating_mul(LARGEST_RATIO).min(LARGE).max(size.saturating_mul(RATIO)).max(SMALL);
     let mut bytes = 0;
     for (i, row) in reader.get_row_iter(None).map_err(unreadable)?.enumerate() {
         if bytes > largest {

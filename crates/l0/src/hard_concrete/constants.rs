@@ -44,8 +44,8 @@ impl HardConcrete {
     ///
     /// # Errors
     /// Unless beta > 0, zeta > 1 and gamma <= -zeta / 100, all finite. Without the margins a gate is never exactly 0 or
-    /// 1; with a smaller gamma it is not 0 at the lower end of [`LOG_ALPHA_RANGE`](crate::gate::LOG_ALPHA_RANGE), and
-    /// no gate could close at test time.
+    /// 1; with a smaller gamma the mean is not 0 at the lower end of [`LOG_ALPHA_RANGE`](crate::gate::LOG_ALPHA_RANGE),
+    /// and no gate that is read by it could close.
     pub fn new(beta: f64, gamma: f64, zeta: f64) -> crate::Result<Self> {
         let finite = beta.is_finite() && gamma.is_finite() && zeta.is_finite();
         if finite && beta > 0.0 && zeta > 1.0 && gamma <= -zeta / 100.0 {

@@ -12,7 +12,7 @@ use crate::measure::Measure;
 use crate::{Align, Group, Summary, Table};
 
 /// What heads them.
-const HEADING: &str = "Ours beside the best published at the same size";
+const HEADING: &str = "Ours beside the best published of about its size";
 
 /// How much more than a row of ours a published one may keep to stand beside it.
 const SLACK: f64 = 1.25;

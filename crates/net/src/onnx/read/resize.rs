@@ -26,7 +26,10 @@ pub(super) fn resize(op: &Operator<'_>) -> Result<Outcome, Reason> {
         return Err("antialias or keep_aspect_ratio_policy".into());
     }
     let mode = op.text("mode")?.unwrap_or("nearest");
-    if factor == Pair::ONE && rule.coordinates != "tf_crop_and_resize" {
+    if rule.coordinates == "tf_crop_and_resize" {
+        return Err("the coordinates tf_crop_and_resize".into());
+    }
+    if factor == Pair::ONE {
         return Ok(Chain::pass(input).into());
     }
     let mode = match mode {
