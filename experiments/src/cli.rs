@@ -141,6 +141,22 @@ impl DataArgs {
         Ok(if is_alike { DataSpec { options: own.options.clone(), ..spec } } else { spec })
     }
 
+    /// Whether the command line says by which numbers inputs are normalised.
+    pub fn says_numbers(&self) -> bool {
+        self.normalise.is_some() || !self.mean.is_empty()
+    }
+
+    /// Data as the network of a file knows it that has this card ([`artifact::as_trained`]), read by the numbers that the
+    /// command line says, if it says some.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn known_to(&self, card: &Card, data: Dataset) -> Result<Dataset> {
+        let said = self.says_numbers().then(|| data.normalise.clone());
+        let data = artifact::as_trained(card, data)?;
+        Ok(Dataset { normalise: said.unwrap_or(data.normalise), ..data })
+    }
+
     /// The Hub's cache and the Hub, as the environment has it.
     pub fn source(&self) -> Source {
         hub_source()

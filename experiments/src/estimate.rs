@@ -63,9 +63,21 @@ impl Estimate {
         };
         let epochs = row.training.epochs;
         let steps = epochs * row.training.steps_an_epoch(data.train.len());
-        let images = data.train.len() as f64 + data.test.len() as f64 * EVALUATION;
-        Ok(Self { step, steps, total: step.mul_f64(epochs as f64 * images / batch as f64) })
+        let images = epochs as f64 * (data.train.len() as f64 + data.test.len() as f64 * EVALUATION);
+        let taught = taught(row, data, network.net().cost().macs())?;
+        Ok(Self { step, steps, total: step.mul_f64((images + taught) / batch as f64) })
     }
+}
+
+/// What its teachers take, in images of a training step: by their arithmetic beside that of the row, once for each way in
+/// which an image comes, or in every step where there are more ways than epochs.
+fn taught(row: &Recipe, data: &Dataset, macs: usize) -> Result<f64> {
+    let Some(taught) = &row.teacher else { return Ok(0.0) };
+    let Some(teacher) = crate::recipes::named(&taught.row) else { return Ok(0.0) };
+    let share = teacher.architecture.network()?.net().cost().macs() as f64 / macs.max(1) as f64;
+    let ways = data.augment.map_or(1, |augment| augment.ways());
+    let times = (ways as u64).min(row.training.epochs);
+    Ok(taught.networks as f64 * share * EVALUATION * times as f64 * data.train.len() as f64)
 }
 
 /// Batches of `size` images, epoch after epoch: the last of an epoch, which may be smaller, says nothing of the others.

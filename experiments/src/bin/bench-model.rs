@@ -78,6 +78,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     let mut entries = Vec::new();
     for path in &args.files {
         let (model, card, onnx) = read(path)?;
+        let data = data.clone().map(|data| known_to(args, path, &card, data)).transpose()?;
         if entries.is_empty()
             && let Some(whole) = card.extra.get("whole")
         {
@@ -191,20 +192,24 @@ fn whole_entry(net: Net) -> Result<Entry> {
     Ok(Entry { name: BEFORE.into(), onnx: None, model, bytes: bytes.len() as u64, score: None, memory })
 }
 
-/// The data set that all files are tested on, as the first of them knows it.
+/// The data set that all files are tested on.
 fn data(args: &Args) -> Result<Dataset> {
     let (model, card, _) = read(&args.files[0])?;
     let spec = args.data.for_network(args.dataset.as_ref(), &model.net, &card, &args.files[0])?;
-    let data = artifact::as_trained(&card, args.data.load(&spec)?)?;
-    let is_said = args.data.normalise.is_some() || !args.data.mean.is_empty() || spec.known().is_some();
-    if artifact::record_of(&card)?.is_none() && !is_said {
+    args.data.load(&spec)
+}
+
+/// The same as the network of a file knows it.
+fn known_to(args: &Args, file: &Path, card: &Card, data: Dataset) -> Result<Dataset> {
+    let is_known = data.source.as_ref().is_some_and(|source| source.known().is_some());
+    if artifact::record_of(card)?.is_none() && !args.data.says_numbers() && !is_known {
         tracing::warn!(
             "{} does not say by which numbers its input is normalised; taken are those of the training examples \
              (--normalise, or --mean and --std, say others)",
-            args.files[0].display()
+            file.display()
         );
     }
-    Ok(data)
+    args.data.known_to(card, data)
 }
 
 fn score(model: &Model, data: &Dataset) -> Result<Score> {

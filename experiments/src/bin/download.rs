@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
-use l0_data::DataSpec;
+use l0_data::{Benchmark, DataSpec};
 use l0_experiments::cli;
 use l0_experiments::progress::Downloads;
 use l0_experiments::say;
@@ -29,6 +29,15 @@ fn main() -> ExitCode {
 fn download(args: &Args) -> Result<()> {
     let source = cli::DataArgs::default().source();
     for name in &args.names {
+        if let Some(path) = name.path() {
+            bail!(
+                "{}: a file or folder is read where it is; name mnist, cifar10, cifar100 or hub:owner/name",
+                path.display()
+            );
+        }
+        if name.known() == Some(Benchmark::Digits) {
+            say!("digits are drawn by the program: there is nothing to download")?;
+        }
         for file in l0_data::download(name.clone(), &source, &Downloads::default()).map_err(cli::advised)? {
             say!("{}  {}", file.sha256, file.path.display())?;
         }

@@ -187,7 +187,8 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = args.validation.applied(known_to(&brought, args, loaded(args, &brought)?)?)?;
+    let data = args.data.known_to(&brought.read.card, loaded(args, &brought)?)?;
+    let data = args.validation.applied(data)?;
     let prune = settings(args, &brought, target, &data)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
@@ -206,14 +207,6 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let page = prune::finish(&brought, (&plan, before), target, &data, &place, is_new)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
-}
-
-/// Data as the network knows it, by the numbers that the command line says, if it says some.
-fn known_to(brought: &Brought, args: &Args, data: Dataset) -> Result<Dataset> {
-    let is_said = args.data.normalise.is_some() || !args.data.mean.is_empty();
-    let said = is_said.then(|| data.normalise.clone());
-    let data = artifact::as_trained(&brought.read.card, data)?;
-    Ok(Dataset { normalise: said.unwrap_or(data.normalise), ..data })
 }
 
 /// The data. Whole numbers of a table that were taken for classes are numbers to be predicted by a network with one

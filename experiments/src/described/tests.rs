@@ -114,6 +114,10 @@ fn what_has_no_meaning_is_refused() {
     refused(&closing("lambdas = [0.1]"), "lambdas = [0.1], expected a list as [{ per-weight = 0.1 }]");
     refused(&format!("{MLP}[training]\nepoch = 3\n"), "[training]: unknown field `epoch`");
     refused(&format!("{MLP}[training]\nepochs = 0\n"), "epochs is 0, expected 1 to ");
+    refused(
+        &format!("{MLP}[training]\nschedule = {{ kind = \"constant\", after = [30] }}\n"),
+        "schedule: unknown field `after` of the kind \"constant\"",
+    );
     refused(&format!("loss = \"squared_error\"\n{MLP}"), "rows has classes to predict");
     refused(&format!("name = \"a/b\"\n{MLP}"), "cannot name a folder of runs");
     refused(&format!("name = \"mlp-l0\"\n{MLP}"), "the name of a recipe");

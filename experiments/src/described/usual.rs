@@ -61,7 +61,14 @@ pub(super) fn training(asked: Map<String, Value>, n: usize, is_gated: bool, is_h
     // Gates that are never frozen are never brought within a target: top-k keeps about as many as are expected.
     let is_free = usual.get("frozen_epochs").and_then(Value::as_u64) == Some(0);
     usual.entry("estimator").or_insert(if is_held && is_free { "top-k" } else { "mean" }.into());
-    Ok(serde_json::from_value(Value::Object(usual))?)
+    let training: Training = serde_json::from_value(Value::Object(usual.clone()))?;
+    // Serde passes over every key beside the kind of a schedule that has no settings.
+    let (asked, read) =
+        (usual.get("schedule").and_then(Value::as_object), serde_json::to_value(training.schedule.clone())?);
+    if let Some(unread) = asked.and_then(|asked| asked.keys().find(|key| read.get(key.as_str()).is_none())) {
+        bail!("schedule: unknown field `{unread}` of the kind {}", read["kind"]);
+    }
+    Ok(training)
 }
 
 fn adam(learning_rate: f64) -> Value {

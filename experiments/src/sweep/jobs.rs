@@ -32,7 +32,7 @@ pub fn side_by_side(points: &[Point], jobs: usize, threads: Option<usize>, stop:
         }
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.unwrap_or_else(|| (cores / jobs).max(1));
+    let threads = (threads.unwrap_or(cores) / jobs.min(waiting.len()).max(1)).max(1);
     let mut bar = Jobs::new(points.len() as u64, (points.len() - waiting.len()) as u64);
     let mut running: Vec<Job> = Vec::new();
     let mut failures = Failures::of(points.len());

@@ -93,6 +93,11 @@ impl Draft {
         }
         let tag = match written.tag.as_str() {
             "depthwise" => {
+                if let Some(key) = ["groups", "out"].into_iter().find(|key| written.settings.contains_key(*key)) {
+                    let problem =
+                        format!("has {key}, and a depthwise convolution makes a channel of each that it reads");
+                    return Err(Error::layer(&name, problem));
+                }
                 let units = self.shapes[self.tip].units();
                 settings.extend(["groups", "out"].map(|key| (key.to_string(), json!(units))));
                 "conv2d"
@@ -100,12 +105,12 @@ impl Draft {
             "relu6" => "clip",
             tag => tag,
         };
-        self.spell_out(&mut settings).map_err(|problem| Error::layer(&name, problem))?;
+        self.spell_out(tag, &mut settings).map_err(|problem| Error::layer(&name, problem))?;
         self.push(name, tag, settings, vec![self.tip])
     }
 
     /// Puts numbers in the place of words.
-    fn spell_out(&self, settings: &mut Map<String, Value>) -> std::result::Result<(), String> {
+    fn spell_out(&self, tag: &str, settings: &mut Map<String, Value>) -> std::result::Result<(), String> {
         match settings.get("out").and_then(Value::as_str) {
             Some("outputs") => drop(settings.insert("out".into(), json!(self.outputs))),
             Some(word) => return Err(format!("makes {word:?}, expected a number of units, or \"outputs\"")),
@@ -114,6 +119,7 @@ impl Draft {
         if settings.get("padding").and_then(Value::as_str) == Some("same") {
             match ["kernel", "size"].into_iter().find(|key| settings.contains_key(*key)) {
                 Some(window) => drop(settings.insert("padding".into(), same_padding(settings, window)?)),
+                None if tag == "pad" => return Err("is as wide as no window says; give it a number".into()),
                 None => drop(settings.insert("padding".into(), json!(0))), // the missing window is what is said
             }
         }

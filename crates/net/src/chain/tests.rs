@@ -107,6 +107,9 @@ fn what_has_no_meaning_is_refused_with_its_place() {
     refused(json!([{ "conv2d": 3, "padding": "same" }]), "missing field `kernel`");
     refused(json!(["flatten", { "linear": 3, "padding": "same" }]), "unknown field `padding`");
     refused(json!([{ "max_pool2d": 2, "padding": "same" }]), "needs a size of odd sides");
+    refused(json!([{ "type": "relu", "max": 6.0 }]), "unknown field `max` of relu");
+    refused(json!([{ "depthwise": 3, "out": 64 }]), "has out, and a depthwise convolution makes a channel of each");
+    refused(json!([{ "pad": "same" }]), "is as wide as no window says; give it a number");
     refused(json!([{ "linear": 3 }]), "\"linear1\"");
     refused(json!([{ "concat": "stem" }]), "there is no layer \"stem\"; before it are input");
     refused(

@@ -216,9 +216,17 @@ impl Activation {
     }
 
     /// The activation that a file calls `tag`, with these settings.
+    ///
+    /// Serde passes over every key beside the tag of a variant without fields, so what is read is compared with what is
+    /// written.
     pub(super) fn parse(tag: &str, mut settings: Map<String, Value>) -> serde_json::Result<Self> {
         settings.insert("type".into(), tag.into());
-        serde_json::from_value(Value::Object(settings))
+        let read: Self = serde_json::from_value(Value::Object(settings.clone()))?;
+        let written = serde_json::to_value(read)?;
+        match settings.keys().find(|key| written.get(key.as_str()).is_none()) {
+            Some(unread) => Err(serde::de::Error::custom(format!("unknown field `{unread}` of {tag}"))),
+            None => Ok(read),
+        }
     }
 
     /// The value at `x`.

@@ -141,6 +141,7 @@ impl Geometry {
         if let Some(bias) = bias {
             expect_dims("conv2d", "bias", bias, &[oc, oh, ow][..if bias_map { 3 } else { 1 }])?;
         }
+        let stride = (met(stride.0, oh, ih + top + bottom), met(stride.1, ow, iw + left + right));
         let Epilogue { relu, max_pool: pool } = epilogue;
         if pool == 0 || oh < pool || ow < pool {
             bail!("conv2d: found outputs of {oh}x{ow}, expected at least one pooling window of side {pool} (1 or more)")
@@ -204,6 +205,7 @@ impl Geometry {
             expect_dims("conv_transpose", "bias", bias, &[ic * groups, ih, iw][..if bias_map { 3 } else { 1 }])?;
         }
         let oc = oc / groups;
+        let stride = (met(stride.0, oh, ih + top + bottom), met(stride.1, ow, iw + left + right));
         let (before, after, relu, pool, bias_map) = ((top, left), (bottom, right), false, 1, false);
         let path = Path::choose(b, groups, ic, 1);
         Ok(Self {
@@ -227,6 +229,11 @@ impl Geometry {
             path,
         })
     }
+}
+
+/// The stride as far as it is met: beyond the image it leads nowhere, and what is made room for grows with it.
+fn met(stride: usize, outputs: usize, padded: usize) -> usize {
+    if outputs == 1 && stride > padded { 1 } else { stride }
 }
 
 /// "2", or "2x1" for two numbers that differ.

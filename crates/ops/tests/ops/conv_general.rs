@@ -94,6 +94,8 @@ fn strides_dilations_and_padding_on_four_sides() {
         case(b, (2, 7), (8, 11), (3, 3), settings((1, 3), [0, 2, 1, 0], (2, 1), 1));
         case(b, (4, 3), (7, 6), (1, 1), settings((2, 2), [0, 1, 0, 0], (1, 1), 1));
         case(b, (3, 4), (10, 12), (3, 3), settings((2, 2), [3, 3, 3, 3], (3, 3), 1));
+        case(b, (2, 3), (5, 6), (3, 3), settings((1_000_000_000, 40_000), [1; 4], (1, 1), 1)); // far beyond the image
+        case(b, (2, 2), (5, 6), (3, 3), settings((40_000, 2), [1; 4], (1, 1), 2));
     }
     case(9, (9, 8), (7, 8), (3, 3), settings((1, 1), [1, 0, 0, 1], (1, 1), 1)); // odd image, even maps
     case(9, (8, 9), (6, 8), (3, 3), settings((1, 1), [0, 1, 2, 1], (1, 1), 1)); // tiles of four outputs
