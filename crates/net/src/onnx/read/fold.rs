@@ -183,8 +183,9 @@ fn chosen(op: &Operator<'_>) -> Result<Constant, Reason> {
 fn product(op: &Operator<'_>) -> Result<Constant, Reason> {
     let xs = op.stored(0, "input")?;
     let axes = op.ints_at(1, "axes")?.filter(|found| !found.is_empty());
-    let [noop, keeps] = [("noop_with_empty_axes", 0), ("keepdims", 1)].map(|(name, usual)| (op.int(name), usual));
-    let [noop, keeps] = [noop.0?.unwrap_or(noop.1), keeps.0?.unwrap_or(keeps.1)].map(|flag| flag != 0);
+    // Both are asked for first: what nobody asked for is taken for an attribute that is not understood.
+    let noop = op.int("noop_with_empty_axes")?.unwrap_or(0) != 0;
+    let keeps = op.int("keepdims")?.unwrap_or(1) != 0;
     if axes.is_none() && noop {
         return Ok(xs.clone());
     }
