@@ -148,6 +148,7 @@ impl Table {
         let mut data = Dataset::unknown(name, train, test, files)?;
         data.columns = features.iter().map(|column| column.name.clone()).collect();
         data.choices = self.choices(&labels);
+        data.choices.push(crate::held_out::note(data.test.len(), rows));
         data.notes.splice(0..0, notes);
         Ok(data)
     }
