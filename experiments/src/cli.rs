@@ -30,7 +30,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub image_size: Option<usize>,
     /// How pixels become numbers: imagenet, cifar10, cifar100, mnist, unit, or computed, from the training images, as
-    /// data of one's own is if nothing is said.
+    /// data of one's own is if nothing is said. Columns of a table, and the numbers to predict: computed, or none, as
+    /// they are.
     #[arg(long, value_name = "NAME")]
     pub normalise: Option<NormaliseName>,
     /// Mean of each channel, of pixels from 0 to 1.
@@ -146,15 +147,31 @@ impl DataArgs {
         self.normalise.is_some() || !self.mean.is_empty()
     }
 
-    /// Data as the network of a file knows it that has this card ([`artifact::as_trained`]), read by the numbers that the
-    /// command line says, if it says some.
+    /// Data as the network in `file` knows it, which has this card ([`artifact::as_trained`]), read by the numbers that
+    /// the command line says, if it says some. Where neither says any, the numbers are guessed, and that is said.
     ///
     /// # Errors
     /// As there.
-    pub fn known_to(&self, card: &Card, data: Dataset) -> Result<Dataset> {
-        let said = self.says_numbers().then(|| data.normalise.clone());
-        let data = artifact::as_trained(card, data)?;
-        Ok(Dataset { normalise: said.unwrap_or(data.normalise), ..data })
+    pub fn known_to(&self, file: &Path, card: &Card, data: Dataset) -> Result<Dataset> {
+        if self.says_numbers() {
+            return Ok(match artifact::record_of(card)? {
+                Some(record) => record.as_named(data)?,
+                None => data,
+            });
+        }
+        let is_known = data.source.as_ref().is_some_and(|source| source.known().is_some());
+        if artifact::normalise_of(card)?.is_none() && !is_known {
+            let other = if data.train.is_table() {
+                "--normalise none leaves columns as they are"
+            } else {
+                "--normalise says another"
+            };
+            tracing::warn!(
+                "{} does not record its normalisation; using the mean and standard deviation of the training examples ({other})",
+                file.display()
+            );
+        }
+        artifact::as_trained(card, data)
     }
 
     /// The Hub's cache and the Hub, as the environment has it.

@@ -141,7 +141,7 @@ fn quantise_file(args: &Args) -> Result<()> {
     let NetworkFile { model, card, .. } = NetworkFile::plain(file, None)?;
     int8::ensure_float(&model).with_context(|| file.display().to_string())?;
     let data = args.data.load(&args.data.for_network(None, &model.net, &card, file)?)?;
-    let data = args.data.known_to(&card, data)?;
+    let data = args.data.known_to(file, &card, data)?;
     if let Some(trained) = &card.data
         && *trained != data.digest()?
     {

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use l0::Ranking;
-use l0_data::{DataSpec, Dataset, Origin, Task};
+use l0_data::{DataSpec, Dataset, Task};
 use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::network_file::{Format, digest, found, input_size};
-use l0_experiments::prune::{self, Brought, Place};
-use l0_net::{Activation, Layer, Shape};
+use l0_experiments::prune::{self, Brought, Place, reading};
+use l0_net::{Activation, Layer};
 use l0_prune::{Prune, ResidualStream, Target};
 use l0_train::{Distillation, Optimiser};
 
@@ -187,7 +187,8 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = args.data.known_to(&brought.read.card, loaded(args, &brought)?)?;
+    reading::ensure_row(&brought.model().net).with_context(|| args.network.display().to_string())?;
+    let data = args.data.known_to(&args.network, &brought.read.card, loaded(args, &brought)?)?;
     let data = args.validation.applied(data)?;
     let prune = settings(args, &brought, target, &data)?;
     let compute = args.compute.open(threads)?;
@@ -227,7 +228,7 @@ fn loaded(args: &Args, brought: &Brought) -> Result<Dataset> {
 }
 
 /// The data that the command line names, or else that which the network file says it was trained on. Pictures are made
-/// as large as the network reads them, unless a size is given.
+/// as the network reads them, unless a size is given.
 fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     let (net, typed) = (&brought.model().net, args.data.data.as_ref());
     let known = typed.and_then(|text| text.parse::<DataSpec>().ok()).filter(|spec| spec.known().is_some());
@@ -237,18 +238,7 @@ fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     }
     let own = known.map_or_else(|| artifact::dataset_of(net, &brought.read.card, &args.network), Ok);
     let own = own.or_else(|_| Ok::<_, anyhow::Error>(typed.context("name the data with --data")?.parse()?))?;
-    let mut spec = args.data.spec(&own)?;
-    let are_pictures = match &spec.origin {
-        Origin::Folder(dir) => cli::holds_pictures(dir),
-        Origin::Hub(_) => true,
-        Origin::Known(_) | Origin::File(_) => false,
-    };
-    if let (true, Shape::Image(_, h, w)) = (are_pictures, net.shape(0))
-        && h == w
-    {
-        spec.options.size.get_or_insert(h);
-    }
-    Ok(spec)
+    Ok(reading::pictures_for(net, args.data.spec(&own)?))
 }
 
 fn settings(args: &Args, brought: &Brought, target: Target, data: &Dataset) -> Result<Prune> {
