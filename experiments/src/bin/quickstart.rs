@@ -11,9 +11,9 @@ use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, RunArgs};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
-use l0_experiments::{Recipe, lineage, recipes, say, session};
+use l0_experiments::{Recipe, lineage, recipes, rows, say, session};
 use l0_net::{Existing, write_file};
-use l0_record::{free_path, run_path};
+use l0_record::run_path;
 use l0_train::Finished;
 
 #[global_allocator]
@@ -53,7 +53,8 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
         None => recipe,
     };
     let data = l0_data::load(recipe.data.clone(), &l0_data::Source::default(), &l0_data::Silent)?;
-    let path = free_path(run_path(&args.out, &recipe.name, args.seed)?);
+    let path = run_path(&args.out, &recipe.name, args.seed)?;
+    let path = rows::place_beside(&path, &recipe, compute.precision);
     let Some(done) = lineage::train(&recipe, args.seed, None, &data, &path, &compute, stop)? else { return Ok(()) };
     show(&recipe, &done, &data, &path, threads)
 }

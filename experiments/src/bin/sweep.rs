@@ -74,13 +74,16 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
+    // Before data is read: a list needs none.
+    let open = || args.run.inside(|threads| args.compute.open(threads));
+    let compute = (!args.list).then(open).transpose()?;
     let Swept { name, rows, loaded } = swept(args)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("results/sweeps").join(&name));
     let points = sweep::points(&rows, &session::seeds(args.seeds, &[])?, &out)?;
-    if args.list {
+    let Some(compute) = compute else {
         list(&points)?;
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     let stop = cli::stop_on_signals()?;
     let chosen = sweep::chosen(args.index, |name| std::env::var(name).ok(), points.len())?;
     let asked = chosen.map_or(&points[..], |chosen| &points[chosen.index..=chosen.index]);
@@ -93,13 +96,12 @@ fn run(args: &Args) -> Result<ExitCode> {
         None => args.validation.applied(args.data.load(&points[0].recipe.data)?)?, // of all: a sweep is of one recipe
     };
     sweep::check_begun(&points, &session::data_id(&data)?, args.compute.precision.unwrap_or_default())?;
-    let compute = || args.run.inside(|threads| args.compute.open(threads));
     let failures = match chosen {
         None if args.jobs > 1 => {
-            compute()?; // to see that it can be had: each process opens the device itself
+            drop(compute); // it can be had: each process opens the device itself
             side_by_side(asked, args.jobs, args.run.threads, stop)?
         }
-        _ => one_by_one(args, asked, &data, &compute()?, stop)?,
+        _ => one_by_one(args, asked, &data, &compute, stop)?,
     };
     finish(&name, &points, &out)?;
     failures.end()?;
