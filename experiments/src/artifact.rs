@@ -198,6 +198,14 @@ pub fn compact_card(of_run: &Card, network: &GatedNet, estimator: Estimator, com
     Ok(card)
 }
 
+/// Has a card say what must be said of its numbers, beside what it says of the data already.
+pub fn add_caveat(card: &mut Card, caveat: Option<String>) {
+    let Some(caveat) = caveat else { return };
+    let before = card.extra.get(l0_train::DATA_CAVEAT).and_then(serde_json::Value::as_str);
+    let both = before.map_or(caveat.clone(), |before| format!("{before}; {caveat}"));
+    card.extra.insert(l0_train::DATA_CAVEAT.into(), json!(both));
+}
+
 /// Under which key a card has what the input and the output of a network are called, if it came as ONNX.
 pub const ENDS: &str = "onnx_ends";
 
@@ -274,6 +282,16 @@ mod tests {
         assert_eq!(read("cifar10"), data.normalise, "images of another shape are none that it reads");
         assert_eq!(read("somebody's photos"), data.normalise);
         assert_eq!(as_trained(&Card::default(), own()).unwrap().normalise, data.normalise);
+    }
+
+    #[test]
+    fn what_must_be_said_of_a_card_stands_beside_what_it_says_already() {
+        let mut said = Card::default();
+        add_caveat(&mut said, None);
+        assert_eq!(said.extra.get(l0_train::DATA_CAVEAT), None);
+        add_caveat(&mut said, Some("tested on 9".into()));
+        add_caveat(&mut said, Some("so".into()));
+        assert_eq!(said.extra[l0_train::DATA_CAVEAT], "tested on 9; so");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source, Task};
 use l0_net::{Card, Existing, Net};
-use l0_record::without_backtrace;
+use l0_record::{RunHeader, without_backtrace};
 use tracing_subscriber::EnvFilter;
 
 use crate::progress::Downloads;
@@ -240,6 +240,13 @@ impl Validation {
         }
     }
 
+    /// What the run with this header was tested on, which it says in its caveat.
+    pub fn of_run(header: &RunHeader) -> Self {
+        let said = header.scaled_down.iter().flat_map(|said| said.split("; "));
+        let count = |said: &str| said.strip_prefix("tested on ")?.strip_suffix(HELD_OUT)?.trim().parse().ok();
+        Self { validation: said.filter_map(count).next() }
+    }
+
     /// What must be said of results; nothing if the test images are those of the data.
     pub fn caveat(&self) -> Option<String> {
         self.validation.map(|n| format!("tested on {n} {HELD_OUT}"))
@@ -394,6 +401,18 @@ mod tests {
         let error = anyhow::anyhow!("found 2 densities\n{trace}").context("the run in x");
         assert_eq!(said(&error, false), "the run in x: found 2 densities");
         assert!(said(&error, true).lines().count() > 5);
+    }
+
+    #[test]
+    fn a_run_says_how_many_images_were_held_out_for_it() {
+        let said = |caveat: Option<&str>| {
+            let header = RunHeader::new("mlp", 1, serde_json::Value::Null);
+            Validation::of_run(&RunHeader { scaled_down: caveat.map(String::from), ..header }).caveat()
+        };
+        let own = Validation { validation: Some(100) }.caveat().unwrap();
+        assert_eq!(said(Some(&own)), Some(own.clone()));
+        assert_eq!(said(Some(&format!("1 of 200 epochs; {own}"))), Some(own));
+        assert_eq!((said(Some("1 of 200 epochs")), said(None)), (None, None));
     }
 
     #[test]

@@ -219,10 +219,19 @@ fn held_out_images_are_said_beside_other_caveats() {
     mnist_folder(temp.path());
     let out = temp.path().join("runs");
     let (data, folder) = (temp.path().to_str().unwrap(), out.to_str().unwrap());
-    ok("reproduce-mnist", &["mlp-l0", "--data", data, "--epochs", "1", "--validation", "100", "--out", folder]);
+    let row = ["mlp-l0", "--data", data, "--epochs", "1", "--validation", "100", "--out", folder];
+    let said = ok("reproduce-mnist", &row);
     let header = read_run(out.join("mlp-l0/seed-1")).unwrap().header;
     let caveats = "1 of 200 epochs; tested on 100 training images that were held out";
     assert_eq!(header.scaled_down.as_deref(), Some(caveats));
+    assert!(said.contains(&format!("; {caveats}")), "{said}");
+    // Its file is verified on the images that the run was tested on, and says so.
+    let run = out.join("mlp-l0/seed-1");
+    let said = ok("export", &[run.to_str().unwrap(), "--data", data]);
+    assert!(said.contains("; tested on 100 training images that were held out"), "{said}");
+    let (_, card) = Model::load(run.join("compact.safetensors"), &Device::Cpu).unwrap();
+    let caveat = card.extra[l0_train::DATA_CAVEAT].as_str().unwrap();
+    assert!(caveat.ends_with("; tested on 100 training images that were held out"), "{caveat}");
 }
 
 /// Noise as the binary files of CIFAR-10: 5 x 52 images to train on, 60 to test.
