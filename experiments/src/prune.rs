@@ -2,6 +2,7 @@
 
 pub mod files;
 mod latency;
+mod opening;
 mod options;
 mod page;
 pub mod reading;
@@ -19,6 +20,7 @@ use l0_train::{Checkpoints, Score};
 use serde_json::json;
 
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
+pub use self::opening::opening;
 pub use self::page::Page;
 use crate::artifact::{self, ENDS, Verification};
 use crate::device::Compute;
@@ -308,6 +310,7 @@ pub fn finish(
     let compact = artifact::compact(&network, &weights, estimator, &verification)?;
     equal("the compact network", &compact.agreement)?;
     let mut card = artifact::compact_card(&card, &network, estimator, &compact)?;
+    artifact::add_caveat(&mut card, place.caveat.clone());
     card.extra.extend(brought.read.card.extra.get(ENDS).map(|ends| (ENDS.to_string(), ends.clone())));
     let (masks, onnx) = (network.test_masks(&weights, estimator)?, artifact::onnx(&compact.model, &card)?);
     let read = OnnxReader::new().from_bytes(&onnx)?;

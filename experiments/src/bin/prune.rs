@@ -188,10 +188,12 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
     reading::ensure_row(&brought.model().net).with_context(|| args.network.display().to_string())?;
+    let prune = settings(args, &brought, target);
+    prune.check_settings()?;
+    let compute = args.compute.open(threads)?;
     let data = args.data.known_to(&args.network, &brought.read.card, loaded(args, &brought)?)?;
     let data = args.validation.applied(data)?;
-    let prune = settings(args, &brought, target, &data)?;
-    let compute = args.compute.open(threads)?;
+    let prune = taught(prune, args, &brought, &data)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
     let is_said = args.residual_stream.is_some() || !args.choice.only.is_empty();
     let prune = prune::as_begun(prune, target, is_said, &folder)?;
@@ -201,6 +203,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
         prune::doubts(&plan, before, &data).iter().for_each(|doubt| tracing::warn!("{doubt}"));
         let said = prune::said_of_stream(&plan, target).filter(|_| !is_said);
         said.into_iter().for_each(|said| tracing::info!("{said}"));
+        tracing::info!("{}", prune::opening(&brought, &plan, target, &data, &compute)?);
     }
     let teacher = args.distill.as_ref().and_then(Option::as_ref).map(|path| digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };
@@ -241,7 +244,8 @@ fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     Ok(reading::pictures_for(net, args.data.spec(&own)?))
 }
 
-fn settings(args: &Args, brought: &Brought, target: Target, data: &Dataset) -> Result<Prune> {
+/// All that the command line says but which network to learn from.
+fn settings(args: &Args, brought: &Brought, target: Target) -> Prune {
     let mut prune = Prune::model(brought.model().clone())
         .target(target)
         .epochs(args.epochs)
@@ -274,11 +278,16 @@ fn settings(args: &Args, brought: &Brought, target: Target, data: &Dataset) -> R
     if let Some(learning_rate) = args.learning_rate {
         prune = prune.learning_rate(learning_rate);
     }
-    if let Some(teacher) = &args.distill {
+    if args.distill.is_some() {
         prune = prune.distil(Distillation { temperature: args.temperature, share: args.soft_share });
-        if let Some(path) = teacher {
-            prune = prune.teacher(prune::teacher(path, brought, data)?);
-        }
     }
-    Ok(prune)
+    prune
+}
+
+/// With the network that it learns from, if one is named.
+fn taught(prune: Prune, args: &Args, brought: &Brought, data: &Dataset) -> Result<Prune> {
+    Ok(match &args.distill {
+        Some(Some(path)) => prune.teacher(prune::teacher(path, brought, data)?),
+        _ => prune,
+    })
 }
