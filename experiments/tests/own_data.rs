@@ -253,6 +253,13 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
     std::fs::write(folder.join("new.csv"), "height,depth\n1.0,2.0\n").unwrap();
     fails(folder, "predict", &["--model", file, "new.csv"], "no column: width");
     fails(folder, "predict", &["--model", file, "mlp.toml"], "mlp.toml");
+    fails(
+        folder,
+        "predict",
+        &["--model", file, "new.png"],
+        "new.png: a picture, and the network reads rows of a table",
+    );
+    fails(folder, "predict", &["--model", file, "runs"], "runs: a folder; name the tables in it");
 }
 
 #[test]

@@ -133,6 +133,11 @@ fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
     let names = rows(30, ",", |i| format!("name {}", i % 20));
     refused(&format!("a,b,name\n{names}"), "20 different labels in column name of 30 rows, as \"name 0\"; of a class");
     refused("a,label\n1,x\n2,x\n3,x\n", "1 classes in column label (x); a classifier tells 2 to");
+    refused("a,label\n1,\n2,\n3,\n", "no label in column label; give rows labels, or name another column");
+    refused(
+        "a|label\n1|x\n2|y\n",
+        "2 rows of 1 columns; a table has two columns at least; in a text, commas, semicolons",
+    );
     refused("a,b,label\n1,,x\n2,,y\n3,,x\n4,NA,y\n", "no number in column b; take the column away");
     refused("a,b,label\n1,2,x\n2,y\n3,4,x\n", "2 cells in line 3, 3 in the first line");
     refused("a,b,label\r\n1,2,x\r\n2,y\r\n", "2 cells in line 3, 3 in");

@@ -64,7 +64,10 @@ impl Table {
             return Err(Error::Data {
                 path: path.into(),
                 problem: found,
-                advice: "a table has two rows and two columns at least".into(),
+                advice: match columns.len() {
+                    0 | 1 => "a table has two columns at least; in a text, commas, semicolons or tabs part them".into(),
+                    _ => "a table has two rows at least".into(),
+                },
             });
         }
         let named = |wanted: &&str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(wanted));
