@@ -1,13 +1,15 @@
 //! What the programs' command lines share: where data comes from, threads, logs, and how an error ends a program.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Command, Parser};
 use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source, Task};
 use l0_net::{Card, Existing, Net};
 use l0_record::{RunHeader, without_backtrace};
@@ -292,11 +294,14 @@ fn is_on(value: &str) -> bool {
     ["1", "on", "yes", "true"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
+/// More threads than any machine has cores: as many as these start in a moment, more may not start at all.
+const MOST_THREADS: usize = 1024;
+
 /// How a program runs.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// Threads to use; the results do not depend on it. All cores if not given.
-    #[arg(long, value_name = "N")]
+    /// Threads to use, 1024 at most; the results do not depend on it. All cores if not given.
+    #[arg(long, value_name = "N", value_parser = whole(1_usize, Some(MOST_THREADS)))]
     pub threads: Option<usize>,
 }
 
@@ -305,11 +310,10 @@ impl RunArgs {
     /// the pool need not wake another one first.
     ///
     /// # Errors
-    /// If the number of threads is 0, or as `body`.
+    /// If the threads cannot be started, or as `body`.
     pub fn inside<T: Send>(&self, body: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
         let mut builder = rayon::ThreadPoolBuilder::new();
         if let Some(threads) = self.threads {
-            anyhow::ensure!(threads > 0, "--threads is 0, expected 1 or more");
             builder = builder.num_threads(threads);
         }
         let pool = builder.build().context("cannot start the threads")?;
@@ -337,12 +341,39 @@ macro_rules! say {
     ($($line:tt)*) => { $crate::cli::say(format_args!($($line)*)) };
 }
 
+/// The command line of a program. A negative number is a value of the option before it, which then says what it takes:
+/// clap would take it for an option, and advise what is no help.
+pub fn parsed<T: Parser>() -> T {
+    let matches = with_negative_numbers(T::command()).get_matches();
+    T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// A command whose options take negative numbers for values.
+pub fn with_negative_numbers(command: Command) -> Command {
+    command.mut_args(|arg| if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg })
+}
+
+/// Reads a whole number of `least` or more, and of `most` at most where there is such a bound.
+pub fn whole<T>(
+    least: T,
+    most: Option<T>,
+) -> impl Fn(&str) -> std::result::Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
+{
+    move |text: &str| {
+        let is_in_range = |n: &T| *n >= least && most.is_none_or(|most| *n <= most);
+        let range = || most.map_or(format!("{least} or more"), |most| format!("{least} to {most}"));
+        text.parse().ok().filter(is_in_range).ok_or_else(|| format!("{text:?} is not a whole number of {}", range()))
+    }
+}
+
 /// Reads a count of at least 1.
 ///
 /// # Errors
 /// If it is none.
 pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("{text:?} is not a whole number of 1 or more"))
+    whole(1, None)(text)
 }
 
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -393,6 +424,8 @@ fn said(error: &anyhow::Error, with_backtrace: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
     use super::*;
 
     #[test]
@@ -401,6 +434,34 @@ mod tests {
         let error = anyhow::anyhow!("found 2 densities\n{trace}").context("the run in x");
         assert_eq!(said(&error, false), "the run in x: found 2 densities");
         assert!(said(&error, true).lines().count() > 5);
+    }
+
+    #[test]
+    fn an_option_names_the_range_of_its_whole_numbers() {
+        let said = |text| whole(1_u64, Some(1000))(text).unwrap_err();
+        assert_eq!((whole(1_u64, Some(1000))("1000"), whole(0_u64, None)("0")), (Ok(1000), Ok(0)));
+        assert_eq!(
+            (said("0"), said("1001")),
+            ("\"0\" is not a whole number of 1 to 1000".into(), "\"1001\" is not a whole number of 1 to 1000".into())
+        );
+        assert_eq!(whole(0_u64, None)("-1").unwrap_err(), "\"-1\" is not a whole number of 0 or more");
+        assert_eq!(at_least_one("1.5").unwrap_err(), "\"1.5\" is not a whole number of 1 or more");
+    }
+
+    #[test]
+    fn a_negative_number_is_a_value_and_no_option() {
+        #[derive(Debug, Parser)]
+        struct Numbers {
+            #[arg(long, value_parser = whole(0_u64, None))]
+            seed: u64,
+            #[arg(long)]
+            flag: bool,
+        }
+        let parsed = |args: &[&str]| with_negative_numbers(Numbers::command()).try_get_matches_from(args);
+        let error = parsed(&["program", "--seed", "-1"]).unwrap_err().to_string();
+        assert!(error.contains("\"-1\" is not a whole number of 0 or more"), "{error}");
+        let numbers = Numbers::from_arg_matches(&parsed(&["program", "--flag", "--seed", "1"]).unwrap()).unwrap();
+        assert!(numbers.flag && numbers.seed == 1);
     }
 
     #[test]

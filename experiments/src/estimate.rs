@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use l0::{GatedNet, Objective};
 use l0_data::{Augment, Batch, Dataset, Feed};
 use l0_prune::Plan;
-use l0_train::{Trainer, Training};
+use l0_train::{MOST_EPOCHS, Trainer, Training};
 
 use crate::Recipe;
 use crate::device::Compute;
@@ -18,9 +18,6 @@ const FEW: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// An evaluation of an image takes a third of a step with it: there is no way back.
 const EVALUATION: f64 = 1.0 / 3.0;
-
-/// More than any measurement comes to see.
-const MOST_EPOCHS: u64 = 1_000_000;
 
 /// A duration that is guessed from a few steps, before gates close.
 #[derive(Debug, Clone, Copy)]

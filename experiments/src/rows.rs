@@ -7,7 +7,7 @@ use clap::Args;
 use l0::{Estimator, Quantity, Targets};
 use l0_data::{Benchmark, DataRecord, DataSpec, Dataset};
 use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, free_path_or, read_run, run_path};
-use l0_train::{Finished, Precision};
+use l0_train::{Finished, MOST_EPOCHS, Precision};
 
 use crate::cli::{self, DataArgs, HELD_OUT, RunArgs, Validation};
 use crate::device::{Compute, ComputeArgs};
@@ -23,7 +23,7 @@ pub const MOST_SEEDS: u64 = 10_000;
 #[derive(Debug, Clone, Default, Args)]
 pub struct Changes {
     /// Epochs, in place of the row's.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = cli::whole(1_u64, Some(MOST_EPOCHS)))]
     pub epochs: Option<u64>,
     /// Lambdas of the gated layers, in the unit of the paper, in place of the row's: one for all, or one for each.
     #[arg(long, value_name = "L", value_delimiter = ',', conflicts_with_all = ["target", "target_macs", "targets"], allow_hyphen_values = true)]
@@ -152,10 +152,10 @@ pub struct RowArgs {
     ])]
     pub scratch: Option<PathBuf>,
     /// Train each row with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::whole(1_u64, Some(MOST_SEEDS)))]
     pub seeds: u64,
     /// Train with these seeds instead.
-    #[arg(long, value_name = "SEED", value_delimiter = ',', conflicts_with = "seeds")]
+    #[arg(long, value_name = "SEED", value_delimiter = ',', conflicts_with = "seeds", value_parser = cli::whole(0_u64, None))]
     pub seed: Vec<u64>,
     /// What to change.
     #[command(flatten)]

@@ -66,7 +66,7 @@ struct Entry {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| args.run.inside(|threads| bench(&args, threads)))
 }
 

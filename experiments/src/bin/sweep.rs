@@ -14,6 +14,7 @@ use l0_experiments::rows::{self, Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
 use l0_experiments::{Recipe, config, described, lineage, recipes, say, session};
 use l0_record::{Status, read_run};
+use l0_train::MOST_EPOCHS;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,16 +42,16 @@ struct Args {
     #[arg(long, value_name = "L", value_delimiter = ',', allow_hyphen_values = true)]
     lambdas: Vec<f64>,
     /// Train each setting with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::whole(1_u64, Some(MOST_SEEDS)))]
     seeds: u64,
     /// Epochs, in place of the recipe's.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = cli::whole(1_u64, Some(MOST_EPOCHS)))]
     epochs: Option<u64>,
     /// Folder for the runs: OUT/SETTING/seed-N. If not given, results/sweeps/RECIPE, or results/sweeps/NETWORK-on-DATA.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Make this run of the list alone, counted from 0.
-    #[arg(long, value_name = "I")]
+    #[arg(long, value_name = "I", value_parser = cli::whole(0_usize, None))]
     index: Option<usize>,
     /// Make so many runs side by side, each in a process of its own with its share of the threads.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
@@ -69,7 +70,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| run(&args))
 }
 
