@@ -207,7 +207,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
         prune::doubts(&plan, before, &data).iter().for_each(|doubt| tracing::warn!("{doubt}"));
         let said = prune::said_of_stream(&plan, target).filter(|_| !is_said);
         said.into_iter().for_each(|said| tracing::info!("{said}"));
-        tracing::info!("{}", prune::opening(&brought, &plan, target, &data, &compute)?);
+        tracing::info!("{}", prune::opening(&brought, &plan, target, &data, &compute));
     }
     let teacher = args.distill.as_ref().and_then(Option::as_ref).map(|path| digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };

@@ -97,12 +97,11 @@ fn run(args: &Args) -> Result<ExitCode> {
         None => args.validation.applied(args.data.load(&points[0].recipe.data)?)?, // of all: a sweep is of one recipe
     };
     sweep::check_begun(&points, &session::data_id(&data)?, args.compute.precision.unwrap_or_default())?;
-    let failures = match chosen {
-        None if args.jobs > 1 => {
-            drop(compute); // it can be had: each process opens the device itself
-            side_by_side(asked, args.jobs, args.run.threads, stop)?
-        }
-        _ => one_by_one(args, asked, &data, &compute, stop)?,
+    // Processes side by side open the device themselves: here it was to be seen that it can be had.
+    let compute = Some(compute).filter(|_| chosen.is_some() || args.jobs == 1);
+    let failures = match compute {
+        None => side_by_side(asked, args.jobs, args.run.threads, stop)?,
+        Some(compute) => one_by_one(args, asked, &data, &compute, stop)?,
     };
     finish(&name, &points, &out)?;
     failures.end()?;

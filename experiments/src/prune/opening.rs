@@ -1,6 +1,5 @@
 //! What is said before a pruning begins: on what, by what, for how long.
 
-use anyhow::Result;
 use l0_data::Dataset;
 use l0_prune::{Plan, Target};
 use l0_train::{Optimiser, Training};
@@ -9,13 +8,12 @@ use super::Brought;
 use crate::device::Compute;
 use crate::estimate::Estimate;
 
-/// A line about a pruning that is to begin, with how long it will take on this machine.
-///
-/// # Errors
-/// If the data does not fit the network.
-pub fn opening(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, compute: &Compute) -> Result<String> {
+/// A line about a pruning that is to begin, with how long it will take on this machine. Steps that fail are for the
+/// training to tell.
+pub fn opening(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, compute: &Compute) -> String {
     let said = said(&plan.training, (data.train.len(), data.test.len()));
-    Ok(format!("{} to {target}: {said}; {}", brought.name, Estimate::of_plan(plan, data, compute)?))
+    let time = Estimate::of_plan(plan, data, compute).map_or(String::new(), |estimate| format!("; {estimate}"));
+    format!("{} to {target}: {said}{time}", brought.name)
 }
 
 /// Examples to train and to test on, and how they are learnt from.
