@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+#[derive(Debug)]
 struct File {
     _dir: TempDir,
     path: PathBuf,
