@@ -40,15 +40,34 @@ pub fn record_of(card: &Card) -> Result<Option<DataRecord>> {
 }
 
 /// Data as a network knows it that was trained on other data, if its card says on which: columns and classes by their
-/// names, normalised by its numbers, what is predicted in its scale.
+/// names, normalised by its numbers, what is predicted in its scale. Of a benchmark that the card only names it has the
+/// numbers, where examples are of that shape.
 ///
 /// # Errors
 /// If a column is not there, a class is none that it tells apart, or what the card says is no record of a data set.
 pub fn as_trained(card: &Card, data: Dataset) -> Result<Dataset> {
-    Ok(match record_of(card)? {
-        Some(record) => record.as_trained(data)?,
-        None => data,
-    })
+    if let Some(record) = record_of(card)? {
+        return Ok(record.as_trained(data)?);
+    }
+    let is_of = |known: &Benchmark| !data.train.is_table() && known.shape() == data.train.shape();
+    let named = benchmark_of(card).filter(is_of);
+    let normalise = named.map_or_else(|| data.normalise.clone(), Benchmark::normalise);
+    Ok(Dataset { normalise, ..data })
+}
+
+/// By which numbers the input of a network is normalised, as far as its card says it: those of its record, or those of
+/// the benchmark that it names.
+///
+/// # Errors
+/// If what the card says is no record of a data set.
+pub fn normalise_of(card: &Card) -> Result<Option<Normalise>> {
+    let recorded = record_of(card)?.map(|record| record.normalise);
+    Ok(recorded.or_else(|| benchmark_of(card).map(Benchmark::normalise)))
+}
+
+/// The benchmark that a card names.
+fn benchmark_of(card: &Card) -> Option<Benchmark> {
+    card.extra.get(l0_train::DATASET)?.as_str()?.parse().ok()
 }
 
 /// Whether a file says what its network was trained on.
@@ -179,6 +198,14 @@ pub fn compact_card(of_run: &Card, network: &GatedNet, estimator: Estimator, com
     Ok(card)
 }
 
+/// Has a card say what must be said of its numbers, beside what it says of the data already.
+pub fn add_caveat(card: &mut Card, caveat: Option<String>) {
+    let Some(caveat) = caveat else { return };
+    let before = card.extra.get(l0_train::DATA_CAVEAT).and_then(serde_json::Value::as_str);
+    let both = before.map_or(caveat.clone(), |before| format!("{before}; {caveat}"));
+    card.extra.insert(l0_train::DATA_CAVEAT.into(), json!(both));
+}
+
 /// Under which key a card has what the input and the output of a network are called, if it came as ONNX.
 pub const ENDS: &str = "onnx_ends";
 
@@ -228,4 +255,53 @@ pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
         ends: card.extra.get(ENDS).cloned().and_then(|ends| serde_json::from_value(ends).ok()),
     };
     Ok(l0_net::to_onnx(&model.net, &model.weights, &about)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use l0_data::{DataSpec, Digits};
+
+    use super::*;
+
+    /// Data of somebody's own, of MNIST's shape.
+    fn own() -> Dataset {
+        let digits = Digits { train: 20, test: 10, seed: 1 }.draw().unwrap();
+        Dataset::new("pics", digits.train, digits.test, vec![]).unwrap()
+    }
+
+    fn card(key: &str, value: serde_json::Value) -> Card {
+        Card { extra: [(key.to_string(), value)].into(), ..Card::default() }
+    }
+
+    #[test]
+    fn a_network_reads_by_the_numbers_of_the_benchmark_that_its_card_only_names() {
+        let data = own();
+        assert_ne!(data.normalise, Normalise::unit());
+        let read = |name: &str| as_trained(&card(l0_train::DATASET, json!(name)), own()).unwrap().normalise;
+        assert_eq!(read("mnist"), Normalise::unit());
+        assert_eq!(read("cifar10"), data.normalise, "images of another shape are none that it reads");
+        assert_eq!(read("somebody's photos"), data.normalise);
+        assert_eq!(as_trained(&Card::default(), own()).unwrap().normalise, data.normalise);
+    }
+
+    #[test]
+    fn what_must_be_said_of_a_card_stands_beside_what_it_says_already() {
+        let mut said = Card::default();
+        add_caveat(&mut said, None);
+        assert_eq!(said.extra.get(l0_train::DATA_CAVEAT), None);
+        add_caveat(&mut said, Some("tested on 9".into()));
+        add_caveat(&mut said, Some("so".into()));
+        assert_eq!(said.extra[l0_train::DATA_CAVEAT], "tested on 9; so");
+    }
+
+    #[test]
+    fn what_a_card_says_of_its_numbers_is_told_from_what_it_leaves_open() {
+        let said = |card: &Card| normalise_of(card).unwrap();
+        assert_eq!(said(&card(l0_train::DATASET, json!("mnist"))), Some(Normalise::unit()));
+        assert_eq!(said(&card(l0_train::DATASET, json!("pics"))), None);
+        assert_eq!(said(&Card::default()), None);
+        let record = DataRecord::of(&DataSpec::from(Benchmark::Digits), &own()).unwrap();
+        let recorded = card(l0_train::DATA, serde_json::to_value(record).unwrap());
+        assert_eq!(said(&recorded), Some(own().normalise));
+    }
 }

@@ -1,16 +1,18 @@
 //! What the programs' command lines share: where data comes from, threads, logs, and how an error ends a program.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Command, Parser};
 use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source, Task};
 use l0_net::{Card, Existing, Net};
-use l0_record::without_backtrace;
+use l0_record::{RunHeader, without_backtrace};
 use tracing_subscriber::EnvFilter;
 
 use crate::progress::Downloads;
@@ -30,7 +32,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub image_size: Option<usize>,
     /// How pixels become numbers: imagenet, cifar10, cifar100, mnist, unit, or computed, from the training images, as
-    /// data of one's own is if nothing is said.
+    /// data of one's own is if nothing is said. Columns of a table, and the numbers to predict: computed, or none, as
+    /// they are.
     #[arg(long, value_name = "NAME")]
     pub normalise: Option<NormaliseName>,
     /// Mean of each channel, of pixels from 0 to 1.
@@ -146,15 +149,31 @@ impl DataArgs {
         self.normalise.is_some() || !self.mean.is_empty()
     }
 
-    /// Data as the network of a file knows it that has this card ([`artifact::as_trained`]), read by the numbers that the
-    /// command line says, if it says some.
+    /// Data as the network in `file` knows it, which has this card ([`artifact::as_trained`]), read by the numbers that
+    /// the command line says, if it says some. Where neither says any, the numbers are guessed, and that is said.
     ///
     /// # Errors
     /// As there.
-    pub fn known_to(&self, card: &Card, data: Dataset) -> Result<Dataset> {
-        let said = self.says_numbers().then(|| data.normalise.clone());
-        let data = artifact::as_trained(card, data)?;
-        Ok(Dataset { normalise: said.unwrap_or(data.normalise), ..data })
+    pub fn known_to(&self, file: &Path, card: &Card, data: Dataset) -> Result<Dataset> {
+        if self.says_numbers() {
+            return Ok(match artifact::record_of(card)? {
+                Some(record) => record.as_named(data)?,
+                None => data,
+            });
+        }
+        let is_known = data.source.as_ref().is_some_and(|source| source.known().is_some());
+        if artifact::normalise_of(card)?.is_none() && !is_known {
+            let other = if data.train.is_table() {
+                "--normalise none leaves columns as they are"
+            } else {
+                "--normalise says another"
+            };
+            tracing::warn!(
+                "{} does not record its normalisation; using the mean and standard deviation of the training examples ({other})",
+                file.display()
+            );
+        }
+        artifact::as_trained(card, data)
     }
 
     /// The Hub's cache and the Hub, as the environment has it.
@@ -223,6 +242,13 @@ impl Validation {
         }
     }
 
+    /// What the run with this header was tested on, which it says in its caveat.
+    pub fn of_run(header: &RunHeader) -> Self {
+        let said = header.scaled_down.iter().flat_map(|said| said.split("; "));
+        let count = |said: &str| said.strip_prefix("tested on ")?.strip_suffix(HELD_OUT)?.trim().parse().ok();
+        Self { validation: said.filter_map(count).next() }
+    }
+
     /// What must be said of results; nothing if the test images are those of the data.
     pub fn caveat(&self) -> Option<String> {
         self.validation.map(|n| format!("tested on {n} {HELD_OUT}"))
@@ -268,11 +294,14 @@ fn is_on(value: &str) -> bool {
     ["1", "on", "yes", "true"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
+/// More threads than any machine has cores: as many as these start in a moment, more may not start at all.
+const MOST_THREADS: usize = 1024;
+
 /// How a program runs.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// Threads to use; the results do not depend on it. All cores if not given.
-    #[arg(long, value_name = "N")]
+    /// Threads to use, 1024 at most; the results do not depend on it. All cores if not given.
+    #[arg(long, value_name = "N", value_parser = whole(1_usize, Some(MOST_THREADS)))]
     pub threads: Option<usize>,
 }
 
@@ -281,11 +310,10 @@ impl RunArgs {
     /// the pool need not wake another one first.
     ///
     /// # Errors
-    /// If the number of threads is 0, or as `body`.
+    /// If the threads cannot be started, or as `body`.
     pub fn inside<T: Send>(&self, body: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
         let mut builder = rayon::ThreadPoolBuilder::new();
         if let Some(threads) = self.threads {
-            anyhow::ensure!(threads > 0, "--threads is 0, expected 1 or more");
             builder = builder.num_threads(threads);
         }
         let pool = builder.build().context("cannot start the threads")?;
@@ -313,12 +341,39 @@ macro_rules! say {
     ($($line:tt)*) => { $crate::cli::say(format_args!($($line)*)) };
 }
 
+/// The command line of a program. A negative number is a value of the option before it, which then says what it takes:
+/// clap would take it for an option, and advise what is no help.
+pub fn parsed<T: Parser>() -> T {
+    let matches = with_negative_numbers(T::command()).get_matches();
+    T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// A command whose options take negative numbers for values.
+pub fn with_negative_numbers(command: Command) -> Command {
+    command.mut_args(|arg| if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg })
+}
+
+/// Reads a whole number of `least` or more, and of `most` at most where there is such a bound.
+pub fn whole<T>(
+    least: T,
+    most: Option<T>,
+) -> impl Fn(&str) -> std::result::Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
+{
+    move |text: &str| {
+        let is_in_range = |n: &T| *n >= least && most.is_none_or(|most| *n <= most);
+        let range = || most.map_or(format!("{least} or more"), |most| format!("{least} to {most}"));
+        text.parse().ok().filter(is_in_range).ok_or_else(|| format!("{text:?} is not a whole number of {}", range()))
+    }
+}
+
 /// Reads a count of at least 1.
 ///
 /// # Errors
 /// If it is none.
 pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("{text:?} is not a whole number of 1 or more"))
+    whole(1, None)(text)
 }
 
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -369,6 +424,8 @@ fn said(error: &anyhow::Error, with_backtrace: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
     use super::*;
 
     #[test]
@@ -377,6 +434,46 @@ mod tests {
         let error = anyhow::anyhow!("found 2 densities\n{trace}").context("the run in x");
         assert_eq!(said(&error, false), "the run in x: found 2 densities");
         assert!(said(&error, true).lines().count() > 5);
+    }
+
+    #[test]
+    fn an_option_names_the_range_of_its_whole_numbers() {
+        let said = |text| whole(1_u64, Some(1000))(text).unwrap_err();
+        assert_eq!((whole(1_u64, Some(1000))("1000"), whole(0_u64, None)("0")), (Ok(1000), Ok(0)));
+        assert_eq!(
+            (said("0"), said("1001")),
+            ("\"0\" is not a whole number of 1 to 1000".into(), "\"1001\" is not a whole number of 1 to 1000".into())
+        );
+        assert_eq!(whole(0_u64, None)("-1").unwrap_err(), "\"-1\" is not a whole number of 0 or more");
+        assert_eq!(at_least_one("1.5").unwrap_err(), "\"1.5\" is not a whole number of 1 or more");
+    }
+
+    #[test]
+    fn a_negative_number_is_a_value_and_no_option() {
+        #[derive(Debug, Parser)]
+        struct Numbers {
+            #[arg(long, value_parser = whole(0_u64, None))]
+            seed: u64,
+            #[arg(long)]
+            flag: bool,
+        }
+        let parsed = |args: &[&str]| with_negative_numbers(Numbers::command()).try_get_matches_from(args);
+        let error = parsed(&["program", "--seed", "-1"]).unwrap_err().to_string();
+        assert!(error.contains("\"-1\" is not a whole number of 0 or more"), "{error}");
+        let numbers = Numbers::from_arg_matches(&parsed(&["program", "--flag", "--seed", "1"]).unwrap()).unwrap();
+        assert!(numbers.flag && numbers.seed == 1);
+    }
+
+    #[test]
+    fn a_run_says_how_many_images_were_held_out_for_it() {
+        let said = |caveat: Option<&str>| {
+            let header = RunHeader::new("mlp", 1, serde_json::Value::Null);
+            Validation::of_run(&RunHeader { scaled_down: caveat.map(String::from), ..header }).caveat()
+        };
+        let own = Validation { validation: Some(100) }.caveat().unwrap();
+        assert_eq!(said(Some(&own)), Some(own.clone()));
+        assert_eq!(said(Some(&format!("1 of 200 epochs; {own}"))), Some(own));
+        assert_eq!((said(Some("1 of 200 epochs")), said(None)), (None, None));
     }
 
     #[test]

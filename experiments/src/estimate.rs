@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use l0_data::{Batch, Dataset, Feed};
-use l0_train::{Trainer, Training};
+use l0::{GatedNet, Objective};
+use l0_data::{Augment, Batch, Dataset, Feed};
+use l0_prune::Plan;
+use l0_train::{MOST_EPOCHS, Trainer, Training};
 
 use crate::Recipe;
 use crate::device::Compute;
@@ -16,9 +18,6 @@ const FEW: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// An evaluation of an image takes a third of a step with it: there is no way back.
 const EVALUATION: f64 = 1.0 / 3.0;
-
-/// More than any measurement comes to see.
-const MOST_EPOCHS: u64 = 1_000_000;
 
 /// A duration that is guessed from a few steps, before gates close.
 #[derive(Debug, Clone, Copy)]
@@ -31,22 +30,49 @@ pub struct Estimate {
     pub total: Duration,
 }
 
+/// A training that is to be measured.
+struct Work<'a> {
+    network: &'a GatedNet,
+    objective: &'a Objective,
+    training: &'a Training,
+    augment: Option<Augment>,
+    /// Multiply-accumulates of all its teachers for one example.
+    teachers: usize,
+}
+
 impl Estimate {
     /// Measures a few steps from the start, with fewer images if a whole batch would take long.
     ///
     /// # Errors
     /// If the images do not fit the network.
     pub fn of(row: &Recipe, data: &Dataset, compute: &Compute) -> Result<Self> {
+        let (network, objective) = (row.architecture.network()?, row.objective.clone().unwrap_or_default());
+        let (training, augment, teachers) = (&row.training, data.augment, teachers_of(row)?);
+        Work { network: &network, objective: &objective, training, augment, teachers }.measured(data, compute)
+    }
+
+    /// The same of a pruning, whose steps are as long until its gates are frozen.
+    ///
+    /// # Errors
+    /// As for [`of`](Self::of).
+    pub fn of_plan(plan: &Plan, data: &Dataset, compute: &Compute) -> Result<Self> {
+        let Plan { network, objective, training, augment, .. } = plan;
+        let teachers = plan.teacher.as_ref().map_or(0, l0_train::Teacher::macs);
+        Work { network, objective, training, augment: *augment, teachers }.measured(data, compute)
+    }
+}
+
+impl Work<'_> {
+    fn measured(&self, data: &Dataset, compute: &Compute) -> Result<Estimate> {
         ensure!(!data.train.is_empty(), "there is no training image");
-        let (network, Compute { device, precision, .. }) = (row.architecture.network()?, compute);
+        let (Self { network, objective, training, augment, .. }, Compute { device, precision, .. }) = (self, compute);
         precision.apply(device)?;
-        let endless = Training { epochs: MOST_EPOCHS, ..row.training.clone() }; // however few steps an epoch has
-        let objective = row.objective.clone().unwrap_or_default();
-        let mut trainer = Trainer::new(&network, &objective, &endless, data.train.len(), 0, device)?;
-        let batch = row.training.batch_size.min(data.train.len());
+        let endless = Training { epochs: MOST_EPOCHS, ..(*training).clone() }; // however few steps an epoch has
+        let mut trainer = Trainer::new(network, objective, &endless, data.train.len(), 0, device)?;
+        let batch = training.batch_size.min(data.train.len());
         let mut images = FEW.min(batch);
         let step = loop {
-            let feed = Feed::new(&data.train, data.normalise.clone(), images, device)?.augment(data.augment);
+            let feed = Feed::new(&data.train, data.normalise.clone(), images, device)?.augment(*augment);
             let feed = feed.in_dtype(precision.dtype());
             let mut batches = whole_batches(&feed, images);
             let mut timed = || -> Result<Duration> {
@@ -61,23 +87,28 @@ impl Estimate {
             }
             images = next;
         };
-        let epochs = row.training.epochs;
-        let steps = epochs * row.training.steps_an_epoch(data.train.len());
+        let epochs = training.epochs;
+        let steps = epochs * training.steps_an_epoch(data.train.len());
         let images = epochs as f64 * (data.train.len() as f64 + data.test.len() as f64 * EVALUATION);
-        let taught = taught(row, data, network.net().cost().macs())?;
-        Ok(Self { step, steps, total: step.mul_f64((images + taught) / batch as f64) })
+        let total = step.mul_f64((images + self.taught(data)) / batch as f64);
+        Ok(Estimate { step, steps, total })
+    }
+
+    /// What its teachers take, in images of a training step: by their arithmetic beside that of the network, once for
+    /// each way in which an image comes, or in every step where there are more ways than epochs.
+    fn taught(&self, data: &Dataset) -> f64 {
+        let share = self.teachers as f64 / self.network.net().cost().macs().max(1) as f64;
+        let ways = self.augment.map_or(1, |augment| augment.ways());
+        let times = (ways as u64).min(self.training.epochs);
+        share * EVALUATION * times as f64 * data.train.len() as f64
     }
 }
 
-/// What its teachers take, in images of a training step: by their arithmetic beside that of the row, once for each way in
-/// which an image comes, or in every step where there are more ways than epochs.
-fn taught(row: &Recipe, data: &Dataset, macs: usize) -> Result<f64> {
-    let Some(taught) = &row.teacher else { return Ok(0.0) };
-    let Some(teacher) = crate::recipes::named(&taught.row) else { return Ok(0.0) };
-    let share = teacher.architecture.network()?.net().cost().macs() as f64 / macs.max(1) as f64;
-    let ways = data.augment.map_or(1, |augment| augment.ways());
-    let times = (ways as u64).min(row.training.epochs);
-    Ok(taught.networks as f64 * share * EVALUATION * times as f64 * data.train.len() as f64)
+/// Multiply-accumulates of all teachers of a row.
+fn teachers_of(row: &Recipe) -> Result<usize> {
+    let Some(taught) = &row.teacher else { return Ok(0) };
+    let Some(teacher) = crate::recipes::named(&taught.row) else { return Ok(0) };
+    Ok(taught.networks as usize * teacher.architecture.network()?.net().cost().macs())
 }
 
 /// Batches of `size` images, epoch after epoch: the last of an epoch, which may be smaller, says nothing of the others.

@@ -14,6 +14,15 @@ pub use reading::{Invert, Reading};
 /// How the names of pictures end.
 const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
+/// How IDX files begin, and compressed ones.
+const IDX: [u8; 2] = [0, 0];
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Whether a file is a picture, by its name.
+pub fn is_picture(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| PICTURES.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
 /// The images of a file, each of `shape` = (c, h, w), with a name for each.
 ///
 /// # Errors
@@ -21,12 +30,17 @@ const PICTURES: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 pub fn read(path: &Path, shape: (usize, usize, usize)) -> Result<Vec<(String, Picture)>> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    if path.extension().is_some_and(|ending| PICTURES.iter().any(|known| ending.eq_ignore_ascii_case(known))) {
+    if is_picture(path) {
         let picture = decode(&bytes, shape).with_context(|| name.clone())?;
         return Ok(vec![(name, picture)]);
     }
     let (c, h, w) = shape;
-    let idx = Idx::parse(&bytes, 3, path).context("pictures are PNG, JPEG or WebP, by their name, or IDX")?;
+    ensure!(
+        bytes.starts_with(&IDX) || bytes.starts_with(&GZIP),
+        "{name}: neither a picture by its name, which ends in .{}, nor an IDX file of images",
+        PICTURES.join(", .")
+    );
+    let idx = Idx::parse(&bytes, 3, path)?;
     let [_, rows, columns] = idx.dims[..] else { unreachable!("an IDX file of rank 3 has 3 dimensions") };
     let fits = (c, rows, columns) == (1, h, w);
     ensure!(fits, "{name}: images of 1x{rows}x{columns}, the network reads {c}x{h}x{w}");
@@ -69,6 +83,18 @@ mod tests {
         more(&mut encoder);
         encoder.write_header().unwrap().write_image_data(pixels).unwrap();
         bytes
+    }
+
+    #[test]
+    fn what_is_neither_a_picture_nor_idx_is_called_neither() {
+        let dir = tempfile::tempdir().unwrap();
+        let (archive, idx) = (dir.path().join("mn.npz"), dir.path().join("labels"));
+        std::fs::write(&archive, b"PK\x03\x04").unwrap();
+        std::fs::write(&idx, [0, 0, 8, 1, 0, 0, 0, 0]).unwrap();
+        let said = |path: &Path| format!("{:#}", read(path, (1, 28, 28)).unwrap_err());
+        let error = said(&archive);
+        assert!(error.ends_with("mn.npz: neither a picture by its name, which ends in .png, .jpg, .jpeg, .webp, nor an IDX file of images"), "{error}");
+        assert!(said(&idx).contains("labels: expected"), "{}", said(&idx));
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl Watch for Bar {
         let open = if open.is_empty() { String::new() } else { format!("  open {}", open.join(", ")) };
         self.latest = format!("test {}{expected}{open}", evaluation.score);
         let step_ms = row.step_ms.unwrap_or(f64::NAN);
-        self.bar.suspend(|| tracing::info!("epoch {:>3}  {}  {step_ms:.2} ms a step", row.epoch, self.latest));
+        let (epoch, epochs) = (row.epoch, self.epochs);
+        self.bar.suspend(|| tracing::info!("epoch {epoch:>3} of {epochs}  {}  {step_ms:.2} ms a step", self.latest));
     }
 }
 

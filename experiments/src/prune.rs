@@ -2,14 +2,16 @@
 
 pub mod files;
 mod latency;
+mod opening;
 mod options;
 mod page;
+pub mod reading;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
-use l0_data::{Benchmark, Dataset};
+use l0_data::Dataset;
 use l0_files::Existing;
 use l0_net::{Agreement, Card, Model, OnnxReader, Prunable, Shape};
 use l0_prune::{Plan, Prune, ResidualStream, Target};
@@ -18,6 +20,7 @@ use l0_train::{Checkpoints, Score};
 use serde_json::json;
 
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
+pub use self::opening::opening;
 pub use self::page::Page;
 use crate::artifact::{self, ENDS, Verification};
 use crate::device::Compute;
@@ -96,11 +99,12 @@ fn check_teacher(card: &Card, data: &Dataset) -> Result<()> {
             first(&data.columns)
         );
     }
-    let known = || card.extra.get(l0_train::DATASET)?.as_str()?.parse::<Benchmark>().ok();
-    let normalise = record.map(|record| record.normalise).or_else(|| Some(known()?.normalise()));
-    let advice = if data.train.is_table() { "" } else { " (--normalise, or --mean and --std, say which)" };
+    let advice = match data.train.is_table() {
+        true => " (--normalise computed or none)",
+        false => " (--normalise, or --mean and --std, say which)",
+    };
     ensure!(
-        normalise.is_none_or(|normalise| normalise.is_near(&data.normalise)),
+        artifact::normalise_of(card)?.is_none_or(|normalise| normalise.is_near(&data.normalise)),
         "it was trained on numbers normalised otherwise than those that the network reads here; a teacher has to read the \
          same{advice}"
     );
@@ -170,7 +174,12 @@ pub fn doubts(plan: &Plan, before: Option<Score>, data: &Dataset) -> Vec<String>
     if let Some(score) = before.filter(|score| is_no_better_than_a_constant(score, data)) {
         let ask = match score.rmse() {
             Some(_) => {
-                "are the columns, and the numbers that it predicts, standardised as it was trained (mean 0, deviation 1)?"
+                "are the columns, and the numbers that it predicts, standardised as it was trained (mean 0, deviation 1; \
+                 --normalise none leaves them as they are)?"
+            }
+            None if data.train.is_table() => {
+                "are its columns standardised as it was trained (mean 0, deviation 1; --normalise none leaves them as they \
+                 are), and are classes in its order?"
             }
             None => {
                 "is it given the numbers that it was trained with (--normalise, --mean and --std), and are classes in its order?"
@@ -301,6 +310,7 @@ pub fn finish(
     let compact = artifact::compact(&network, &weights, estimator, &verification)?;
     equal("the compact network", &compact.agreement)?;
     let mut card = artifact::compact_card(&card, &network, estimator, &compact)?;
+    artifact::add_caveat(&mut card, place.caveat.clone());
     card.extra.extend(brought.read.card.extra.get(ENDS).map(|ends| (ENDS.to_string(), ends.clone())));
     let (masks, onnx) = (network.test_masks(&weights, estimator)?, artifact::onnx(&compact.model, &card)?);
     let read = OnnxReader::new().from_bytes(&onnx)?;
@@ -320,6 +330,7 @@ pub fn finish(
         target,
         data: place.caveat.as_ref().map_or(data.name.clone(), |caveat| format!("{}, {caveat}", data.name)),
         test_images: data.test.len(),
+        said_of_data: reading::said_of(data),
         score: (before, compact.score),
         cost: (brought.model().net.cost(), compact.model.net.cost()),
         bytes: (brought_bytes, onnx.len() as u64),

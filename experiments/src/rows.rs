@@ -6,11 +6,11 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use l0::{Estimator, Quantity, Targets};
 use l0_data::{Benchmark, DataRecord, DataSpec, Dataset};
-use l0_record::{Error as RecordError, Run, RunHeader, Status, read_run, run_path};
-use l0_train::{Finished, Precision};
+use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, free_path_or, read_run, run_path};
+use l0_train::{Finished, MOST_EPOCHS, Precision};
 
 use crate::cli::{self, DataArgs, HELD_OUT, RunArgs, Validation};
-use crate::device::ComputeArgs;
+use crate::device::{Compute, ComputeArgs};
 use crate::estimate::Estimate;
 use crate::failures::Failures;
 use crate::onward::{self, Start};
@@ -23,7 +23,7 @@ pub const MOST_SEEDS: u64 = 10_000;
 #[derive(Debug, Clone, Default, Args)]
 pub struct Changes {
     /// Epochs, in place of the row's.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = cli::whole(1_u64, Some(MOST_EPOCHS)))]
     pub epochs: Option<u64>,
     /// Lambdas of the gated layers, in the unit of the paper, in place of the row's: one for all, or one for each.
     #[arg(long, value_name = "L", value_delimiter = ',', conflicts_with_all = ["target", "target_macs", "targets"], allow_hyphen_values = true)]
@@ -152,10 +152,10 @@ pub struct RowArgs {
     ])]
     pub scratch: Option<PathBuf>,
     /// Train each row with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::whole(1_u64, Some(MOST_SEEDS)))]
     pub seeds: u64,
     /// Train with these seeds instead.
-    #[arg(long, value_name = "SEED", value_delimiter = ',', conflicts_with = "seeds")]
+    #[arg(long, value_name = "SEED", value_delimiter = ',', conflicts_with = "seeds", value_parser = cli::whole(0_u64, None))]
     pub seed: Vec<u64>,
     /// What to change.
     #[command(flatten)]
@@ -205,8 +205,9 @@ impl RowArgs {
             }
             true => self.train_with(vec![], threads),
             false => {
+                let compute = self.opened(threads)?;
                 let (rows, loaded) = self.described()?;
-                self.train_each(&rows, loaded, threads)
+                self.train_each(&rows, loaded, compute)
             }
         })
     }
@@ -243,17 +244,21 @@ impl RowArgs {
             None => session::choose(all, &self.rows)?,
         };
         let rows = rows.iter().map(|row| self.adapted(row)).collect::<Result<Vec<Recipe>>>()?;
-        self.train_each(&rows, None, threads)
+        self.train_each(&rows, None, self.opened(threads)?)
+    }
+
+    /// What trains, opened before any data is read; nothing where a recipe is written and nothing is trained.
+    fn opened(&self, threads: usize) -> Result<Option<Compute>> {
+        (!self.print_config).then(|| self.compute.open(threads)).transpose()
     }
 
     /// Trains each of the rows with each seed; `loaded` is data that is at hand.
-    fn train_each(&self, rows: &[Recipe], mut loaded: Option<Dataset>, threads: usize) -> Result<()> {
-        if self.print_config {
+    fn train_each(&self, rows: &[Recipe], mut loaded: Option<Dataset>, compute: Option<Compute>) -> Result<()> {
+        let Some(compute) = compute else {
             let [row] = rows else { bail!("--print-config writes one recipe, not {}; name a row", rows.len()) };
             return Ok(say!("{}", config::print(row)?.trim_end())?);
-        }
+        };
         let seeds = session::seeds(self.seeds, &self.seed)?;
-        let compute = self.compute.open(threads)?;
         let stop = cli::stop_on_signals()?;
         let folders = rows.iter().map(|row| self.folder(row, rows, &seeds)).collect::<Result<Vec<PathBuf>>>()?;
         let mut failures = Failures::of(rows.len() * seeds.len());
@@ -385,6 +390,12 @@ fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
     let Ok(Run { header, .. }) = read_run(path) else { return false };
     let same = old::check_config(path, &header, &row.config()).is_ok() && header.scaled_down == row.scaled_down;
     same && header.machine.precision() == precision.name() && header.status != Status::Finished
+}
+
+/// The folder of a run that goes beside others of its name: `path` or the first of `path.2`, `path.3`, … that is free,
+/// or that holds this run, begun and not finished, while no other process is at it.
+pub fn place_beside(path: &Path, row: &Recipe, precision: Precision) -> PathBuf {
+    free_path_or(path, |path| is_unfinished(path, row, precision) && !RunFolder::is_locked(path))
 }
 
 /// The runs that a run begins with or learns from, and that are still to be trained.

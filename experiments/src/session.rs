@@ -199,19 +199,20 @@ pub fn seeds(count: u64, listed: &[u64]) -> Result<Vec<u64>> {
     Ok(seeds)
 }
 
-/// A finished run in a line, with what was asked of it and what must be said of its data.
+/// A finished run in a line, with what was asked of it and what must be said of its result and of its data.
 pub fn line(run: &Run) -> String {
-    let RunHeader { recipe, seed, outcome, data, .. } = &run.header;
+    let RunHeader { recipe, seed, outcome, data, scaled_down, .. } = &run.header;
     let architecture: Vec<String> = outcome.architecture.iter().map(ToString::to_string).collect();
     let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} %"));
     format!(
-        "{recipe} seed {seed}: {}, {} weights {}, MACs {}, {:.0} s{}{}",
+        "{recipe} seed {seed}: {}, {} weights {}, MACs {}, {:.0} s{}{}{}",
         worth(outcome),
         if architecture.is_empty() { "all units,".into() } else { format!("{},", architecture.join("-")) },
         percent(outcome.weights_kept_percent()),
         percent(outcome.macs_kept_percent()),
         outcome.train_seconds.unwrap_or(f64::NAN),
         asked::of_run(run).map_or(String::new(), |verdict| format!("; {verdict}")),
+        scaled_down.as_ref().map_or(String::new(), |caveat| format!("; {caveat}")),
         data.caveat.as_ref().map_or(String::new(), |caveat| format!("; data {caveat}"))
     )
 }

@@ -215,7 +215,26 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
     std::fs::write(folder.join("years.csv"), format!("width;height;price\n{years}")).unwrap();
     plain(2, 1).save(folder.join("brought.safetensors"), &Card::default(), Existing::Keep).unwrap();
     let args = ["brought.safetensors", "--data", "years.csv", "--label", "price", "--epochs", "2", "--out", "pruned"];
-    assert!(ok(folder, "prune", &args).contains("the network has one output: the labels are numbers to predict"));
+    let said = ok(folder, "prune", &args);
+    assert!(said.contains("the network has one output: the labels are numbers to predict"), "{said}");
+    // What is guessed, what will be done, and how far it has come are said where nobody looks at a bar, too.
+    let guess =
+        "brought.safetensors does not record its normalisation; using the mean and standard deviation of the training";
+    assert!(said.contains(guess) && said.contains("60 of 300 examples held out to test on"), "{said}");
+    assert!(
+        said.contains("240 training and 60 test examples in batches of 16, Adam; gates learn for 1 of 2"),
+        "{said}"
+    );
+    assert!(said.contains("epoch   2 of 2  test RMSE "), "{said}");
+    let page = std::fs::read_to_string(folder.join("pruned/brought/macs-0.5-seed1/index.html")).unwrap();
+    assert!(page.contains("60 of 300 examples held out to test on") && page.contains("columns standardised"), "{page}");
+    // Columns and numbers may be left as they are, which is another run, and guesses nothing.
+    let none = [&args[..], &["--normalise", "none"]].concat();
+    fails(folder, "prune", &none, "another --data or --normalise");
+    let said = ok(folder, "prune", &[&none[..], &["--target-macs", "0.6"]].concat());
+    assert!(!said.contains("does not record its normalisation"), "{said}");
+    let config = header(&folder.join("pruned/brought/macs-0.6-seed1")).config;
+    assert_eq!(config["normalise"]["mean"], serde_json::json!([0.0, 0.0]));
     fails(
         folder,
         "prune",
@@ -253,6 +272,13 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
     std::fs::write(folder.join("new.csv"), "height,depth\n1.0,2.0\n").unwrap();
     fails(folder, "predict", &["--model", file, "new.csv"], "no column: width");
     fails(folder, "predict", &["--model", file, "mlp.toml"], "mlp.toml");
+    fails(
+        folder,
+        "predict",
+        &["--model", file, "new.png"],
+        "new.png: a picture, and the network reads rows of a table",
+    );
+    fails(folder, "predict", &["--model", file, "runs"], "runs: a folder; name the tables in it");
 }
 
 #[test]

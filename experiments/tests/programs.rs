@@ -219,10 +219,19 @@ fn held_out_images_are_said_beside_other_caveats() {
     mnist_folder(temp.path());
     let out = temp.path().join("runs");
     let (data, folder) = (temp.path().to_str().unwrap(), out.to_str().unwrap());
-    ok("reproduce-mnist", &["mlp-l0", "--data", data, "--epochs", "1", "--validation", "100", "--out", folder]);
+    let row = ["mlp-l0", "--data", data, "--epochs", "1", "--validation", "100", "--out", folder];
+    let said = ok("reproduce-mnist", &row);
     let header = read_run(out.join("mlp-l0/seed-1")).unwrap().header;
     let caveats = "1 of 200 epochs; tested on 100 training images that were held out";
     assert_eq!(header.scaled_down.as_deref(), Some(caveats));
+    assert!(said.contains(&format!("; {caveats}")), "{said}");
+    // Its file is verified on the images that the run was tested on, and says so.
+    let run = out.join("mlp-l0/seed-1");
+    let said = ok("export", &[run.to_str().unwrap(), "--data", data]);
+    assert!(said.contains("; tested on 100 training images that were held out"), "{said}");
+    let (_, card) = Model::load(run.join("compact.safetensors"), &Device::Cpu).unwrap();
+    let caveat = card.extra[l0_train::DATA_CAVEAT].as_str().unwrap();
+    assert!(caveat.ends_with("; tested on 100 training images that were held out"), "{caveat}");
 }
 
 /// Noise as the binary files of CIFAR-10: 5 x 52 images to train on, 60 to test.
@@ -335,12 +344,13 @@ fn mistakes_end_in_an_error_that_says_what_to_do() {
     fails("reproduce-mnist", &["mlp-lo", "--data", empty], "there are mlp-dense, mlp-dropout, mlp-l0");
     fails("reproduce-mnist", &["mlp-l0", "--data", empty], "does not hold mnist: looked for train-images-idx3-ubyte");
     fails("reproduce-mnist", &["mlp-l0", "--data", "/nowhere"], "/nowhere");
-    fails("reproduce-mnist", &["--epochs", "0"], "0 is not in 1..");
+    fails("reproduce-mnist", &["--epochs", "0"], "\"0\" is not a whole number of 1 to 1000000");
+    fails("reproduce-mnist", &["--seed", "-1"], "\"-1\" is not a whole number of 0 or more");
     let mut traced = program("reproduce-mnist");
     traced.args(["mlp-l0", "--targets", "1,1"]).env("RUST_BACKTRACE", "1").env_remove("RUST_LIB_BACKTRACE");
     let said = String::from_utf8(traced.output().unwrap().stderr).unwrap();
     assert_eq!(said, "error: found 2 target densities, expected 3\n", "a mistake is no place in the program");
-    fails("reproduce-mnist", &["--threads", "0"], "--threads is 0, expected 1 or more");
+    fails("reproduce-mnist", &["--threads", "0"], "\"0\" is not a whole number of 1 to 1024");
     fails("reproduce-mnist", &["--device", "gpu"], "\"gpu\" is no device; known are cpu, cuda, cuda:N");
     fails("reproduce-mnist", &["--precision", "fp16"], "\"fp16\" is no precision; known are f32, tf32, bf16");
     fails("export", &[empty], "run.json");
@@ -707,7 +717,17 @@ fn what_cannot_be_pruned_says_so_before_it_trains() {
     };
     says(&[], "the network gives [7], the data has 10 classes");
     brought(Path::new(&onnx), 10);
-    says(&["--epochs", "1"], "epochs is 1, expected 2 or more");
+    says(&["--epochs", "1"], "\"1\" is not a whole number of 2 to 1000000");
+    says(&["--distill", "teacher.onnx"], "a teacher is named behind an equals sign, as --distill=teacher.onnx");
+    says(&["teacher.onnx"], "one network is pruned at a time");
+    // Before any data is read.
+    let nowhere = |more: &[&str], message: &str| {
+        fails("prune", &[&[onnx.as_str(), "--data", "./nowhere", "--out", &out], more].concat(), message);
+    };
+    nowhere(&["--target-macs", "1.5"], "the target is 1.5, expected a share above 0, 1 at most");
+    nowhere(&["--target-latency", "0"], "the target is 0, expected milliseconds above 0");
+    nowhere(&["--learning-rate", "nan"], "learning_rate");
+    nowhere(&["--distill", "--soft-share", "1.5"], "distillation.share is 1.5, expected 0 to 1");
     says(&["--target-macs", "0.00001"], "the smallest network with these gates keeps");
     says(&["--only", "conv9"], "conv9");
     says(&["--target", "2"], "the target is 2, expected a share above 0, 1 at most");

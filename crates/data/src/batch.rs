@@ -213,7 +213,10 @@ mod tests {
             colours().batch(indices, &normalise, placements, &Device::Cpu).unwrap_err().to_string()
         };
         assert_eq!(batch(&[2], Normalise::cifar10(), None), "no image 2 among 2");
-        assert_eq!(batch(&[0], Normalise::unit(), None), "normalisation of 1 channels for images of 3");
+        assert_eq!(
+            batch(&[0], Normalise::unit(), None),
+            "normalisation of 1 channels for images of 3; choose a normalisation of one channel, which serves all, or of as many as the images have"
+        );
         assert_eq!(batch(&[0], Normalise::cifar10(), Some(&[])), "0 placements for 1 images");
         assert!(Normalise::new(vec![0.0], vec![0.0]).is_err());
         assert!(Normalise::new(vec![0.0], vec![1.0, 1.0]).is_err());

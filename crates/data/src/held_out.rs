@@ -21,6 +21,11 @@ pub(crate) fn parts(groups: &[Vec<u32>], share: f64, seed: u64, name: impl Fn(u3
     (rest, held_out)
 }
 
+/// What is to be said of it: so many test examples of so many in all.
+pub(crate) fn note(held_out: usize, all: usize) -> String {
+    format!("{held_out} of {all} examples held out to test on: the data has none for that")
+}
+
 /// The examples of each class.
 pub(crate) fn by_class(labels: &[u32], classes: usize) -> Vec<Vec<u32>> {
     let mut groups = vec![Vec::new(); classes];

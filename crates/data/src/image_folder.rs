@@ -147,16 +147,18 @@ impl ImageFolder {
         let mut made = gather(&name, parts, self.classes.len(), self.wish, progress, &mut self.strays)?.into_iter();
         let Some(train) = made.next() else { unreachable!("a part was handed over") };
         let mut files = vec![SourceFile { path: dirs[0].clone(), sha256: train.sha256 }];
-        let (train, test) = match made.next() {
+        let (train, test, note) = match made.next() {
             Some(test) => {
                 files.push(SourceFile { path: dirs[1].clone(), sha256: test.sha256 });
-                (train.split, test.split)
+                (train.split, test.split, None)
             }
             None => {
                 let groups = held_out::by_class(train.split.labels(), self.classes.len());
                 let (share, seed) = self.held_out;
                 let (rest, test) = held_out::parts(&groups, share, seed, |i| train.names[i as usize].clone());
-                train.split.part(&rest, &test)?
+                let note = held_out::note(test.len(), train.split.len());
+                let (train, test) = train.split.part(&rest, &test)?;
+                (train, test, Some(note))
             }
         };
         for (label, class) in self.classes.iter().enumerate() {
@@ -171,6 +173,7 @@ impl ImageFolder {
         let split = |split: crate::Split| split.with_class_names(self.classes.clone());
         let mut data = Dataset::unknown(name, split(train)?, split(test)?, files)?;
         let passed_over = listed("folders that are neither learnt from nor tested on", &self.passed_over);
+        data.choices.extend(note);
         data.notes.splice(0..0, self.strays.note().into_iter().chain(passed_over));
         Ok(data)
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::held_out::HELD_OUT;
 use crate::repo::Repo;
 use crate::{
-    Benchmark, DataSpec, Dataset, Digits, Error, ImageFolder, Normalise, Options, Origin, Progress, Result, Source,
-    SourceFile, Table, arrays, folder, hub, idx,
+    Benchmark, DataSpec, Dataset, Digits, Error, ImageFolder, Normalise, NormaliseBy, NormaliseName, Options, Origin,
+    Progress, Result, Scale, Source, SourceFile, Table, arrays, folder, hub, idx,
 };
 
 /// What [`Options::only_for`] calls a column of labels.
@@ -98,15 +98,31 @@ fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
         let said = "rows of numbers are neither moved nor mirrored; leave augment out";
         return Err(Error::Argument(format!("{}: {said}", data.name)));
     }
-    if let Some(normalise) = &options.normalise {
-        if data.train.is_table() {
-            return Err(Error::Argument(format!("{}: a table is normalised by its own mean and deviation", data.name)));
-        }
+    if data.train.is_table() {
+        data = read_by(data, options)?;
+    } else if let Some(normalise) = &options.normalise {
         let constants = normalise.constants(data.train.shape().0)?;
         data.normalise = constants.map_or_else(|| Normalise::of(&data.train), Ok)?;
     }
     data.augment = options.augment.or(data.augment);
     Ok(data)
+}
+
+/// Rows of numbers, read as is asked for: standardised by the training rows, as they come here, or as they are.
+fn read_by(data: Dataset, options: &Options) -> Result<Dataset> {
+    match options.normalise {
+        None | Some(NormaliseBy::Name(NormaliseName::Computed)) => Ok(data),
+        Some(NormaliseBy::Name(NormaliseName::None)) => {
+            let (normalise, unscaled) = (Normalise::none(data.train.shape().0), Scale { mean: 0.0, std: 1.0 });
+            let (train, test) = (data.train.in_scale(unscaled), data.test.in_scale(unscaled));
+            Ok(Dataset { train, test, normalise, ..data })
+        }
+        Some(_) => Err(Error::Argument(format!(
+            "{}: constants of pixels, for a table; choose computed, the mean and deviation of each column over the training \
+             rows, or none, columns as they are",
+            data.name
+        ))),
+    }
 }
 
 /// Fetches the files of a data set into the Hub's cache, unless they are there, and says where they are. The folder of

@@ -112,8 +112,19 @@ impl Normalise {
         match self.mean.len() {
             1 => Ok(Self { mean: vec![self.mean[0]; channels], std: vec![self.std[0]; channels] }),
             n if n == channels => Ok(self),
-            n => Err(Error::Argument(format!("normalisation of {n} channels for images of {channels}"))),
+            n => Err(not_for(n, channels)),
         }
+    }
+
+    /// Those of no constants: every number of so many columns stays as it is.
+    pub(crate) fn none(columns: usize) -> Self {
+        Self { mean: vec![0.0; columns], std: vec![1.0; columns] }
+    }
+
+    /// The constants of these columns, in this order.
+    pub(crate) fn with_columns(&self, columns: &[usize]) -> Self {
+        let chosen = |values: &[f32]| columns.iter().map(|&column| values[column]).collect();
+        Self { mean: chosen(&self.mean), std: chosen(&self.std) }
     }
 
     /// Mean and deviation of each channel or column.
@@ -123,11 +134,16 @@ impl Normalise {
 
     pub(crate) fn channels(&self, c: usize) -> Result<impl Iterator<Item = Channel> + Clone + '_> {
         if self.mean.len() != c {
-            let n = self.mean.len();
-            return Err(Error::Argument(format!("normalisation of {n} channels for images of {c}")));
+            return Err(not_for(self.mean.len(), c));
         }
         Ok(self.mean.iter().zip(&self.std).map(|(&mean, &std)| Channel { mean, std }))
     }
+}
+
+/// Constants of so many channels for images of others.
+fn not_for(n: usize, channels: usize) -> Error {
+    let advice = "choose a normalisation of one channel, which serves all, or of as many as the images have";
+    Error::Argument(format!("normalisation of {n} channels for images of {channels}; {advice}"))
 }
 
 /// The mean and the variance of each channel, from sums that are exact.

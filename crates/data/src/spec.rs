@@ -64,7 +64,8 @@ pub struct Options {
     /// Share of the examples that is held out to test on, where the source has none for that; a fifth if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f64>,
-    /// How pixels become numbers; by the mean and deviation of the training images if not given.
+    /// How pixels, or the numbers of a table, become what a network reads; by the mean and deviation of the training
+    /// examples if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalise: Option<NormaliseBy>,
     /// How training images are varied; not at all if not given, but for known names.
@@ -90,11 +91,11 @@ pub struct Options {
     pub task: Option<Task>,
 }
 
-/// How pixels become numbers, by name or by constants.
+/// How pixels, or the numbers of a table, become what a network reads, by name or by constants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected imagenet, cifar10, cifar100, mnist, unit or computed, or numbers, as { mean = [0.5], std = [0.25] }"
+    expecting = "expected imagenet, cifar10, cifar100, mnist, unit, computed or none, or numbers, as { mean = [0.5], std = [0.25] }"
 )]
 pub enum NormaliseBy {
     /// Constants that many use.
@@ -108,7 +109,7 @@ pub enum NormaliseBy {
     },
 }
 
-/// Constants that many use.
+/// Constants that many use, and two rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NormaliseName {
@@ -122,15 +123,17 @@ pub enum NormaliseName {
     Mnist,
     /// Pixels from 0 to 1.
     Unit,
-    /// Mean and deviation of the training images.
+    /// Mean and deviation of the training images, or of the training rows for each column of a table.
     Computed,
+    /// The columns of a table, and the numbers to be predicted, as they are.
+    None,
 }
 
 impl NormaliseBy {
     /// The constants for images of so many channels; `None` if they are to be computed.
     ///
     /// # Errors
-    /// If they are for another number of channels, or make no sense.
+    /// If they are for another number of channels, for a table, or make no sense.
     pub fn constants(&self, channels: usize) -> Result<Option<Normalise>> {
         let constants = match self {
             Self::Constants { mean, std } => Normalise::of_pixels_to_one(mean, std)?,
@@ -140,6 +143,10 @@ impl NormaliseBy {
             Self::Name(NormaliseName::Mnist) => Normalise::mnist(),
             Self::Name(NormaliseName::Unit) => Normalise::unit(),
             Self::Name(NormaliseName::Computed) => return Ok(None),
+            Self::Name(NormaliseName::None) => {
+                let said = "none leaves the columns of a table as they are; pixels are bytes, of which unit makes numbers from 0 to 1";
+                return Err(Error::Argument(said.into()));
+            }
         };
         constants.for_channels(channels).map(Some)
     }
@@ -150,13 +157,18 @@ impl FromStr for NormaliseName {
 
     fn from_str(text: &str) -> Result<Self> {
         serde_json::from_value(text.into()).map_err(|_| {
-            let known = "imagenet, cifar10, cifar100, mnist, unit, computed";
+            let known = "imagenet, cifar10, cifar100, mnist, unit, computed, none";
             Error::Argument(format!("no normalisation is called {text:?}; known are {known}"))
         })
     }
 }
 
 impl Options {
+    /// Whether the columns of a table are to be read as they are.
+    pub(crate) fn leaves_columns(&self) -> bool {
+        self.normalise == Some(NormaliseBy::Name(NormaliseName::None))
+    }
+
     /// Refuses what plays no part in data of a kind, of which `these` can be chosen: what is ignored would pass for done.
     pub(crate) fn only_for(&self, source: impl fmt::Display, kind: &str, these: &[&str]) -> Result<()> {
         let Self { size, channels, held_out, normalise: _, augment: _, config, train, test, image, label, task } = self;

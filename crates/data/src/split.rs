@@ -301,7 +301,8 @@ impl Split {
     /// If there are fewer than `n` examples.
     pub fn split_off(&self, n: usize, seed: u64) -> Result<(Self, Self)> {
         if n > self.len() {
-            let message = format!("cannot hold out {n} of {} images", self.len());
+            let (all, left) = (self.len(), "hold out fewer, so that some are left to learn from");
+            let message = format!("cannot hold out {n} of {all} examples; {left}");
             return Err(Error::Argument(message));
         }
         let mut stream = Stream::new(seed, Purpose::Other, 0, 0, "validation");
@@ -383,7 +384,8 @@ mod tests {
         assert_eq!(all, split.images());
         assert_eq!(split.split_off(20, 1).unwrap().1, held_out);
         assert_ne!(split.split_off(20, 2).unwrap().1, held_out);
-        assert!(split.split_off(51, 1).is_err());
+        let error = split.split_off(51, 1).unwrap_err().to_string();
+        assert_eq!(error, "cannot hold out 51 of 50 examples; hold out fewer, so that some are left to learn from");
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn without_a_split_to_test_on_a_share_is_held_out() {
         (data.train.len(), data.test.len(), data.train.class_names()),
         (16, 4, &["0".to_string(), "1".into()][..])
     );
+    assert_eq!(data.choices, ["4 of 20 examples held out to test on: the data has none for that"]);
     let error = insects(&source, Options::default()).unwrap_err();
     assert!(error.contains("no column of classes among photo.bytes, photo.path, insect; name the column"), "{error}");
     let error = insects(&source, Options { image: Some("img".into()), ..options() }).unwrap_err();
@@ -115,6 +116,7 @@ fn a_parquet_file_of_pictures_or_of_numbers_is_read_where_it_lies() {
     std::fs::write(&path, described(SCHEMA, &rows(10), 1, Some(FEATURES))).unwrap();
     let data = read(&path).unwrap();
     assert_eq!((data.train.len(), data.test.len(), &data.train.class_names()[1]), (8, 2, &"bees".to_string()));
+    assert_eq!(data.choices, ["2 of 10 examples held out to test on: the data has none for that"]);
     // No picture decodes: said, and nothing loaded.
     let broken: Vec<Row> = (0..4).map(|i| (Some(b"text".to_vec()), i % 2)).collect();
     std::fs::write(&path, described(SCHEMA, &broken, 1, Some(FEATURES))).unwrap();

@@ -53,6 +53,7 @@ fn class_folders_become_a_data_set() {
     assert_eq!(data.train.class_names(), ["ants", "bees"]);
     assert_eq!(data.test.labels(), [0, 0, 1, 1]);
     assert_eq!((data.caveat(), &data.notes[..]), (None, &[][..]));
+    assert_eq!(data.choices, ["4 of 20 examples held out to test on: the data has none for that"]);
     let again = ImageFolder::open(dir.path()).unwrap().resize(16);
     assert_eq!(again.clone().split(0.2, 3).unwrap().digest().unwrap(), data.digest().unwrap());
     assert_ne!(again.split(0.2, 4).unwrap().digest().unwrap(), data.digest().unwrap());
@@ -73,6 +74,7 @@ fn parts_of_their_own_are_read_and_their_classes_have_to_agree() {
         let spec: DataSpec = dir.to_str().unwrap().parse().unwrap();
         let data = load(spec, &Source::default(), &Silent).unwrap();
         assert_eq!((data.name.as_str(), data.train.len(), data.test.labels()), ("photos of été", 6, &[1, 1, 1][..]));
+        assert!(data.choices.is_empty(), "{:?}", data.choices);
         assert!(
             data.notes[0] == "no test example of these classes, errors say nothing of them: ants",
             "{:?}",

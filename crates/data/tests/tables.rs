@@ -1,12 +1,16 @@
 //! Tables as people have them, and arrays.
 
 use candle_core::{DType, Device};
-use l0_data::{Augment, DataRecord, DataSpec, Dataset, Feed, Options, Scale, Silent, Source, Split, Table, Task, load};
+use l0_data::{
+    Augment, DataRecord, DataSpec, Dataset, Feed, Normalise, NormaliseBy, NormaliseName, Options, Scale, Silent,
+    Source, Split, Table, Task, load,
+};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+#[derive(Debug)]
 struct File {
     _dir: TempDir,
     path: PathBuf,
@@ -41,7 +45,14 @@ fn a_table_is_read_and_a_fifth_of_each_class_held_out() {
     assert_eq!(data.test.labels().iter().filter(|&&label| label == 0).count(), 4);
     assert_eq!(
         (data.name.as_str(), &data.choices[..], &data.notes[..]),
-        ("my table", &["predicts kind, one of 2 classes".to_string()][..], &[][..])
+        (
+            "my table",
+            &[
+                "predicts kind, one of 2 classes".to_string(),
+                "8 of 40 examples held out to test on: the data has none for that".into(),
+            ][..],
+            &[][..]
+        )
     );
     let feed = Feed::new(&data.train, data.normalise.clone(), 32, &Device::Cpu).unwrap();
     let batch = feed.in_order().next().unwrap().unwrap();
@@ -123,6 +134,11 @@ fn what_is_missing_constant_or_no_number_is_handled_or_refused() {
     let names = rows(30, ",", |i| format!("name {}", i % 20));
     refused(&format!("a,b,name\n{names}"), "20 different labels in column name of 30 rows, as \"name 0\"; of a class");
     refused("a,label\n1,x\n2,x\n3,x\n", "1 classes in column label (x); a classifier tells 2 to");
+    refused("a,label\n1,\n2,\n3,\n", "no label in column label; give rows labels, or name another column");
+    refused(
+        "a|label\n1|x\n2|y\n",
+        "2 rows of 1 columns; a table has two columns at least; in a text, commas, semicolons",
+    );
     refused("a,b,label\n1,,x\n2,,y\n3,,x\n4,NA,y\n", "no number in column b; take the column away");
     refused("a,b,label\n1,2,x\n2,y\n3,4,x\n", "2 cells in line 3, 3 in the first line");
     refused("a,b,label\r\n1,2,x\r\n2,y\r\n", "2 cells in line 3, 3 in");
@@ -256,6 +272,60 @@ fn loaded(text: &str) -> (Dataset, DataSpec, File) {
     let file = file("table.csv", text.as_bytes());
     let spec: DataSpec = file.path.to_str().unwrap().parse().unwrap();
     (load(spec.clone(), &Source::default(), &Silent).unwrap(), spec, file)
+}
+
+/// The same, read by this rule.
+fn loaded_by(text: &str, name: NormaliseName) -> Result<(Dataset, DataSpec, File), String> {
+    let (_, mut spec, file) = loaded(text);
+    spec.options.normalise = Some(NormaliseBy::Name(name));
+    let data = load(spec.clone(), &Source::default(), &Silent).map_err(|error| error.to_string())?;
+    Ok((data, spec, file))
+}
+
+#[test]
+fn columns_and_the_numbers_to_predict_are_left_as_they_are_where_that_is_asked_for() {
+    let text = format!("a,b,price\n{}", rows(60, ",", |i| format!("{}.5", 100 + 7 * i)));
+    let (usual, ..) = loaded(&text);
+    let (data, source, _file) = loaded_by(&text, NormaliseName::None).unwrap();
+    assert_eq!(data.normalise.constants(), (&[0.0, 0.0][..], &[1.0, 1.0][..]));
+    let batch = data.train.batch(&[2], &data.normalise, None, &Device::Cpu).unwrap();
+    assert_eq!(batch.images.to_vec2::<f32>().unwrap(), [data.train.row(2)]);
+    let ((numbers, scale), (scaled, usual_scale)) = (data.test.targets().unwrap(), usual.test.targets().unwrap());
+    assert_eq!((scale.mean, scale.std), (0.0, 1.0));
+    for (number, scaled) in numbers.iter().zip(scaled) {
+        let expected = f64::from(*scaled) * usual_scale.std + usual_scale.mean;
+        assert!((f64::from(*number) - expected).abs() < 1e-3, "{number} {expected}");
+    }
+
+    // A network remembers it of its data, and so does what is written down.
+    let record = DataRecord::of(&source, &data).unwrap();
+    let record: DataRecord = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+    assert_eq!(record.source.options.normalise, Some(NormaliseBy::Name(NormaliseName::None)));
+    let known = record.as_trained(usual.clone()).unwrap();
+    assert_eq!((&known.normalise, known.test.targets().unwrap().1), (&data.normalise, scale));
+    let named = record.as_named(usual.clone()).unwrap();
+    assert_eq!((named.normalise, named.test), (usual.normalise.clone(), usual.test.clone()));
+    let whole = file("new.csv", b"a,b\n1,2\n");
+    assert_eq!(record.rows(&whole.path, &[0, 1]).unwrap().0.row(0), [1.0, 2.0]);
+    let missing = file("new.csv", b"a,b\n1,2\n,3\n");
+    let error = record.rows(&missing.path, &[0, 1]).unwrap_err().to_string();
+    assert!(error.contains("new.csv: no number in column a of 1 of 2 rows; give one"), "{error}");
+
+    assert_eq!(loaded_by(&text, NormaliseName::Computed).unwrap().0.normalise, usual.normalise);
+    let error = loaded_by(&text, NormaliseName::Unit).unwrap_err();
+    assert!(error.contains("constants of pixels, for a table; choose computed"), "{error}");
+}
+
+#[test]
+fn numbers_of_columns_go_with_them_where_a_network_has_others() {
+    let text = |columns: &str, cells: fn(usize) -> String| {
+        format!("{columns},label\n{}", (0..40).map(|i| format!("{},{}\n", cells(i), i % 2)).collect::<String>())
+    };
+    let (known, source, _file) = loaded(&text("a,b", |i| format!("{i},{}", i * i)));
+    let record = DataRecord::of(&source, &known).unwrap();
+    let (other, ..) = loaded(&text("b,c,a", |i| format!("{},{i},{}", i * i, 9 * i)));
+    let named = record.as_named(other).unwrap();
+    assert_eq!(named.normalise, Normalise::of(&named.train).unwrap());
 }
 
 #[test]
@@ -489,6 +559,7 @@ fn arrays_that_make_no_data_set_are_refused() {
     );
     let from_one = arrays("a.npz", &zip(&[("x.npy", four()), ("y.npy", of_four(&[1, 1, 2, 2]))], false)).unwrap();
     assert_eq!(from_one.notes, ["no example of these classes (labels are counted from 0): 0"]);
+    assert_eq!(from_one.choices, ["2 of 4 examples held out to test on: the data has none for that"]);
     let error = arrays("a.npz", b"no archive").unwrap_err();
     assert!(error.contains("expected an .npz or safetensors file"), "{error}");
 }

@@ -204,8 +204,7 @@ impl Prune {
         let an_epoch = data.train.len().div_ceil(batch_size) as u64;
         let learning = self.settings.learning_of(an_epoch);
         let steps = (learning * an_epoch) as f64;
-        let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(network.net()));
-        let optimiser = self.settings.learning_rate.map_or(optimiser, |rate| optimiser.with_rate(rate));
+        let optimiser = self.optimiser_for(network.net());
         let objective = self.objective(&network, start.as_ref(), limit.as_ref(), steps)?;
         let training = plan::training(&self.settings, (learning, steps), batch_size, optimiser);
         training.check()?;
@@ -216,6 +215,12 @@ impl Prune {
         let teacher = self.teaching()?;
         let augment = plan::augment(&self.settings, data.augment);
         Ok(Plan { network, residual_stream: stream, objective, training, augment, start, limit, teacher })
+    }
+
+    /// What steps the weights of a network take.
+    fn optimiser_for(&self, net: &Net) -> Optimiser {
+        let optimiser = self.settings.optimiser.unwrap_or_else(|| usual(net));
+        self.settings.learning_rate.map_or(optimiser, |rate| optimiser.with_rate(rate))
     }
 
     /// What becomes of the stream where nothing was said of it. It stays whole as long as a quarter of all other channels
@@ -408,16 +413,29 @@ impl Prune {
         Ok(())
     }
 
-    fn check(&self, data: &Dataset) -> Result<()> {
+    /// Checks what needs no data: whether each setting lies in its range, and has a part to play beside the others.
+    /// [`Prune::plan`] checks it, too; who reads data first would wait for the message.
+    ///
+    /// # Errors
+    /// If one does not; the message says which.
+    pub fn check_settings(&self) -> Result<()> {
         self.check_shift()?;
         self.check_steps()?;
+        self.check_ranking()?;
+        self.check_target()?;
+        self.check_companions()?;
+        // Epochs and rates are the same for any number of examples.
+        let (settings, optimiser) = (&self.settings, self.optimiser_for(&self.net));
+        plan::training(settings, (settings.learning_of(1), 1.0), settings.batch_of(1), optimiser).check()?;
+        self.distillation.map_or(Ok(()), |distillation| Ok(distillation.check()?))
+    }
+
+    fn check(&self, data: &Dataset) -> Result<()> {
+        self.check_settings()?;
         if data.train.is_empty() || data.test.is_empty() {
             let found = format!("{} to train on and {} to test on", data.train.len(), data.test.len());
             return Err(Error::Setting { name: "the number of examples", found, expected: "1 or more of each".into() });
         }
-        self.check_ranking()?;
-        self.check_target()?;
-        self.check_companions()?;
         self.check_examples(data)?;
         self.check_labels(data)
     }

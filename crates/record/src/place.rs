@@ -17,6 +17,11 @@ pub fn run_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<PathB
 
 /// `path` if nothing is there, or else the first of `path.2`, `path.3`, … that is free.
 pub fn free_path(path: impl AsRef<Path>) -> PathBuf {
+    free_path_or(path, |_| false)
+}
+
+/// The same, but that a folder which is there will do if it `serves`.
+pub fn free_path_or(path: impl AsRef<Path>, serves: impl Fn(&Path) -> bool) -> PathBuf {
     let path = path.as_ref();
     let numbered = |n: u64| {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -24,7 +29,7 @@ pub fn free_path(path: impl AsRef<Path>) -> PathBuf {
         path.with_file_name(name)
     };
     let mut candidates = std::iter::once(path.to_path_buf()).chain((2..u64::MAX).map(numbered));
-    candidates.find(|candidate| !candidate.exists()).unwrap_or_else(|| path.to_path_buf())
+    candidates.find(|candidate| !candidate.exists() || serves(candidate)).unwrap_or_else(|| path.to_path_buf())
 }
 
 fn is_plain(name: &str) -> bool {

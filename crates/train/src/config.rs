@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// More epochs than any run has.
-const MOST_EPOCHS: u64 = 1_000_000;
+pub const MOST_EPOCHS: u64 = 1_000_000;
 
 /// More images than any batch here has.
 const LARGEST_BATCH: usize = 1_000_000;

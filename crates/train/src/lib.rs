@@ -26,7 +26,7 @@ mod trainer;
 
 pub use average::Average;
 pub use checkpoint::Checkpoints;
-pub use config::{Optimiser, Schedule, Training};
+pub use config::{MOST_EPOCHS, Optimiser, Schedule, Training};
 pub use error::{Error, Number, Result};
 pub use evaluate::{Evaluation, evaluate, evaluation_batch};
 pub use gated::{DATA, DATA_CAVEAT, DATASET, GATED, card};

@@ -78,6 +78,11 @@ impl Teacher {
         }
     }
 
+    /// Multiply-accumulates of its networks for one example.
+    pub fn macs(&self) -> usize {
+        self.models.iter().map(|model| model.net.cost().macs()).sum()
+    }
+
     /// How much of the loss comes from it.
     pub fn distillation(&self) -> Distillation {
         self.distillation

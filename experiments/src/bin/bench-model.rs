@@ -66,7 +66,7 @@ struct Entry {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| args.run.inside(|threads| bench(&args, threads)))
 }
 
@@ -78,7 +78,7 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     let mut entries = Vec::new();
     for path in &args.files {
         let (model, card, onnx) = read(path)?;
-        let data = data.clone().map(|data| known_to(args, path, &card, data)).transpose()?;
+        let data = data.clone().map(|data| args.data.known_to(path, &card, data)).transpose()?;
         if entries.is_empty()
             && let Some(whole) = card.extra.get("whole")
         {
@@ -197,19 +197,6 @@ fn data(args: &Args) -> Result<Dataset> {
     let (model, card, _) = read(&args.files[0])?;
     let spec = args.data.for_network(args.dataset.as_ref(), &model.net, &card, &args.files[0])?;
     args.data.load(&spec)
-}
-
-/// The same as the network of a file knows it.
-fn known_to(args: &Args, file: &Path, card: &Card, data: Dataset) -> Result<Dataset> {
-    let is_known = data.source.as_ref().is_some_and(|source| source.known().is_some());
-    if artifact::record_of(card)?.is_none() && !args.data.says_numbers() && !is_known {
-        tracing::warn!(
-            "{} does not say by which numbers its input is normalised; taken are those of the training examples \
-             (--normalise, or --mean and --std, say others)",
-            file.display()
-        );
-    }
-    args.data.known_to(card, data)
 }
 
 fn score(model: &Model, data: &Dataset) -> Result<Score> {

@@ -10,7 +10,7 @@ use l0::Estimator;
 use l0_data::{Benchmark, DataRecord, Dataset};
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::asked::{self, Left};
-use l0_experiments::cli::{self, DataArgs};
+use l0_experiments::cli::{self, DataArgs, Validation};
 use l0_experiments::device::{DeviceName, VerificationArgs};
 use l0_experiments::int8::{self, Int8};
 use l0_experiments::network_file::NetworkFile;
@@ -59,7 +59,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| export(&args))
 }
 
@@ -84,12 +84,14 @@ fn export(args: &Args) -> Result<()> {
             .with_context(|| format!("{}: its config names no estimator; name one", args.run.display()))?,
     };
     let (network, weights, card) = artifact::load_gated(&args.run)?;
-    let data = args.data.load(&source)?;
+    // What it was tested on is part of its data.
+    let validation = Validation::of_run(&header);
+    let data = validation.applied(args.data.load(&source)?)?;
     let (found, expected) = (data.digest()?, &header.data.sha256);
     ensure!(
         found == *expected,
         "{}: it was made with {source} of sha256 {expected}, this is {found}: verification and error would not be about its \
-         data; name its folder with --data (images held out by --validation make it another, too)",
+         data; name its folder with --data",
         args.run.display()
     );
     let verification = Verification { test: &data.test, normalise: data.normalise.clone(), device };
@@ -101,7 +103,8 @@ fn export(args: &Args) -> Result<()> {
     if compact.model.is_constant()? {
         tracing::warn!("the network is pruned to nothing: its output is the same for every image");
     }
-    let card = artifact::compact_card(&card, &network, estimator, &compact)?;
+    let mut card = artifact::compact_card(&card, &network, estimator, &compact)?;
+    artifact::add_caveat(&mut card, validation.caveat());
     let quantised = int8.is_some().then(|| quantised(args, &compact.model, &card, &data)).transpose()?;
     let existing = cli::existing(args.replace);
     compact.model.save(&out, &card, existing)?;
@@ -110,7 +113,8 @@ fn export(args: &Args) -> Result<()> {
         say!("{verdict}")?;
     }
     let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
-    say!("{}: {bytes} bytes, test {}", out.display(), compact.score)?;
+    let caveat = validation.caveat().map_or(String::new(), |caveat| format!("; {caveat}"));
+    say!("{}: {bytes} bytes, test {}{caveat}", out.display(), compact.score)?;
     if let Some(onnx) = onnx {
         let bytes = artifact::onnx(&compact.model, &card)?;
         l0_net::write_file(&onnx, &bytes, existing)?;
@@ -141,7 +145,7 @@ fn quantise_file(args: &Args) -> Result<()> {
     let NetworkFile { model, card, .. } = NetworkFile::plain(file, None)?;
     int8::ensure_float(&model).with_context(|| file.display().to_string())?;
     let data = args.data.load(&args.data.for_network(None, &model.net, &card, file)?)?;
-    let data = args.data.known_to(&card, data)?;
+    let data = args.data.known_to(file, &card, data)?;
     if let Some(trained) = &card.data
         && *trained != data.digest()?
     {

@@ -91,7 +91,7 @@ impl Reader {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| predict(&args))
 }
 
@@ -109,6 +109,16 @@ fn predict(args: &Args) -> Result<()> {
             _ => "pictures",
         };
         anyhow::bail!("{}: a table, and the network reads {reads}; --model names the one for it", path.display());
+    }
+    if let Some(folder) = args.images.iter().find(|path| path.is_dir()) {
+        let what = if reads_tables { "tables" } else { "pictures" };
+        anyhow::bail!("{}: a folder; name the {what} in it", folder.display());
+    }
+    if let Some(path) = args.images.iter().find(|path| picture::is_picture(path) && reads_tables) {
+        anyhow::bail!(
+            "{}: a picture, and the network reads rows of a table; --model names the one for it",
+            path.display()
+        );
     }
     let mut reader = Reader::new(&model, device)?;
     // Digits are made like MNIST's, whatever numbers the network was given for them.

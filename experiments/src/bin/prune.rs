@@ -7,16 +7,16 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use l0::Ranking;
-use l0_data::{DataSpec, Dataset, Origin, Task};
+use l0_data::{DataSpec, Dataset, Task};
 use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::network_file::{Format, digest, found, input_size};
-use l0_experiments::prune::{self, Brought, Place};
-use l0_net::{Activation, Layer, Shape};
+use l0_experiments::prune::{self, Brought, Place, reading};
+use l0_net::{Activation, Layer};
 use l0_prune::{Prune, ResidualStream, Target};
-use l0_train::{Distillation, Optimiser};
+use l0_train::{Distillation, MOST_EPOCHS, Optimiser};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -35,6 +35,9 @@ const MISSED: u8 = 3;
 struct Args {
     /// An ONNX file, or a network file of ours; or hub:owner/name/file.onnx, one on the Hub.
     network: PathBuf,
+    /// What follows it by mistake.
+    #[arg(hide = true)]
+    others: Vec<PathBuf>,
     /// Share of the multiply-accumulates to be left.
     #[arg(long, value_name = "SHARE", conflicts_with = "target", default_value_t = 0.5, allow_negative_numbers = true)]
     target_macs: f64,
@@ -46,16 +49,16 @@ struct Args {
     target_latency: Option<f64>,
     /// How many of the numbers that the network reads are to be left, as columns of a table; its other layers stay as
     /// they are.
-    #[arg(long, value_name = "N", conflicts_with_all = ["target", "target_macs", "target_latency", "gate_inputs", "only", "except"])]
+    #[arg(long, value_name = "N", value_parser = cli::at_least_one, conflicts_with_all = ["target", "target_macs", "target_latency", "gate_inputs", "only", "except"])]
     target_inputs: Option<usize>,
     /// A price for each open weight in place of a target: lambda, which is divided by the number of training examples.
     #[arg(long, value_name = "LAMBDA", alias = "lambdas", conflicts_with_all = ["target", "target_macs", "target_latency", "target_inputs"], allow_negative_numbers = true)]
     lambda: Option<f64>,
-    /// Passes over the training data.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    /// Passes over the training data: gates learn in the first, the smaller network in the last.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = cli::whole(2_u64, Some(MOST_EPOCHS)))]
     epochs: u64,
     /// In how many of them gates learn; if not given, a tenth, or as many as have 200 steps, but no more than half.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cli::whole(1_u64, None))]
     learning_epochs: Option<u64>,
     /// Examples in a batch; if not given, 128, halved for as long as an epoch has fewer than 50 steps, but 16 at least.
     #[arg(long, value_name = "N", value_parser = cli::at_least_one)]
@@ -71,7 +74,7 @@ struct Args {
     weight_decay: f64,
     /// How far training images are shifted at most, in pixels; if not given, as far as the data says, but no further
     /// than one pixel for each ten epochs or part of them.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = cli::whole(0_usize, None))]
     shift: Option<usize>,
     /// Learn from the outputs of a trained network beside the labels: of the one that is pruned, or of the one in this
     /// file.
@@ -100,7 +103,7 @@ struct Args {
     #[command(flatten)]
     choice: ChoiceArgs,
     /// Seed of all randomness.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = cli::whole(0_u64, None))]
     seed: u64,
     /// Height and width of the input, where an ONNX file leaves them open.
     #[arg(long, value_name = "HxW", value_parser = input_size)]
@@ -168,7 +171,7 @@ impl From<RankingName> for Ranking {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| args.run.inside(|threads| prune(&args, threads)))
 }
 
@@ -184,13 +187,17 @@ impl Args {
 }
 
 fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
+    ensure_one(args)?;
     let stop = cli::stop_on_signals()?;
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = args.data.known_to(&brought.read.card, loaded(args, &brought)?)?;
-    let data = args.validation.applied(data)?;
-    let prune = settings(args, &brought, target, &data)?;
+    reading::ensure_row(&brought.model().net).with_context(|| args.network.display().to_string())?;
+    let prune = settings(args, &brought, target);
+    prune.check_settings()?;
     let compute = args.compute.open(threads)?;
+    let data = args.data.known_to(&args.network, &brought.read.card, loaded(args, &brought)?)?;
+    let data = args.validation.applied(data)?;
+    let prune = taught(prune, args, &brought, &data)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
     let is_said = args.residual_stream.is_some() || !args.choice.only.is_empty();
     let prune = prune::as_begun(prune, target, is_said, &folder)?;
@@ -200,6 +207,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
         prune::doubts(&plan, before, &data).iter().for_each(|doubt| tracing::warn!("{doubt}"));
         let said = prune::said_of_stream(&plan, target).filter(|_| !is_said);
         said.into_iter().for_each(|said| tracing::info!("{said}"));
+        tracing::info!("{}", prune::opening(&brought, &plan, target, &data, &compute));
     }
     let teacher = args.distill.as_ref().and_then(Option::as_ref).map(|path| digest(&found(path)?)).transpose()?;
     let place = Place { folder, seed: args.seed, compute: &compute, teacher, caveat: args.validation.caveat() };
@@ -207,6 +215,16 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let page = prune::finish(&brought, (&plan, before), target, &data, &place, is_new)?;
     l0_experiments::say!("{}", place.folder.join(prune::files::PAGE).display())?;
     Ok(if page.meets_its_target() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) })
+}
+
+/// Refuses a second network: mostly the teacher, which `--distill` takes behind an equals sign alone.
+fn ensure_one(args: &Args) -> Result<()> {
+    let Some(other) = args.others.first() else { return Ok(()) };
+    let hint = match args.distill {
+        Some(None) => "; a teacher is named behind an equals sign, as --distill=teacher.onnx",
+        _ => "",
+    };
+    bail!("{} and {}: one network is pruned at a time{hint}", args.network.display(), other.display())
 }
 
 /// The data. Whole numbers of a table that were taken for classes are numbers to be predicted by a network with one
@@ -227,7 +245,7 @@ fn loaded(args: &Args, brought: &Brought) -> Result<Dataset> {
 }
 
 /// The data that the command line names, or else that which the network file says it was trained on. Pictures are made
-/// as large as the network reads them, unless a size is given.
+/// as the network reads them, unless a size is given.
 fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     let (net, typed) = (&brought.model().net, args.data.data.as_ref());
     let known = typed.and_then(|text| text.parse::<DataSpec>().ok()).filter(|spec| spec.known().is_some());
@@ -237,21 +255,11 @@ fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     }
     let own = known.map_or_else(|| artifact::dataset_of(net, &brought.read.card, &args.network), Ok);
     let own = own.or_else(|_| Ok::<_, anyhow::Error>(typed.context("name the data with --data")?.parse()?))?;
-    let mut spec = args.data.spec(&own)?;
-    let are_pictures = match &spec.origin {
-        Origin::Folder(dir) => cli::holds_pictures(dir),
-        Origin::Hub(_) => true,
-        Origin::Known(_) | Origin::File(_) => false,
-    };
-    if let (true, Shape::Image(_, h, w)) = (are_pictures, net.shape(0))
-        && h == w
-    {
-        spec.options.size.get_or_insert(h);
-    }
-    Ok(spec)
+    Ok(reading::pictures_for(net, args.data.spec(&own)?))
 }
 
-fn settings(args: &Args, brought: &Brought, target: Target, data: &Dataset) -> Result<Prune> {
+/// All that the command line says but which network to learn from.
+fn settings(args: &Args, brought: &Brought, target: Target) -> Prune {
     let mut prune = Prune::model(brought.model().clone())
         .target(target)
         .epochs(args.epochs)
@@ -284,11 +292,16 @@ fn settings(args: &Args, brought: &Brought, target: Target, data: &Dataset) -> R
     if let Some(learning_rate) = args.learning_rate {
         prune = prune.learning_rate(learning_rate);
     }
-    if let Some(teacher) = &args.distill {
+    if args.distill.is_some() {
         prune = prune.distil(Distillation { temperature: args.temperature, share: args.soft_share });
-        if let Some(path) = teacher {
-            prune = prune.teacher(prune::teacher(path, brought, data)?);
-        }
     }
-    Ok(prune)
+    prune
+}
+
+/// With the network that it learns from, if one is named.
+fn taught(prune: Prune, args: &Args, brought: &Brought, data: &Dataset) -> Result<Prune> {
+    Ok(match &args.distill {
+        Some(Some(path)) => prune.teacher(prune::teacher(path, brought, data)?),
+        _ => prune,
+    })
 }

@@ -11,10 +11,10 @@ use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, RunArgs};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
-use l0_experiments::{Recipe, lineage, recipes, say, session};
+use l0_experiments::{Recipe, lineage, recipes, rows, say, session};
 use l0_net::{Existing, write_file};
-use l0_record::{free_path, run_path};
-use l0_train::Finished;
+use l0_record::run_path;
+use l0_train::{Finished, MOST_EPOCHS};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,10 +25,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(version)]
 struct Args {
     /// Seed of everything random.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = cli::whole(0_u64, None))]
     seed: u64,
     /// Epochs.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = cli::whole(1_u64, Some(MOST_EPOCHS)))]
     epochs: Option<u64>,
     /// Folder for the run.
     #[arg(long, value_name = "DIR", default_value = "results/scratch")]
@@ -40,7 +40,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| args.run.inside(|threads| quickstart(&args, threads)))
 }
 
@@ -53,7 +53,8 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
         None => recipe,
     };
     let data = l0_data::load(recipe.data.clone(), &l0_data::Source::default(), &l0_data::Silent)?;
-    let path = free_path(run_path(&args.out, &recipe.name, args.seed)?);
+    let path = run_path(&args.out, &recipe.name, args.seed)?;
+    let path = rows::place_beside(&path, &recipe, compute.precision);
     let Some(done) = lineage::train(&recipe, args.seed, None, &data, &path, &compute, stop)? else { return Ok(()) };
     show(&recipe, &done, &data, &path, threads)
 }

@@ -37,7 +37,7 @@ fn help() -> String {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     let usual = || match args.rows.compute.device.name() {
         DeviceName::Cpu => Profile::Cpu,
         DeviceName::Cuda(_) | DeviceName::Metal => Profile::Gpu,

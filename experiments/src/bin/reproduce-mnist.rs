@@ -21,6 +21,6 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| args.rows.train(recipes::mnist()))
 }

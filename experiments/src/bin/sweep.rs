@@ -14,6 +14,7 @@ use l0_experiments::rows::{self, Changes, MOST_SEEDS};
 use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
 use l0_experiments::{Recipe, config, described, lineage, recipes, say, session};
 use l0_record::{Status, read_run};
+use l0_train::MOST_EPOCHS;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,16 +42,16 @@ struct Args {
     #[arg(long, value_name = "L", value_delimiter = ',', allow_hyphen_values = true)]
     lambdas: Vec<f64>,
     /// Train each setting with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::whole(1_u64, Some(MOST_SEEDS)))]
     seeds: u64,
     /// Epochs, in place of the recipe's.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = cli::whole(1_u64, Some(MOST_EPOCHS)))]
     epochs: Option<u64>,
     /// Folder for the runs: OUT/SETTING/seed-N. If not given, results/sweeps/RECIPE, or results/sweeps/NETWORK-on-DATA.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Make this run of the list alone, counted from 0.
-    #[arg(long, value_name = "I")]
+    #[arg(long, value_name = "I", value_parser = cli::whole(0_usize, None))]
     index: Option<usize>,
     /// Make so many runs side by side, each in a process of its own with its share of the threads.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
@@ -69,18 +70,21 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| run(&args))
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
+    // Before data is read: a list needs none.
+    let open = || args.run.inside(|threads| args.compute.open(threads));
+    let compute = (!args.list).then(open).transpose()?;
     let Swept { name, rows, loaded } = swept(args)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("results/sweeps").join(&name));
     let points = sweep::points(&rows, &session::seeds(args.seeds, &[])?, &out)?;
-    if args.list {
+    let Some(compute) = compute else {
         list(&points)?;
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     let stop = cli::stop_on_signals()?;
     let chosen = sweep::chosen(args.index, |name| std::env::var(name).ok(), points.len())?;
     let asked = chosen.map_or(&points[..], |chosen| &points[chosen.index..=chosen.index]);
@@ -93,13 +97,11 @@ fn run(args: &Args) -> Result<ExitCode> {
         None => args.validation.applied(args.data.load(&points[0].recipe.data)?)?, // of all: a sweep is of one recipe
     };
     sweep::check_begun(&points, &session::data_id(&data)?, args.compute.precision.unwrap_or_default())?;
-    let compute = || args.run.inside(|threads| args.compute.open(threads));
-    let failures = match chosen {
-        None if args.jobs > 1 => {
-            compute()?; // to see that it can be had: each process opens the device itself
-            side_by_side(asked, args.jobs, args.run.threads, stop)?
-        }
-        _ => one_by_one(args, asked, &data, &compute()?, stop)?,
+    // Processes side by side open the device themselves: here it was to be seen that it can be had.
+    let compute = Some(compute).filter(|_| chosen.is_some() || args.jobs == 1);
+    let failures = match compute {
+        None => side_by_side(asked, args.jobs, args.run.threads, stop)?,
+        Some(compute) => one_by_one(args, asked, &data, &compute, stop)?,
     };
     finish(&name, &points, &out)?;
     failures.end()?;

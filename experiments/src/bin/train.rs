@@ -19,7 +19,8 @@ struct Args {
 
 fn main() -> ExitCode {
     let files = "Files of networks, as examples/networks/resnet.toml";
-    let command = Args::command().mut_arg("rows", |arg| arg.value_name("NETWORK").help(files));
+    let command =
+        cli::with_negative_numbers(Args::command()).mut_arg("rows", |arg| arg.value_name("NETWORK").help(files));
     let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     cli::main(|| args.rows.train_described())
 }

@@ -33,7 +33,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| verify(&args))
 }
 
@@ -42,7 +42,7 @@ fn verify(args: &Args) -> Result<()> {
     let (model, card) = of_ours(&args.file)?;
     say!("digest, description and tensors agree")?;
     let spec = args.data.for_network(args.dataset.as_ref(), &model.net, &card, &args.file)?;
-    let data = args.data.known_to(&card, args.data.load(&spec)?)?;
+    let data = args.data.known_to(&args.file, &card, args.data.load(&spec)?)?;
     let digest = data.digest()?;
     match &card.data {
         Some(trained) if *trained == digest => say!("trained on this data ({})", &digest[..12])?,

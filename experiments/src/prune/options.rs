@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const OPTIONS: [(&str, &str); 18] = [
     ("config.brought", "network"),
     ("config.tested_on", "--validation"),
-    ("data", "--data"),
+    ("data", "--data or --normalise"),
     ("config.normalise", "--normalise, --mean or --std"),
     ("config.training.epochs", "--epochs"),
     ("config.training.batch_size", "--batch-size"),

@@ -37,6 +37,8 @@ pub struct Page {
     pub target: Target,
     /// The data.
     pub data: String,
+    /// What was chosen of it, and by which numbers the network reads it.
+    pub said_of_data: String,
     /// How many images, or rows, the errors and the verification are about.
     pub test_images: usize,
     /// What predictions were worth before, if the network had values, and what those of the compact file are.
@@ -232,6 +234,7 @@ impl Page {
         let class = if self.meets_its_target() { "" } else { " class=\"missed\"" };
         let time = self.training.map_or(String::new(), |seconds| format!(", {seconds:.0} s"));
         let (data, images, seed) = (escaped(&self.data), self.test_images, self.seed);
+        let said_of_data = escaped(&self.said_of_data);
         let (verdict, agreement, figure) = (self.verdict(), &self.agreement, self.figure().svg());
         let inputs = match self.inputs.as_slice() {
             [] => String::new(),
@@ -245,7 +248,7 @@ impl Page {
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}, pruned</title>\
              <style>{STYLE}</style></head><body>\n<h1>{name}, pruned</h1>\n<p{class}>{verdict}.</p>\n\
              <table><tr><th></th><th>brought</th><th>pruned</th><th>ratio</th></tr>\n{rows}</table>\n\
-             <p class=\"note\">Errors over all {images} test examples of {data}. Latency of one example on one thread of this \
+             <p class=\"note\">Errors over all {images} test examples of {data}: {said_of_data}. Latency of one example on one thread of this \
              machine: processor time, the fastest of many turns. Verification, what was trained against the file: {agreement}.{rounding}{advice}</p>\n\
              <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the smaller \
              network was fine-tuned.</p>\n{figure}\n\

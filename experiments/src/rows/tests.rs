@@ -47,6 +47,27 @@ fn epochs_are_applied_to_what_the_other_changes_make() {
 }
 
 #[test]
+fn a_run_beside_others_goes_on_where_it_was_interrupted_and_else_takes_a_free_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let (row, path) = (row("mlp-l0"), root.path().join("seed-1"));
+    let begin =
+        |path: &Path, row: &Recipe| RunFolder::create(path, &RunHeader::new(&row.name, 1, row.config())).unwrap();
+    let place = |row: &Recipe| {
+        let place = place_beside(&path, row, Precision::F32);
+        place.strip_prefix(root.path()).unwrap().display().to_string()
+    };
+    assert_eq!(place(&row), "seed-1");
+    let folder = begin(&path, &row);
+    assert_eq!(place(&row), "seed-1.2", "someone is at it");
+    drop(folder);
+    assert_eq!(place(&row), "seed-1");
+    let shorter = row.clone().with_epochs(3);
+    assert_eq!(place(&shorter), "seed-1.2", "other settings are another run");
+    begin(&root.path().join("seed-1.2"), &shorter).finish(Outcome::default()).unwrap();
+    assert_eq!((place(&shorter), place(&row)), ("seed-1.3".into(), "seed-1".into()));
+}
+
+#[test]
 fn the_folder_of_an_earlier_day_is_gone_on_with() {
     let root = tempfile::tempdir().unwrap();
     let (open, done) = (row("mlp-l0"), row("mlp-dense"));

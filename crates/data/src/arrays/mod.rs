@@ -64,12 +64,12 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Option<String>)
         Some(test) => Ok((train, test, spare)),
         None => {
             let groups = held_out::by_class(train.labels(), classes);
-            let (rest, held_out) = held_out::parts(&groups, HELD_OUT, 0, |i| i.to_string());
-            if held_out.is_empty() {
+            let (rest, test) = held_out::parts(&groups, HELD_OUT, 0, |i| i.to_string());
+            if test.is_empty() {
                 return Err(wrong((format!("{} examples", train.len()), "two of each class are needed at least")));
             }
-            let note = format!("{} of {} examples held out to test on", held_out.len(), train.len());
-            let (train, test) = train.part(&rest, &held_out)?;
+            let note = held_out::note(test.len(), train.len());
+            let (train, test) = train.part(&rest, &test)?;
             Ok((train, test, Some(note)))
         }
     }

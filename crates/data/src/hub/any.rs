@@ -62,9 +62,8 @@ pub(crate) fn load_any(name: &str, options: &Options, source: &Source, progress:
     let (train, test, choice) = match made.next() {
         Some(test) => (train, test, None),
         None => {
-            let choice = "a share of its pictures held out to test on: no split for that was found".to_string();
-            let (train, test) = hold_out(train, options.held_out.unwrap_or(HELD_OUT))?;
-            (train, test, Some(choice))
+            let (train, test, note) = hold_out(train, options.held_out)?;
+            (train, test, Some(note))
         }
     };
     let split = |split: Split| split.with_class_names(names.clone());
@@ -87,9 +86,10 @@ pub(crate) fn load_pictures(
     let (bytes, sha256) = digest::read(path)?;
     let mut skipped = Skipped::default();
     let all = read_bytes(bytes, options, memory, path, progress, &mut skipped)?;
-    let (train, test) = hold_out(all, options.held_out.unwrap_or(HELD_OUT))?;
+    let (train, test, note) = hold_out(all, options.held_out)?;
     let name = path.file_stem().map_or_else(|| "pictures".into(), |stem| stem.to_string_lossy().into_owned());
     let mut data = Dataset::unknown(name, train, test, vec![SourceFile { path: path.to_path_buf(), sha256 }])?;
+    data.choices.push(note);
     data.notes.extend(skipped.note());
     Ok(Some(data))
 }
@@ -121,10 +121,13 @@ fn read_bytes(
     split.ok_or_else(|| Error::format(path, "pictures", "none"))?.with_class_names(names)
 }
 
-fn hold_out(split: Split, share: f64) -> Result<(Split, Split)> {
+/// The pictures to learn from, the share of them that is held out to test on, and what is to be said of it.
+fn hold_out(split: Split, share: Option<f64>) -> Result<(Split, Split, String)> {
     let groups = held_out::by_class(split.labels(), split.classes());
-    let (rest, held_out) = held_out::parts(&groups, share, 0, |i| i.to_string());
-    split.part(&rest, &held_out)
+    let (rest, test) = held_out::parts(&groups, share.unwrap_or(HELD_OUT), 0, |i| i.to_string());
+    let note = held_out::note(test.len(), split.len());
+    let (train, test) = split.part(&rest, &test)?;
+    Ok((train, test, note))
 }
 
 pub(crate) fn download_any(

@@ -64,7 +64,10 @@ impl Table {
             return Err(Error::Data {
                 path: path.into(),
                 problem: found,
-                advice: "a table has two rows and two columns at least".into(),
+                advice: match columns.len() {
+                    0 | 1 => "a table has two columns at least; in a text, commas, semicolons or tabs part them".into(),
+                    _ => "a table has two rows at least".into(),
+                },
             });
         }
         let named = |wanted: &&str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(wanted));
@@ -148,6 +151,7 @@ impl Table {
         let mut data = Dataset::unknown(name, train, test, files)?;
         data.columns = features.iter().map(|column| column.name.clone()).collect();
         data.choices = self.choices(&labels);
+        data.choices.push(crate::held_out::note(data.test.len(), rows));
         data.notes.splice(0..0, notes);
         Ok(data)
     }

@@ -16,7 +16,8 @@ impl DataRecord {
     ///
     /// # Errors
     /// If the data set was none of rows, or the file is no table, has no row, lacks a column, or holds text in one or a
-    /// number that 32 bits do not hold.
+    /// number that 32 bits do not hold; if a value is missing and columns were left as they are
+    /// ([`NormaliseName::None`](crate::NormaliseName::None)), so that no mean is on record.
     pub fn rows(&self, path: &Path, read: &[u32]) -> Result<(Split, Vec<String>)> {
         let (means, _) = self.normalise.constants();
         if self.columns.is_empty() || self.columns.len() != means.len() {
@@ -41,6 +42,12 @@ impl DataRecord {
                 return Err(wrong((problem, "a number is expected there".into())));
             }
             let count = column.numbers.iter().filter(|number| number.is_nan()).count();
+            if count > 0 && self.source.options.leaves_columns() {
+                let problem = format!("no number in column {} of {count} of {rows} rows", self.columns[i]);
+                let advice =
+                    "give one: the network was trained on columns as they are, and records no mean for what is missing";
+                return Err(wrong((problem, advice.into())));
+            }
             if count > 0 {
                 missing.push(format!("{} ({count})", self.columns[i]));
             }
@@ -52,28 +59,38 @@ impl DataRecord {
         Ok((Split::rows(numbers, vec![0; rows], chosen.len(), 1)?, notes))
     }
 
-    /// Other data as a network that was trained on this data set knows it: columns in its order, whatever else a table
-    /// has, each class under its number, what is read by the numbers that it was normalised with then, and numbers to be
-    /// predicted in its scale. What has no names stays as it is.
+    /// Other data as a network that was trained on this data set knows it: columns and classes [by their
+    /// names](Self::as_named), what is read by the numbers that it was normalised with then, and numbers to be predicted
+    /// in its scale.
+    ///
+    /// # Errors
+    /// As [`as_named`](Self::as_named).
+    pub fn as_trained(&self, data: Dataset) -> Result<Dataset> {
+        let data = self.as_named(data)?;
+        let reads_it = data.train.dims() == self.dims; // else a network of this data cannot, and says so
+        let normalise = if reads_it { self.normalise.clone() } else { data.normalise };
+        let scaled = |split: Split| match self.target {
+            Some(scale) => split.in_scale(scale),
+            None => split,
+        };
+        Ok(Dataset { train: scaled(data.train), test: scaled(data.test), normalise, ..data })
+    }
+
+    /// Other data by the names that this data set has: columns in its order, whatever else a table has, and each class
+    /// under its number. What has no names stays as it is, and so do numbers, which are read as that data says.
     ///
     /// # Errors
     /// If a column is not there, or a class is none that the network tells apart.
-    pub fn as_trained(&self, data: Dataset) -> Result<Dataset> {
+    pub fn as_named(&self, data: Dataset) -> Result<Dataset> {
         let data = self.columns_of(data)?;
         let known = |split: Split| {
-            let split = match self.target {
-                Some(scale) => split.in_scale(scale),
-                None => split,
-            };
             split.in_classes(&self.class_names).map_err(|unknown| {
                 let found = listed("classes", &unknown).unwrap_or_default();
                 let known = listed("it tells apart", &self.class_names).unwrap_or_default();
                 Error::Argument(format!("{}: {found}, which the network was not trained on; {known}", data.name))
             })
         };
-        let reads_it = data.train.dims() == self.dims; // else a network of this data cannot, and says so
-        let normalise = if reads_it { self.normalise.clone() } else { data.normalise };
-        Ok(Dataset { train: known(data.train)?, test: known(data.test)?, normalise, ..data })
+        Ok(Dataset { train: known(data.train)?, test: known(data.test)?, ..data })
     }
 
     fn columns_of(&self, data: Dataset) -> Result<Dataset> {
@@ -91,7 +108,8 @@ impl DataRecord {
             )));
         };
         let (train, test) = (data.train.with_columns(&order), data.test.with_columns(&order));
-        Ok(Dataset { train, test, columns: self.columns.clone(), ..data })
+        let normalise = data.normalise.with_columns(&order);
+        Ok(Dataset { train, test, normalise, columns: self.columns.clone(), ..data })
     }
 
     /// The columns of a file in the order of those that were trained on; nothing in the place of one that it lacks and

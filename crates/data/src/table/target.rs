@@ -74,6 +74,10 @@ impl Labels {
         };
         let each: Vec<Option<String>> = (0..column.len()).map(name).collect();
         let names = sorted(each.iter().flatten());
+        if names.is_empty() {
+            let problem = format!("no label in column {}", column.name);
+            return Err((problem, "give rows labels, or name another column".into()));
+        }
         if names.len() < 2 || names.len() > LARGEST {
             let found = names.first().map_or(String::new(), |name| format!(" ({name})"));
             let problem = format!("{} classes in column {}{found}", names.len(), column.name);

@@ -26,7 +26,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     json: PathBuf,
     /// Which GPU.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = cli::whole(0_usize, None))]
     gpu: usize,
     /// Parts to run, in this order.
     #[arg(value_name = "PART", default_values = ["operations", "networks", "steps", "convolutions"])]
@@ -34,7 +34,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parsed();
     cli::main(|| run(&args))
 }
 
