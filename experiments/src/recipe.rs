@@ -56,7 +56,8 @@ pub struct Recipe {
 
 impl Recipe {
     /// The same for fewer or more epochs; fewer is said wherever a run is shown. Gates stand still for the same share
-    /// of them, learning rates fall at the same points, and the multipliers of a constraint come as far.
+    /// of them, for one at least where they do at all and there is another to learn in, learning rates fall at the same
+    /// points, and the multipliers of a constraint come as far.
     #[must_use]
     pub fn with_epochs(mut self, epochs: u64) -> Self {
         let before = self.training.epochs.max(1); // a file may say 0, which is refused after this
@@ -66,7 +67,9 @@ impl Recipe {
         let training = &mut self.training;
         training.epochs = epochs;
         let scaled = |at: u64| at.saturating_mul(epochs) / before;
-        training.frozen_epochs = scaled(training.frozen_epochs);
+        let (frozen, learn) = (training.frozen_epochs, training.frozen_epochs < before);
+        let most = if learn { epochs.saturating_sub(1) } else { u64::MAX };
+        training.frozen_epochs = scaled(frozen).max(u64::from(frozen > 0)).min(most);
         self.start = self.start.map(|start| start.with_epochs(before, epochs));
         self.teacher = self.teacher.map(|teacher| teacher.with_epochs(before, epochs));
         if let Schedule::Steps { after, .. } = &mut training.schedule {
@@ -221,11 +224,7 @@ impl Recipe {
                 ensure!(self.is_gated(), "an [objective] closes gates, and this network has none");
                 objective.penalties(&network, 1)?;
                 objective.constraint().map(|constraint| Multipliers::new(constraint, network.sets())).transpose()?;
-                let is_filled = objective.constraint().is_some_and(|constraint| matches!(constraint.fit, Fit::Fill(_)));
-                ensure!(
-                    !(is_filled && self.training.estimator == Estimator::TopK),
-                    "the estimator top-k chooses among the gates again that `fit = {{ fill = ... }}` has chosen; expected mean or median"
-                );
+                self.training.check_with(objective)?;
             }
             None => ensure!(!self.is_gated(), NO_OBJECTIVE),
         }
@@ -332,6 +331,21 @@ mod tests {
             (short.training.frozen_epochs, short.objective.unwrap().constraint().unwrap().learning_rate),
             (3, 0.04)
         );
+    }
+
+    #[test]
+    fn a_row_of_few_epochs_has_one_of_either_phase_as_long_as_it_has_two() {
+        let row = recipes::named("resnet20-pruned-macs-0.5").unwrap();
+        let frozen = |row: &Recipe, epochs| row.clone().with_epochs(epochs).training.frozen_epochs;
+        assert_eq!([60, 5, 2, 1, 0].map(|epochs| frozen(&row, epochs)), [48, 4, 1, 0, 0]);
+        let error = row.clone().with_epochs(1).check().unwrap_err().to_string();
+        assert!(error.starts_with("frozen_epochs is 0, expected 1 or more, and so 2 epochs or more: "), "{error}");
+        let late = Training { frozen_epochs: 2, ..row.training.clone() };
+        assert_eq!(frozen(&Recipe { training: late, ..row.clone() }, 10), 1);
+        let scratch = Training { frozen_epochs: 60, ..row.training.clone() };
+        assert_eq!([90, 1].map(|epochs| frozen(&Recipe { training: scratch.clone(), ..row.clone() }, epochs)), [90, 1]);
+        let free = Training { frozen_epochs: 0, ..row.training.clone() };
+        assert_eq!(frozen(&Recipe { training: free, ..row }, 7), 0);
     }
 
     #[test]

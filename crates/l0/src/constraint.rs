@@ -19,8 +19,8 @@ pub struct Constraint {
     pub learning_rate: f64,
     /// Whether a multiplier starts again from 0 once its density is at its target.
     pub restart: bool,
-    /// Whether the bounds come down to the targets while gates learn, by the same factor at each step, in place of
-    /// standing there from the first one on.
+    /// Whether the bounds come down from 1 towards the targets while gates learn, by the same factor at each step, of
+    /// which the last is one short of them, in place of standing there from the first one on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gradual: bool,
     /// How gates are brought within the bounds when they are frozen.

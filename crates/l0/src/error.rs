@@ -8,7 +8,8 @@
 pub enum Error {
     /// The constants do not describe a hard concrete distribution.
     #[error(
-        "hard concrete needs beta > 0, zeta > 1 and gamma <= -zeta / 100, found beta {beta}, gamma {gamma}, zeta {zeta}"
+        "hard concrete needs beta > 0, zeta > 1 and gamma <= -zeta / 100^(1 / max(1, beta)), found beta {beta}, gamma \
+         {gamma}, zeta {zeta}: nearer to 0, no gate could close"
     )]
     Distribution {
         /// Temperature found.

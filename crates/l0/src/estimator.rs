@@ -1,4 +1,4 @@
-//! What a learned gate is worth at test time: three readings of one gated network, which give three networks.
+//! What a learned gate is worth at test time: three estimators, which make three networks of one gated network.
 
 use std::fmt;
 use std::str::FromStr;

@@ -28,14 +28,34 @@ struct Chunk {
     score: f32,
     /// The share of their set that is open once half of them are; 0 for the first ones.
     share: f32,
+    /// How many of their set are open with them.
+    reach: usize,
+}
+
+impl Chunk {
+    /// Whether it is the first of its set: some of each set stay open, whatever share that is.
+    fn is_first(&self) -> bool {
+        self.reach == self.units.len()
+    }
+}
+
+/// What decides how many chunks are opened.
+struct Filler<'a> {
+    /// The gates of each set.
+    units: Vec<usize>,
+    /// Whether all sets keep the same share of theirs.
+    is_uniform: bool,
+    /// What is left of the bound.
+    room: &'a Room<'a>,
 }
 
 impl GatedNet {
     /// The same values with as many gates open as fit the constraint, the others closed: those with the largest log α
     /// in the network, or of each set the same share ([`Ranking`]), and where the next of them does not fit any more,
-    /// the likeliest of other sets that does. Of equals in a set, those come first that switch the larger weights. The
-    /// gates of a set are opened `multiple` at a time, in their order. Where that leaves more than a fiftieth of the
-    /// bound unused, a gate that did not fit is opened in place of less costly ones.
+    /// the likeliest of other sets that does; where all keep the same share, up to the share that that one would have
+    /// made. Of equals in a set, those come first that switch the larger weights. The gates of a set are opened
+    /// `multiple` at a time, in their order. Where that leaves more than a fiftieth of the bound unused, a gate that did
+    /// not fit is opened in place of less costly ones.
     ///
     /// Sets that would lose no more than one gate in `whole_within` keep all of them, as far as the bound allows.
     ///
@@ -65,7 +85,7 @@ impl GatedNet {
         let chunks = chunks(&log_alpha, &self.norms(weights)?, filling.multiple, filling.ranking);
         let open = match &constraint.targets {
             Targets::Layers(targets) => self.likeliest_of_layers(&chunks, targets)?,
-            Targets::Model(_) => self.likeliest_of_all(chunks, constraint, filling.whole_within)?,
+            Targets::Model(_) => self.likeliest_of_all(chunks, constraint, filling)?,
         };
         open.map_or_else(|| Ok(weights.clone()), |open| self.opened(weights, &log_alpha, &open))
     }
@@ -95,23 +115,23 @@ impl GatedNet {
         &self,
         mut chunks: Vec<Chunk>,
         constraint: &Constraint,
-        whole_within: usize,
+        filling: &Filling,
     ) -> Result<Option<Vec<Vec<bool>>>> {
         let room = |open: &[Vec<bool>]| self.room(open, constraint);
         let is_within = |open: &[Vec<bool>]| -> Result<bool> {
             Ok(room(open)?.is_some() && !self.is_constant(&self.plan_of(open)?))
         };
-        let fill = |chunks: &[Chunk]| fill(&chunks.iter().collect::<Vec<_>>(), &self.gated_units(), &room);
-        let mut open = fill(&chunks)?;
+        let filler = Filler { units: self.gated_units(), is_uniform: filling.ranking == Ranking::Uniform, room: &room };
+        let mut open = filler.fill(&chunks.iter().collect::<Vec<_>>())?;
         if !is_within(&open)? {
             chunks = needed_first(chunks, &self.smallest(constraint)?.0);
-            open = fill(&chunks)?;
+            open = filler.fill(&chunks.iter().collect::<Vec<_>>())?;
             if !is_within(&open)? {
                 return Ok(None);
             }
         }
-        open = self.exchanged(open, &chunks, &room)?;
-        Ok(Some(self.spared(open, &chunks, whole_within, &room)?))
+        open = self.exchanged(open, &chunks, &filler)?;
+        Ok(Some(self.spared(open, &chunks, filling.whole_within, &filler)?))
     }
 
     /// Takes out the open chunks all of whose units became such, unless nothing is left of the network; says whether
@@ -131,8 +151,8 @@ impl GatedNet {
     /// What is open once at most [`UNUSED`] of the bound is left: a costly gate that did not fit comes first, and as
     /// many of the likeliest as fit beside it. The likeliest such gate that uses the bound so far is taken, or else the
     /// one that comes nearest. How likely the gates are that close for it is not weighed.
-    fn exchanged(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], room: &Room) -> Result<Vec<Vec<bool>>> {
-        let (mut best, mut least) = (open.clone(), room(&open)?.unwrap_or(0.0));
+    fn exchanged(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], filler: &Filler) -> Result<Vec<Vec<bool>>> {
+        let (mut best, mut least) = (open.clone(), (filler.room)(&open)?.unwrap_or(0.0));
         let mut ended = vec![false; self.sets()];
         let is_closed = |chunk: &Chunk| chunk.units.iter().any(|&unit| !open[chunk.set][unit]);
         for (at, chunk) in chunks.iter().enumerate() {
@@ -144,8 +164,8 @@ impl GatedNet {
             }
             let (so_far, later) = chunks.split_at(at + 1);
             let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = so_far.iter().partition(|other| other.set == chunk.set);
-            let tried = fill(&[first, others, later.iter().collect()].concat(), &self.gated_units(), room)?;
-            let unused = room(&tried)?.unwrap_or(f64::INFINITY);
+            let tried = filler.fill(&[first, others, later.iter().collect()].concat())?;
+            let unused = (filler.room)(&tried)?.unwrap_or(f64::INFINITY);
             if unused < least && !self.is_constant(&self.plan_of(&tried)?) {
                 (best, least) = (tried, unused);
             }
@@ -155,7 +175,7 @@ impl GatedNet {
 
     /// What is open once nearly whole sets are left whole: all of them, or one after the other as far as the bound
     /// allows, those first that would lose least. Inputs are not channels, and no set of them is spared.
-    fn spared(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], within: usize, room: &Room) -> Result<Vec<Vec<bool>>> {
+    fn spared(&self, open: Vec<Vec<bool>>, chunks: &[Chunk], within: usize, filler: &Filler) -> Result<Vec<Vec<bool>>> {
         if within == 0 {
             return Ok(open);
         }
@@ -169,7 +189,7 @@ impl GatedNet {
             let Some(&least) = near.first() else { return Ok(open) };
             for together in [&near[..], &[least]] {
                 together.iter().for_each(|&set| whole[set] = true);
-                if let Some(tried) = self.with_whole(&whole, chunks, room)? {
+                if let Some(tried) = self.with_whole(&whole, chunks, filler)? {
                     open = tried;
                     break;
                 }
@@ -181,11 +201,11 @@ impl GatedNet {
 
     /// The likeliest gates that fit beside these whole sets; none if those alone are too much, if what is left is a
     /// constant, or if what is left lies too far below the bound.
-    fn with_whole(&self, whole: &[bool], chunks: &[Chunk], room: &Room) -> Result<Option<Vec<Vec<bool>>>> {
+    fn with_whole(&self, whole: &[bool], chunks: &[Chunk], filler: &Filler) -> Result<Option<Vec<Vec<bool>>>> {
         let (first, others): (Vec<&Chunk>, Vec<&Chunk>) = chunks.iter().partition(|chunk| whole[chunk.set]);
-        let open = fill(&[first, others].concat(), &self.gated_units(), room)?;
+        let open = filler.fill(&[first, others].concat())?;
         let are_whole = open.iter().zip(whole).all(|(open, whole)| !whole || open.iter().all(|&open| open));
-        let comes_near = room(&open)?.is_some_and(|unused| unused <= UNUSED);
+        let comes_near = (filler.room)(&open)?.is_some_and(|unused| unused <= UNUSED);
         Ok((are_whole && comes_near && !self.is_constant(&self.plan_of(&open)?)).then_some(open))
     }
 
@@ -266,10 +286,11 @@ fn chunks(log_alpha: &[Vec<f32>], norms: &[Vec<f32>], multiple: usize, ranking: 
         for (index, units) in order.chunks(multiple).enumerate() {
             let score = units.iter().map(|&unit| values[unit]).sum::<f32>() / units.len() as f32;
             let share = match index {
-                0 => 0.0, // some of each set, whatever a chunk is of it
+                0 => 0.0,
                 _ => ((index * multiple) as f32 + 0.5 * units.len() as f32) / values.len() as f32,
             };
-            chunks.push(Chunk { set, units: units.to_vec(), score, share });
+            let reach = index * multiple + units.len();
+            chunks.push(Chunk { set, units: units.to_vec(), score, share, reach });
         }
     }
     chunks.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -302,43 +323,54 @@ fn fill_each(chunks: &[&Chunk], units: &[usize], targets: &[f64]) -> Vec<Vec<boo
     open
 }
 
-/// Opens chunks in their order for as long as they fit, then those of the next ones that still do.
-fn fill(chunks: &[&Chunk], units: &[usize], room: &Room) -> Result<Vec<Vec<bool>>> {
-    let first = |n: usize| {
-        let mut open: Vec<Vec<bool>> = units.iter().map(|&units| vec![false; units]).collect();
-        chunks[..n].iter().for_each(|chunk| chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true));
-        open
-    };
-    // What is left grows with every chunk, so the first that does not fit is found by halving.
-    let (mut fit, mut too_many) = (0, chunks.len() + 1);
-    while too_many - fit > 1 {
-        let middle = fit + (too_many - fit) / 2;
-        match room(&first(middle))? {
-            Some(_) => fit = middle,
-            None => too_many = middle,
-        }
-    }
-    let mut open = first(fit);
-    let Some(mut unused) = room(&open)? else { return Ok(open) };
-    // Of a set that had to leave out a chunk, no later one is opened: its gates stay in their order.
-    let mut ended = vec![false; units.len()];
-    let mut tried = 0;
-    for chunk in &chunks[fit..] {
-        if ended[chunk.set] {
-            continue;
-        }
-        if unused < CLOSE || tried == TRIED {
-            break;
-        }
-        tried += 1;
-        chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true);
-        match room(&open)? {
-            Some(left) => unused = left,
-            None => {
-                chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = false);
-                ended[chunk.set] = true;
+impl Filler<'_> {
+    /// Opens chunks in their order for as long as they fit, then those of the next ones that still do.
+    fn fill(&self, chunks: &[&Chunk]) -> Result<Vec<Vec<bool>>> {
+        let first = |n: usize| {
+            let mut open: Vec<Vec<bool>> = self.units.iter().map(|&units| vec![false; units]).collect();
+            chunks[..n].iter().for_each(|chunk| chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true));
+            open
+        };
+        // What is left grows with every chunk, so the first that does not fit is found by halving.
+        let (mut fit, mut too_many) = (0, chunks.len() + 1);
+        while too_many - fit > 1 {
+            let middle = fit + (too_many - fit) / 2;
+            match (self.room)(&first(middle))? {
+                Some(_) => fit = middle,
+                None => too_many = middle,
             }
         }
+        let mut open = first(fit);
+        let Some(mut unused) = (self.room)(&open)? else { return Ok(open) };
+        // Of a set that had to leave out a chunk, no later one is opened: its gates stay in their order.
+        let mut ended = vec![false; self.units.len()];
+        let mut left_out: Option<&Chunk> = None;
+        let mut tried = 0;
+        for chunk in &chunks[fit..] {
+            if ended[chunk.set] || left_out.is_some_and(|other| self.is_beyond(chunk, other)) {
+                continue;
+            }
+            if unused < CLOSE || tried == TRIED {
+                break;
+            }
+            tried += 1;
+            chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = true);
+            match (self.room)(&open)? {
+                Some(left) => unused = left,
+                None => {
+                    chunk.units.iter().for_each(|&unit| open[chunk.set][unit] = false);
+                    ended[chunk.set] = true;
+                    left_out = left_out.or((!chunk.is_first()).then_some(*chunk)); // of a set with none, none is a share
+                }
+            }
+        }
+        Ok(open)
     }
-    Ok(open)
+
+    /// Whether all sets keep the same share, and a chunk would give its set more than the first one that did not fit
+    /// would have given to another.
+    fn is_beyond(&self, chunk: &Chunk, left_out: &Chunk) -> bool {
+        let is_more = chunk.reach * self.units[left_out.set] > left_out.reach * self.units[chunk.set];
+        self.is_uniform && !chunk.is_first() && is_more
+    }
 }

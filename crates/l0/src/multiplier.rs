@@ -8,13 +8,14 @@
 //! restart              m <- 0 once density <= target
 //! ```
 //!
-//! A gradual bound comes down to the target over the steps in which gates learn, by the same factor at each:
-//! target^progress. Gates then close a few at a time, and the others hear of it before it is their turn.
+//! A gradual bound comes down towards the target while gates learn, by the same factor at each step: target^(s / n) in
+//! a step that s of the n steps come before, so that the last one has target^((n - 1) / n). Gates then close a few at a
+//! time, so the remaining weights adapt before the next gates close.
 //!
 //! Without the restart a multiplier that grew while the constraint was violated goes on pruning long after it holds.
 //! The density comes in from outside as a differentiable tensor ([`GatedNet::densities`](crate::GatedNet::densities)):
-//! the share of a network's weights or multiply-accumulates, or of a layer's gates, that is left. Weights feel the
-//! constraint through the multiplier alone.
+//! the share of a network's weights or multiply-accumulates, or of a layer's gates, that is left. It depends on gates
+//! alone: weights do not feel the constraint.
 //!
 //! ```
 //! # use l0::Multiplier;
@@ -58,7 +59,7 @@ impl Multiplier {
         Ok(Self { target, learning_rate, value: 0.0, restart, gradual: false })
     }
 
-    /// The same with a bound that comes down to the target gradually, or stands there.
+    /// The same with a bound that comes down towards the target gradually, or stands there.
     #[must_use]
     pub fn gradual(self, gradual: bool) -> Self {
         Self { gradual, ..self }
@@ -94,8 +95,8 @@ impl Multiplier {
         self.update_at(density, 1.0)
     }
 
-    /// The same when so much of the steps in which gates learn is done, from 0 to 1: a [gradual](Self::gradual) bound
-    /// is on its way then.
+    /// The same where so much of the steps in which gates learn was done before this one, from 0 to 1: a
+    /// [gradual](Self::gradual) bound is on its way then.
     ///
     /// # Errors
     /// As [`update`](Self::update).
@@ -139,6 +140,19 @@ impl Multipliers {
     /// Each multiplier, with its target.
     pub fn each(&self) -> &[Multiplier] {
         &self.each
+    }
+
+    /// Takes over the values of multipliers that were saved; targets, rates and all else stay those of `self`.
+    ///
+    /// # Errors
+    /// If there are not as many; then none is changed.
+    pub fn go_on_from(&mut self, saved: &Self) -> crate::Result<()> {
+        let (found, expected) = (saved.each.len(), self.each.len());
+        if found != expected {
+            return Err(Error::Count { what: "saved multipliers", found, expected: expected.to_string() });
+        }
+        self.each.iter_mut().zip(&saved.each).for_each(|(own, saved)| own.value = saved.value);
+        Ok(())
     }
 
     /// The sum of [`Multiplier::term`].

@@ -243,6 +243,12 @@ impl GatedNet {
         Ok(total)
     }
 
+    /// The number of gated weights whose gates are open at test time, the sum of |g|; none without gates.
+    pub fn open_l0(&self, pruned: &Pruned) -> Option<f64> {
+        let open = self.gates.iter().zip(&pruned.open).map(|(placed, (_, open))| (open * placed.group) as f64);
+        (!self.is_plain()).then(|| open.sum())
+    }
+
     /// What the gated layers add to the loss, a scalar; none without gates. `penalties` has one for each set of gates,
     /// as [`Objective::penalties`](crate::Objective::penalties) makes them.
     ///

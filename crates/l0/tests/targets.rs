@@ -550,6 +550,22 @@ fn multiples_come_as_near_to_the_same_share_as_they_can() {
 }
 
 #[test]
+fn where_a_costly_gate_does_not_fit_other_sets_keep_no_larger_share_for_it() {
+    let mut b = Builder::image("image", 1, 28, 28);
+    b.conv2d("conv1", 20, 5).relu().max_pool2d(2).conv2d("conv2", 50, 5).relu().max_pool2d(2);
+    b.flatten("features").linear("fc1", 100).relu().linear("fc2", 10);
+    let network = GatedNet::prunable(b.build().unwrap(), 0.02).unwrap();
+    let values = network.init(1, &Device::Cpu).unwrap().detached();
+    let uniform = Filling { ranking: Ranking::Uniform, ..Filling::default() };
+    for target in [0.05, 0.1, 0.2, 0.5] {
+        let (left, open) = kept(&network, &values, target, uniform);
+        let shares = open.iter().zip(network.gated_units()).map(|((_, open), units)| *open as f64 / units as f64);
+        let (least, most) = shares.fold((1.0, 0.0), |(least, most): (f64, f64), x| (least.min(x), most.max(x)));
+        assert!(most - least < 0.1 && left <= target && left > 0.97 * target, "{left} of {target}: {open:?}");
+    }
+}
+
+#[test]
 fn a_bound_below_what_has_no_gates_changes_nothing() {
     let mut b = Builder::image("image", 3, 8, 8);
     let stem = b.conv2d_same("stem", 16, 3, 1).relu().tip();

@@ -25,15 +25,15 @@ pub struct Prune {
     settings: Settings,
     distillation: Option<Distillation>,
     teacher: Option<Model>,
-    clock: Clock,
+    clock: Option<Clock>,
     seed: u64,
 }
 
 impl Prune {
     /// A described network, to be brought to half of its multiply-accumulates in 10 epochs.
     pub fn new(net: Net) -> Self {
-        let (settings, clock) = (Settings::default(), Clock::default());
-        Self { net, start: None, settings, distillation: None, teacher: None, clock, seed: 1 }
+        let settings = Settings::default();
+        Self { net, start: None, settings, distillation: None, teacher: None, clock: None, seed: 1 }
     }
 
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
@@ -135,7 +135,6 @@ impl Prune {
 
     /// Places gates on these layers alone, and on those that share their units. A star stands for any part of a name, so
     /// `"*"` for all of it.
-    ///
     #[must_use]
     pub fn only<S: Into<String>>(self, layers: impl IntoIterator<Item = S>) -> Self {
         self.with(|settings| settings.choice.only = layers.into_iter().map(Into::into).collect())
@@ -161,16 +160,17 @@ impl Prune {
     }
 
     /// The share of the multiply-accumulates that training aims at until a [latency](Target::Latency) decides, in the
-    /// place of one that is measured: that of a run which goes on.
+    /// place of one that is measured: that of a run which goes on. Without such a target it is refused.
     #[must_use]
     pub fn aim(self, share: f64) -> Self {
         self.with(|settings| settings.aim = Some(share))
     }
 
-    /// What measures a [latency](Target::Latency), in the place of one thread of this machine.
+    /// What measures a [latency](Target::Latency), in the place of one thread of this machine. Without such a target it
+    /// is refused.
     #[must_use]
     pub fn timed_by(self, clock: Clock) -> Self {
-        Self { clock, ..self }
+        Self { clock: Some(clock), ..self }
     }
 
     /// Address of all random numbers.
@@ -207,11 +207,7 @@ impl Prune {
         let optimiser = self.optimiser_for(network.net());
         let objective = self.objective(&network, start.as_ref(), limit.as_ref(), steps)?;
         let training = plan::training(&self.settings, (learning, steps), batch_size, optimiser);
-        training.check()?;
-        objective.without_detached_decay()?; // whose strength is checked there
-        if let Some(constraint) = objective.constraint() {
-            network.check_targets(constraint)?;
-        }
+        training.check_for(&network, &objective, data.train.len())?;
         let teacher = self.teaching()?;
         let augment = plan::augment(&self.settings, data.augment);
         Ok(Plan { network, residual_stream: stream, objective, training, augment, start, limit, teacher })
@@ -299,7 +295,9 @@ impl Prune {
     fn limit(&self, milliseconds: f64, net: &Net, start: Option<&Weights>) -> Result<Limit> {
         let plain = GatedNet::new(net.clone(), &[])?;
         let model = Model::new(net.clone(), self.untrained(&plain, start)?)?;
-        let limit = Limit { milliseconds, clock: self.clock.clone(), whole: self.clock.latency(&model)? };
+        let clock = self.clock.clone().unwrap_or_default();
+        let whole = clock.latency(&model)?;
+        let limit = Limit { milliseconds, clock, whole };
         if self.settings.aim.is_none() && limit.whole <= milliseconds {
             return Err(not_for(
                 milliseconds,
@@ -352,22 +350,49 @@ impl Prune {
         }
     }
 
-    /// Whether gates are ranked at all, where something was said of how.
-    fn check_ranking(&self) -> Result<()> {
+    /// Whether the target has a part for everything that was said.
+    fn check_parts(&self) -> Result<()> {
+        let Settings { target, multiple, ranking, stream, aim, choice, .. } = &self.settings;
+        let is_time = matches!(target, Target::Latency(_));
+        let is_share = is_time || matches!(target, Target::Weights(_) | Target::Macs(_));
+        let is_of_layers = !matches!(target, Target::Inputs(_));
+        let is_named = !(choice.only.is_empty() && choice.except.is_empty());
+        let (ranked, timed, gated) = (
+            "none: only a target of weights, MACs or milliseconds ranks the gates of several layers",
+            "none: only a target of milliseconds is timed, and aimed at by a share until then",
+            "none: with a target of inputs, gates are on these alone",
+        );
+        let stream = stream.map(|stream| match stream {
+            ResidualStream::Whole => "to stay whole".to_string(),
+            ResidualStream::Pruned => "to be pruned".to_string(),
+        });
+        let multiple = (*multiple != 1).then(|| multiple.to_string());
+        for (name, said, has_part, expected) in [
+            ("the ranking", ranking.map(|ranking| ranking.to_string()), is_share, ranked),
+            ("the multiple of channels", multiple, is_share, "1, or a target of weights, MACs or milliseconds"),
+            ("the share that is aimed at", aim.map(|aim| aim.to_string()), is_time, timed),
+            ("the clock", self.clock.as_ref().map(|_| "named".to_string()), is_time, timed),
+            ("the residual stream", stream, is_of_layers, gated),
+            ("the layers with gates", is_named.then(|| "named".to_string()), is_of_layers, gated),
+        ] {
+            if let (Some(found), false) = (said, has_part) {
+                return Err(Error::Setting { name, found, expected: expected.into() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether settings of one number lie in their ranges, where training does not see to that.
+    fn check_numbers(&self) -> Result<()> {
+        let Settings { multiple, aim, .. } = self.settings;
         let refused =
             |name, found: String, expected: &str| Err(Error::Setting { name, found, expected: expected.into() });
-        let is_share = !matches!(self.settings.target, Target::Price(_) | Target::Inputs(_));
-        match (self.settings.ranking, self.settings.multiple) {
-            (Some(ranking), _) if !is_share => {
-                let expected = "none: only a target of weights, MACs or milliseconds ranks the gates of several layers";
-                refused("the ranking", ranking.to_string(), expected)
-            }
-            (None, multiple) if !is_share && multiple > 1 => refused(
-                "the multiple of channels",
-                multiple.to_string(),
-                "1, or a target of weights, MACs or milliseconds",
-            ),
-            _ => Ok(()),
+        if multiple == 0 {
+            return refused("the multiple of channels", "0".into(), "1 or more");
+        }
+        match aim.filter(|&aim| !(aim > 0.0 && aim <= 1.0)) {
+            Some(aim) => refused("the share that is aimed at", aim.to_string(), "a share above 0, 1 at most"),
+            None => Ok(()),
         }
     }
 
@@ -394,23 +419,13 @@ impl Prune {
         if is_in_range { Ok(()) } else { Err(refused()) }
     }
 
-    /// Whether what was said has a part to play beside the rest.
-    fn check_companions(&self) -> Result<()> {
-        let refused = |name, found: &str, expected: &str| {
-            Err(Error::Setting { name, found: found.into(), expected: expected.into() })
-        };
-        if self.teacher.is_some() && self.distillation.is_none() {
-            return refused("the teacher", "named alone", "a distillation, too, which says how much is learnt from it");
+    /// Whether a teacher has something to teach.
+    fn check_teacher(&self) -> Result<()> {
+        if self.teacher.is_none() || self.distillation.is_some() {
+            return Ok(());
         }
-        let Choice { only, except, .. } = &self.settings.choice;
-        if matches!(self.settings.target, Target::Inputs(_)) && !(only.is_empty() && except.is_empty()) {
-            return refused(
-                "the layers with gates",
-                "named",
-                "none: with a target of inputs, gates are on these alone",
-            );
-        }
-        Ok(())
+        let (found, expected) = ("named alone", "a distillation, too, which says how much is learnt from it");
+        Err(Error::Setting { name: "the teacher", found: found.into(), expected: expected.into() })
     }
 
     /// Checks what needs no data: whether each setting lies in its range, and has a part to play beside the others.
@@ -421,9 +436,10 @@ impl Prune {
     pub fn check_settings(&self) -> Result<()> {
         self.check_shift()?;
         self.check_steps()?;
-        self.check_ranking()?;
+        self.check_parts()?;
         self.check_target()?;
-        self.check_companions()?;
+        self.check_numbers()?;
+        self.check_teacher()?;
         // Epochs and rates are the same for any number of examples.
         let (settings, optimiser) = (&self.settings, self.optimiser_for(&self.net));
         plan::training(settings, (settings.learning_of(1), 1.0), settings.batch_of(1), optimiser).check()?;

@@ -11,8 +11,9 @@ use l0_data::{Augment, Dataset, Digits, Split};
 use l0_net::layers::Conv2d;
 use l0_net::{Builder, Layer, Masks, Mode, Model, Net, Params};
 use l0_prune::{Clock, Limit, Prune, ResidualStream, Target, latency, normalised};
+use l0_record::{EpochRow, RunFolder, RunHeader, read_run};
 use l0_rng::{Purpose, Stream};
-use l0_train::{Freeze, Optimiser};
+use l0_train::{Distillation, Evaluation, Finished, Freeze, Optimiser, Precision, StepResult, Watch, run};
 
 /// Digits drawn by the program, (1, 28, 28), ten classes.
 fn digits(train: usize) -> Dataset {
@@ -300,10 +301,14 @@ fn the_same_seed_gives_the_same_network() {
 fn the_stream_of_a_residual_network_stays_whole_unless_little_is_left_or_layers_are_named() {
     let data = digits(80);
     let gated = |prune: Prune| -> Vec<String> {
-        let network = prune.timed_by(clock()).plan(&data).unwrap().network;
+        let network = prune.plan(&data).unwrap().network;
         network.placements().map(|placement| placement.layer.clone()).collect()
     };
     let resnet = || Prune::model(values(&resnet()));
+    let to = |target: Target| match target {
+        Target::Latency(_) => resnet().target(target).timed_by(clock()),
+        _ => resnet().target(target),
+    };
     let (inside, all) = (vec!["block1.conv1", "block2.conv1"], vec!["stem", "block1.conv1", "block2.conv1"]);
     let whole = clock().latency(&values(&self::resnet())).unwrap();
     for (much, little) in [
@@ -311,9 +316,9 @@ fn the_stream_of_a_residual_network_stays_whole_unless_little_is_left_or_layers_
         (Target::Weights(0.5), Target::Weights(0.1)),
         (Target::Latency(0.5 * whole), Target::Latency(0.1 * whole)),
     ] {
-        assert_eq!(gated(resnet().target(much)), inside, "{much}");
-        assert_eq!(gated(resnet().target(little)), all, "{little}");
-        assert_eq!(gated(resnet().target(much).only(["*"])), all);
+        assert_eq!(gated(to(much)), inside, "{much}");
+        assert_eq!(gated(to(little)), all, "{little}");
+        assert_eq!(gated(to(much).only(["*"])), all);
     }
     assert_eq!(gated(resnet().target(Target::Macs(0.7)).except(["block1.conv1"])), ["block2.conv1"]);
     assert_eq!(gated(resnet().target(Target::Macs(0.5)).residual_stream(ResidualStream::Pruned)), all);
@@ -322,7 +327,7 @@ fn the_stream_of_a_residual_network_stays_whole_unless_little_is_left_or_layers_
     assert_eq!(gated(resnet().target(Target::Macs(0.8)).round(12)), inside);
     assert_eq!(gated(resnet().target(Target::Macs(0.8)).round(24)), all);
     // A run that goes on is decided by the share that it aimed at, whatever the clock says now.
-    let aimed = |share: f64| gated(resnet().target(Target::Latency(1e-9)).aim(share));
+    let aimed = |share: f64| gated(to(Target::Latency(1e-9)).aim(share));
     assert_eq!(
         (aimed(0.5), aimed(0.1)),
         (inside.iter().map(ToString::to_string).collect(), all.iter().map(ToString::to_string).collect())
@@ -391,8 +396,100 @@ fn what_cannot_be_pruned_is_refused_before_training() {
 
     let mut b = Builder::image("image", 1, 28, 28);
     b.flatten("features").linear("fc", 10);
+    let expected = "nothing in this network can be pruned: \"image\" (the network's input), \"features\" (units of other \
+                    spaces), \"fc\" (the network's output)";
+    assert_eq!(message(Prune::new(b.build().unwrap())), expected);
+}
+
+#[test]
+fn settings_in_which_the_target_has_no_part_are_refused() {
+    let data = digits(80);
+    let message = |prune: Prune| prune.plan(&data).unwrap_err().to_string();
+    let to = |target: Target| Prune::model(values(&lenet())).target(target);
+    let timed = "expected none: only a target of milliseconds is timed, and aimed at by a share until then";
+    for target in [Target::Macs(0.5), Target::Weights(0.5), Target::Price(0.1), Target::Inputs(2)] {
+        assert_eq!(message(to(target).aim(0.5)), format!("the share that is aimed at is 0.5, {timed}"));
+        assert_eq!(message(to(target).timed_by(clock())), format!("the clock is named, {timed}"));
+    }
+    let inputs = "expected none: with a target of inputs, gates are on these alone";
+    let stream = to(Target::Inputs(2)).residual_stream(ResidualStream::Whole);
+    assert_eq!(message(stream), format!("the residual stream is to stay whole, {inputs}"));
+    assert_eq!(message(to(Target::Inputs(2)).only(["fc1"])), format!("the layers with gates is named, {inputs}"));
+    for target in [Target::Price(0.1), Target::Inputs(2)] {
+        let expected = "the multiple of channels is 0, expected 1, or a target of weights, MACs or milliseconds";
+        assert_eq!(message(to(target).round(0)), expected);
+    }
+}
+
+#[test]
+fn a_plan_refuses_what_training_would() {
+    let data = digits(80);
+    let message = |prune: Prune| prune.plan(&data).unwrap_err().to_string();
+    let lenet = || Prune::model(values(&lenet()));
+    assert_eq!(message(lenet().round(0)), "the multiple of channels is 0, expected 1 or more");
+    let timed = lenet().target(Target::Latency(1.0)).timed_by(clock());
+    let expected = "the share that is aimed at is 1.5, expected a share above 0, 1 at most";
+    assert_eq!(message(timed.aim(1.5)), expected);
+    let mut b = Builder::image("image", 1, 28, 28);
+    b.flatten("features").linear("fc1", 20).batch_norm("norm").relu().linear("fc2", 10);
+    let alone = Prune::model(values(&b.build().unwrap())).batch_size(1);
     let expected =
-        "nothing in this network can be pruned: \"image\" (the network's input), \"fc\" (the network's output)";
-    let found = message(Prune::new(b.build().unwrap()));
-    assert!(found.starts_with("nothing in this network can be pruned: "), "{found} {expected}");
+        "batch_size is 1, expected 2 or more: the batch norm \"norm\" normalises each unit over the examples";
+    assert_eq!(message(alone), expected);
+}
+
+/// Stops a training after so many steps, if any are given.
+struct StopAfter<'a> {
+    left: Option<u64>,
+    stop: &'a AtomicBool,
+}
+
+impl Watch for StopAfter<'_> {
+    fn step(&mut self, _: u64, _: u64, _: u64, _: &StepResult) {
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+            self.stop.store(*left == 0, Ordering::Relaxed);
+        }
+    }
+
+    fn epoch(&mut self, _: &EpochRow, _: &Evaluation) {}
+}
+
+/// Muon, Novograd's gates, one cycle for what is left, a teacher, and a clock that decides how much that is.
+#[test]
+fn a_pruning_that_was_stopped_and_resumed_is_undisturbed() {
+    let whole = clock().latency(&values(&resnet())).unwrap();
+    let prune = Prune::model(values(&resnet())).target(Target::Latency(0.6 * whole)).timed_by(clock());
+    let prune = prune.epochs(4).batch_size(8).distil(Distillation { temperature: 2.0, share: 0.5 });
+    let (data, folder) = (digits(40), tempfile::tempdir().unwrap()); // 5 steps an epoch
+    let plan = prune.plan(&data).unwrap();
+    assert_eq!((plan.training.frozen_epochs, plan.teacher.is_some(), plan.limit.is_some()), (2, true, true));
+    let go = |name: &str, stop_after: Option<u64>| {
+        let (path, header) = (folder.path().join(name), RunHeader::new("prune", 1, serde_json::Value::Null));
+        let run_folder = match path.join("run.json").exists() {
+            true => RunFolder::resume(&path, &header).unwrap(),
+            false => RunFolder::create(&path, &header).unwrap(),
+        };
+        let (job, stop) = (plan.job(&data, 1, Device::Cpu, Precision::default()), AtomicBool::new(false));
+        run(&job, run_folder, &mut StopAfter { left: stop_after, stop: &stop }, &stop)
+    };
+    let rows = |name: &str| -> Vec<EpochRow> {
+        let rows = read_run(folder.path().join(name)).unwrap().rows;
+        rows.into_iter().map(|row| EpochRow { seconds: 0.0, step_ms: None, ..row }).collect()
+    };
+    let bits = |finished: &Finished| -> Vec<u32> {
+        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        finished.weights.iter().flat_map(|(_, t)| flat(t)).map(f32::to_bits).collect()
+    };
+    let undisturbed = go("whole", None).unwrap();
+    // While gates learn, before the step that freezes them and after it, and in fine-tuning.
+    for steps in [4, 6, 1, 3] {
+        let error = go("parts", Some(steps)).unwrap_err();
+        assert!(matches!(error, l0_train::Error::Interrupted { .. }), "{error}");
+    }
+    let resumed = go("parts", None).unwrap();
+    assert_eq!(rows("whole"), rows("parts"));
+    assert!(bits(&undisturbed) == bits(&resumed), "the final values differ");
+    let open = |epoch: usize| rows("whole")[epoch].open.clone();
+    assert!(open(0) != open(2) && open(2) == open(3));
 }

@@ -10,7 +10,9 @@ pub const GATE_BINS: usize = 20;
 /// What was measured in one epoch: a line of `metrics.jsonl`.
 ///
 /// Counts are of the network, gated layers and others together. *Expected* counts come from the probability that a gate
-/// is open, *hard* ones from the gates that are not zero at test time.
+/// is open, *hard* ones from the gates that are not zero at test time. Once gates are frozen nothing of them is left to
+/// chance: what is expected is what is hard. Files of before 2026-11-30 go on with the probabilities there, and so have
+/// a target that was met as violated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
     /// Epochs done, from 1.
@@ -49,7 +51,8 @@ pub struct EpochRow {
     /// Expected number of gated weights that are not zero: the sum over groups of P(z != 0) |g|.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub expected_l0: Option<f64>,
-    /// Expected number of parameters, pruned inputs and outputs taken off; normalisations count in full.
+    /// Expected number of parameters, pruned inputs and outputs taken off; normalisations count in full until gates are
+    /// frozen.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub expected_params: Option<f64>,
     /// Expected multiply-accumulates for one example, pruned inputs and outputs taken off.

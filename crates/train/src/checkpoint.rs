@@ -1,10 +1,11 @@
 //! Checkpoints: everything a step depends on, so that a resumed run goes on bit for bit.
 //!
 //! A checkpoint is a safetensors file: the values ("param."), their averages ("average."), the optimisers' moments
-//! ("moment1.", "moment2."), and in its metadata the seed, the position, the sums of the epoch so far and the
-//! multipliers. It is written under a temporary name, synced and renamed; the last two are kept. A digest of all of it
-//! tells a damaged one, which is set aside, so that it neither stands for a good one nor is lost. A whole one of another
-//! training is refused and left where it is.
+//! ("moment1.", "moment2."), and in its metadata the seed, the position, the sums of the epoch so far, the multipliers,
+//! and what the training was configured with. None of that may change: also more epochs would make another training,
+//! whose rates fall later and whose frozen gates would learn again. It is written under a temporary name, synced and
+//! renamed; the last two are kept. A digest of all of it tells a damaged one, which is set aside, so that it neither
+//! stands for a good one nor is lost. A whole one of another training is refused and left where it is.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,8 +14,10 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use l0::Multipliers;
 use l0_files::{At, Existing, Sha256};
+use l0_record::compare::{Difference, differences, settled, shown};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{Error, Progress, Result, Trainer};
 
@@ -33,7 +36,25 @@ struct State {
     progress: Progress,
     optimiser_steps: u64,
     average_steps: u64,
+    /// Their values are what counts: all else that is said of them follows from the settings.
     multipliers: Option<Multipliers>,
+    /// [`Trainer::settings`]; files of before 2026-11-30 do not have them, and are believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settings: Option<Value>,
+}
+
+impl State {
+    fn of(trainer: &Trainer) -> serde_json::Result<Self> {
+        Ok(Self {
+            format: FORMAT,
+            seed: trainer.seed,
+            progress: trainer.progress,
+            optimiser_steps: trainer.optimiser.steps(),
+            average_steps: trainer.average.steps(),
+            multipliers: trainer.multipliers.clone(),
+            settings: Some(trainer.settings()?),
+        })
+    }
 }
 
 /// The part of every format that says which one it is.
@@ -59,19 +80,18 @@ impl Checkpoints {
     /// # Errors
     /// If the file cannot be written; older checkpoints stay.
     pub fn save(&self, trainer: &Trainer) -> Result<PathBuf> {
-        let Progress { epoch, step, .. } = trainer.progress;
-        let state = State {
-            format: FORMAT,
-            seed: trainer.seed,
-            progress: trainer.progress,
-            optimiser_steps: trainer.optimiser.steps(),
-            average_steps: trainer.average.steps(),
-            multipliers: trainer.multipliers.clone(),
-        };
+        let state = State::of(trainer).map_err(|error| problem(&self.folder, error))?;
+        let path = self.write(trainer, &state)?;
+        self.prune()?;
+        Ok(path)
+    }
+
+    fn write(&self, trainer: &Trainer, state: &State) -> Result<PathBuf> {
+        let Progress { epoch, step, .. } = state.progress;
         fs::create_dir_all(&self.folder).at("create the folder", &self.folder)?;
         let path = self.folder.join(format!("epoch-{epoch:05}-step-{step:07}.safetensors"));
         let tensors = bytes(trainer)?;
-        let state = serde_json::to_string(&state).map_err(|error| problem(&path, error))?;
+        let state = serde_json::to_string(state).map_err(|error| problem(&path, error))?;
         let parts = tensors.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice()));
         let sha256 = digest(parts.chain([("state", state.as_bytes())]));
         let metadata = [("state", state), ("sha256", sha256)];
@@ -83,7 +103,6 @@ impl Checkpoints {
             views.collect::<std::result::Result<_, _>>().map_err(|error| problem(&path, error))?;
         let file = safetensors::serialize(views, Some(metadata)).map_err(|error| problem(&path, error))?;
         l0_files::write(&path, &file, Existing::Replace)?;
-        self.prune()?;
         Ok(path)
     }
 
@@ -112,8 +131,9 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the folder or a file cannot be read, or not be renamed, or a checkpoint is of another version or another
-    /// training (of another seed, batch size, network or constraint), which is left as it is. Damaged checkpoints are no
-    /// error; without any the trainer stays as it is.
+    /// training (of another seed, network, objective, [`Training`](crate::Training) or number of examples), which is left
+    /// as it is; the message names what differs. Damaged checkpoints are no error; without any the trainer stays as it
+    /// is.
     pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         let paths = self.newest_first()?;
         for (i, path) in paths.iter().enumerate() {
@@ -200,8 +220,10 @@ fn decode(path: &Path, file: &[u8], trainer: &mut Trainer) -> Result<()> {
     let mismatch = |problem| Error::OtherTraining { path: path.into(), problem };
     check_state(&state, trainer).map_err(mismatch)?;
     check_tensors(&values, trainer).map_err(mismatch)?;
+    if let (Some(own), Some(saved)) = (&mut trainer.multipliers, &state.multipliers) {
+        own.go_on_from(saved)?;
+    }
     restore(&values, trainer)?;
-    trainer.multipliers = state.multipliers;
     trainer.optimiser.set_steps(state.optimiser_steps);
     trainer.average.set_steps(state.average_steps);
     trainer.progress = state.progress;
@@ -213,6 +235,9 @@ fn check_state(state: &State, trainer: &Trainer) -> std::result::Result<(), Stri
     if state.seed != trainer.seed {
         return Err(format!("it is of seed {}, expected {}", state.seed, trainer.seed));
     }
+    if let Some(settings) = &state.settings {
+        check_settings(settings, trainer)?;
+    }
     let targets = |of: &Option<Multipliers>| -> Vec<f64> {
         of.iter().flat_map(|multipliers| multipliers.each().iter().map(|each| each.target())).collect()
     };
@@ -221,6 +246,17 @@ fn check_state(state: &State, trainer: &Trainer) -> std::result::Result<(), Stri
         return Err(format!("its gates are held to {found:?}, expected {expected:?}"));
     }
     check_place(&state.progress, trainer.steps)
+}
+
+/// Checks that a training was configured as the trainer is: names all that differs.
+fn check_settings(found: &Value, trainer: &Trainer) -> std::result::Result<(), String> {
+    let expected = settled(&trainer.settings().map_err(|error| error.to_string())?);
+    let said = |difference: Difference| {
+        let Difference { path, left, right } = difference;
+        format!("its {path} is {}, expected {}", shown(left.as_ref()), shown(right.as_ref()))
+    };
+    let differ: Vec<String> = differences(found, &expected).into_iter().map(said).collect();
+    if differ.is_empty() { Ok(()) } else { Err(differ.join(", ")) }
 }
 
 /// Checks that a place lies in epochs of `in_epoch` steps: in others, no step would ever end the epoch.
@@ -269,7 +305,55 @@ fn problem(path: &Path, problem: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::DType;
+    use l0::{Constraint, Estimator, GatedNet, Objective, Placement, Quantity, Sampling, Side, Targets};
+    use l0_data::Batch;
+    use l0_net::Builder;
+
     use super::*;
+    use crate::{Optimiser, Schedule, Training};
+
+    fn training() -> Training {
+        Training {
+            epochs: 3,
+            batch_size: 2,
+            optimiser: Optimiser::adam(0.01),
+            gate_optimiser: Optimiser::adam(0.01),
+            schedule: Schedule::Constant,
+            weight_decay: 0.0,
+            average: 0.0,
+            sampling: Sampling::Minibatch,
+            estimator: Estimator::Mean,
+            frozen_epochs: 0,
+        }
+    }
+
+    #[test]
+    fn of_the_multipliers_of_a_checkpoint_without_settings_the_values_alone_are_taken() {
+        let mut b = Builder::features("row", 4);
+        b.linear("fc1", 4).relu().linear("fc2", 2);
+        let network = GatedNet::new(b.build().unwrap(), &[Placement::new("fc2", Side::Input)]).unwrap();
+        let held = |rate| Objective::constrained(Constraint::new(Targets::Model(0.7), Quantity::Weights, rate));
+        let (slow, fast, training, device) = (held(0.1), held(0.2), training(), Device::Cpu);
+        let of = |objective| Trainer::new(&network, objective, &training, 6, 1, &device).unwrap();
+        let mut first = of(&slow);
+        let rows = Tensor::ones((2, 4), DType::F32, &device).unwrap();
+        first.step(&Batch::new(rows, Tensor::new(&[0u32, 1], &device).unwrap())).unwrap();
+        assert!(first.multipliers().unwrap().each()[0].value() > 0.0);
+
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::of(folder.path());
+        checkpoints.write(&first, &State { settings: None, ..State::of(&first).unwrap() }).unwrap();
+        let mut second = of(&fast);
+        checkpoints.restore(&mut second).unwrap();
+        let mut expected = fast.multipliers(&network).unwrap().unwrap();
+        expected.go_on_from(first.multipliers().unwrap()).unwrap();
+        assert_eq!((second.progress().steps, second.multipliers()), (1, Some(&expected)));
+
+        checkpoints.save(&first).unwrap();
+        let error = checkpoints.restore(&mut of(&fast)).unwrap_err().to_string();
+        assert!(error.contains("its objective.constraint.learning_rate is 0.1, expected 0.2; go on with"), "{error}");
+    }
 
     #[test]
     fn a_checkpoint_is_where_its_name_says() {

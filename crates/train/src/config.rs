@@ -1,6 +1,6 @@
 //! How a network is trained: everything but the network, its [objective](l0::Objective), the data and the seed.
 
-use l0::{Estimator, Sampling};
+use l0::{Estimator, Fit, Objective, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -10,6 +10,9 @@ pub const MOST_EPOCHS: u64 = 1_000_000;
 
 /// More images than any batch here has.
 const LARGEST_BATCH: usize = 1_000_000;
+
+/// What is expected where no epoch is frozen, and one has to be.
+const ONE_FROZEN: &str = "1 or more, and so 2 epochs or more";
 
 /// An optimiser and its constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -203,7 +206,8 @@ pub struct Training {
     pub estimator: Estimator,
     /// For how many last epochs the gates stay at their test-time values, brought within the objective's constraint
     /// first, while the weights adapt to them. All epochs only for a training that [starts](crate::Job::start) from
-    /// gates that are chosen: they never learn then.
+    /// gates that are chosen: they never learn then, and are not brought within anything. At least one where the
+    /// constraint fills gates in or the schedule is [`Schedule::Settle`].
     pub frozen_epochs: u64,
 }
 
@@ -236,6 +240,34 @@ impl Training {
         below_one("average", self.average)?;
         if self.frozen_epochs > self.epochs {
             return wrong("frozen_epochs", self.frozen_epochs, format!("0 to {}", self.epochs));
+        }
+        if self.frozen_epochs == 0 && matches!(self.schedule, Schedule::Settle { .. }) {
+            let why = "the schedule \"settle\" is for what frozen gates leave";
+            return wrong("frozen_epochs", 0, format!("{ONE_FROZEN}: {why}"));
+        }
+        Ok(())
+    }
+
+    /// Checks that it does what `objective` asks of it: gates that are to be filled in as they freeze do freeze, and are
+    /// not chosen among again by [`Estimator::TopK`].
+    ///
+    /// # Errors
+    /// If it does not; the message says what to change.
+    pub fn check_with(&self, objective: &Objective) -> Result<()> {
+        if !objective.constraint().is_some_and(|constraint| matches!(constraint.fit, Fit::Fill(_))) {
+            return Ok(());
+        }
+        if self.frozen_epochs == 0 {
+            let why = "the constraint's `fit = { fill = ... }` is done as gates freeze";
+            return wrong(
+                "training.frozen_epochs",
+                0,
+                format!("{ONE_FROZEN}: {why}; or leave it out, and read gates by top-k"),
+            );
+        }
+        if self.estimator == Estimator::TopK {
+            let why = "the estimator top-k chooses among the gates again that `fit = { fill = ... }` has chosen";
+            return wrong("training.estimator", Estimator::TopK, format!("mean or median: {why}"));
         }
         Ok(())
     }

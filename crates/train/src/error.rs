@@ -63,7 +63,10 @@ pub enum Error {
         step: u64,
     },
     /// A step beyond the end of a training.
-    #[error("the training of {epochs} epochs is over after {steps} steps; raise Training::epochs to go on for longer")]
+    #[error(
+        "the training of {epochs} epochs is over after {steps} steps; to go on for longer, start another one from its \
+         averages (Trainer::start_from), with frozen_epochs = epochs where its gates are frozen"
+    )]
     Over {
         /// The epochs of the training.
         epochs: u64,

@@ -4,15 +4,16 @@
 //! [`run`] holds the loop over epochs and reads down a page; [`Trainer::step`] is one step of it. What a step needs to
 //! be repeated bit for bit is in two places: the values, seed, place and multipliers of a [`Trainer`], which a checkpoint
 //! holds, and what it was configured with: the objective, the [`Training`], a [`Teacher`] and what [freezes](Freeze) its
-//! gates, which whoever resumes a training says again.
+//! gates, all of which must be set again after a resume.
 //!
-//! This is the only crate that calls `backward`.
+//! This is the only library code that calls `backward`.
 
 mod average;
 mod checkpoint;
 mod config;
 mod error;
 mod evaluate;
+mod expected;
 mod gated;
 mod loss;
 mod optimiser;
@@ -22,6 +23,7 @@ mod progress;
 mod run;
 mod score;
 mod teacher;
+mod terms;
 mod trainer;
 
 pub use average::Average;

@@ -8,6 +8,7 @@ use l0_data::{Augment, Dataset, Feed, Normalise, Split};
 use l0_net::Weights;
 use l0_record::{EpochRow, Named, Outcome, RunFolder, forget_peak_memory, gate_histogram, peak_memory_bytes};
 
+use crate::expected::Expected;
 use crate::pace::Pace;
 use crate::{
     Checkpoints, Error, Evaluation, Freeze, Precision, Progress, Result, StepResult, Teacher, Trainer, Training,
@@ -33,7 +34,7 @@ pub struct Job<'a> {
     pub seed: u64,
     /// Values to begin with, in the place of random ones.
     pub start: Option<&'a Weights>,
-    /// Who has a say in what gates are brought within when they are frozen; the objective alone, if nobody.
+    /// Chooses the constraint that gates are fitted to when they freeze; the objective's own if `None`.
     pub freeze: Option<&'a dyn Freeze>,
     /// A network whose outputs it learns from beside the labels.
     pub teacher: Option<&'a Teacher>,
@@ -51,7 +52,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Whoever looks on.
+/// Observes a training.
 pub trait Watch {
     /// A step was made: the `step`-th of `steps` of the epoch after `epoch` epochs.
     fn step(&mut self, epoch: u64, step: u64, steps: u64, result: &StepResult);
@@ -189,18 +190,11 @@ fn test(job: &Job, trainer: &Trainer) -> Result<(Pruned, Evaluation)> {
 
 fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Evaluation)> {
     let (pruned, evaluation) = test(job, trainer)?;
-    let weights = trainer.average().weights();
     let Progress { epoch, steps, seconds, sums, .. } = *trainer.progress();
     let in_epoch = job.training.steps_an_epoch(job.data.train.len());
     let factor = job.training.rate_factor(epoch - 1, in_epoch - 1, in_epoch);
-    let expected = job.network.net().expected_cost(&job.network.probabilities(weights)?)?;
-    let normalisations = job.network.net().cost().layers.into_iter().filter(|layer| layer.weights == 0);
-    let normalisations = normalisations.map(|layer| layer.params as f64).sum::<f64>();
-    let sum = |part: fn(&l0_net::ExpectedCost) -> &candle_core::Tensor| -> Result<f64> {
-        let values = expected.iter().map(|cost| part(cost).to_scalar::<f32>().map(f64::from));
-        Ok(values.sum::<candle_core::Result<f64>>()?)
-    };
-    let (multipliers, violations) = constraint(job, trainer)?;
+    let expected = Expected::of(job, trainer, &pruned)?;
+    let (multipliers, violations) = constraint(job, trainer, &expected);
     let net = job.network.net();
     let positions = net.shape(net.output()).positions() as f64; // each has a label of its own
     times.sort_unstable_by(f64::total_cmp);
@@ -218,9 +212,9 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
         test_rmse: evaluation.score.rmse(),
         test_r2: evaluation.score.r2(),
         test_loss: Some(evaluation.loss),
-        expected_l0: job.network.expected_l0(weights)?,
-        expected_params: Some(sum(|cost| &cost.params)? + normalisations),
-        expected_macs: Some(sum(|cost| &cost.macs)?),
+        expected_l0: expected.l0,
+        expected_params: Some(expected.params),
+        expected_macs: Some(expected.macs),
         hard_params: Some(pruned.cost.params() as u64),
         hard_macs: Some(pruned.cost.macs() as u64),
         step_ms: times.get(times.len() / 2).map(|seconds| 1e3 * seconds),
@@ -231,28 +225,28 @@ fn row(job: &Job, trainer: &Trainer, times: &mut [f64]) -> Result<(EpochRow, Eva
 }
 
 /// The multipliers, and by how much the averages violate the constraint.
-fn constraint(job: &Job, trainer: &Trainer) -> Result<(Named<f64>, Named<f64>)> {
+fn constraint(job: &Job, trainer: &Trainer, expected: &Expected) -> (Named<f64>, Named<f64>) {
     let (Some(constraint), Some(multipliers)) = (job.objective.constraint(), trainer.multipliers()) else {
-        return Ok((Named::default(), Named::default()));
+        return (Named::default(), Named::default());
     };
-    let densities = job.network.densities(trainer.average().weights(), constraint)?;
     let names: Vec<String> = match (constraint.targets.are_of_layers(), constraint.quantity) {
         (true, _) => job.network.placements().map(|placement| placement.layer.clone()).collect(),
         (false, Quantity::Weights) => vec!["params".into()], // as in the rows of every run so far
         (false, Quantity::Macs) => vec!["macs".into()],
     };
     let mut violations = Named::default();
-    for ((name, density), multiplier) in names.iter().zip(&densities).zip(multipliers.each()) {
-        violations.insert(name.clone(), f64::from(density.to_scalar::<f32>()?) - multiplier.target());
+    for ((name, density), multiplier) in names.iter().zip(&expected.densities).zip(multipliers.each()) {
+        violations.insert(name.clone(), density - multiplier.target());
     }
     let multipliers = names.iter().cloned().zip(multipliers.each().iter().map(|multiplier| multiplier.value()));
-    Ok((multipliers.collect(), violations))
+    (multipliers.collect(), violations)
 }
 
 /// Writes what the run leaves beside its rows.
 fn finish(job: &Job, trainer: &Trainer, last: Evaluation, folder: &RunFolder) -> Result<Finished> {
     let weights = trainer.average().weights().to_device(&Device::Cpu)?; // what is made of them is made there
     let pruned = job.network.pruned(&weights, job.training.estimator)?;
+    let expected = Expected::of(job, trainer, &pruned)?;
     let full = job.network.net().cost();
     let count = |n: usize| Some(n as u64);
     let outcome = Outcome {
@@ -266,7 +260,7 @@ fn finish(job: &Job, trainer: &Trainer, last: Evaluation, folder: &RunFolder) ->
         weights_kept: count(pruned.cost.weights()),
         macs_total: count(full.macs()),
         macs_kept: count(pruned.cost.macs()),
-        expected_density: job.network.expected_l0(&weights)?.map(|l0| l0 / job.network.gated_weights() as f64),
+        expected_density: expected.l0.map(|l0| l0 / job.network.gated_weights() as f64),
         train_seconds: Some(trainer.progress().seconds),
         peak_memory_bytes: peak_memory_bytes(),
     };

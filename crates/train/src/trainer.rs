@@ -4,14 +4,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use l0::{Constraint, Estimator, Fit, GatedNet, Multipliers, Objective, Penalty, Sampling};
+use l0::{Constraint, Fit, GatedNet, Multipliers, Objective, Penalty, Sampling};
 use l0_data::{Batch, Feed};
-use l0_net::{Layer, Mode, Net, Params, Role, Weights};
+use l0_net::{Mode, Params, Role, Weights};
 use l0_rng::{Purpose, Stream};
 
-use crate::config::wrong;
 use crate::loss::wrong_ones;
 use crate::optimiser::{Gated, OptimiserState};
+use crate::terms::Terms;
 use crate::{Average, Error, Loss, Number, Progress, Result, StepResult, Teacher, Training};
 
 /// A training: its values, and how far they have come. It knows its place, so that random numbers, learning rates and
@@ -24,6 +24,8 @@ pub struct Trainer<'a> {
     /// Of each set of gates. Weight decay that gates do not feel is the optimiser's.
     penalties: Vec<Penalty>,
     teacher: Option<Teacher>,
+    /// Training examples.
+    examples: usize,
     /// Steps in an epoch.
     pub(crate) steps: u64,
     pub(crate) seed: u64,
@@ -35,19 +37,6 @@ pub struct Trainer<'a> {
     freeze: Option<&'a dyn Freeze>,
     /// Whether gates were handed over that are chosen already.
     has_gates_from_elsewhere: bool,
-}
-
-/// Refuses to fill gates in as they are frozen where the estimator chooses among them once more.
-fn check_reading(objective: &Objective, training: &Training) -> Result<()> {
-    let is_filled = objective.constraint().is_some_and(|constraint| matches!(constraint.fit, Fit::Fill(_)));
-    match is_filled && training.frozen_epochs > 0 && training.estimator == Estimator::TopK {
-        true => Err(Error::config(
-            "training.estimator",
-            "top-k",
-            "mean or median, where gates are filled in as they freeze",
-        )),
-        false => Ok(()),
-    }
 }
 
 /// Whoever decides what gates are brought within when they are frozen, by what they have become.
@@ -63,8 +52,7 @@ impl<'a> Trainer<'a> {
     /// First values for `network`, to be trained on `n_train` examples.
     ///
     /// # Errors
-    /// If a setting is out of its range, there is nothing to train on, the objective is not for these gates, no network
-    /// with them can meet a target, or no batch has more than one example where a normalisation asks for more.
+    /// Those of [`Training::check_for`], or if the device cannot hold the values.
     pub fn new(
         network: &'a GatedNet,
         objective: &'a Objective,
@@ -73,18 +61,11 @@ impl<'a> Trainer<'a> {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        training.check()?;
-        if n_train == 0 {
-            return Err(Error::config("training examples", 0, "1 or more"));
-        }
-        check_batches(network.net(), training, n_train)?;
-        check_reading(objective, training)?;
+        let Terms { penalties, multipliers, weight_decay } = Terms::new(network, objective, training, n_train)?;
         let params = network.init(seed, device)?;
-        let (felt, weight_decay) = objective.without_detached_decay()?;
         let gated = Gated { names: &network.gated_parameters(), weight_decay };
         let optimiser = OptimiserState::new(&params, gated, training)?;
         let average = Average::new(&params, training.average)?;
-        let (penalties, multipliers) = (felt.penalties(network, n_train)?, objective.multipliers(network)?);
         let (steps, progress) = (training.steps_an_epoch(n_train), Progress::default());
         Ok(Self {
             network,
@@ -92,6 +73,7 @@ impl<'a> Trainer<'a> {
             training,
             penalties,
             teacher: None,
+            examples: n_train,
             steps,
             seed,
             progress,
@@ -125,8 +107,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Learns from the outputs of `teacher` beside the labels, from the next step on. A checkpoint does not hold it:
-    /// whoever goes on says it again.
+    /// Learns from the outputs of `teacher` beside the labels, from the next step on. A checkpoint does not hold it: it
+    /// must be set again after a resume.
     ///
     /// # Errors
     /// If it reads or computes something else than the network, or its values do not fit on the device.
@@ -164,6 +146,41 @@ impl<'a> Trainer<'a> {
     /// The multipliers of the objective's constraint, if it has one.
     pub fn multipliers(&self) -> Option<&Multipliers> {
         self.multipliers.as_ref()
+    }
+
+    /// What it was configured with, as far as a file can hold it: all of it changes what the next steps compute.
+    pub(crate) fn settings(&self) -> serde_json::Result<serde_json::Value> {
+        let (training, objective) = (serde_json::to_value(self.training)?, serde_json::to_value(self.objective)?);
+        Ok(serde_json::json!({ "training": training, "objective": objective, "examples": self.examples }))
+    }
+
+    /// Whether gates were frozen in the last of the steps that were made.
+    pub(crate) fn has_frozen_gates(&self) -> bool {
+        let Progress { epoch, step, .. } = self.progress;
+        let of_last = if step == 0 { epoch.checked_sub(1) } else { Some(epoch) };
+        of_last.is_some_and(|epoch| self.training.is_frozen(epoch))
+    }
+
+    /// Refuses gates that would never learn where none were handed over that are chosen already. Chosen ones stand as
+    /// they are: what they leave above a target is said, not changed, as that of a run which missed it and is trained
+    /// from scratch.
+    fn check_given_gates(&self) -> Result<()> {
+        let epochs = self.training.epochs;
+        if !self.has_gates_from_elsewhere {
+            let expected =
+                format!("fewer than the {epochs} epochs, or values to start from, with gates that are chosen");
+            return Err(Error::config("frozen_epochs", self.training.frozen_epochs, expected));
+        }
+        let Some(constraint) = self.objective.constraint() else { return Ok(()) };
+        let shares = self.network.shares_left(self.average.weights(), constraint, self.training.estimator)?;
+        let mut missed = shares.iter().zip(constraint.targets.each()).filter(|(share, target)| share > target);
+        if let Some((share, target)) = missed.next() {
+            tracing::warn!(
+                "the gates to start from leave {share:.4} where {target} is asked for, and are frozen from the first \
+                 step on, so nothing brings them within it: with frozen_epochs below {epochs} they learn, and are"
+            );
+        }
+        Ok(())
     }
 
     /// Freezes the gates at the values that their average has at test time, brought within the constraint first
@@ -234,10 +251,8 @@ impl<'a> Trainer<'a> {
         if epoch >= epochs {
             return Err(Error::Over { epochs, steps: self.progress.steps });
         }
-        if self.progress.steps == 0 && self.training.is_frozen(0) && !self.has_gates_from_elsewhere {
-            let expected =
-                format!("fewer than the {epochs} epochs, or values to start from, with gates that are chosen");
-            return Err(Error::config("frozen_epochs", self.training.frozen_epochs, expected));
+        if self.progress.steps == 0 && self.training.is_frozen(0) {
+            self.check_given_gates()?;
         }
         let learnt = epoch.checked_sub(1).is_some_and(|before| !self.training.is_frozen(before));
         if step == 0 && learnt && self.training.is_frozen(epoch) {
@@ -363,22 +378,6 @@ fn summed(loss: &Tensor, parts: [Option<Tensor>; 2]) -> candle_core::Result<Vec<
         }
     }
     Ok(sums)
-}
-
-/// Refuses a training of which every batch would be one value for each unit of a normalisation: it would learn no
-/// variance, and nothing below it would learn anything.
-fn check_batches(net: &Net, training: &Training, n_train: usize) -> Result<()> {
-    let alone = |id: usize| {
-        let positions: usize = net.shape(id).dims()[1..].iter().product();
-        matches!(net.node(id).layer, Layer::BatchNorm(_)) && positions == 1
-    };
-    let Some(id) = (0..net.nodes().len()).find(|&id| alone(id)) else { return Ok(()) };
-    let expected = format!("2 or more: the batch norm {:?} normalises each unit over the examples", net.node(id).name);
-    match (training.batch_size, n_train) {
-        (1, _) => wrong("batch_size", 1, expected),
-        (_, 1) => wrong("the number of training images", 1, expected),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
-use l0::{Constraint, Estimator, GatedNet, L2, Lambda, Objective, Quantity, Sampling, Targets};
+use l0::{Constraint, Estimator, Filling, Fit, GatedNet, L2, Lambda, Objective, Quantity, Sampling, Targets};
 use l0_data::{Augment, Dataset, Digits, Feed, Normalise, Split};
 use l0_net::{Builder, ClosedChannels, Weights};
 use l0_record::{EpochRow, RunFolder, RunHeader, Status, read_run};
@@ -54,6 +54,13 @@ fn priced(network: l0::Result<GatedNet>, lambdas: &[f64]) -> Gated {
 fn held((network, _): Gated, targets: Targets, learning_rate: f64) -> Gated {
     let constraint = Constraint::new(targets, Quantity::Weights, learning_rate);
     (network, Objective::constrained(constraint))
+}
+
+/// The same, with as many open as fit once they are frozen.
+fn filled(gated: Gated, targets: Targets, learning_rate: f64) -> Gated {
+    let (network, objective) = held(gated, targets, learning_rate);
+    let constraint = objective.constraint().unwrap().clone();
+    (network, Objective::constrained(Constraint { fit: Fit::Fill(Filling::default()), ..constraint }))
 }
 
 fn wide_resnet() -> Gated {
@@ -295,6 +302,23 @@ fn a_checkpoint_that_cannot_be_read_is_not_passed_over() {
 }
 
 #[test]
+fn a_run_that_died_between_its_last_checkpoint_and_its_end_trains_no_epoch_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let undisturbed = go(&mlp(), &training(2), &whole, None).unwrap();
+    go(&mlp(), &training(2), &parts, Some(15)).unwrap_err();
+    std::fs::create_dir(parts.join(GATED)).unwrap(); // the last file to be written finds no place
+    go(&mlp(), &training(2), &parts, None).unwrap_err();
+    assert_eq!(read_run(&parts).unwrap().header.status, Status::Failed);
+    assert!(parts.join("checkpoints").exists());
+    std::fs::remove_dir(parts.join(GATED)).unwrap();
+    let resumed = go(&mlp(), &training(2), &parts, Some(1)).unwrap(); // a single step would end it
+    assert_eq!(rows(&whole), rows(&parts));
+    assert!(bits(&resumed) == bits(&undisturbed), "the final values differ");
+    assert!(!parts.join("checkpoints").exists());
+}
+
+#[test]
 fn what_is_not_a_number_never_replaces_a_good_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
@@ -392,6 +416,31 @@ fn gates_do_not_move_once_frozen() {
     let rows = rows(&folder.path().join("run"));
     assert_eq!(rows[4].expected_l0, rows[5].expected_l0);
     assert_ne!(rows[3].expected_l0, rows[2].expected_l0);
+}
+
+#[test]
+fn once_gates_are_frozen_what_is_expected_is_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, scratch) = (folder.path().join("run"), folder.path().join("scratch"));
+    let gated = filled(lenet5(), Targets::Model(0.3), 1e-4);
+    let finished = go(&gated, &Training { frozen_epochs: 2, ..training(3) }, &path, None).unwrap();
+    // Gates that never learn are those that a run starts from.
+    let all_frozen = Training { frozen_epochs: 2, ..training(2) };
+    go_from(Some(&finished.weights), &gated, &all_frozen, &scratch, None).unwrap();
+
+    let (learning, frozen) = (rows(&path), rows(&scratch));
+    let violation = |row: &EpochRow| row.violations.iter().map(|(_, by)| *by).sum::<f64>();
+    assert!(
+        learning[0].expected_macs != learning[0].hard_macs.map(|macs| macs as f64) && violation(&learning[0]) > 0.0
+    );
+    for row in learning[1..].iter().chain(&frozen) {
+        let hard = (row.hard_params.map(|n| n as f64), row.hard_macs.map(|n| n as f64));
+        assert_eq!((row.expected_params, row.expected_macs), hard);
+        assert!((-0.02..=0.0).contains(&violation(row)), "{row:?}");
+        assert_eq!((row.expected_l0, &row.open), (learning[1].expected_l0, &learning[1].open));
+    }
+    let expected = finished.outcome.expected_density.unwrap() * gated.0.gated_weights() as f64;
+    assert!((expected - learning[2].expected_l0.unwrap()).abs() < 1e-6, "{expected}");
 }
 
 #[test]
@@ -525,13 +574,13 @@ fn gates_are_frozen_within_the_target_by_the_step_that_begins_the_phase() {
     }
     let batch = feed.epoch(7, 0).next().unwrap().unwrap();
     let error = trainer.step(&batch).unwrap_err().to_string();
-    assert_eq!(error, "the training of 3 epochs is over after 30 steps; raise Training::epochs to go on for longer");
+    assert!(error.starts_with("the training of 3 epochs is over after 30 steps; to go on for longer, start another"));
 }
 
-/// A place in epochs of other lengths is none: no step would end the epoch.
 #[test]
-fn a_checkpoint_of_another_training_is_refused_and_left_alone() {
-    let ((network, objective), data, folder) = (mlp(), digits(), tempfile::tempdir().unwrap());
+fn a_checkpoint_of_another_training_is_refused_by_the_setting_that_differs_and_left_alone() {
+    let ((network, objective), data, folder) =
+        (priced(l0_mlp::l0(&l0_mlp::lenet_300_100()), &[1.0]), digits(), tempfile::tempdir().unwrap());
     let checkpoints = Checkpoints::of(folder.path());
     let of_50 = training(1);
     let mut trainer = Trainer::new(&network, &objective, &of_50, data.train.len(), 7, &Device::Cpu).unwrap();
@@ -539,15 +588,39 @@ fn a_checkpoint_of_another_training_is_refused_and_left_alone() {
     feed.epoch(7, 0).take(7).for_each(|batch| _ = trainer.step(&batch.unwrap()).unwrap());
     checkpoints.save(&trainer).unwrap();
 
-    let of_100 = Training { batch_size: 100, ..training(1) };
+    let with = |change: fn(&mut Training)| {
+        let mut changed = of_50.clone();
+        change(&mut changed);
+        changed
+    };
+    let (of_100, longer) = (with(|training| training.batch_size = 100), with(|training| training.epochs = 2));
+    let (frozen, median) = (
+        with(|training| (training.epochs, training.frozen_epochs) = (2, 1)),
+        with(|training| training.estimator = Estimator::Median),
+    );
+    let faster = with(|training| training.gate_optimiser = Optimiser::adam(0.5));
     let (lenet, (_, constrained)) = (lenet5(), held(mlp(), Targets::Model(0.5), 0.1));
-    for (network, objective, training, seed, problem) in [
-        (&network, &objective, &of_50, 8, "it is of seed 7, expected 8"),
-        (&network, &objective, &of_100, 7, "it is of another batch size or number of examples"),
-        (&network, &constrained, &of_50, 7, "its gates are held to [], expected [0.5]"),
-        (&lenet.0, &lenet.1, &of_50, 7, "it lacks \"param.conv1."),
+    let dearer = Objective::priced(&[Lambda::PerWeight(2.0)]);
+    for (network, objective, training, n, seed, problem) in [
+        (&network, &objective, &of_50, 500, 8, "it is of seed 7, expected 8"),
+        (&network, &objective, &of_100, 500, 7, "its training.batch_size is 50, expected 100"),
+        (&network, &objective, &longer, 500, 7, "its training.epochs is 1, expected 2"),
+        (&network, &objective, &frozen, 500, 7, ", its training.frozen_epochs is 0, expected 1"),
+        (&network, &objective, &median, 500, 7, "its training.estimator is mean, expected median"),
+        (&network, &objective, &faster, 500, 7, "its training.gate_optimiser.learning_rate is 0.02, expected 0.5"),
+        (&network, &objective, &of_50, 499, 7, "its examples is 500, expected 499"),
+        (
+            &network,
+            &dearer,
+            &of_50,
+            500,
+            7,
+            "its objective.lambdas is [{\"per-weight\":1.0}], expected [{\"per-weight\":2.0}]",
+        ),
+        (&network, &constrained, &of_50, 500, 7, "its objective.constraint is nothing, expected {"),
+        (&lenet.0, &objective, &of_50, 500, 7, "it lacks \"param.conv1."),
     ] {
-        let mut trainer = Trainer::new(network, objective, training, data.train.len(), seed, &Device::Cpu).unwrap();
+        let mut trainer = Trainer::new(network, objective, training, n, seed, &Device::Cpu).unwrap();
         let error = checkpoints.restore(&mut trainer).unwrap_err().to_string();
         assert!(error.contains("0000007.safetensors is not of this training") && error.contains(problem), "{error}");
         assert_eq!(trainer.progress().steps, 0);
@@ -584,6 +657,27 @@ fn wrong_settings_are_named() {
     check(Training { frozen_epochs: 3, ..training(2) }, "frozen_epochs is 3, expected 0 to 2");
     let wild = Training { optimiser: Optimiser::adam(f64::NAN), ..training(1) };
     check(wild, "optimiser.learning_rate is NaN, expected a number above 0");
+    let unsettled = Training { schedule: Schedule::Settle { before: 0.2, peak: 0.2 }, ..training(2) };
+    check(
+        unsettled,
+        "frozen_epochs is 0, expected 1 or more, and so 2 epochs or more: the schedule \"settle\" is for what frozen gates leave",
+    );
+}
+
+#[test]
+fn gates_that_never_freeze_are_not_to_be_filled_in_as_they_do() {
+    let (network, objective) = filled(mlp(), Targets::Model(0.3), 1e-3);
+    let message = |training: &Training| {
+        Trainer::new(&network, &objective, training, 500, 7, &Device::Cpu).unwrap_err().to_string()
+    };
+    let expected = "training.frozen_epochs is 0, expected 1 or more, and so 2 epochs or more: the constraint's \
+                    `fit = { fill = ... }` is done as gates freeze; or leave it out, and read gates by top-k";
+    assert_eq!(message(&training(2)), expected);
+    let chosen_twice = Training { frozen_epochs: 1, estimator: Estimator::TopK, ..training(2) };
+    let expected = "training.estimator is top-k, expected mean or median: the estimator top-k chooses among the gates \
+                    again that `fit = { fill = ... }` has chosen";
+    assert_eq!(message(&chosen_twice), expected);
+    Trainer::new(&network, &objective, &Training { frozen_epochs: 1, ..training(2) }, 500, 7, &Device::Cpu).unwrap();
 }
 
 /// A network whose normalisation sees one value for each unit and example, as features or as images of 1x1.

@@ -120,10 +120,10 @@ pub(super) fn objective(mut asked: Map<String, Value>, training: &Training, n: u
         asked.insert("constraint".into(), serde_json::to_value(constraint)?);
     }
     // Lowered to a small target with all others, the gates that stay open would be worth next to nothing
-    // (docs/decisions/042-targets.md); top-k would choose again among those that are filled in.
-    if let (Some(Value::Object(constraint)), true) =
-        (asked.get_mut("constraint"), training.estimator != Estimator::TopK)
-    {
+    // (docs/decisions/042-targets.md); top-k would choose again among those that are filled in, and gates that never
+    // freeze are not brought within a target at all.
+    let is_filled = training.frozen_epochs > 0 && training.estimator != Estimator::TopK;
+    if let (Some(Value::Object(constraint)), true) = (asked.get_mut("constraint"), is_filled) {
         constraint.entry("fit").or_insert(serde_json::to_value(Fit::Fill(Filling::default()))?);
     }
     asked.entry("weight_decay").or_insert(json!(0.0));

@@ -43,12 +43,14 @@ impl HardConcrete {
     /// The distribution with temperature `beta`, stretched to (`gamma`, `zeta`).
     ///
     /// # Errors
-    /// Unless beta > 0, zeta > 1 and gamma <= -zeta / 100, all finite. Without the margins a gate is never exactly 0 or
-    /// 1; with a smaller gamma the mean is not 0 at the lower end of [`LOG_ALPHA_RANGE`](crate::gate::LOG_ALPHA_RANGE),
-    /// and no gate that is read by it could close.
+    /// Unless beta > 0, zeta > 1 and gamma <= -zeta / 100^(1 / max(1, beta)), all finite. Without the margins a gate is
+    /// never exactly 0 or 1; with a gamma nearer to 0, eq. 13 or the median, which closes gates at log alpha <= beta
+    /// log(-gamma / zeta), is above 0 at the lower end of [`LOG_ALPHA_RANGE`](crate::gate::LOG_ALPHA_RANGE), and no gate
+    /// could close by it.
     pub fn new(beta: f64, gamma: f64, zeta: f64) -> crate::Result<Self> {
         let finite = beta.is_finite() && gamma.is_finite() && zeta.is_finite();
-        if finite && beta > 0.0 && zeta > 1.0 && gamma <= -zeta / 100.0 {
+        // 100 is exp of the range's end; the power of 1, for a beta of 1 or less, is exact.
+        if finite && beta > 0.0 && zeta > 1.0 && gamma <= -zeta / 100f64.powf(1.0 / beta.max(1.0)) {
             Ok(Self { beta, gamma, zeta })
         } else {
             Err(Error::Distribution { beta, gamma, zeta })

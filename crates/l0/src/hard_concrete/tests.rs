@@ -2,6 +2,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::scalar::gauss_legendre;
 use super::*;
+use crate::Estimator;
 use crate::testing::{close, gradient, message, normal, numeric_gradient, row, uniform};
 
 fn tensor(values: &[f64]) -> Tensor {
@@ -172,8 +173,8 @@ fn extreme_noise_and_places_stay_finite() {
 
 #[test]
 fn bad_constants_and_shapes_are_refused() {
-    let expected =
-        "hard concrete needs beta > 0, zeta > 1 and gamma <= -zeta / 100, found beta 0, gamma -0.1, zeta 1.1";
+    let expected = "hard concrete needs beta > 0, zeta > 1 and gamma <= -zeta / 100^(1 / max(1, beta)), found beta 0, \
+                    gamma -0.1, zeta 1.1: nearer to 0, no gate could close";
     assert_eq!(message(HardConcrete::new(0.0, -0.1, 1.1)), expected);
     for (beta, gamma, zeta) in
         [(0.5, 0.0, 1.1), (0.5, -0.01, 1.01), (0.5, -0.1, 1.0), (f64::NAN, -0.1, 1.1), (0.5, -0.1, f64::INFINITY)]
@@ -186,6 +187,17 @@ fn bad_constants_and_shapes_are_refused() {
     let nothing = || Tensor::zeros(0, candle_core::DType::F32, &Device::Cpu).unwrap();
     let error = message(d.sample(&nothing(), &nothing()));
     assert!(error.contains("log_alpha has shape [0], expected at least 1 gate"), "{error}");
+}
+
+#[test]
+fn gates_close_by_every_estimator_with_all_constants_that_are_allowed() {
+    let lowest = crate::gate::LOG_ALPHA_RANGE.0;
+    for (beta, nearest) in [(0.1, -0.011), (1.0, -0.011), (2.0, -0.11), (4.0, -0.347_850_542_618_521_8)] {
+        let d = HardConcrete::new(beta, 1.001 * nearest, 1.1).unwrap();
+        let values = [Estimator::Mean, Estimator::Median].map(|estimator| estimator.value_at(&d, lowest));
+        assert_eq!(values, [0.0; 2], "beta {beta}");
+        assert!(HardConcrete::new(beta, 0.999 * nearest, 1.1).is_err(), "beta {beta}");
+    }
 }
 
 #[test]

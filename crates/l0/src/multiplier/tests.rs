@@ -82,6 +82,19 @@ fn model_and_layers() {
 }
 
 #[test]
+fn saved_multipliers_hand_on_their_values_and_nothing_else() {
+    let mut saved = of(Targets::Layers(vec![0.5, 0.1]), 2, 1.0).unwrap();
+    saved.update(&[0.75, 0.2], 1.0).unwrap();
+    let mut own = of(Targets::Layers(vec![0.4, 0.3]), 2, 0.5).unwrap();
+    own.go_on_from(&saved).unwrap();
+    assert_eq!(own.each().iter().map(Multiplier::target).collect::<Vec<_>>(), [0.4, 0.3]);
+    own.update(&[0.6, 0.4], 1.0).unwrap(); // at the rate that is its own
+    close("multipliers", &own.each().iter().map(Multiplier::value).collect::<Vec<_>>(), &[0.35, 0.15], 1e-6);
+    let mut one = of(Targets::Model(0.5), 2, 1.0).unwrap();
+    assert_eq!(message(one.go_on_from(&saved)), "found 2 saved multipliers, expected 1");
+}
+
+#[test]
 fn bad_input_is_refused() {
     assert_eq!(message(Multiplier::new(0.0, 0.1, true)), "a target density must be in (0, 1], found 0");
     assert_eq!(message(Multiplier::new(1.5, 0.1, true)), "a target density must be in (0, 1], found 1.5");

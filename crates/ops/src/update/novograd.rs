@@ -2,7 +2,7 @@
 //!
 //! Adam divides each number's gradient by that number's own size, so that all move about as fast. Among gates this
 //! forgets which of them matter: under a price all close side by side. With one size for all, those that matter least
-//! close first, and the others hear of it before it is their turn.
+//! close first, so the remaining weights adapt before the next gates close.
 
 use candle_core::{Result, Tensor, bail};
 

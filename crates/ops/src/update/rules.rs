@@ -45,9 +45,10 @@ pub struct Sgd {
 /// One step of Muon (Jordan et al. 2024), of weights that are matrices, as a share of the weight's norm (Bernstein et
 /// al. 2020).
 ///
-/// With `g = grad + weight_decay * param`: `u = momentum u + g`, d = g + momentum u, o the orthogonal matrix nearest to
-/// d (nearly: five iterations of a polynomial), then `param = (param - learning_rate * |param| / |o| * o) / sqrt(1 +
-/// learning_rate^2)`.
+/// With `g = grad + weight_decay * param`: `u = momentum u + g`, `d = g + momentum u`, and o the orthogonal matrix nearest
+/// to d (nearly: five iterations of a polynomial). Of the n numbers of the parameter for which d is not 0, which a gradient
+/// or the weight decay has reached, `s = max(|param|, 0.001 sqrt(n))`, with the norm over them alone, and these n become
+/// `(param - learning_rate * s / |o| * o) / sqrt(1 + learning_rate^2)`. All others stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Muon {
     /// How far a step goes, as a share of the weight's norm.
