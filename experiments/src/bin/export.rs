@@ -14,7 +14,7 @@ use l0_experiments::cli::{self, DataArgs};
 use l0_experiments::device::{DeviceName, VerificationArgs};
 use l0_experiments::int8::{self, Int8};
 use l0_experiments::network_file::NetworkFile;
-use l0_experiments::say;
+use l0_experiments::{say, session};
 use l0_net::{Card, Model};
 use l0_record::read_run;
 
@@ -85,6 +85,14 @@ fn export(args: &Args) -> Result<()> {
     };
     let (network, weights, card) = artifact::load_gated(&args.run)?;
     let data = args.data.load(&source)?;
+    let recorded = session::normalisation_of(&header.data)?.unwrap_or_else(|| data.normalise.clone());
+    ensure!(
+        !args.data.says_numbers() || data.normalise == recorded,
+        "{}: it was trained with {recorded}, and --normalise (or --mean and --std) asks for {}; leave that out",
+        args.run.display(),
+        data.normalise
+    );
+    let data = Dataset { normalise: recorded, ..data };
     let (found, expected) = (data.digest()?, &header.data.sha256);
     ensure!(
         found == *expected,
