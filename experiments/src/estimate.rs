@@ -46,7 +46,7 @@ impl Estimate {
         let batch = row.training.batch_size.min(data.train.len());
         let mut images = FEW.min(batch);
         let step = loop {
-            let feed = Feed::new(&data.train, data.normalise.clone(), images, device)?.augment(data.augment);
+            let feed = Feed::new(&data.train, data.normalise.clone(), images, device)?.augment(data.augment)?;
             let feed = feed.in_dtype(precision.dtype());
             let mut batches = whole_batches(&feed, images);
             let mut timed = || -> Result<Duration> {

@@ -100,12 +100,18 @@ fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
     }
     if let Some(normalise) = &options.normalise {
         if data.train.is_table() {
-            return Err(Error::Argument(format!("{}: a table is normalised by its own mean and deviation", data.name)));
+            return Err(Error::Argument(format!(
+                "{}: a table is normalised by its own mean and standard deviation",
+                data.name
+            )));
         }
         let constants = normalise.constants(data.train.shape().0)?;
         data.normalise = constants.map_or_else(|| Normalise::of(&data.train), Ok)?;
     }
     data.augment = options.augment.or(data.augment);
+    if let Some(augment) = &data.augment {
+        augment.check(data.train.shape()).map_err(|error| Error::Argument(format!("{}: {error}", data.name)))?;
+    }
     Ok(data)
 }
 
