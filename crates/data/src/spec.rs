@@ -64,7 +64,7 @@ pub struct Options {
     /// Share of the examples that is held out to test on, where the source has none for that; a fifth if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f64>,
-    /// How pixels become numbers; by the mean and deviation of the training images if not given.
+    /// How pixels become numbers; by the mean and standard deviation of the training images if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalise: Option<NormaliseBy>,
     /// How training images are varied; not at all if not given, but for known names.
@@ -99,11 +99,11 @@ pub struct Options {
 pub enum NormaliseBy {
     /// Constants that many use.
     Name(NormaliseName),
-    /// Mean and deviation of each channel, or of all, of pixels from 0 to 1.
+    /// Mean and standard deviation of each channel, or of all, of pixels from 0 to 1.
     Constants {
         /// Means.
         mean: Vec<f64>,
-        /// Deviations.
+        /// Standard deviations.
         std: Vec<f64>,
     },
 }
@@ -122,7 +122,7 @@ pub enum NormaliseName {
     Mnist,
     /// Pixels from 0 to 1.
     Unit,
-    /// Mean and deviation of the training images.
+    /// Mean and standard deviation of the training images.
     Computed,
 }
 

@@ -187,8 +187,9 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let stop = cli::stop_on_signals()?;
     let target = args.target();
     let brought = Brought::read(&args.network, args.input_size)?;
-    let data = args.data.known_to(&brought.read.card, loaded(args, &brought)?)?;
-    let data = args.validation.applied(data)?;
+    // First: then the normalisation that a network was trained with takes the place of one that follows from examples.
+    let data = args.validation.applied(loaded(args, &brought)?)?;
+    let data = args.data.known_to(&brought.read.card, data)?;
     let prune = settings(args, &brought, target, &data)?;
     let compute = args.compute.open(threads)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
