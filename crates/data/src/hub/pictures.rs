@@ -315,3 +315,16 @@ fn each<T: DataType>(
 fn unreadable(path: &Path, error: parquet::errors::ParquetError) -> Error {
     Error::format(path, "a parquet file", error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_are_no_utf8_are_not_taken_for_one() {
+        let read = |label: &[u8]| text(label, Path::new("insects.parquet")).map_err(|error| error.to_string());
+        assert_eq!(read("café".as_bytes()), Ok("café".into()));
+        let said = r#"insects.parquet: a label "caf\xe9", which is not UTF-8; write the column of labels in UTF-8"#;
+        assert!(read(b"caf\xe9").unwrap_err().starts_with(said));
+    }
+}
