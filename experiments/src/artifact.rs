@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use l0::{Estimator, GatedNet, Gates};
 use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, Feed, Normalise, Split};
+use l0_files::Sha256;
 use l0_net::{Agreement, Card, GatedModel, Masks, Mode, Model, Net, OnnxAbout, Shape, Weights};
 use l0_train::{Score, Tally};
 use serde_json::json;
@@ -28,6 +29,27 @@ pub fn load_gated(path: &Path) -> Result<(GatedNet, Weights, Card)> {
     let gates: Gates = serde_json::from_value(gated.gates)
         .with_context(|| format!("{}: its metadata do not say where the gates are", file.display()))?;
     Ok((GatedNet::with_gates(gated.net, &gates)?, gated.weights, card))
+}
+
+/// sha256 of values, their names and shapes, lower-case hex: the digest of a file is of what its card says, too, as how
+/// long training took.
+///
+/// # Errors
+/// If values are not f32.
+pub fn digest_of_values(weights: &Weights) -> Result<String> {
+    let mut hash = Sha256::new();
+    // Each with its length before it, so that nothing can move between them.
+    let mut add = |bytes: &[u8]| {
+        hash.update(&(bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    for (name, tensor) in weights.iter() {
+        let values = tensor.flatten_all()?.to_vec1::<f32>().with_context(|| name.to_string())?;
+        add(name.as_bytes());
+        add(format!("{:?}", tensor.dims()).as_bytes());
+        add(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+    }
+    Ok(hash.hex())
 }
 
 /// What was written down of the data set that a network was trained on; `None` where its name says it all.

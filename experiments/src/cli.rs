@@ -46,7 +46,7 @@ pub struct DataArgs {
         allow_negative_numbers = true
     )]
     pub mean: Vec<f64>,
-    /// Deviation of each channel, of pixels from 0 to 1.
+    /// Standard deviation of each channel, of pixels from 0 to 1.
     #[arg(long, value_name = "S", value_delimiter = ',', requires = "mean", allow_hyphen_values = true)]
     pub std: Vec<f64>,
     /// Column of labels, of a table or of a data set of the Hub.
@@ -227,11 +227,11 @@ impl Validation {
     ///
     /// # Errors
     /// If there are not so many training images.
-    pub fn applied(&self, mut data: Dataset) -> Result<Dataset> {
-        if let Some(n) = self.validation {
-            (data.train, data.test) = data.train.split_off(n, 0)?;
-        }
-        Ok(data)
+    pub fn applied(&self, data: Dataset) -> Result<Dataset> {
+        Ok(match self.validation {
+            Some(n) => data.hold_out(n)?,
+            None => data,
+        })
     }
 
     /// The row with what must be said of its test images.

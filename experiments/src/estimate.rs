@@ -72,7 +72,7 @@ impl Work<'_> {
         let batch = training.batch_size.min(data.train.len());
         let mut images = FEW.min(batch);
         let step = loop {
-            let feed = Feed::new(&data.train, data.normalise.clone(), images, device)?.augment(*augment);
+            let feed = Feed::new(&data.train, data.normalise.clone(), images, device)?.augment(*augment)?;
             let feed = feed.in_dtype(precision.dtype());
             let mut batches = whole_batches(&feed, images);
             let mut timed = || -> Result<Duration> {

@@ -194,7 +194,7 @@ impl Run<'_> {
         if let Some(from) = begun {
             let (found, expected) = (&start.from.sha256, &from.sha256);
             ensure!(
-                found == expected,
+                start.from.has_values_of(&from),
                 "{} has values with sha256 {found}, the run in {} began with {expected}; give it another --out",
                 run.display(),
                 self.path.display()
@@ -213,10 +213,10 @@ impl Run<'_> {
         }
         for seed in taught.seeds(self.seed) {
             let (run, header) = self.trained(earlier, seed, "learns from")?;
-            let (model, bytes) = compact(&run, &header)?;
+            let Network { model, sha256, values } = compact(&run, &header)?;
             models.push(model);
             let (run, epochs) = (format!("{}/seed-{seed}", earlier.name), earlier.training.epochs);
-            from.push(StartedFrom { run, epochs, sha256: sha256(&bytes), ..StartedFrom::default() });
+            from.push(StartedFrom { run, epochs, sha256, values: Some(values), ..StartedFrom::default() });
         }
         tracing::info!("{} seed {} learns from {}", self.recipe.name, self.seed, names(&from));
         Ok(Lessons { teacher: Teacher::mean_of(models, taught.distillation())?, from })
@@ -249,8 +249,8 @@ impl Run<'_> {
         Ok(run_path(out, &earlier.name, seed)?)
     }
 
-    /// Refuses to train an earlier run again of which this one has had the network already: its file would have another
-    /// digest, and the hours would be lost.
+    /// Refuses to train an earlier run again of which this one has had the network already: on another machine it may
+    /// come to other values, and the hours would be lost.
     fn check_kept(&self, earlier: &Recipe, seed: u64, relation: &str, from: &StartedFrom) -> Result<()> {
         let file = artifact::gated_path(&self.folder_of(earlier, seed)?);
         ensure!(
@@ -328,13 +328,20 @@ fn names(from: &[StartedFrom]) -> String {
     from.iter().map(|from| from.run.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The compact network that a finished run left, and the bytes of its file.
-fn compact(run: &Path, header: &RunHeader) -> Result<(Model, Vec<u8>)> {
+/// The compact network that a finished run left, with the digests of its gated network: of the file, and of the values.
+struct Network {
+    model: Model,
+    sha256: String,
+    values: String,
+}
+
+fn compact(run: &Path, header: &RunHeader) -> Result<Network> {
     let file = artifact::gated_path(run);
     let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
     let (network, weights, _) = artifact::load_gated(run)?;
     let estimator = config::of_run(header)?.training.estimator;
-    Ok((network.net().compact(&weights, &network.test_masks(&weights, estimator)?)?, bytes))
+    let model = network.net().compact(&weights, &network.test_masks(&weights, estimator)?)?;
+    Ok(Network { model, sha256: sha256(&bytes), values: artifact::digest_of_values(&weights)? })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use l0_data::Dataset;
 use l0_files::Existing;
 use l0_net::{Agreement, Card, Model, OnnxReader, Prunable, Shape};
 use l0_prune::{Plan, Prune, ResidualStream, Target};
-use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
+use l0_record::{DataId, Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
 use l0_train::{Checkpoints, Score};
 use serde_json::json;
 
@@ -273,11 +273,12 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
         "tested_on": place.caveat,
     });
     let epochs = plan.training.epochs;
+    let augment = plan.augment.map(session::in_json); // it may shift images less than the data says
     Ok(RunHeader {
         title: format!("to {target} in {epochs} epochs"),
         network: format!("{} ({}), pruned", brought.name, &brought.sha256[..8]),
         revision: session::REVISION.into(),
-        data: session::data_id(data)?,
+        data: DataId { augment, ..session::data_id(data)? },
         machine: place.compute.machine()?,
         command: std::env::args().map(|arg| session::portable(&arg)).collect(),
         scaled_down: place.caveat.clone(),

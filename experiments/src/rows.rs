@@ -130,10 +130,10 @@ pub struct RowArgs {
     /// Write the chosen recipe, with all its settings, and train nothing.
     #[arg(long)]
     pub print_config: bool,
-    /// Go on with the run in this folder; recipe and seed are its own.
+    /// Go on with the run in this folder; recipe, seed and all that is said of its data but the place are its own.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "rows", "config", "print_config", "estimate", "seeds", "seed", "out", "epochs", "lambdas", "target", "target_macs", "targets",
-        "estimator",
+        "estimator", "image_size", "normalise", "mean", "std", "label", "task",
     ])]
     pub resume: Option<PathBuf>,
     /// Train the finished run in this folder for --epochs N more, as a run of its own: it begins with the averages that
@@ -141,6 +141,7 @@ pub struct RowArgs {
     /// the other's or below --out.
     #[arg(long, value_name = "DIR", requires = "epochs", conflicts_with_all = [
         "rows", "config", "print_config", "resume", "estimate", "seeds", "seed", "lambdas", "target", "target_macs", "targets", "estimator",
+        "image_size", "normalise", "mean", "std", "label", "task",
     ])]
     pub continue_from: Option<PathBuf>,
     /// Train the units that the finished run in this folder kept from new values, with the settings of its row: is it
@@ -148,7 +149,7 @@ pub struct RowArgs {
     /// --out.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "rows", "config", "print_config", "resume", "continue_from", "estimate", "seeds", "seed", "epochs", "lambdas", "target",
-        "target_macs", "targets", "estimator",
+        "target_macs", "targets", "estimator", "image_size", "normalise", "mean", "std", "label", "task",
     ])]
     pub scratch: Option<PathBuf>,
     /// Train each row with the seeds 1 to N.
@@ -348,12 +349,19 @@ impl RowArgs {
         Ok((header, recipe))
     }
 
-    /// The data of the run in a folder, by the name that the run has for it, wherever it is found.
+    /// The data of the run in a folder, by the name that the run has for it, wherever it is found, and with the
+    /// normalisation that the run was trained with.
     fn load_of(&self, run: &Path, header: &RunHeader, recipe: &Recipe) -> Result<Dataset> {
-        let Some(record) = header.data.record.clone() else { return self.load(&recipe.data) };
-        let record: DataRecord = serde_json::from_value(record).context("what the run says of its data")?;
-        let data = self.load(&self.data.recorded(&record, run)?)?;
-        Ok(Dataset { source: Some(recipe.data.clone()), ..data })
+        let data = match header.data.record.clone() {
+            None => self.load(&recipe.data)?,
+            Some(record) => {
+                let record: DataRecord = serde_json::from_value(record).context("what the run says of its data")?;
+                let data = self.load(&self.data.recorded(&record, run)?)?;
+                Dataset { source: Some(recipe.data.clone()), ..data }
+            }
+        };
+        let normalise = session::normalisation_of(&header.data)?.unwrap_or_else(|| data.normalise.clone());
+        Ok(Dataset { normalise, ..data })
     }
 
     fn load(&self, spec: &DataSpec) -> Result<Dataset> {

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, Standing};
+use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, Normalise, Standing};
 use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader, StartedFrom, Status, read_run};
 use l0_train::{Checkpoints, Finished, Job, Score, Teacher};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::device::Compute;
@@ -59,8 +60,28 @@ pub fn data_id(data: &Dataset) -> l0_data::Result<DataId> {
     let own = data.source.as_ref().filter(is_own);
     let record = own.map(|source| DataRecord::of(source, data)).transpose()?;
     let sha256 = record.as_ref().map_or_else(|| data.digest(), |record| Ok(record.sha256.clone()))?;
-    let record = record.map(|record| serde_json::to_value(record).expect("a record has a form in JSON"));
-    Ok(DataId { name: data.name.clone(), sha256, caveat: data.caveat(), record })
+    let normalise = record.is_none().then(|| in_json(&data.normalise));
+    let record = record.map(in_json);
+    let augment = data.augment.map(in_json);
+    Ok(DataId { name: data.name.clone(), sha256, caveat: data.caveat(), record, normalise, augment })
+}
+
+/// What is written down of data, as a header keeps it.
+pub(crate) fn in_json(said: impl Serialize) -> Value {
+    serde_json::to_value(said).expect("names and numbers have a form in JSON")
+}
+
+/// The normalisation that a run was trained with; `None` if nothing says it.
+///
+/// # Errors
+/// If what was written down is none.
+pub fn normalisation_of(data: &DataId) -> Result<Option<Normalise>> {
+    let Some(written) = data.normalisation() else {
+        // Of a run of earlier versions: other constants than those of the name would have been recorded.
+        return Ok(data.name.parse::<Benchmark>().ok().filter(|_| data.record.is_none()).map(Benchmark::normalise));
+    };
+    let read = serde_json::from_value(written.clone()).context("what the run says of its normalisation")?;
+    Ok(Some(read))
 }
 
 /// A record of data with the way from the folder of the run to it, if it is a file or folder.
@@ -268,6 +289,24 @@ mod tests {
             unchecked.contains("data not checked to be MNIST") && unchecked.contains("published: error %"),
             "{unchecked}"
         );
+    }
+
+    #[test]
+    fn a_run_on_a_known_name_says_how_its_images_were_normalised_and_varied() {
+        let images = |n: usize| l0_data::Split::new(vec![7; n * 3072], vec![0; n], (3, 32, 32), 10).unwrap();
+        let data = Dataset::new("cifar10", images(2), images(1), vec![]).unwrap();
+        let id = data_id(&data).unwrap();
+        assert_eq!((&id.record, id.augment.as_ref().unwrap()), (&None, &serde_json::json!({ "pad": 4, "flip": true })));
+        assert_eq!(normalisation_of(&id).unwrap(), Some(Normalise::cifar10()));
+        let before = DataId { normalise: None, ..id.clone() };
+        assert_eq!(normalisation_of(&before).unwrap(), Some(Normalise::cifar10()));
+        let source = DataSpec::from(Benchmark::Cifar10);
+        let otherwise = Dataset { normalise: Normalise::imagenet(), source: Some(source), ..data };
+        let otherwise = data_id(&otherwise).unwrap();
+        assert!(otherwise.normalise.is_none() && otherwise.record.is_some());
+        assert_eq!(normalisation_of(&otherwise).unwrap(), Some(Normalise::imagenet()));
+        let own = DataId { name: "photos".into(), ..before };
+        assert_eq!(normalisation_of(&own).unwrap(), None);
     }
 
     #[test]

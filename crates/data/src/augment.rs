@@ -1,5 +1,6 @@
 //! How training images are varied: by how far each is moved, and whether it is mirrored.
 
+use crate::{Error, Result};
 use l0_rng::{Purpose, Stream};
 
 /// How training images are varied: moved by up to `pad` pixels each way, and mirrored half of the time.
@@ -31,6 +32,21 @@ impl Augment {
     /// The paper's augmentation of CIFAR: crops with padding 4, and flips.
     pub fn cifar() -> Self {
         Self { pad: 4, flip: true }
+    }
+
+    /// Whether images of (channels, height, width) can be moved so far and show something still.
+    ///
+    /// # Errors
+    /// If `pad` is not less than the pixels of their shorter side.
+    pub(crate) fn check(&self, (_, h, w): (usize, usize, usize)) -> Result<()> {
+        let (pad, side) = (self.pad, h.min(w));
+        if pad > 0 && pad >= side {
+            let said = format!(
+                "augment moves images of {h}x{w} by up to {pad} pixels (pad), expected less than the {side} of a side"
+            );
+            return Err(Error::Argument(said));
+        }
+        Ok(())
     }
 
     /// The placements of the `n` images of a batch: pure in (seed, epoch, step), so a resumed run draws the same.
@@ -92,6 +108,16 @@ mod tests {
             assert!(augment.draw(1, 2, 3, 500).iter().all(|drawn| ways[augment.number(drawn)] == *drawn));
         }
         assert_eq!([Augment::cifar().ways(), Augment { pad: 1, flip: false }.ways()], [162, 9]);
+    }
+
+    #[test]
+    fn images_are_not_moved_out_of_sight() {
+        let check = |pad, flip| Augment { pad, flip }.check((3, 40, 32)).map_err(|error| error.to_string());
+        assert_eq!([check(31, false), check(0, true)], [Ok(()), Ok(())]);
+        let said = "augment moves images of 40x32 by up to 32 pixels (pad), expected less than the 32 of a side";
+        assert_eq!(check(32, false), Err(said.into()));
+        assert!(check(usize::MAX, true).is_err());
+        assert!(Augment { pad: 0, flip: true }.check((1, 1, 1)).is_ok());
     }
 
     #[test]

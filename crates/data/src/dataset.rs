@@ -1,6 +1,8 @@
 //! A data set: two splits, where they came from, and what its owner should know of them.
 
-use crate::{Augment, Benchmark, DataSpec, Error, Normalise, Result, SourceFile, Split, Standing};
+use crate::{
+    Augment, Benchmark, DataSpec, Error, Normalise, NormaliseBy, NormaliseName, Result, SourceFile, Split, Standing,
+};
 use l0_files::Sha256;
 
 /// A data set: images to learn from, images to test on, and where they came from.
@@ -86,6 +88,28 @@ impl Dataset {
         let name = if name.parse::<Benchmark>().is_ok() { format!("own-{name}") } else { name };
         let notes = classes_without(&name, &train, &test)?;
         Ok(Self { notes, ..Self::new(name, train, test, files)? })
+    }
+
+    /// With `n` of the training examples to test on in place of the test examples. Where the normalisation follows from
+    /// the training examples, it is that of those that are left; known data keeps its constants, and so does what a
+    /// [`Table`](crate::Table) made of its cells: the means in place of missing ones, and the scale of numbers to be
+    /// predicted.
+    ///
+    /// # Errors
+    /// If there are not so many, or images that are decoded as they are needed do not decode any longer.
+    pub fn hold_out(mut self, n: usize) -> Result<Self> {
+        (self.train, self.test) = self.train.split_off(n, 0)?;
+        if self.is_normalised_by_its_examples() {
+            self.normalise = Normalise::of(&self.train)?;
+        }
+        Ok(self)
+    }
+
+    fn is_normalised_by_its_examples(&self) -> bool {
+        match self.source.as_ref().and_then(|source| source.options.normalise.as_ref()) {
+            Some(by) => *by == NormaliseBy::Name(NormaliseName::Computed),
+            None => self.name.parse::<Benchmark>().is_err(),
+        }
     }
 
     /// What must be said of the images wherever something that was measured on them is shown, as `not MNIST: 1000
@@ -226,6 +250,28 @@ mod tests {
             error.starts_with("x (a/x.npz): training examples are 1x2x2 of 3 classes, test examples 4 of"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_held_out_has_no_part_in_the_normalisation() {
+        let asked = |normalise: Option<NormaliseBy>| {
+            let mut source = DataSpec::new(crate::Origin::Folder("x".into()));
+            source.options.normalise = normalise;
+            Dataset { source: Some(source), ..Dataset::new("x", numbered(10), numbered(3), vec![]).unwrap() }
+        };
+        let whole = Normalise::of(&numbered(10)).unwrap();
+        for by in [None, Some(NormaliseBy::Name(NormaliseName::Computed))] {
+            let data = asked(by).hold_out(4).unwrap();
+            assert_eq!((data.train.len(), data.test.len()), (6, 4));
+            assert_eq!(data.normalise, Normalise::of(&data.train).unwrap());
+            assert_ne!(data.normalise, whole);
+        }
+        let constants = asked(Some(NormaliseBy::Constants { mean: vec![0.5], std: vec![0.5] }));
+        assert_eq!(constants.hold_out(4).unwrap().normalise, whole, "it is what the caller made it");
+        let images = || Split::new(vec![7; 4 * 784], vec![0, 1, 2, 3], (1, 28, 28), 10).unwrap();
+        let known = Dataset::new("mnist", images(), images(), vec![]).unwrap().hold_out(2).unwrap();
+        assert_eq!(known.normalise, Benchmark::Mnist.normalise());
+        assert!(asked(None).hold_out(11).is_err());
     }
 
     #[test]

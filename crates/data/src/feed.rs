@@ -45,9 +45,14 @@ impl<'a> Feed<'a> {
         Ok(Self { split, normalise, augment: None, size, device: device.clone(), dtype: DType::F32, bytes, soft: None })
     }
 
-    /// The same with training images varied.
-    pub fn augment(self, augment: Option<Augment>) -> Self {
-        Self { augment, ..self }
+    /// The same with training images varied; rows of numbers stay as they are.
+    ///
+    /// # Errors
+    /// If images would be moved by as many pixels as a side has.
+    pub fn augment(self, augment: Option<Augment>) -> Result<Self> {
+        let varied = Self { augment, ..self };
+        varied.varied().map_or(Ok(()), |augment| augment.check(varied.split.shape()))?;
+        Ok(varied)
     }
 
     /// The same with images in another type, to which they are rounded on the device.
@@ -222,7 +227,8 @@ mod tests {
     fn skipping_is_resuming() {
         let split = split();
         let feed = Feed::new(&split, Normalise::unit(), 4, &Device::Cpu).unwrap();
-        let feed = feed.augment(Some(Augment { pad: 1, flip: true }));
+        assert!(feed.clone().augment(Some(Augment { pad: 2, flip: true })).is_err());
+        let feed = feed.augment(Some(Augment { pad: 1, flip: true })).unwrap();
         let all = pixels(feed.epoch(3, 7));
         for k in 0..8 {
             assert_eq!(pixels(feed.epoch(3, 7).skip(k)), all[k.min(7)..]);

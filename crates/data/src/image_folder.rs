@@ -5,7 +5,6 @@ use crate::gather::{Labelled, Skipped, Wish, gather};
 use crate::held_out::HELD_OUT;
 use crate::stored::Encoded;
 use crate::{Dataset, Error, Progress, Result, Silent, SourceFile, held_out};
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -214,6 +213,19 @@ impl Folder {
         Ok(Self { folders, files })
     }
 
+    /// A folder of class folders, by whose names classes are told apart.
+    fn of_classes(dir: &Path) -> Result<Self> {
+        let all = Self::read(dir)?;
+        let named = |path: &PathBuf| path.file_name().unwrap_or_default().to_owned();
+        match all.folders.iter().map(|(_, path)| named(path)).find(|name| name.to_str().is_none()) {
+            Some(name) => {
+                let problem = format!("a class folder {name:?}, whose name is not UTF-8");
+                Err(Error::layout(dir, &problem, "rename it in UTF-8, or move it away"))
+            }
+            None => Ok(all),
+        }
+    }
+
     fn folder(&self, wanted: &str) -> Option<PathBuf> {
         self.folders.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, path)| path.clone())
     }
@@ -248,10 +260,10 @@ fn parts(dir: &Path) -> Result<(PathBuf, Option<PathBuf>, Vec<String>)> {
 }
 
 fn class_names(dir: &Path) -> Result<Vec<String>> {
-    let Folder { folders, files } = Folder::read(dir)?;
-    let names: BTreeSet<String> = folders.into_iter().map(|(name, _)| name).collect();
+    let Folder { folders, files } = Folder::of_classes(dir)?;
+    let names: Vec<String> = folders.into_iter().map(|(name, _)| name).collect();
     if names.len() > 1 {
-        return Ok(names.into_iter().collect());
+        return Ok(names);
     }
     let found = match (names.first(), files.len()) {
         (Some(name), _) => format!("one class folder alone, {name}"),
@@ -262,7 +274,7 @@ fn class_names(dir: &Path) -> Result<Vec<String>> {
 
 impl Listing {
     fn read(dir: &Path, classes: &[String], strays: &mut Skipped) -> Result<Self> {
-        let Folder { folders, files } = Folder::read(dir)?;
+        let Folder { folders, files } = Folder::of_classes(dir)?;
         strays.0.extend(files.into_iter().map(|(_, path)| (path.display().to_string(), "in no class folder".into())));
         let mut listed = Vec::new();
         for (name, path) in folders {

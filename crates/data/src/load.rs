@@ -105,6 +105,9 @@ fn adapted(mut data: Dataset, options: &Options) -> Result<Dataset> {
         data.normalise = constants.map_or_else(|| Normalise::of(&data.train), Ok)?;
     }
     data.augment = options.augment.or(data.augment);
+    if let Some(augment) = &data.augment {
+        augment.check(data.train.shape()).map_err(|error| Error::Argument(format!("{}: {error}", data.name)))?;
+    }
     Ok(data)
 }
 

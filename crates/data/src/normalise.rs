@@ -3,6 +3,7 @@
 use crate::{Error, Result, Split};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How pixels become numbers: `(pixel - mean) / std` per channel, all in units of one byte step (0 to 255); or the
 /// numbers of a table, per column and in its own units.
@@ -22,12 +23,13 @@ impl Normalise {
     /// If the counts differ, or a `std` is not a positive number.
     pub fn new(mean: Vec<f32>, std: Vec<f32>) -> Result<Self> {
         if mean.len() != std.len() {
-            let message = format!("{} channel means but {} deviations", mean.len(), std.len());
+            let message = format!("{} channel means but {} standard deviations", mean.len(), std.len());
             return Err(Error::Argument(message));
         }
         let usable = |std: &f32| std.is_finite() && *std > 0.0;
         if !std.iter().all(usable) || !mean.iter().all(|mean| mean.is_finite()) {
-            let message = format!("means {mean:?} and deviations {std:?}: expected numbers, and deviations above 0");
+            let message =
+                format!("means {mean:?} and standard deviations {std:?}: expected numbers, the latter above 0");
             return Err(Error::Argument(message));
         }
         Ok(Self { mean, std })
@@ -53,7 +55,7 @@ impl Normalise {
         Self::of_unit(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])
     }
 
-    /// The usual constants of MNIST, mean 0.1307 and deviation 0.3081 of 1.
+    /// The usual constants of MNIST, mean 0.1307 and standard deviation 0.3081 of 1.
     pub fn mnist() -> Self {
         Self::of_unit(&[0.1307], &[0.3081])
     }
@@ -69,18 +71,19 @@ impl Normalise {
     /// As [`new`](Self::new), or if one lies above 1.
     pub fn of_pixels_to_one(mean: &[f64], std: &[f64]) -> Result<Self> {
         if let Some(above) = mean.iter().chain(std).find(|value| !(0.0..=1.0).contains(*value)) {
-            let message = format!("a mean or deviation of {above}: they are those of pixels from 0 to 1, as 0.485");
+            let message =
+                format!("a mean or standard deviation of {above}: they are those of pixels from 0 to 1, as 0.485");
             return Err(Error::Argument(message));
         }
         if std.contains(&0.0) {
-            return Err(Error::Argument("a deviation of 0: expected one above 0".into()));
+            return Err(Error::Argument("a standard deviation of 0: expected one above 0".into()));
         }
         let Self { mean, std } = Self::of_unit(mean, std);
         Self::new(mean, std)
     }
 
-    /// Mean and deviation of each channel, or column, of these examples. Where all values are one, the deviation is 1:
-    /// what says nothing becomes 0.
+    /// Mean and standard deviation of each channel, or column, of these examples. Where all values are one, the
+    /// standard deviation is 1: what says nothing becomes 0.
     ///
     /// # Errors
     /// If images that are decoded as they are needed do not decode any longer.
@@ -92,8 +95,8 @@ impl Normalise {
         Self::new(mean, moments.iter().map(std).map(usable).collect())
     }
 
-    /// Whether what is normalised by one can be read as if it were by the other: means and deviations differ by less than
-    /// a tenth of a deviation, as those of two samples of the same data do.
+    /// Whether what is normalised by one can be read as if it were by the other: means and standard deviations differ
+    /// by less than a tenth of a standard deviation, as those of two samples of the same data do.
     pub fn is_near(&self, other: &Self) -> bool {
         let near = |a: f32, b: f32, std: f32| (a - b).abs() < 0.1 * std;
         let ends = |one: &Self, i: usize| (one.mean[i], one.std[i]);
@@ -127,7 +130,7 @@ impl Normalise {
         Self { mean: chosen(&self.mean), std: chosen(&self.std) }
     }
 
-    /// Mean and deviation of each channel or column.
+    /// Mean and standard deviation of each channel or column.
     pub fn constants(&self) -> (&[f32], &[f32]) {
         (&self.mean, &self.std)
     }
@@ -144,6 +147,12 @@ impl Normalise {
 fn not_for(n: usize, channels: usize) -> Error {
     let advice = "choose a normalisation of one channel, which serves all, or of as many as the images have";
     Error::Argument(format!("normalisation of {n} channels for images of {channels}; {advice}"))
+}
+
+impl fmt::Display for Normalise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "means {:?} and standard deviations {:?}", self.mean, self.std)
+    }
 }
 
 /// The mean and the variance of each channel, from sums that are exact.
@@ -235,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn constants_of_examples_are_their_mean_and_deviation() {
+    fn constants_of_examples_are_their_mean_and_standard_deviation() {
         let split = Split::new(vec![1, 3, 7, 7, 5, 7, 7, 7], vec![0, 0], (2, 1, 2), 1).unwrap();
         let expected = Normalise::new(vec![4.0, 7.0], vec![5.0f32.sqrt(), 1.0]).unwrap();
         assert_eq!(Normalise::of(&split).unwrap(), expected);
@@ -253,6 +262,6 @@ mod tests {
         assert_eq!(of_one.for_channels(3).unwrap().constants(), (&[127.5; 3][..], &[63.75; 3][..]));
         assert!(Normalise::imagenet().for_channels(1).is_err());
         let error = Normalise::of_pixels_to_one(&[125.3], &[63.0]).unwrap_err().to_string();
-        assert!(error.starts_with("a mean or deviation of 125.3: "), "{error}");
+        assert!(error.starts_with("a mean or standard deviation of 125.3: "), "{error}");
     }
 }

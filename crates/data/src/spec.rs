@@ -64,7 +64,7 @@ pub struct Options {
     /// Share of the examples that is held out to test on, where the source has none for that; a fifth if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f64>,
-    /// How pixels, or the numbers of a table, become what a network reads; by the mean and deviation of the training
+    /// How pixels, or the numbers of a table, become what a network reads; by the mean and standard deviation of the training
     /// examples if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub normalise: Option<NormaliseBy>,
@@ -100,11 +100,11 @@ pub struct Options {
 pub enum NormaliseBy {
     /// Constants that many use.
     Name(NormaliseName),
-    /// Mean and deviation of each channel, or of all, of pixels from 0 to 1.
+    /// Mean and standard deviation of each channel, or of all, of pixels from 0 to 1.
     Constants {
         /// Means.
         mean: Vec<f64>,
-        /// Deviations.
+        /// Standard deviations.
         std: Vec<f64>,
     },
 }
@@ -123,7 +123,7 @@ pub enum NormaliseName {
     Mnist,
     /// Pixels from 0 to 1.
     Unit,
-    /// Mean and deviation of the training images, or of the training rows for each column of a table.
+    /// Mean and standard deviation of the training images, or of the training rows for each column of a table.
     Computed,
     /// The columns of a table, and the numbers to be predicted, as they are.
     None,

@@ -33,12 +33,12 @@ enum Targets {
     Numbers(Vec<f32>, Scale),
 }
 
-/// How numbers to be predicted were made ones of mean 0 and deviation 1: `(number - mean) / std`.
+/// How numbers to be predicted were made ones of mean 0 and standard deviation 1: `(number - mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scale {
     /// Their mean over the training rows.
     pub mean: f64,
-    /// Their deviation over the training rows.
+    /// Their standard deviation over the training rows.
     pub std: f64,
 }
 
@@ -70,8 +70,8 @@ impl Split {
         Self::of(Examples::Numbers(numbers), labels, (columns, 1, 1), classes)
     }
 
-    /// Rows of `columns` numbers each, with a number to predict for each row, made one of mean 0 and deviation 1 by
-    /// `scale`.
+    /// Rows of `columns` numbers each, with a number to predict for each row, made one of mean 0 and standard
+    /// deviation 1 by `scale`.
     ///
     /// # Errors
     /// If the counts differ or there is no column.

@@ -102,6 +102,27 @@ fn a_server_that_sends_nothing_is_given_up() {
     Case::new(Fault::Empty).fails("the connection was cut after 0 of 1200000 bytes (4 attempts)");
 }
 
+/// A link out of the cache, as somebody sets one who has the file already, or thinks so.
+#[cfg(unix)]
+#[test]
+fn a_file_outside_of_the_cache_is_never_removed() {
+    let mut case = Case::new(Fault::None);
+    let link = case.fetch().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let mine = outside.path().join("mine.parquet");
+    std::fs::write(&mine, "years of work").unwrap();
+    std::fs::remove_dir_all(case.cache.path().join("datasets--someone--pictures/blobs")).unwrap();
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&mine, &link).unwrap();
+    case.source.offline = true;
+    let error = case.fetch().unwrap_err().to_string();
+    assert!(error.contains("offline nothing is removed: go online to fetch it again"), "{error}");
+    assert_eq!(std::fs::read_link(&link).unwrap(), mine);
+    case.source.offline = false;
+    case.arrives();
+    assert_eq!(std::fs::read(&mine).unwrap(), b"years of work");
+}
+
 #[test]
 fn wrong_bytes_are_not_kept() {
     let case = Case::new(Fault::Corrupt);
@@ -276,9 +297,12 @@ fn a_file_that_rots_in_the_cache_is_fetched_anew() {
     };
     rot(&case.fetch().unwrap());
     case.arrives();
-    rot(&case.fetch().unwrap());
+    let path = case.fetch().unwrap();
+    rot(&path);
     case.source.offline = true;
-    case.fails("expected sha256");
+    let error = case.fetch().unwrap_err().to_string();
+    assert!(error.contains("expected sha256") && error.contains("offline nothing is removed"), "{error}");
+    assert!(path.exists());
 }
 
 #[derive(Default)]

@@ -176,6 +176,33 @@ fn folders_that_are_no_data_set_are_refused_with_advice() {
     assert!(open(&dir.path().join("nothing")).unwrap_err().starts_with("cannot read the folder"));
 }
 
+/// Linux takes any bytes for a name; other systems refuse some.
+#[cfg(target_os = "linux")]
+#[test]
+fn classes_whose_names_are_no_utf8_are_not_taken_for_one() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_os_string();
+    let dir = tempfile::tempdir().unwrap();
+    for class in [&b"caf\xe9"[..], b"caf\xe8", b"tea"] {
+        let class = dir.path().join(name(class));
+        fs::create_dir(&class).unwrap();
+        (0..3).for_each(|i| write(&class, &format!("{i}.jpg"), &jpeg(8, 8, i)));
+    }
+    let error = open(dir.path()).unwrap_err();
+    assert!(error.contains(r#"a class folder "caf\xE8", whose name is not UTF-8; rename it in UTF-8"#), "{error}");
+    // Nor in a part that is tested on; what lies within a class may be called anything.
+    let whole = folder(4);
+    let train = whole.path().join("train");
+    fs::create_dir(&train).unwrap();
+    for class in ["ants", "bees"] {
+        fs::rename(whole.path().join(class), train.join(class)).unwrap();
+    }
+    fs::create_dir(train.join("ants").join(name(b"\xff"))).unwrap();
+    open(whole.path()).unwrap();
+    fs::create_dir_all(whole.path().join("test").join(name(b"ants\xff"))).unwrap();
+    assert!(open(whole.path()).unwrap_err().contains(r#"a class folder "ants\xFF""#));
+}
+
 #[test]
 fn pictures_of_different_sizes_need_one_to_be_chosen() {
     let dir = folder(3);
@@ -209,7 +236,7 @@ fn pictures_that_do_not_fit_are_decoded_as_batches_need_them_and_are_the_same() 
     assert!(matches!(as_mnist(&stored), Standing::Other { .. }));
     let batches = |data: &Dataset| -> Vec<Vec<f32>> {
         let feed = Feed::new(&data.train, data.normalise.clone(), 3, &candle_core::Device::Cpu).unwrap();
-        let feed = feed.augment(Some(l0_data::Augment { pad: 2, flip: true }));
+        let feed = feed.augment(Some(l0_data::Augment { pad: 2, flip: true })).unwrap();
         feed.epoch(1, 2).map(|batch| batch.unwrap().images.flatten_all().unwrap().to_vec1().unwrap()).collect()
     };
     assert_eq!(batches(&held), batches(&stored));

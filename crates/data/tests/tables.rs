@@ -231,6 +231,34 @@ fn a_text_among_numbers_is_a_mistake_unless_classes_are_asked_for() {
 }
 
 #[test]
+fn labels_that_look_like_numbers_are_told_apart_as_they_are_written() {
+    let classes = |labels: &[&str], between: &str| {
+        let text = rows(60, between, |i| labels[i % labels.len()].into());
+        let file = file("labels.csv", format!("a{between}b{between}label\n{text}").as_bytes());
+        let data = Table::open(&file.path).unwrap().task(Task::Classes).load().unwrap();
+        data.train.class_names().join(" ")
+    };
+    for (labels, expected) in [
+        (&["01", "1", "10", "1E1"][..], "01 1 10 1E1"),
+        (&["007", "7", "42"], "007 7 42"),
+        (&["1.1", "1.10", "2"], "1.1 1.10 2"),
+        (&["9007199254740993", "9007199254740992"], "9007199254740992 9007199254740993"),
+        // Whole numbers as programs write them beside missing ones are the same numbers.
+        (&["10", "9", "0"], "0 9 10"),
+        (&["1.0", "2.", "2", "3.00", "1", ""], "1 2 3"),
+        (&["1.0", "2", "other", "another", "third"], "1 2 another other third"),
+        (&["0.5", "1.5"], "0.5 1.5"),
+    ] {
+        assert_eq!(classes(labels, ","), expected, "{labels:?}");
+    }
+    assert_eq!(classes(&["1,5", "2,0", "1,50"], ";"), "1.5 1.50 2.0");
+    assert_eq!(classes(&["1,0", "2,0"], ";"), "1 2");
+    // What is predicted as a number is one, however it is written.
+    let prices = csv(&format!("a,b,price\n{}", rows(60, ",", |i| format!("{:e}", i as f64 + 0.5)))).unwrap();
+    assert_eq!(prices.train.classes(), 0);
+}
+
+#[test]
 fn rows_to_answer_for_are_checked_before_any_is_computed() {
     let (known, source, _file) = loaded(&format!("a,b,label\n{}", rows(40, ",", |i| ["x", "y"][i % 2].into())));
     let record = DataRecord::of(&source, &known).unwrap();
@@ -593,6 +621,48 @@ fn what_cannot_be_read_of_arrays_is_named_with_its_place() {
     let more = [("x_val.npy", images()), ("y_val.npy", labels()), ("x_test.npy", images()), ("y_test.npy", labels())];
     let data = arrays("a.npz", &zip(&[&train()[..], &more].concat(), false)).unwrap();
     assert_eq!(data.choices, ["4 validation examples are neither learnt from nor tested on"]);
+}
+
+/// As `numpy.savez("iris.npz", **sklearn.datasets.load_iris())` writes it.
+#[test]
+fn texts_beside_arrays_name_the_classes_or_are_passed_over() {
+    let texts = |texts: &[&str]| {
+        let padded = |text: &str| text.chars().chain(std::iter::repeat('\0')).take(6).collect::<Vec<char>>();
+        let cell = |text: &&str| padded(text).into_iter().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<u8>>();
+        npy("<U6", &format!("({},)", texts.len()), &texts.iter().flat_map(cell).collect::<Vec<u8>>())
+    };
+    let of = |names: &[&str]| {
+        let entries = [
+            ("data.npy", npy("|u1", "(4, 2)", &[0, 1, 2, 3, 4, 5, 6, 7])),
+            ("target.npy", npy("|u1", "(4,)", &[0, 1, 0, 1])),
+            ("target_names.npy", texts(names)),
+            ("feature_names.npy", texts(&["a", "b"])),
+            ("data_module.npy", npy("<U6", "()", &[0; 24])),
+        ];
+        arrays("iris.npz", &zip(&entries, false)).unwrap()
+    };
+    let data = of(&["sétosa", "other"]);
+    assert_eq!(data.train.class_names(), ["sétosa", "other"]);
+    assert_eq!(data.notes, ["passed over, as it cannot be read: data_module.npy of elements of \"<U6\""]);
+    for names in [&["a", "b", "c"][..], &["a", "a"]] {
+        let data = of(names);
+        assert!(data.train.class_names().is_empty());
+        let said = "different names for 2 classes, which are called by their number";
+        assert!(data.notes.iter().any(|note| note.starts_with("target_names has") && note.ends_with(said)));
+    }
+}
+
+#[test]
+fn whole_numbers_beyond_63_bits_do_not_become_negative() {
+    let whole = |values: &[u64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let labels = || npy("<u8", "(4,)", &whole(&[0, 1, 0, 1]));
+    let read = |x: Vec<u8>, y: Vec<u8>| arrays("a.npz", &zip(&[("x.npy", x), ("y.npy", y)], false));
+    let data = read(npy("<u8", "(4, 1)", &whole(&[1 << 63, 1, 2, 3])), labels()).unwrap();
+    let mut numbers = [data.train.numbers(), data.test.numbers()].concat();
+    numbers.sort_by(f32::total_cmp);
+    assert_eq!(numbers, [1.0, 2.0, 3.0, 9.223372e18]);
+    let error = read(npy("|u1", "(4, 1)", &[0; 4]), npy("<u8", "(4,)", &whole(&[0, 1, 0, u64::MAX]))).unwrap_err();
+    assert!(error.contains("a label of 18446744") && error.contains("in y[3]; labels are whole numbers"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Writing a file so that it is there whole or not at all.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,8 +12,9 @@ use crate::{At, Result};
 /// What the names of files that are not whole yet begin with.
 const PREFIX: &str = ".writing-";
 
-/// How they end: also those of earlier versions, which began otherwise.
-const EXTENSION: &str = "tmp";
+/// How they end, also those of earlier versions: a file's name, so many hexadecimal digits, and this.
+const SUFFIX: &str = ".tmp";
+const DIGITS: usize = 16;
 
 /// What to do if there is a file already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,14 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether a file is called as [`write`] calls one that is not whole yet, in this version or in an earlier one. Others
+/// may end in `.tmp` as well, and are none of ours.
+pub fn is_unfinished(name: &OsStr) -> bool {
+    let Some(name) = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)) else { return false };
+    let is_drawn = |end: &str| end.len() == DIGITS && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name.starts_with(PREFIX) || name.rsplit_once('.').is_some_and(|(_, end)| is_drawn(end))
+}
+
 /// Removes what killed processes left half written in a folder that nobody else writes to.
 ///
 /// # Errors
@@ -66,7 +76,7 @@ pub fn remove(path: &Path) -> Result<()> {
 pub fn remove_unfinished(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).at("list", folder)? {
         let path = entry.at("list", folder)?.path();
-        if path.extension().is_some_and(|extension| extension == EXTENSION) && path.is_file() {
+        if path.file_name().is_some_and(is_unfinished) && path.is_file() {
             remove(&path)?;
         }
     }
@@ -75,9 +85,8 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
 
 /// A file that others may read once it is renamed, as far as the process's mask allows.
 fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let suffix = format!(".{EXTENSION}");
     let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(&suffix);
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)
@@ -144,12 +153,13 @@ mod tests {
     fn what_a_killed_process_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let left = temporary(folder.path()).unwrap().keep().unwrap().1;
-        for name in ["run.json.77.tmp", "run.json"] {
+        let kept = ["run.json", "notes.tmp", "run.json.77.tmp", "a.0123456789abcdefg.tmp", ".tmp"];
+        for name in kept.iter().chain(&["run.json.0123456789abcdef.tmp"]) {
             fs::write(folder.path().join(name), "").unwrap();
         }
         remove_unfinished(folder.path()).unwrap();
-        assert!(!left.exists() && folder.path().join("run.json").exists());
-        assert_eq!(count(folder.path()), 1);
+        assert!(!left.exists() && kept.iter().all(|name| folder.path().join(name).exists()));
+        assert_eq!(count(folder.path()), kept.len());
         remove(&left).unwrap();
     }
 

@@ -10,7 +10,7 @@ mod error;
 mod protobuf;
 
 pub use digest::{Sha256, sha256};
-pub use durable::{Existing, remove, remove_unfinished, write};
+pub use durable::{Existing, is_unfinished, remove, remove_unfinished, write};
 pub use error::{At, Error, Result};
 pub use protobuf::Message;
 

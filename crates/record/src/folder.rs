@@ -109,7 +109,7 @@ impl RunFolder {
         let stored = to_go_on_with(path, header)?; // what another process left meanwhile
         l0_files::remove_unfinished(path)?;
         match stored {
-            Some(stored) => Self::go_on(path, stored, header, lock),
+            Some((stored, metrics)) => Self::go_on(path, stored, &metrics, header, lock),
             None => {
                 remove_leftovers(path)?; // first: a kill in between leaves a run that makes way
                 Self::begin(path, header, lock)
@@ -117,7 +117,13 @@ impl RunFolder {
         }
     }
 
-    fn go_on(path: &Path, mut stored: RunHeader, header: &RunHeader, lock: File) -> Result<Self> {
+    fn go_on(
+        path: &Path,
+        mut stored: RunHeader,
+        metrics: &read::Metrics,
+        header: &RunHeader,
+        lock: File,
+    ) -> Result<Self> {
         let resumed = Resumed { at: time::now(), revision: header.revision.clone(), machine: header.machine.clone() };
         stored.resumed.push(resumed);
         stored = RunHeader {
@@ -130,7 +136,6 @@ impl RunFolder {
             ..stored
         };
         stored.write(&path.join(HEADER))?;
-        let metrics = read::Metrics::read(path)?;
         write(&path.join(METRICS), metrics.first_lines(metrics.rows.len()), Existing::Replace)?;
         Self::open(path, stored, lock, &metrics.rows)
     }
@@ -274,9 +279,9 @@ fn refuse_taken(path: &Path) -> Result<()> {
         return Err(Error::Taken { path: path.to_path_buf(), found });
     }
     for entry in fs::read_dir(path).at("list", path)? {
-        let name = entry.at("list", path)?.file_name().to_string_lossy().into_owned();
-        if name != LOCK && !name.ends_with(".tmp") {
-            return Err(Error::Taken { path: path.to_path_buf(), found: name });
+        let name = entry.at("list", path)?.file_name();
+        if name != LOCK && !l0_files::is_unfinished(&name) {
+            return Err(Error::Taken { path: path.to_path_buf(), found: name.to_string_lossy().into_owned() });
         }
     }
     Ok(())
@@ -290,15 +295,15 @@ fn failed_at_once(path: &Path) -> bool {
     has_failed && read::Metrics::read(path).is_ok_and(|metrics| metrics.rows.is_empty()) && !has_folder()
 }
 
-/// The header in a folder if it is that of the run that `asked` describes, and not finished; nothing if it is another's
-/// that makes way.
-fn to_go_on_with(path: &Path, asked: &RunHeader) -> Result<Option<RunHeader>> {
+/// Header and rows in a folder if they are of the run that `asked` describes, and it is not finished; nothing if they
+/// are another's that makes way.
+fn to_go_on_with(path: &Path, asked: &RunHeader) -> Result<Option<(RunHeader, read::Metrics)>> {
     let stored = read::header(path)?;
     match refuse_other(path, &stored, asked) {
         Err(_) if failed_at_once(path) => Ok(None),
         Err(other) => Err(other),
         Ok(()) if stored.status == Status::Finished => Err(Error::Finished { path: path.to_path_buf() }),
-        Ok(()) => Ok(Some(stored)),
+        Ok(()) => Ok(Some((stored, read::Metrics::read(path)?))),
     }
 }
 
@@ -316,12 +321,17 @@ fn remove_leftovers(path: &Path) -> Result<()> {
 }
 
 fn refuse_other(path: &Path, stored: &RunHeader, asked: &RunHeader) -> Result<()> {
+    // Of a file of others the digest is that which is stored, if it holds the same values.
+    let taught_by = |header: &RunHeader| {
+        let files = header.taught_by.iter().enumerate();
+        files.map(|(i, from)| from.digest_beside(stored.taught_by.get(i)).to_string()).collect::<Vec<String>>()
+    };
     let identity = |header: &RunHeader| {
         serde_json::json!({
             "recipe": header.recipe,
             "seed": header.seed,
-            "started_from": header.started_from.as_ref().map(|from| &from.sha256),
-            "taught_by": header.taught_by.iter().map(|from| &from.sha256).collect::<Vec<_>>(),
+            "started_from": header.started_from.as_ref().map(|from| from.digest_beside(stored.started_from.as_ref())),
+            "taught_by": taught_by(header),
         })
     };
     check_same(path, &identity(stored), &identity(asked))?;

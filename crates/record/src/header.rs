@@ -126,17 +126,21 @@ impl RunHeader {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    /// Refuses data other than that of this run, which lies in `path`; what is said of it may have changed.
+    /// Refuses data other than that of this run, which lies in `path`, or the same data with another normalisation;
+    /// what is said of it may have changed. A normalisation that one of them does not record passes.
     ///
     /// # Errors
     /// [`Error::Differs`] if it is other data.
     pub fn check_data(&self, path: impl AsRef<Path>, data: &DataId) -> Result<()> {
         let id = |data: &DataId| serde_json::json!({ "data": { "name": data.name, "sha256": data.sha256 } });
-        check_same(path.as_ref(), &id(&self.data), &id(data))
+        check_same(path.as_ref(), &id(&self.data), &id(data))?;
+        let (Some(own), Some(asked)) = (self.data.normalisation(), data.normalisation()) else { return Ok(()) };
+        let id = |constants: &Value| settled(&serde_json::json!({ "data": { "normalise": constants } }));
+        check_same(path.as_ref(), &id(own), &id(asked))
     }
 
-    /// Refuses a precision other than that of this run, which lies in `path`: what is trained in one is not gone on
-    /// with in another.
+    /// Refuses a precision other than that of this run, which lies in `path`: what is trained in one is not resumed in
+    /// another.
     ///
     /// # Errors
     /// [`Error::Differs`] if it is another one.
@@ -191,8 +195,12 @@ pub struct StartedFrom {
     /// Epochs that the values had been trained for, in that run and any that it began with; from scratch, those of the
     /// run that it began with, which are not made up for.
     pub epochs: u64,
-    /// sha256 of the file with the values.
+    /// sha256 of the file with the values, and with what it says of itself, as how long training took.
     pub sha256: String,
+    /// sha256 of the values alone, their names and shapes: the same where the run was trained again to the same values.
+    /// Runs of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<String>,
     /// Whether the units that it kept were taken over alone, and all values are new.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_scratch: bool,
@@ -203,6 +211,16 @@ pub struct StartedFrom {
 }
 
 impl StartedFrom {
+    /// Whether both have the same values, whatever else their files say.
+    pub fn has_values_of(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256 || (self.values.is_some() && self.values == other.values)
+    }
+
+    /// The digest of the file; that of the file of `stored` if it has the same values.
+    pub(crate) fn digest_beside<'a>(&'a self, stored: Option<&'a Self>) -> &'a str {
+        &stored.filter(|stored| self.has_values_of(stored)).unwrap_or(self).sha256
+    }
+
     fn recipe(&self) -> &str {
         self.run.split('/').next().unwrap_or_default()
     }
@@ -238,7 +256,21 @@ pub struct DataId {
     /// What the program wrote down of it where its name alone does not say it: where it came from, its classes, and how
     /// a network is to read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub record: Option<serde_json::Value>,
+    pub record: Option<Value>,
+    /// Its normalisation, where no record has it: means and standard deviations. Runs of earlier versions on known data
+    /// have none, and the constants of that data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalise: Option<Value>,
+    /// How training images were varied, if they were; runs of earlier versions do not say it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Value>,
+}
+
+impl DataId {
+    /// Its normalisation, wherever that was written down.
+    pub fn normalisation(&self) -> Option<&Value> {
+        self.normalise.as_ref().or_else(|| self.record.as_ref()?.get("normalise"))
+    }
 }
 
 /// A run going on after a stop.

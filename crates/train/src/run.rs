@@ -134,7 +134,7 @@ fn epochs(
     watch: &mut dyn Watch,
     stop: &AtomicBool,
 ) -> Result<Evaluation> {
-    let feed = job.feed(&job.data.train, job.training.batch_size)?.augment(job.augment);
+    let feed = job.feed(&job.data.train, job.training.batch_size)?.augment(job.augment)?;
     let Some(feed) = trainer.taught(feed, stop)? else { return Err(interrupted(trainer, folder)) };
     let mut pace = Pace::default();
     let mut evaluation = None;

@@ -14,7 +14,7 @@ use l0_experiments::cli::{self, DataArgs, Validation};
 use l0_experiments::device::{DeviceName, VerificationArgs};
 use l0_experiments::int8::{self, Int8};
 use l0_experiments::network_file::NetworkFile;
-use l0_experiments::say;
+use l0_experiments::{say, session};
 use l0_net::{Card, Model};
 use l0_record::read_run;
 
@@ -87,6 +87,14 @@ fn export(args: &Args) -> Result<()> {
     // What it was tested on is part of its data.
     let validation = Validation::of_run(&header);
     let data = validation.applied(args.data.load(&source)?)?;
+    let recorded = session::normalisation_of(&header.data)?.unwrap_or_else(|| data.normalise.clone());
+    ensure!(
+        !args.data.says_numbers() || data.normalise == recorded,
+        "{}: it was trained with {recorded}, and --normalise (or --mean and --std) asks for {}; leave that out",
+        args.run.display(),
+        data.normalise
+    );
+    let data = Dataset { normalise: recorded, ..data };
     let (found, expected) = (data.digest()?, &header.data.sha256);
     ensure!(
         found == *expected,

@@ -195,8 +195,9 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     let prune = settings(args, &brought, target);
     prune.check_settings()?;
     let compute = args.compute.open(threads)?;
-    let data = args.data.known_to(&args.network, &brought.read.card, loaded(args, &brought)?)?;
-    let data = args.validation.applied(data)?;
+    // Held out first: then the normalisation that a network was trained with takes the place of one that is computed.
+    let data = args.validation.applied(loaded(args, &brought)?)?;
+    let data = args.data.known_to(&args.network, &brought.read.card, data)?;
     let prune = taught(prune, args, &brought, &data)?;
     let folder = args.out.join(&brought.name).join(prune::run_name(target, args.seed));
     let is_said = args.residual_stream.is_some() || !args.choice.only.is_empty();

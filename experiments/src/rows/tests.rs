@@ -1,3 +1,5 @@
+use clap::Parser;
+use clap::error::ErrorKind;
 use l0_record::{Outcome, RunFolder, RunHeader};
 
 use super::*;
@@ -97,4 +99,32 @@ fn changes_that_do_not_fit_are_named() {
     assert!(error("lenet5-l0", &layers).starts_with("found 2 target densities, expected 4"));
     let lambdas = Changes { lambdas: vec![0.1, 0.2], ..Changes::default() };
     assert!(error("mlp-l0", &lambdas).starts_with("found 2 lambdas, expected 1 for all layers or 3"));
+}
+
+#[derive(Debug, Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    rows: RowArgs,
+}
+
+#[test]
+fn how_data_is_read_is_not_said_of_a_run_that_has_recorded_it() {
+    let parse = |words: &[&str]| CommandLine::try_parse_from(["train"].iter().chain(words));
+    let options: [&[&str]; 5] = [
+        &["--normalise", "imagenet"],
+        &["--mean", "0.5", "--std", "0.5"],
+        &["--image-size", "64"],
+        &["--label", "price"],
+        &["--task", "classes"],
+    ];
+    for begin in
+        [&["--resume", "seed-1"][..], &["--continue-from", "seed-1", "--epochs", "2"], &["--scratch", "seed-1"]]
+    {
+        for option in options {
+            let error = parse(&[begin, option].concat()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{error}");
+        }
+        let there = [begin, &["--data", "elsewhere", "--validation", "10"]].concat();
+        assert_eq!(parse(&there).unwrap().rows.data.data.as_deref(), Some("elsewhere"));
+    }
 }

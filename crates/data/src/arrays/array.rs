@@ -58,6 +58,7 @@ pub(super) enum Kind {
     U32,
     I32,
     I64,
+    U64,
     F32,
     F64,
 }
@@ -68,7 +69,7 @@ impl Kind {
             Self::U8 | Self::I8 => 1,
             Self::U16 | Self::I16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::I64 | Self::F64 => 8,
+            Self::I64 | Self::U64 | Self::F64 => 8,
         }
     }
 }
@@ -91,11 +92,18 @@ impl Array {
             Kind::U32 => Values::Whole(each(bytes, |b| u32::from_le_bytes(b).into())),
             Kind::I32 => Values::Whole(each(bytes, |b| i32::from_le_bytes(b).into())),
             Kind::I64 => Values::Whole(each(bytes, i64::from_le_bytes)),
+            Kind::U64 => unsigned(&each(bytes, u64::from_le_bytes)),
             Kind::F32 => Values::Floats(each(bytes, f32::from_le_bytes)),
             Kind::F64 => Values::Floats(each(bytes, |b| f64::from_le_bytes(b) as f32)),
         };
         Ok(Self { dims, values })
     }
+}
+
+/// Whole numbers; beyond 2^63, where no label or pixel is, the nearest floats.
+fn unsigned(values: &[u64]) -> Values {
+    let whole: Option<Vec<i64>> = values.iter().map(|&value| i64::try_from(value).ok()).collect();
+    whole.map_or_else(|| Values::Floats(values.iter().map(|&value| value as f32).collect()), Values::Whole)
 }
 
 pub(super) fn shape(dims: &[usize]) -> String {

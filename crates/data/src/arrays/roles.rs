@@ -8,6 +8,8 @@ use std::fmt::Display;
 pub(super) const ADVICE: &str =
     "call the arrays x_train, y_train, x_test and y_test, or images and labels, with as many labels as images";
 const LABELS: [&str; 7] = ["y", "label", "labels", "target", "targets", "class", "classes"];
+/// In the name of an array of texts, beside one of the labels: it names the classes.
+const NAMES: [&str; 2] = ["names", "name"];
 const IMAGES: [&str; 8] = ["x", "image", "images", "data", "features", "pixels", "inputs", "input"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +28,10 @@ pub(super) struct Role {
 impl Role {
     /// Of an array called so; `None` if it plays no part.
     pub(super) fn of(name: &str) -> Option<Self> {
-        let lower = name.to_ascii_lowercase();
-        let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-        let has = |any: &[&str]| words.iter().any(|word| any.contains(word));
+        let has = |any: &[&str]| has_word(name, any);
+        if has(&NAMES) {
+            return None;
+        }
         let part = match () {
             () if has(&["test", "testing"]) => Part::Test,
             () if has(&["val", "valid", "validation"]) => Part::Validation,
@@ -39,7 +42,18 @@ impl Role {
     }
 }
 
+/// Whether an array called so may name the classes.
+pub(super) fn names_classes(name: &str) -> bool {
+    has_word(name, &NAMES) && has_word(name, &LABELS)
+}
+
+fn has_word(name: &str, any: &[&str]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| any.contains(&word))
+}
+
 /// An array of a file that plays a part, and what it is called, for messages.
+#[derive(Debug)]
 pub(super) struct Named {
     pub(super) role: Role,
     pub(super) name: String,

@@ -67,6 +67,22 @@ impl Folder {
         fits(&path).then_some(Partial { path, sha256, blob, _lock: lock })
     }
 
+    /// Removes a file of a snapshot, and the blob that it points to. What lies outside of this repository's folders is
+    /// somebody else's, however it came to be linked here.
+    pub(super) fn discard(&self, file: &Path) -> Result<()> {
+        let find = |path: &Path| fs::canonicalize(path).map_err(Error::io("find", path));
+        let is_in = |path: &Path, folder: &Path| fs::canonicalize(folder).is_ok_and(|folder| path.starts_with(folder));
+        let (blob, holder) = (find(file)?, find(file.parent().unwrap_or(file))?);
+        if is_in(&blob, &self.blobs) {
+            fs::remove_file(&blob).map_err(Error::io("remove", &blob))?;
+        }
+        // A link is there still, and so is a file where the system knows no links.
+        if is_in(&holder, &self.snapshots) && fs::symlink_metadata(file).is_ok() {
+            fs::remove_file(file).map_err(Error::io("remove", file))?;
+        }
+        Ok(())
+    }
+
     /// Bytes in incomplete files: it grows while any process downloads.
     pub(super) fn arriving(&self) -> u64 {
         let size = |path: &PathBuf| fs::metadata(path).map_or(0, |data| data.len());
@@ -98,16 +114,6 @@ impl Partial {
 pub(super) fn promised(file: &Path) -> Option<String> {
     let blob = fs::canonicalize(file).ok()?;
     blob.file_name()?.to_str().filter(|name| is_sha256(name)).map(str::to_string)
-}
-
-/// Removes a file of the cache and the blob that it points to.
-pub(super) fn discard(file: &Path) -> Result<()> {
-    let blob = fs::canonicalize(file).map_err(Error::io("find", file))?;
-    fs::remove_file(&blob).map_err(Error::io("remove", &blob))?;
-    match fs::symlink_metadata(file) {
-        Ok(_) => fs::remove_file(file).map_err(Error::io("remove", file)),
-        Err(_) => Ok(()),
-    }
 }
 
 fn list(root: &Path, dir: &Path, paths: &mut Vec<String>) {

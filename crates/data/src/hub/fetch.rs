@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 /// The file in the Hub's cache, fetched if it is not there, its digest found right.
 ///
-/// A file of the cache with another digest is removed and fetched anew. A download goes on where it was cut; one that
-/// stands still for `source.patience` ends in an error.
+/// A file of the cache with another digest is removed and fetched anew, unless `source.offline` is set. A download goes
+/// on where it was cut; one that stands still for `source.patience` ends in an error.
 ///
 /// # Errors
 /// If the Hub cannot be reached or does not deliver, or not these bytes; if the cache cannot be read or written; or if
@@ -106,7 +106,9 @@ impl<'a> Session<'a> {
             match self.judge_file(path)? {
                 Verdict::Right(file) => return Ok(file),
                 Verdict::Broken(path, error) => {
-                    cache::discard(&path)?;
+                    if !self.source.offline {
+                        self.folder.discard(&path)?;
+                    }
                     wrong = Some(error);
                 }
                 Verdict::Other(path, error) => {
@@ -127,7 +129,7 @@ impl<'a> Session<'a> {
             // What was sound and there before us may be of use to others.
             Verdict::Other(path, error) if before.as_ref() == Some(&path) => Err(error),
             Verdict::Broken(path, error) | Verdict::Other(path, error) => {
-                cache::discard(&path)?;
+                self.folder.discard(&path)?;
                 Err(error)
             }
         }
@@ -172,10 +174,10 @@ impl<'a> Session<'a> {
             return Ok(Verdict::Right(SourceFile { path, sha256: found }));
         }
         let sound = promised.as_ref() == Some(&found);
-        let advice = if sound {
-            "the server has another version of the file than this program knows: "
-        } else {
-            "the file was removed: fetch it again, "
+        let advice = match (sound, self.source.offline) {
+            (true, _) => "the server has another version of the file than this program knows: ",
+            (false, false) => "it was removed from the cache: fetch it again, ",
+            (false, true) => "offline nothing is removed: go online to fetch it again, ",
         };
         let advice = format!("{advice}set HF_ENDPOINT to another server, or name a folder that holds the right file");
         let error = Error::Checksum { path: path.clone(), expected, found, advice };

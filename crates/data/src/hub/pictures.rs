@@ -268,10 +268,20 @@ fn read_labels(
         Type::INT32 => each::<Int32Type>(group, column, path, "label", |label| push(Label::Number(label.into()))),
         Type::INT64 => each::<Int64Type>(group, column, path, "label", |label| push(Label::Number(label))),
         _ => each::<ByteArrayType>(group, column, path, "label", |label: ByteArray| match label.len() {
-            ..=LONGEST_NAME => push(Label::Text(String::from_utf8_lossy(label.data()).into_owned())),
+            ..=LONGEST_NAME => push(Label::Text(text(label.data(), path)?)),
             long => Err(Error::format(path, format!("class names of {LONGEST_NAME} bytes at most"), long)),
         }),
     }
+}
+
+/// A label of bytes. What is not UTF-8 would become one class with whatever else is not.
+fn text(label: &[u8], path: &Path) -> Result<String> {
+    let text = std::str::from_utf8(label).map_err(|_| Error::Data {
+        path: path.into(),
+        problem: format!("a label \"{}\", which is not UTF-8", label.escape_ascii()),
+        advice: "write the column of labels in UTF-8, or choose another".into(),
+    });
+    text.map(str::to_string)
 }
 
 /// Hands over every value of a column.
@@ -304,4 +314,17 @@ fn each<T: DataType>(
 
 fn unreadable(path: &Path, error: parquet::errors::ParquetError) -> Error {
     Error::format(path, "a parquet file", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_are_no_utf8_are_not_taken_for_one() {
+        let read = |label: &[u8]| text(label, Path::new("insects.parquet")).map_err(|error| error.to_string());
+        assert_eq!(read("café".as_bytes()), Ok("café".into()));
+        let said = r#"insects.parquet: a label "caf\xe9", which is not UTF-8; write the column of labels in UTF-8"#;
+        assert!(read(b"caf\xe9").unwrap_err().starts_with(said));
+    }
 }

@@ -77,7 +77,7 @@ impl Session<'_> {
         if total == 0 || size == total {
             return Ok(path);
         }
-        cache::discard(&path)?;
+        self.folder.discard(&path)?;
         Err(Failure::Cut(format!("received {size} bytes instead of {total}")))
     }
 

@@ -115,7 +115,7 @@ impl Table {
 
     /// Holds out this share of the rows of each class to test on, or of all rows where numbers are predicted: those
     /// whose numbers have the smallest digests together with `seed`. Numbers are standardised by
-    /// [`Dataset::normalise`], the mean and deviation of each column over the training rows.
+    /// [`Dataset::normalise`], the mean and standard deviation of each column over the training rows.
     ///
     /// # Errors
     /// If a column to learn from holds text or nothing, there is one class only, or as many that most have one row, or

@@ -71,11 +71,17 @@ fn push(column: &mut Column, field: &Field) -> Result<(), String> {
         Field::Byte(number) => f64::from(*number),
         Field::Short(number) => f64::from(*number),
         Field::Int(number) => f64::from(*number),
-        Field::Long(number) => *number as f64,
+        Field::Long(number) => {
+            column.push_whole(*number);
+            return Ok(());
+        }
         Field::UByte(number) => f64::from(*number),
         Field::UShort(number) => f64::from(*number),
         Field::UInt(number) => f64::from(*number),
-        Field::ULong(number) => *number as f64,
+        Field::ULong(number) => {
+            column.push_whole(*number);
+            return Ok(());
+        }
         Field::Float16(number) => f64::from(number.to_f32()),
         Field::Float(number) => f64::from(*number),
         Field::Double(number) => *number,

@@ -1,6 +1,6 @@
 //! What is to be predicted of a row.
 
-use super::cells::Column;
+use super::cells::{Column, LARGEST};
 use crate::dataset::listed;
 use crate::{Result, Scale, Split, held_out};
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,6 @@ use std::collections::HashMap;
 /// Different whole numbers that may be classes, and how often each has to come on average.
 const MOST_CLASSES: usize = 50;
 const OFTEN: usize = 5;
-/// Different labels of any kind.
-const LARGEST: usize = 10_000;
 /// As many of ten labels are numbers where those that are text are mistakes rather than names of classes.
 const NUMBERS_OF_TEN: usize = 9;
 
@@ -68,7 +66,12 @@ impl Labels {
             }
             return Ok(Self { names: vec![], classes: vec![], numbers: column.numbers.clone() });
         }
-        let name = |row: usize| match (texts.get(&row), column.numbers[row]) {
+        if column.spellings.are_too_many {
+            let problem = format!("more than {LARGEST} classes in column {}", column.name);
+            return Err((problem, format!("a classifier tells 2 to {LARGEST} apart; name another column")));
+        }
+        let spelled = column.spellings.names();
+        let name = |row: usize| match (texts.get(&row).or(spelled.get(&row)), column.numbers[row]) {
             (Some(text), _) => Some((*text).to_string()),
             (None, number) => (!number.is_nan()).then(|| number.to_string()),
         };
@@ -117,7 +120,7 @@ impl Labels {
         groups
     }
 
-    /// Mean and deviation of the numbers to predict over these rows.
+    /// Mean and standard deviation of the numbers to predict over these rows.
     pub(super) fn scale(&self, rows: &[u32]) -> Option<Scale> {
         let n = rows.len().max(1) as f64;
         let mean_of = |of: &dyn Fn(f64) -> f64| rows.iter().map(|&row| of(self.numbers[row as usize])).sum::<f64>() / n;

@@ -62,7 +62,7 @@ fn losses(recipe: &Recipe, pruned: bool, split: &Split, device: &Device) -> Resu
     }
     let normalise: Normalise = known(recipe)?.normalise();
     let augment: Option<Augment> = known(recipe)?.augment();
-    let feed = Feed::new(split, normalise, IMAGES, device)?.augment(augment);
+    let feed = Feed::new(split, normalise, IMAGES, device)?.augment(augment)?;
     let mut losses = Vec::new();
     for epoch in 0.. {
         for batch in feed.epoch(1, epoch) {
