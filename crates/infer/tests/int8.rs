@@ -27,7 +27,7 @@ fn nets() -> Vec<(&'static str, Net)> {
     let skip = residual.tip();
     let norm = BatchNorm { eps: 1e-5, momentum: 0.1, closed: ClosedChannels::Zero };
     residual.layer("bn", norm).relu().conv2d_same("conv2", 7, 3, 1).activation(Activation::RELU6);
-    residual.conv2d_same("conv3", 6, 3, 1).add(skip).layer("bn2", norm).relu().avg_pool().linear("fc", 5);
+    residual.conv2d_same("conv3", 6, 3, 1).add(skip).layer("bn2", norm).relu().global_avg_pool().linear("fc", 5);
     let mut mixed = Builder::image("image", 4, 11, 10);
     mixed.layer("strided", Conv2d::new(8, 3).stride(2).padding([1, 0, 0, 1])).activation(Activation::Silu);
     mixed.layer("grouped", Conv2d { groups: 2, ..Conv2d::new(6, 3) }).relu();
@@ -128,7 +128,7 @@ fn steps() -> Vec<(&'static str, Net)> {
             of_codes(image, &|b| b.layer("scale", Scale).activation(Activation::RELU6).activation(SIGNED)),
         ),
         ("sum", made(image, &sum)),
-        ("mean", of_codes(Shape::Image(70, 4, 2), &|b| b.avg_pool())),
+        ("mean", of_codes(Shape::Image(70, 4, 2), &|b| b.global_avg_pool())),
         ("largest", of_codes(image, &|b| b.max_pool2d(2))),
         ("flatten and take", of_codes(image, &|b| b.flatten("features").layer("some", some.clone()))),
     ]
@@ -156,7 +156,7 @@ fn each_step_on_codes_gives_what_rounded_numbers_give_to_the_bit() {
 #[test]
 fn the_mean_of_a_large_image_of_codes_is_exact() {
     let mut b = Builder::image("image", 1, 512, 512);
-    b.activation(Activation::Quantise(Grid { scale: 1.0, zero: 0, signed: false })).avg_pool();
+    b.activation(Activation::Quantise(Grid { scale: 1.0, zero: 0, signed: false })).global_avg_pool();
     let net = b.build().unwrap();
     let mut engine = Engine::new(&net, &powers_of_two(&net)).unwrap();
     assert_eq!(engine.run(&[255.0; 512 * 512], 1).unwrap(), [255.0]);
