@@ -161,11 +161,19 @@ fn parts(train: &Split) -> Result<(Split, Split)> {
 }
 
 /// The method that changes the fewest predictions on images that were not calibrated on; of equal ones that with the
-/// smallest difference.
+/// smallest difference. One that cannot quantise the network is passed over, unless none can.
 fn best(model: &Model, ranges: &Calibration, held_out: &Split, normalise: &Normalise) -> Result<(Method, Quantised)> {
     let mut best: Option<(usize, f32, Method, Quantised)> = None;
+    let mut problem = None;
     for method in Method::ALL {
-        let quantised = ranges.quantise(method)?;
+        let quantised = match ranges.quantise(method) {
+            Ok(quantised) => quantised,
+            Err(error) => {
+                say!("int8: {method} is passed over: {error}")?;
+                problem.get_or_insert(error);
+                continue;
+            }
+        };
         let (agreement, score) = compared(model, &quantised.model, held_out, normalise)?;
         say!("int8: {method}: {score} on {} held-out training images, {}", held_out.len(), differences(&agreement))?;
         let (changed, difference) = (agreement.changed_predictions, agreement.largest_difference);
@@ -173,9 +181,14 @@ fn best(model: &Model, ranges: &Calibration, held_out: &Split, normalise: &Norma
             best = Some((changed, difference, method, quantised));
         }
     }
-    let (_, _, method, quantised) = best.expect("there are three methods");
-    say!("int8: {method} is taken")?;
-    Ok((method, quantised))
+    match (best, problem) {
+        (Some((_, _, method, quantised)), _) => {
+            say!("int8: {method} is taken")?;
+            Ok((method, quantised))
+        }
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => bail!("there is no method to find the ranges of 8-bit numbers by"),
+    }
 }
 
 /// How the outputs of a network compare with those of the float network, and what its predictions are worth.

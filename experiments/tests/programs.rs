@@ -662,7 +662,7 @@ fn a_pruning_to_a_time_goes_on_with_what_was_measured() {
     mnist_folder(&data);
     let mut b = Builder::image("image", 1, 28, 28);
     let stream = b.conv2d_same("stem", 16, 3, 2).relu().tip();
-    b.conv2d_same("conv1", 24, 3, 1).relu().conv2d_same("conv2", 16, 3, 1).add(stream).relu().avg_pool();
+    b.conv2d_same("conv1", 24, 3, 1).relu().conv2d_same("conv2", 16, 3, 1).add(stream).relu().global_avg_pool();
     let net = b.linear("fc", 10).build().unwrap();
     let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
     std::fs::write(&onnx, l0_net::to_onnx(&net, &weights, &OnnxAbout::default()).unwrap()).unwrap();

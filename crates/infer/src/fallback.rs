@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn inputs_of_different_sides_are_refused() {
         let mut b = Builder::image("x", 3, 4, 5);
-        b.avg_pool().mul(0);
+        b.global_avg_pool().mul(0);
         let net = b.build().unwrap();
         let error = alone(&net, 2).unwrap_err().to_string();
         assert!(error.starts_with("node \"mul2\" is a multiply, which cannot be compiled"), "{error}");

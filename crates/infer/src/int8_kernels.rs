@@ -7,7 +7,7 @@ use l0_net::{Grid, Shape, Sides};
 
 use crate::Result;
 use crate::kernel::{Inputs, Kernel};
-use crate::layout::Layout;
+use crate::layout::{Layout, place};
 
 /// Codes of a node's output, and where they are.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +129,8 @@ pub(crate) enum To {
 pub(crate) struct Convolve {
     pub(crate) map: Map,
     pub(crate) input: Size,
-    pub(crate) padding: Sides,
+    /// The image with what is around it.
+    pub(crate) padded: Layout,
     /// The code around the image.
     pub(crate) zero: u8,
     /// Where each output begins to read.
@@ -139,16 +140,11 @@ pub(crate) struct Convolve {
 }
 
 impl Convolve {
-    /// Codes of a row of the image with what is beside it, and rows.
-    fn padded(&self) -> (usize, usize) {
-        let (Size { c, h, w }, Sides { top, left, bottom, right }) = (self.input, self.padding);
-        ((left + w + right) * c, top + h + bottom)
-    }
-
     /// Puts an image in the middle of zeros.
     fn pad(&self, xs: &[u8], to: &mut [u8]) {
-        let ((row, rows), Size { c, w, .. }, Sides { top, left, .. }) = (self.padded(), self.input, self.padding);
-        to[..row * rows].fill(self.zero);
+        let (Size { c, w, .. }, Sides { top, left, .. }) = (self.input, self.padded.pad);
+        let row = self.padded.row() * c;
+        to[..self.padded.len()].fill(self.zero);
         let lines = xs[..self.input.len()].chunks_exact(w * c);
         for (line, to) in lines.zip(to[top * row..].chunks_exact_mut(row)) {
             to[left * c..][..w * c].copy_from_slice(line);
@@ -158,8 +154,7 @@ impl Convolve {
 
 impl Kernel for Convolve {
     fn scratch(&self) -> usize {
-        let (row, rows) = self.padded();
-        if self.padding.is_empty() { 0 } else { (row * rows).div_ceil(4) }
+        if self.padded.is_bare() { 0 } else { self.padded.len().div_ceil(4) }
     }
 
     fn run(&self, images: usize, xs: Inputs, ys: &mut [f32], scratch: &mut [f32]) -> Result<()> {
@@ -167,7 +162,7 @@ impl Kernel for Convolve {
         for i in 0..images {
             let to = (&mut ys[i * self.output.stride()..], self.output.c);
             let xs = image(&xs, 0, self.input, i);
-            if self.padding.is_empty() {
+            if self.padded.is_bare() {
                 self.map.codes(xs, &self.positions, &self.to, to);
                 continue;
             }
@@ -193,7 +188,7 @@ impl Kernel for Weigh {
     fn run(&self, images: usize, xs: Inputs, ys: &mut [f32], _: &mut [f32]) -> Result<()> {
         for first in (0..images).step_by(TOGETHER) {
             let n = TOGETHER.min(images - first);
-            let positions: [u32; TOGETHER] = std::array::from_fn(|i| (i * self.input.stride()) as u32);
+            let positions: [u32; TOGETHER] = std::array::from_fn(|i| place(i * self.input.stride()));
             let (xs, positions) = (image(&xs, 0, self.input, first), &positions[..n]);
             match &self.to {
                 To::Codes(to) => {
@@ -216,7 +211,7 @@ pub(crate) struct Largest {
 
 /// The rows or columns from `start` on that a window of `size` sees, `before` of which come before the image.
 fn seen(start: usize, size: usize, before: usize, n: usize) -> std::ops::Range<usize> {
-    start.saturating_sub(before)..(start + size).saturating_sub(before).min(n)
+    start.saturating_sub(before)..start.saturating_add(size).saturating_sub(before).min(n)
 }
 
 impl Largest {
@@ -334,22 +329,39 @@ pub(crate) struct Mean {
     pub(crate) output: Layout,
 }
 
-impl Kernel for Mean {
-    fn scratch(&self) -> usize {
-        self.size.c
-    }
+/// Channels that are summed at once.
+const BESIDE: usize = 64;
+/// Positions whose codes are summed in 32 bits, which hold 2^24 of them.
+const POSITIONS: usize = 1 << 16;
 
-    fn run(&self, images: usize, xs: Inputs, ys: &mut [f32], scratch: &mut [f32]) -> Result<()> {
-        let Size { c, h, w } = self.size;
-        let (zero, sums) = (f32::from(kept(self.grid, self.grid.zero)), &mut scratch[..c]);
-        for i in 0..images {
-            sums.fill(0.0); // whole numbers, exact up to 2^24
-            for codes in image(&xs, 0, self.size, i)[..self.size.len()].chunks_exact(c) {
-                sums.iter_mut().zip(codes).for_each(|(sum, &code)| *sum += f32::from(code));
+impl Mean {
+    /// The sums of the codes of up to [`BESIDE`] channels of an image, from `first` on: whole numbers, since those that
+    /// a float holds end at 2^24.
+    fn sums(&self, codes: &[u8], first: usize) -> [u64; BESIDE] {
+        let (c, mut sums) = (self.size.c, [0u64; BESIDE]);
+        let channels = first..c.min(first + BESIDE);
+        for codes in codes.chunks(POSITIONS * c) {
+            let mut part = [0u32; BESIDE];
+            for codes in codes.chunks_exact(c) {
+                part.iter_mut().zip(&codes[channels.clone()]).for_each(|(sum, &code)| *sum += u32::from(code));
             }
-            for (channel, sum) in sums.iter().enumerate() {
-                let mean = (sum / (h * w) as f32 - zero) * self.grid.scale;
-                ys[i * self.output.len() + self.output.at(channel, 0)] = mean;
+            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += u64::from(part));
+        }
+        sums
+    }
+}
+
+impl Kernel for Mean {
+    fn run(&self, images: usize, xs: Inputs, ys: &mut [f32], _: &mut [f32]) -> Result<()> {
+        let Size { c, h, w } = self.size;
+        let zero = f32::from(kept(self.grid, self.grid.zero));
+        for i in 0..images {
+            let codes = &image(&xs, 0, self.size, i)[..self.size.len()];
+            for first in (0..c).step_by(BESIDE) {
+                for (channel, sum) in (first..c).zip(self.sums(codes, first)) {
+                    let mean = (sum as f32 / (h * w) as f32 - zero) * self.grid.scale;
+                    ys[i * self.output.len() + self.output.at(channel, 0)] = mean;
+                }
             }
         }
         Ok(())

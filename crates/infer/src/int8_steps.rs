@@ -10,7 +10,7 @@ use crate::compile::{Compiler, Value};
 use crate::fold::Chain;
 use crate::int8_kernels::{Affine, Coded, Convolve, Decode, Encode, Gather, Largest, Mean, Size, Sum, To, Weigh, kept};
 use crate::kernel::Kernel;
-use crate::layout::Layout;
+use crate::layout::{Layout, place};
 
 /// A rounding, and the bounds of what is rounded.
 struct Rounding {
@@ -77,10 +77,9 @@ impl Compiler<'_> {
             }
             Layer::Flatten(_) => self.flattened(id, from).map(Some),
             Layer::Take(take) => {
-                let place =
-                    |position: usize| take.units.iter().map(move |&unit| (position * from.size.c) as u32 + unit);
-                let from_places = (0..from.size.h * from.size.w).flat_map(place).collect();
-                self.gather(id, from, from_places).map(Some)
+                let places =
+                    |position: usize| take.units.iter().map(move |&unit| place(position * from.size.c + unit as usize));
+                self.gather(id, from, (0..from.size.h * from.size.w).flat_map(places).collect()).map(Some)
             }
             Layer::Dropout(_) | Layer::Identity(_) => {
                 self.coded[id] = Some(self.coded(from)?);
@@ -195,7 +194,8 @@ impl Compiler<'_> {
         };
         let (Shape::Image(_, h, w), 1) = (self.net.shape(id), conv.groups) else { return Ok(None) };
         let Conv2d { kernel, stride, padding, dilation, .. } = *conv;
-        let (c, row) = (from.size.c, (padding.left + from.size.w + padding.right) * from.size.c);
+        let padded = Layout::new(&self.net.node(from.id).name, self.net.shape(from.id), padding)?;
+        let (c, row) = (from.size.c, padded.row() * from.size.c);
         // A row of the kernel is one run of codes, unless it leaves columns out.
         let joined = dilation.w == 1;
         let run = |y: usize| {
@@ -206,11 +206,10 @@ impl Compiler<'_> {
         let runs: Vec<(usize, usize)> = (0..kernel.h).flat_map(run).collect();
         let weight = beside(&codes.weight, c, kernel);
         let map = map(&codes, (&runs, &weight), from.zero());
-        let position = |i: usize| (i / w * stride.h * row + i % w * stride.w * c) as u32;
-        let positions = (0..h * w).map(position).collect();
+        let positions = (0..h * w).map(|i| place(i / w * stride.h * row + i % w * stride.w * c)).collect();
         let to = rounding.codes(map.rounded_up(scales(&codes, from.grid, rounding.grid)));
         let output = Size::of(self.net.shape(id));
-        let kernel = Convolve { map, input: from.size, padding, zero: from.zero(), positions, output, to };
+        let kernel = Convolve { map, input: from.size, padded, zero: from.zero(), positions, output, to };
         self.code(rounding.id, &[from], rounding.grid, kernel).map(Some)
     }
 
@@ -259,8 +258,8 @@ impl Compiler<'_> {
             self.coded[id] = Some(Coded { size: Size { c: c * h * w, h: 1, w: 1 }, ..self.coded(from)? });
             return Ok(id);
         }
-        let place = |channel: usize| (0..h * w).map(move |position| (position * c + channel) as u32);
-        self.gather(id, from, (0..c).flat_map(place).collect())
+        let places = |channel: usize| (0..h * w).map(move |position| place(position * c + channel));
+        self.gather(id, from, (0..c).flat_map(places).collect())
     }
 
     fn gather(&mut self, id: NodeId, input: Source, from: Vec<u32>) -> Result<NodeId> {

@@ -8,8 +8,13 @@ use crate::{Error, Result};
 /// fewer lanes are idle at the end of a row.
 pub(crate) const LANES: usize = 8;
 
-/// Most values of one example in a buffer.
+/// Most values of one example in a buffer, be they numbers or codes.
 const LIMIT: usize = 1 << 28;
+
+/// A place in a buffer, as lists of places hold it.
+pub(crate) fn place(at: usize) -> u32 {
+    u32::try_from(at).expect("a buffer holds no more than LIMIT values, whose places fit into 32 bits")
+}
 
 /// Channels of rows, with a border of zeros that nobody writes; features are channels of a single value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +26,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout of an output of `node`.
+    /// The layout of an output of `node`, if a buffer may be so large; of a step on codes, what it lays out.
     pub(crate) fn new(node: &str, shape: Shape, pad: Sides) -> Result<Self> {
         let (c, h, w) = match shape {
             Shape::Features(n) => (n, 1, 1),

@@ -43,7 +43,12 @@ fn no_allocation_per_call() {
     let image = b.tip();
     b.conv2d_same("conv3", 9, 3, 1).concat(&[image]);
     let all = b.tip();
-    b.avg_pool().activation(Activation::Sigmoid).mul(all).avg_pool().linear("fc", 10).layer("shares", Softmax);
+    b.global_avg_pool()
+        .activation(Activation::Sigmoid)
+        .mul(all)
+        .global_avg_pool()
+        .linear("fc", 10)
+        .layer("shares", Softmax);
     let net = b.build().unwrap();
     let params = Params::init(&net, 1, &candle_core::Device::Cpu).unwrap();
     let mut engine = Engine::new(&net, &params.detached()).unwrap();

@@ -178,7 +178,7 @@ fn the_same_bits_for_any_batch_and_number_of_threads() {
 #[test]
 fn threads_share_a_large_batch() {
     let mut b = Builder::image("image", 3, 20, 20);
-    b.conv2d_same("a", 24, 3, 1).relu().conv2d_same("b", 24, 3, 2).relu().avg_pool().linear("out", 4);
+    b.conv2d_same("a", 24, 3, 1).relu().conv2d_same("b", 24, 3, 2).relu().global_avg_pool().linear("out", 4);
     let case = Case::new("wide", b.build().unwrap(), 1);
     check(&case, 5);
     let xs = flat(&random_input(&case.net, 4, 41));

@@ -226,9 +226,11 @@ fn extreme_settings() {
         mean.into(),
         Stride { start: 0.into(), step: usize::MAX.into() }.into(),
     ];
+    let mut run = 0;
     for layer in layers {
         for shape in [Shape::Image(2, 1, 1), Shape::Image(1, 3, 2)] {
             let Some(net) = alone(layer.clone(), shape) else { continue };
+            run += 1;
             let weights = random_params(&net, 1).detached();
             let xs = vec![1.0; shape.units() * shape.positions()];
             match Engine::new(&net, &weights) {
@@ -237,4 +239,6 @@ fn extreme_settings() {
             }
         }
     }
+    // Both images by three of the layers, one of them by a fourth; a network of any other is refused.
+    assert_eq!(run, 7);
 }

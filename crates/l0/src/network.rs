@@ -74,7 +74,7 @@ impl GatedNet {
     /// let mut b = Builder::image("image", 3, 32, 32);
     /// let stream = b.conv2d_same("stem", 16, 3, 1).relu().tip();
     /// b.conv2d_same("conv1", 24, 3, 1).relu().conv2d_same("conv2", 16, 3, 1).add(stream).relu();
-    /// b.layer("depthwise", Conv2d::new(16, 3).groups(16)).avg_pool().linear("fc", 10);
+    /// b.layer("depthwise", Conv2d::new(16, 3).groups(16)).global_avg_pool().linear("fc", 10);
     /// let network = GatedNet::prunable(b.build()?, 0.01)?;
     /// // One set for the channels that "stem", "conv2" and "depthwise" share, one for those of "conv1"; none for the classes.
     /// let layers: Vec<&str> = network.placements().map(|placement| placement.layer.as_str()).collect();
@@ -94,7 +94,7 @@ impl GatedNet {
     /// # use l0::GatedNet;
     /// # use l0_net::{Builder, Prunable};
     /// # let mut b = Builder::image("image", 3, 32, 32);
-    /// # b.conv2d_same("conv1", 24, 3, 1).relu().conv2d_same("conv2", 16, 3, 1).avg_pool().linear("fc", 10);
+    /// # b.conv2d_same("conv1", 24, 3, 1).relu().conv2d_same("conv2", 16, 3, 1).global_avg_pool().linear("fc", 10);
     /// # let net = b.build()?;
     /// let network = GatedNet::on(&Prunable::of(&net).except(&["conv1"])?, 0.01)?;
     /// # assert_eq!(network.sets(), 1);

@@ -136,7 +136,7 @@ fn brought() -> Net {
     b.layer("reduce", Conv2d::new(4, 1)).relu().layer("excite", Conv2d::new(13, 1));
     b.activation(l0_net::Activation::Sigmoid).mul(image);
     b.layer("narrow", Conv2d::new(6, 1)).relu().layer("grouped", Conv2d::new(4, 3).groups(2));
-    b.layer("head", Conv2d::new(7, 1)).relu().avg_pool().linear("fc", 10);
+    b.layer("head", Conv2d::new(7, 1)).relu().global_avg_pool().linear("fc", 10);
     b.build().unwrap()
 }
 

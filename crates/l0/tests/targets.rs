@@ -293,7 +293,7 @@ fn channels_beside_zeros_count() {
     let input = b.conv2d_same("conv", 4, 3, 1).relu().tip();
     let wider = b.layer("pad", PadUnits { before: 2, after: 2 }).tip();
     b.at(input).conv2d_same("inner", 8, 3, 1).relu().conv2d_same("outer", 8, 3, 1).add(wider).relu();
-    b.avg_pool().linear("fc", 3);
+    b.global_avg_pool().linear("fc", 3);
     let network = GatedNet::on(&Prunable::of(&b.build().unwrap()), 0.02).unwrap();
     let values = network.init(1, &Device::Cpu).unwrap().detached();
     let fit = Fit::Fill(Filling::default());
@@ -442,7 +442,7 @@ fn residual(log_alpha: &[(&str, f32)]) -> (GatedNet, Weights) {
     let inner = b.conv2d_same("block1.conv1", 16, 3, 1).relu().conv2d_same("block1.conv2", 16, 3, 1).add(stem).relu();
     let block = inner.tip();
     b.at(block).conv2d_same("block2.conv1", 64, 3, 1).relu().conv2d_same("block2.conv2", 16, 3, 1).add(block).relu();
-    b.avg_pool().linear("fc", 10);
+    b.global_avg_pool().linear("fc", 10);
     let network = GatedNet::on(&Prunable::of(&b.build().unwrap()), 0.02).unwrap();
     let values = network.init(1, &Device::Cpu).unwrap().detached();
     let value =
@@ -569,7 +569,13 @@ fn where_a_costly_gate_does_not_fit_other_sets_keep_no_larger_share_for_it() {
 fn a_bound_below_what_has_no_gates_changes_nothing() {
     let mut b = Builder::image("image", 3, 8, 8);
     let stem = b.conv2d_same("stem", 16, 3, 1).relu().tip();
-    b.conv2d_same("inner", 16, 3, 1).relu().conv2d_same("outer", 16, 3, 1).add(stem).relu().avg_pool().linear("fc", 10);
+    b.conv2d_same("inner", 16, 3, 1)
+        .relu()
+        .conv2d_same("outer", 16, 3, 1)
+        .add(stem)
+        .relu()
+        .global_avg_pool()
+        .linear("fc", 10);
     let network = GatedNet::new(b.build().unwrap(), &[Placement::new("inner", Side::Output)]).unwrap();
     let values = network.init(1, &Device::Cpu).unwrap().detached();
     for ranking in [Ranking::Global, Ranking::Uniform] {

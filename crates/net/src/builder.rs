@@ -92,7 +92,7 @@ impl Builder {
     }
 
     /// Mean of each channel.
-    pub fn avg_pool(&mut self) -> &mut Self {
+    pub fn global_avg_pool(&mut self) -> &mut Self {
         self.unnamed("pool", GlobalPool::default())
     }
 

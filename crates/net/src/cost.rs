@@ -3,7 +3,8 @@
 //! A linear layer with `r` outputs and `c` inputs left holds `r c` weights and `r` biases and makes `r c`
 //! multiply-accumulates; a convolution holds `k^2` times as many weights and uses each at every position of its output.
 //! Pruned inputs and pruned outputs are both taken off. In expected costs a unit counts as open with the probability
-//! that all units it stems from are, a sum's where those of one of its terms are.
+//! that all units it stems from are, a sum's where those of one of its terms are; [`Net::expected_cost`] says where
+//! that is not quite the expectation.
 
 use std::sync::Arc;
 
@@ -233,7 +234,15 @@ impl Net {
         (left.len() * size * inputs, left.len() * size)
     }
 
-    /// The expected cost of every linear layer and convolution when units are open with these probabilities.
+    /// The expected cost of every linear layer and convolution when units are open with these probabilities: the
+    /// expected number of its outputs times that of its inputs, times what each pair of them costs.
+    ///
+    /// That is the expectation of what [`Net::cost_of`] counts, but for two things:
+    /// - Inputs and outputs count as independent. Where the same gates close both, as those of a residual stream do for
+    ///   a convolution from the stream to itself, the expectation of their pairs is `(sum p)^2 + sum p (1 - p)`, and
+    ///   `(sum p)^2` is what counts here.
+    /// - A unit that is dropped because nobody reads it counts as open. So do the factors of closed channels, as in
+    ///   squeeze-and-excitation: the compact network is without them.
     ///
     /// # Errors
     /// If a probability tensor does not have a value for each unit of its space, or the terms of sums have so many

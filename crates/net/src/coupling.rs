@@ -127,7 +127,7 @@ mod tests {
         let mut b = Builder::image("image", 3, 8, 8);
         let stem = b.conv2d_same("stem", 4, 3, 1).relu().tip();
         b.conv2d_same("expand", 8, 1, 1).relu().layer("depthwise", Conv2d::new(8, 3).padding(1).groups(8)).relu();
-        b.conv2d_same("project", 4, 1, 1).add(stem).avg_pool().linear("fc", 2);
+        b.conv2d_same("project", 4, 1, 1).add(stem).global_avg_pool().linear("fc", 2);
         let net = b.build()?;
         assert_eq!(prunable(&net), ["stem", "expand"]);
         let makers = |layer: &str| net.makers(net.space(net.find(layer).unwrap()));
@@ -147,7 +147,11 @@ mod tests {
     fn parts_of_a_concatenation_are_pruned_each_by_itself() -> Result<()> {
         let mut b = Builder::image("image", 3, 8, 8);
         let first = b.conv2d_same("first", 4, 3, 1).tip();
-        b.conv2d_same("second", 6, 3, 1).concat(&[first]).conv2d_same("third", 5, 3, 1).avg_pool().linear("fc", 2);
+        b.conv2d_same("second", 6, 3, 1)
+            .concat(&[first])
+            .conv2d_same("third", 5, 3, 1)
+            .global_avg_pool()
+            .linear("fc", 2);
         let net = b.build()?;
         assert_eq!(prunable(&net), ["first", "second", "third"]);
         assert_eq!(reason(&net, "concat3"), Some(Unprunable::Derived));
@@ -169,7 +173,13 @@ mod tests {
     fn factors_go_with_their_channels() -> Result<()> {
         let mut b = Builder::image("image", 3, 8, 8);
         let image = b.conv2d_same("conv", 6, 3, 1).tip();
-        b.avg_pool().linear("squeeze", 2).relu().linear("excite", 6).mul(image).avg_pool().linear("fc", 2);
+        b.global_avg_pool()
+            .linear("squeeze", 2)
+            .relu()
+            .linear("excite", 6)
+            .mul(image)
+            .global_avg_pool()
+            .linear("fc", 2);
         let net = b.build()?;
         assert_eq!(prunable(&net), ["conv", "squeeze"]);
         assert_eq!(reason(&net, "excite"), Some(Unprunable::Factor));
@@ -181,7 +191,7 @@ mod tests {
         let mut b = Builder::image("image", 4, 8, 8);
         let image = b.tip();
         b.conv2d_same("same", 4, 3, 1).add(image).conv2d_same("read", 6, 3, 1).relu();
-        b.layer("grouped", Conv2d::new(4, 3).groups(2)).relu().conv2d("last", 5, 3).avg_pool().linear("fc", 2);
+        b.layer("grouped", Conv2d::new(4, 3).groups(2)).relu().conv2d("last", 5, 3).global_avg_pool().linear("fc", 2);
         let net = b.build()?;
         assert_eq!(prunable(&net), ["last"]);
         assert_eq!(reason(&net, "same"), Some(Unprunable::Input));

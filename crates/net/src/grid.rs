@@ -53,7 +53,8 @@ impl Grid {
         ((least - self.zero) as f32 * self.scale, (most - self.zero) as f32 * self.scale)
     }
 
-    /// The number of the grid that is nearest to `x`, of two the one with the even code; not a number stays so.
+    /// The number of the grid that is nearest to `x`, of two the one at an even distance from 0, in steps; not a number
+    /// stays so.
     #[inline(always)]
     pub fn nearest(&self, x: f32) -> f32 {
         let (least, most) = self.codes();
@@ -97,5 +98,7 @@ mod tests {
             }
         }
         assert!(Grid { scale: 1.0, zero: 0, signed: false }.nearest(f32::NAN).is_nan());
+        let odd = Grid { scale: 1.0, zero: 3, signed: false }; // its number 2 has the code 5
+        assert_eq!([odd.nearest(1.5), odd.nearest(2.5), odd.nearest(-0.5)], [2.0, 2.0, 0.0]);
     }
 }

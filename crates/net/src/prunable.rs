@@ -15,7 +15,7 @@ use crate::{Error, Layer, Net, NodeId, Result, SpaceId};
 /// let mut b = Builder::image("image", 3, 32, 32);
 /// let stream = b.conv2d_same("stem", 16, 3, 1).relu().tip();
 /// b.conv2d_same("block1.conv1", 24, 3, 1).relu().conv2d_same("block1.conv2", 16, 3, 1).add(stream).relu();
-/// b.conv2d_same("block2.conv1", 32, 3, 2).avg_pool().linear("fc", 10);
+/// b.conv2d_same("block2.conv1", 32, 3, 2).global_avg_pool().linear("fc", 10);
 /// let net = b.build()?;
 /// assert_eq!(Prunable::of(&net).only(&["block*"])?.except(&["block2.*"])?.to_string(), "\
 ///     16 units of stem, block1.conv2\n\
@@ -135,7 +135,7 @@ mod tests {
         let mut b = Builder::image("image", 3, 8, 8);
         let stream = b.conv2d_same("stem", 4, 3, 1).relu().tip();
         b.conv2d_same("a.conv1", 5, 3, 1).relu().conv2d_same("a.conv2", 4, 3, 1).add(stream).relu();
-        b.conv2d_same("b.conv1", 6, 3, 1).avg_pool().linear("fc", 2);
+        b.conv2d_same("b.conv1", 6, 3, 1).global_avg_pool().linear("fc", 2);
         b.build().unwrap()
     }
 
@@ -168,14 +168,20 @@ mod tests {
         let mut b = Builder::image("image", 3, 8, 8);
         let left = b.conv2d_same("left", 4, 3, 1).relu().tip();
         let right = b.conv2d_same("right", 5, 3, 1).relu().tip();
-        b.at(left).concat(&[right]).conv2d_same("mix", 6, 1, 1).avg_pool().linear("fc", 2);
+        b.at(left).concat(&[right]).conv2d_same("mix", 6, 1, 1).global_avg_pool().linear("fc", 2);
         let dense = b.build()?;
         assert_eq!(units(Prunable::of(&dense).without_sums())?, units(Ok(Prunable::of(&dense)))?);
         // Of a shortcut that zeros make wider, both sides are of the stream.
         let mut b = Builder::image("image", 3, 8, 8);
         let stem = b.conv2d_same("stem", 4, 3, 1).relu().tip();
         let wider = b.layer("pad", PadUnits { before: 2, after: 2 }).tip();
-        b.at(stem).conv2d_same("inner", 7, 3, 1).relu().conv2d_same("outer", 8, 3, 1).add(wider).relu().avg_pool();
+        b.at(stem)
+            .conv2d_same("inner", 7, 3, 1)
+            .relu()
+            .conv2d_same("outer", 8, 3, 1)
+            .add(wider)
+            .relu()
+            .global_avg_pool();
         b.linear("fc", 2);
         let padded = b.build()?;
         assert_eq!(units(Prunable::of(&padded).without_sums())?, [4, 7]);

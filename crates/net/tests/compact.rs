@@ -283,7 +283,7 @@ fn a_chain_that_nobody_reads_dies() {
         .relu()
         .conv2d_same("b", 4, 3, 1)
         .relu();
-    b.conv2d_same("c", 3, 3, 1).add(stem).avg_pool().linear("out", 2);
+    b.conv2d_same("c", 3, 3, 1).add(stem).global_avg_pool().linear("out", 2);
     let net = b.build().unwrap();
     let params = random_params(&net, 1);
     let mut masks = Masks::none(&net);

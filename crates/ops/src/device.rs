@@ -43,7 +43,8 @@ pub fn allow_tf32(allow: bool) {
 }
 
 /// What [`allow_tf32`] said last.
-pub fn is_tf32_allowed() -> bool {
+#[cfg(feature = "cuda")]
+pub(crate) fn is_tf32_allowed() -> bool {
     TF32.load(Ordering::Relaxed)
 }
 

@@ -42,9 +42,12 @@ impl Side {
         self.output + self.reach()
     }
 
-    /// Whether windows read the numbers with this rest.
-    fn meets(&self, rest: usize) -> bool {
-        (0..self.size).any(|i| i * self.dilation % self.stride == rest)
+    /// The rests of the numbers that windows read, in order: no more than a window has numbers, however long the stride.
+    fn rests(&self) -> Vec<usize> {
+        let mut rests: Vec<usize> = (0..self.size).map(|i| i * self.dilation % self.stride).collect();
+        rests.sort_unstable();
+        rests.dedup();
+        rests
     }
 
     /// Which numbers of the plane with this rest are in the image, and the first of them there.
@@ -76,9 +79,9 @@ struct Plane {
 
 impl Lattice {
     pub(crate) fn new(rows: Side, columns: Side) -> Self {
-        let rests = (0..rows.stride).flat_map(|r| (0..columns.stride).map(move |c| (r, c)));
-        let met = rests.filter(|&(r, c)| rows.meets(r) && columns.meets(c));
-        let planes = met.map(|rests| Plane { rests, met: vec![], back: vec![] }).collect();
+        let (down, across) = (rows.rests(), columns.rests());
+        let rests = down.iter().flat_map(|&r| across.iter().map(move |&c| (r, c)));
+        let planes = rests.map(|rests| Plane { rests, met: vec![], back: vec![] }).collect();
         let mut lattice = Self { rows, columns, shifts: vec![], planes };
         for i in 0..rows.size * columns.size {
             let (which, back) = (lattice.plane_of(i), lattice.after(i));

@@ -70,14 +70,14 @@ pub use map::{Pointwise, map, map_in_place};
 pub use norm::{batch_norm, batch_norm_train, running};
 pub use parallel::awake;
 pub use pointwise::{add, dropout, dropout_from, relu};
-pub use pool::{avg_pool, max_pool2d};
+pub use pool::{global_avg_pool, max_pool2d};
 pub use select::{select, select_vector};
 pub use selection::Selection;
 pub use settings::{After, BatchNormed, ConvSettings, Epilogue, Running, TransposedSettings, Window};
 pub use take::take;
 pub use tape::{taped, to_device};
 pub use upsample::{upsample_bilinear, upsample_nearest};
-pub use window::{avg_pool_window, global_max_pool, max_pool};
+pub use window::{avg_pool, global_max_pool, max_pool};
 
 // The examples of the README are tests.
 #[cfg(doctest)]

@@ -99,7 +99,7 @@ struct AvgPool {
 
 impl CustomOp1 for AvgPool {
     fn name(&self) -> &'static str {
-        "avg_pool"
+        "global_avg_pool"
     }
 
     fn cpu_fwd(&self, xs: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
@@ -129,15 +129,15 @@ impl CustomOp1 for AvgPool {
 ///
 /// # Errors
 /// If `xs` is not of rank 4 or its images are empty.
-pub fn avg_pool(xs: &Tensor) -> Result<Tensor> {
-    expect_rank("avg_pool", "xs", xs, &[4])?;
+pub fn global_avg_pool(xs: &Tensor) -> Result<Tensor> {
+    expect_rank("global_avg_pool", "xs", xs, &[4])?;
     let (_, _, h, w) = xs.dims4()?;
     if h * w == 0 {
-        bail!("avg_pool: xs has shape {:?}, expected images of at least one pixel", xs.dims())
+        bail!("global_avg_pool: xs has shape {:?}, expected images of at least one pixel", xs.dims())
     }
     #[cfg(feature = "cuda")]
     if cuda::serves(xs, &[]) {
-        return cuda::avg_pool(xs);
+        return cuda::global_avg_pool(xs);
     }
-    if serves(&[xs]) { apply1(&xs.contiguous()?, AvgPool { plane: h * w }) } else { portable::avg_pool(xs) }
+    if serves(&[xs]) { apply1(&xs.contiguous()?, AvgPool { plane: h * w }) } else { portable::global_avg_pool(xs) }
 }

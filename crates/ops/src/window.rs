@@ -177,10 +177,10 @@ impl Linear for Mean {
 ///
 /// # Errors
 /// If `xs` is not (b, c, h, w), or there is no window.
-pub fn avg_pool_window(xs: &Tensor, window: &Window, count_include_pad: bool) -> Result<Tensor> {
-    let (output, (_, _, h, w)) = (check::window("avg_pool_window", xs, window)?, xs.dims4()?);
+pub fn avg_pool(xs: &Tensor, window: &Window, count_include_pad: bool) -> Result<Tensor> {
+    let (output, (_, _, h, w)) = (check::window("avg_pool", xs, window)?, xs.dims4()?);
     if !serves(&[xs]) || xs.elem_count() == 0 {
-        return portable::avg_pool_window(xs, window, count_include_pad);
+        return portable::avg_pool(xs, window, count_include_pad);
     }
     let [rows, columns] = counts(window, (h, w), output, count_include_pad);
     let ones = vec![1.0; window.size.0 * window.size.1];

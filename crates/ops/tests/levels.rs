@@ -37,7 +37,7 @@ fn operations() -> Vec<(&'static str, Vec<Vec<usize>>, Op)> {
             conv(ConvSettings { groups: 5, ..ConvSettings::square(1, 1) }, Epilogue { relu: true, max_pool: 1 }),
         ),
         ("max_pool", vec![images(3, 4, 13)], Box::new(move |xs| l0_ops::max_pool(&xs[0], &window))),
-        ("avg_pool", vec![images(3, 4, 13)], Box::new(move |xs| l0_ops::avg_pool_window(&xs[0], &window, true))),
+        ("avg_pool", vec![images(3, 4, 13)], Box::new(move |xs| l0_ops::avg_pool(&xs[0], &window, true))),
         (
             "batch_norm_train",
             vec![images(5, 6, 7), vec![6], vec![6]],

@@ -43,7 +43,7 @@ fn vgg() -> Net {
         b.layer(&format!("conv{stage}b"), same(width)).relu().max_pool2d(2);
     }
     b.layer("conv3a", same(32)).relu().layer("conv3b", same(32)).relu();
-    b.avg_pool().linear("fc", 10);
+    b.global_avg_pool().linear("fc", 10);
     b.build().unwrap()
 }
 
@@ -56,7 +56,7 @@ fn resnet() -> Net {
         b.conv2d_same(&format!("{block}.conv1"), 24, 3, 1).batch_norm(&format!("{block}.norm1")).relu();
         b.conv2d_same(&format!("{block}.conv2"), 16, 3, 1).batch_norm(&format!("{block}.norm2")).add(stream).relu();
     }
-    b.layer("depthwise", Conv2d::new(16, 3).groups(16)).avg_pool().linear("fc", 10);
+    b.layer("depthwise", Conv2d::new(16, 3).groups(16)).global_avg_pool().linear("fc", 10);
     b.build().unwrap()
 }
 

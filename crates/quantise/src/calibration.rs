@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use l0_net::{Grid, Masks, Model, Net, NodeId};
 
-use crate::histogram::{Histogram, ends};
+use crate::histogram::{Histogram, NO_ENDS, ends, joined};
 use crate::rebuild::rebuild;
 use crate::roundings::{Rounding, floats, roundings};
 use crate::{Error, Result};
@@ -68,11 +68,8 @@ impl Calibration {
         }
         let roundings = roundings(&model.net);
         let nodes: Vec<NodeId> = (0..roundings.len()).filter(|&id| roundings[id] == Rounding::Own).collect();
-        let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); nodes.len()];
-        each(&model, &nodes, batches, |i, values| {
-            let (least, most) = ends(values);
-            ranges[i] = if least.is_nan() { (least, most) } else { (ranges[i].0.min(least), ranges[i].1.max(most)) };
-        })?;
+        let mut ranges = vec![NO_ENDS; nodes.len()];
+        each(&model, &nodes, batches, |i, values| ranges[i] = joined(ranges[i], ends(values)))?;
         check(&model.net, &nodes, &ranges)?;
         let mut histograms: Vec<Histogram> = ranges.into_iter().map(Histogram::new).collect();
         each(&model, &nodes, batches, |i, values| histograms[i].add(values))?;

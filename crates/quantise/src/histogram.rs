@@ -12,41 +12,58 @@ const TRIED: std::ops::RangeInclusive<usize> = 20..=100;
 pub(crate) struct Histogram {
     pub(crate) least: f32,
     pub(crate) most: f32,
+    /// Bins in a distance of 1.
+    per_bin: f32,
     zeros: u64,
     counts: Vec<u64>,
 }
 
-/// The least and the largest of some values; not a number if one is none.
-pub(crate) fn ends(values: &[f32]) -> (f32, f32) {
-    let start = (f32::INFINITY, f32::NEG_INFINITY);
-    values.iter().fold(start, |(least, most), &x| match x.is_nan() || least.is_nan() {
-        true => (f32::NAN, f32::NAN),
-        false => (least.min(x), most.max(x)),
-    })
+/// The ends of no values at all.
+pub(crate) const NO_ENDS: (f32, f32) = (f32::INFINITY, f32::NEG_INFINITY);
+
+/// The ends of two lots of values together; not a number if one of them is none.
+pub(crate) fn joined(a: (f32, f32), b: (f32, f32)) -> (f32, f32) {
+    match [a.0, a.1, b.0, b.1].iter().any(|end| end.is_nan()) {
+        true => (f32::NAN, f32::NAN), // f32::min and f32::max would pass over it
+        false => (a.0.min(b.0), a.1.max(b.1)),
+    }
 }
 
-/// The bin in which the sum of the counts exceeds `beyond`.
-fn inside<'a>(mut counts: impl Iterator<Item = (usize, &'a u64)>, beyond: f64) -> Option<usize> {
-    let mut sum = 0;
-    let found = counts.find(|(_, count)| {
-        sum += **count;
-        sum as f64 > beyond
+/// The least and the largest of some values; not a number if one is none.
+pub(crate) fn ends(values: &[f32]) -> (f32, f32) {
+    values.iter().fold(NO_ENDS, |ends, &x| joined(ends, (x, x)))
+}
+
+/// How many bins come before the one in which the sum of the counts exceeds `beyond`.
+fn before(counts: impl Iterator<Item = u64>, beyond: f64) -> usize {
+    let sums = counts.scan(0u64, |sum, count| {
+        *sum += count;
+        Some(*sum)
     });
-    found.map(|(bin, _)| bin)
+    sums.take_while(|&sum| sum as f64 <= beyond).count()
 }
 
 impl Histogram {
     pub(crate) fn new((least, most): (f32, f32)) -> Self {
-        Self { least, most, zeros: 0, counts: vec![0; BINS] }
+        let per_bin = BINS as f32 / (most - least).max(f32::MIN_POSITIVE);
+        Self { least, most, per_bin, zeros: 0, counts: vec![0; BINS] }
     }
 
-    /// Counts some more values. Those that are 0, half of them behind a ReLU, every grid holds.
+    /// The bin of a value between the ends.
+    fn bin(&self, x: f32) -> usize {
+        (((x - self.least) * self.per_bin) as usize).min(BINS - 1)
+    }
+
+    /// Counts some more values. Those that are 0, half of them behind a ReLU, every grid holds: they are counted apart,
+    /// since none has an error.
     pub(crate) fn add(&mut self, values: &[f32]) {
-        let per_bin = BINS as f32 / (self.most - self.least).max(f32::MIN_POSITIVE);
         for &x in values {
             match x == 0.0 {
                 true => self.zeros += 1,
-                false => self.counts[(((x - self.least) * per_bin) as usize).min(BINS - 1)] += 1,
+                false => {
+                    let bin = self.bin(x);
+                    self.counts[bin] += 1;
+                }
             }
         }
     }
@@ -56,13 +73,18 @@ impl Histogram {
         self.least + (bin as f32 + 0.5) / BINS as f32 * (self.most - self.least)
     }
 
-    /// The ends between which all but so many of a hundred values lie, on either side.
+    /// The ends between which all but so many of a hundred values lie, on either side: of more than 50, they never
+    /// cross, for zeros count where they stand among the others.
     pub(crate) fn percentile(&self, percent: f64) -> (f32, f32) {
-        let beyond = (self.counts.iter().sum::<u64>() + self.zeros) as f64 * (1.0 - percent / 100.0);
-        let first = inside(self.counts.iter().enumerate(), beyond);
-        let last = inside(self.counts.iter().enumerate().rev(), beyond);
+        let mut counts = self.counts.clone();
+        if self.zeros > 0 {
+            counts[self.bin(0.0)] += self.zeros;
+        }
+        let beyond = counts.iter().sum::<u64>() as f64 * (1.0 - percent / 100.0);
+        let first = before(counts.iter().copied(), beyond);
+        let last = BINS - before(counts.iter().rev().copied(), beyond);
         let edge = |bin: usize| self.least + bin as f32 / BINS as f32 * (self.most - self.least);
-        (first.map_or(0.0, edge), last.map_or(0.0, |bin| edge(bin + 1)))
+        (edge(first), edge(last))
     }
 
     /// The ends, each the same share of what they are, for which rounding to the grid has the least mean squared error.
@@ -107,6 +129,24 @@ mod tests {
     }
 
     #[test]
+    fn percentiles_count_zeros_where_they_stand_among_the_values() {
+        let sparse = |values: std::ops::RangeInclusive<i32>, zeros: usize| {
+            let values: Vec<f32> = values.map(|x| x as f32).chain(std::iter::repeat_n(0.0, zeros)).collect();
+            histogram(&values).percentile(91.0)
+        };
+        // Eight or nine of the hundred values lie beyond either end, as 9 of 100 come out in floats.
+        let (least, most) = sparse(1..=10, 90);
+        assert!(least == 0.0 && (most - 2.0).abs() < 0.01, "{least} {most}");
+        let (least, most) = sparse(-10..=-1, 90);
+        assert!((least + 2.0).abs() < 0.01 && (0.0..0.01).contains(&most), "{least} {most}");
+        // Zeros alone are left between the ends.
+        let (least, most) = sparse(1..=5, 95);
+        assert!(least == 0.0 && (0.0..0.01).contains(&most), "{least} {most}");
+        assert!(Grid::reaching(least, most).is_some());
+        assert_eq!(histogram(&[0.0; 10]).percentile(91.0), (0.0, 0.0));
+    }
+
+    #[test]
     fn an_outlier_is_cut_off_where_that_costs_less_than_coarser_steps() {
         let mut values: Vec<f32> = (0..100_000).map(|i| (i % 1000) as f32 / 1000.0).collect();
         values.push(4.0);
@@ -121,9 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_told() {
-        assert!(ends(&[1.0, f32::NAN, 2.0]).0.is_nan());
-        assert_eq!(ends(&[1.0, -3.0, 2.0]), (-3.0, 2.0));
+    fn what_is_no_number_is_told_wherever_it_stands() {
+        for place in 0..3 {
+            let mut values = [1.0, -3.0, 2.0];
+            assert_eq!(ends(&values), (-3.0, 2.0));
+            values[place] = f32::NAN;
+            let (least, most) = ends(&values);
+            assert!(least.is_nan() && most.is_nan(), "{place}");
+            let mut both = [-3.0, 2.0, 1.0, 4.0];
+            assert_eq!(joined((both[0], both[1]), (both[2], both[3])), (-3.0, 4.0));
+            both[place] = f32::NAN;
+            let (least, most) = joined((both[0], both[1]), (both[2], both[3]));
+            assert!(least.is_nan() && most.is_nan(), "{place}");
+        }
+        assert_eq!(joined(NO_ENDS, (1.0, 2.0)), (1.0, 2.0));
         assert_eq!(histogram(&[0.0, 0.0]).least_mean_squared_error(), (0.0, 0.0));
     }
 }

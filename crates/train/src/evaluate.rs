@@ -58,7 +58,7 @@ mod tests {
     fn large_images_come_in_smaller_batches() {
         let batch = |side: usize| {
             let mut b = l0_net::Builder::image("image", 3, side, side);
-            b.conv2d_same("conv", 64, 3, 1).avg_pool().linear("fc", 2);
+            b.conv2d_same("conv", 64, 3, 1).global_avg_pool().linear("fc", 2);
             evaluation_batch(&b.build().unwrap())
         };
         // A layer of 64 channels of 224x224 makes 12.8 MB of an image, of which 41 are within 512 MiB.

@@ -135,7 +135,7 @@ fn chain(config: &Config) -> Result<Builder, Error> {
             before = out;
         }
     }
-    b.avg_pool().linear("fc", config.classes);
+    b.global_avg_pool().linear("fc", config.classes);
     Ok(b)
 }
 

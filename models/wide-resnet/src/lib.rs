@@ -118,7 +118,7 @@ fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
             maps = out;
         }
     }
-    b.closed_channels(config.closed).batch_norm("bn").relu().avg_pool().linear("fc", config.classes);
+    b.closed_channels(config.closed).batch_norm("bn").relu().global_avg_pool().linear("fc", config.classes);
     Ok(b)
 }
 

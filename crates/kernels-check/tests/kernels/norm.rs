@@ -233,7 +233,7 @@ fn plain_sums() {
 fn means_of_channels() {
     for kind in KINDS {
         let xs = variable(&kind.rounded(&image("xs", 20)));
-        let (ys, g) = (l0_ops::avg_pool(&xs).unwrap(), random("g", &[3, 20]));
+        let (ys, g) = (l0_ops::global_avg_pool(&xs).unwrap(), random("g", &[3, 20]));
         let (mut found, input) = (Numbers::unset(Kind::F32, 3 * 20), Numbers::of(kind, &last(&xs)));
         launch!(SOME, mean_rows(found.at_mut(), input.at(), kind as i32, 3, 35, 20));
         close("means", &found, &values(&ys), 1e-5);

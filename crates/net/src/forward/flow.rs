@@ -73,6 +73,16 @@ pub(crate) fn sum(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
     beside(a, b)?.broadcast_add(&beside(b, a)?)
 }
 
+/// The product of constants, each (n,) or (n, h, w), in an output of this shape: (n,), or (n, h, w) with its sides, even
+/// where only a factor of a single position has such, as in squeeze-and-excitation.
+pub(crate) fn product(a: &Tensor, b: &Tensor, shape: Shape) -> candle_core::Result<Tensor> {
+    let product = beside(a, b)?.broadcast_mul(&beside(b, a)?)?;
+    match shape {
+        Shape::Image(_, h, w) if product.rank() > 1 => product.broadcast_as((product.dim(0)?, h, w))?.contiguous(),
+        _ => Ok(product),
+    }
+}
+
 /// Values (k, ..) of the units of `selection` at their places among all units, (n, ..), 0 elsewhere.
 pub(crate) fn scatter(values: &Tensor, selection: &Selection) -> Result<Tensor> {
     match selection.indices() {

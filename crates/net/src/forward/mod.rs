@@ -15,7 +15,7 @@ mod units;
 pub(crate) use self::affine::Block;
 pub(crate) use self::at::At;
 pub use self::at::{Mode, StatisticsUpdate};
-pub(crate) use self::flow::{Flow, beside, part, scatter, sum, within};
+pub(crate) use self::flow::{Flow, beside, part, product, scatter, sum, within};
 pub use self::pass::Output;
 pub(crate) use self::pass::Pass;
 pub(crate) use self::run::Keep;

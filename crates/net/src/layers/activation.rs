@@ -113,7 +113,7 @@ impl Activation {
     /// Function and derivative of each.
     fn row<W: With>(self, w: W) -> W::Out {
         match self {
-            Self::Relu => w.with(Row(|x| if x > 0.0 { x } else { 0.0 }, |x| f32::from(u8::from(x > 0.0)))),
+            Self::Relu => w.with(Row(|x| if x < 0.0 { 0.0 } else { x }, |x| f32::from(u8::from(x > 0.0)))),
             Self::LeakyRelu { slope } => {
                 w.with(Row(move |x| if x > 0.0 { x } else { slope * x }, move |x| if x > 0.0 { 1.0 } else { slope }))
             }
@@ -343,5 +343,41 @@ impl Rules for Activation {
             Some((kind, attributes)) => graph.operator(kind, place.name, inputs, &attributes),
             None => self.written_out(graph, place.name, &inputs[0]),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_a_number_stays_so_in_every_activation() {
+        let grid = Grid { scale: 0.5, zero: 3, signed: false };
+        let all = [
+            Activation::Relu,
+            Activation::LeakyRelu { slope: 0.1 },
+            Activation::RELU6,
+            Activation::Sigmoid,
+            Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
+            Activation::HardSwish,
+            Activation::Silu,
+            Activation::Gelu { tanh: false },
+            Activation::Gelu { tanh: true },
+            Activation::Tanh,
+            Activation::Elu { alpha: 0.7 },
+            Activation::Quantise(grid),
+        ];
+        let tags: std::collections::HashSet<String> =
+            all.iter().map(|a| serde_json::to_value(a).unwrap()["type"].to_string()).collect();
+        assert_eq!(tags.len(), Activation::TAGS.len());
+        for activation in all {
+            let mut xs = [f32::NAN; 9];
+            activation.apply(&mut xs);
+            let ys = activation.of(&Tensor::new(&[f32::NAN; 9], &candle_core::Device::Cpu).unwrap()).unwrap();
+            let ys: Vec<f32> = ys.to_vec1().unwrap();
+            assert!(activation.value(f32::NAN).is_nan(), "{activation:?}");
+            assert!(xs.iter().chain(&ys).all(|y| y.is_nan()), "{activation:?}");
+        }
+        assert_eq!([-1.0, 0.0, 2.0].map(|x| Activation::Relu.value(x)), [0.0, 0.0, 2.0]);
     }
 }

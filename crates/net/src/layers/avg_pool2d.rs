@@ -64,7 +64,7 @@ impl Rules for AvgPool2d {
         let (counts, grows) = (self.counts_zeros(), grows(at, &self.window()));
         at.each(inputs[0], counts, |xs, _| match xs.dim(2)? * xs.dim(3)? {
             1 if !counts && !grows => Ok(xs.clone()), // a constant, or an image of one position
-            _ => l0_ops::avg_pool_window(xs, &self.window(), self.count_include_pad),
+            _ => l0_ops::avg_pool(xs, &self.window(), self.count_include_pad),
         })
     }
 

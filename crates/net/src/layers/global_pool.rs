@@ -59,7 +59,7 @@ impl Rules for GlobalPool {
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
         at.each(inputs[0], false, |xs: &Tensor, _| {
             let ys = match self.kind {
-                PoolKind::Mean => l0_ops::avg_pool(xs)?,
+                PoolKind::Mean => l0_ops::global_avg_pool(xs)?,
                 PoolKind::Max => l0_ops::global_max_pool(xs)?,
             };
             if self.keep { ys.unsqueeze(2)?.unsqueeze(3) } else { Ok(ys) }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::sum;
 use super::{Rules, Sources, SpaceOf};
-use crate::forward::{At, Flow, beside};
+use crate::forward::{At, Flow, product};
 use crate::onnx::Graph;
 use crate::{Place, Result, Shape, Unit};
 
@@ -54,13 +54,13 @@ impl Rules for Mul {
     }
 
     fn forward(&self, at: &mut At, inputs: &[&Flow]) -> Result<Flow> {
+        let shapes = [at.input_shape(0), at.input_shape(1)];
+        let (like, image) = (shapes[0] == shapes[1], image(&shapes));
         let constants = match (&inputs[0].constants, &inputs[1].constants) {
-            (Some(a), Some(b)) => Some(beside(a, b)?.broadcast_mul(&beside(b, a)?)?),
+            (Some(a), Some(b)) => Some(product(a, b, shapes[image])?),
             _ => None,
         };
         let (a, b) = (at.expanded(0, inputs[0])?, at.expanded(1, inputs[1])?);
-        let like = at.input_shape(0) == at.input_shape(1);
-        let image = image(&[at.input_shape(0), at.input_shape(1)]);
         let (image, factor) = if image == 0 { (a, b) } else { (b, a) };
         let made = at.computed(|_| {
             let features = !like && factor.rank() == 2 && image.rank() == 4;

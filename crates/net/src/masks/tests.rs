@@ -10,7 +10,7 @@ use crate::{Builder, ClosedChannels, Mode, Net, Output, Params};
 fn net(closed: ClosedChannels) -> Net {
     let mut b = Builder::image("image", 3, 6, 5);
     b.closed_channels(closed).conv2d_same("conv1", 40, 3, 1).batch_norm("bn").relu();
-    b.conv2d_same("conv2", 4, 3, 1).avg_pool().linear("fc", 3);
+    b.conv2d_same("conv2", 4, 3, 1).global_avg_pool().linear("fc", 3);
     b.build().unwrap()
 }
 

@@ -63,7 +63,7 @@ pub fn random_net(seed: u64) -> Net {
         }
     }
     match r.below(3) {
-        0 => b.avg_pool(),
+        0 => b.global_avg_pool(),
         1 => b.max_pool2d(2).flatten("features").linear("fc", width(&mut r)).relu(),
         _ => b.flatten("features"),
     };

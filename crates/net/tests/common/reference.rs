@@ -125,12 +125,10 @@ fn without_values(layer: &Layer, inputs: &[&Tensor]) -> candle_core::Result<Tens
     match layer {
         Layer::Activation(activation) => activated(*activation, x),
         Layer::MaxPool2d(p) => l0_ops::max_pool(x, &window(p.size, p.stride, p.padding, p.ceil)),
-        Layer::AvgPool2d(p) => {
-            l0_ops::avg_pool_window(x, &window(p.size, p.stride, p.padding, p.ceil), p.count_include_pad)
-        }
+        Layer::AvgPool2d(p) => l0_ops::avg_pool(x, &window(p.size, p.stride, p.padding, p.ceil), p.count_include_pad),
         Layer::GlobalPool(GlobalPool { kind, keep }) => {
             let ys = match kind {
-                PoolKind::Mean => portable::avg_pool(x)?,
+                PoolKind::Mean => portable::global_avg_pool(x)?,
                 PoolKind::Max => l0_ops::global_max_pool(x)?,
             };
             if *keep { ys.unsqueeze(2)?.unsqueeze(3) } else { Ok(ys) }

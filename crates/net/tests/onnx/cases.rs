@@ -64,7 +64,7 @@ fn colliding_names() -> Net {
 
 pub fn cases() -> Vec<Case> {
     let mut averaged = Builder::image("image", 3, 6, 5);
-    averaged.conv2d("conv", 4, 2).avg_pool();
+    averaged.conv2d("conv", 4, 2).global_avg_pool();
     let mut nothing = Builder::features("xs", 3);
     nothing.dropout(0.1);
     let special = [("every-layer", every_layer()), ("names", colliding_names()), ("nothing", nothing.build().unwrap())];

@@ -17,7 +17,7 @@ use crate::unset::{Images, filled};
 
 pub(super) fn forward(g: &Geometry, xs: &[f32], weight: &[f32], bias: &[f32], places: &mut [u8]) -> Vec<f32> {
     let (plan, groups, out) = (Plan::new(g), groups(g), g.out());
-    let weights: Vec<Weights> = weight.chunks_exact(g.weights()).map(|weight| Weights::new(g, &plan, weight)).collect();
+    let weights: Vec<Weights> = weight.chunks_exact(g.weights()).map(|weight| Weights::new(&plan, weight)).collect();
     let kept = if g.pool > 1 { out * LANES } else { 0 };
     let places = carve(places, groups.iter().map(|_| kept));
     let items = groups.iter().zip(places).map(|(images, places)| (images.len() * out, (images, places))).collect();
@@ -43,7 +43,8 @@ enum Weights {
 }
 
 impl Weights {
-    fn new(g: &Geometry, plan: &Plan, weight: &[f32]) -> Self {
+    fn new(plan: &Plan, weight: &[f32]) -> Self {
+        let g = &plan.g;
         if let Some(side) = side(g) {
             let (kernels, _) = weight.as_chunks();
             return Self::Transformed(Kernels::new(side, g.oc, g.ic, |o, i| kernels[o * g.ic + i]));

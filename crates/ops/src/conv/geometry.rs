@@ -18,7 +18,8 @@ pub(crate) struct Geometry {
     pub(crate) oc: usize,
     pub(crate) kh: usize,
     pub(crate) kw: usize,
-    /// Each of these is for rows and for columns.
+    /// Each of these is for rows and for columns. A stride may lead far beyond the image: who makes room for a stride
+    /// holds it to what is met.
     pub(crate) stride: (usize, usize),
     pub(crate) dilation: (usize, usize),
     /// Zeros above and left of the image, and below and right of it.
@@ -141,7 +142,6 @@ impl Geometry {
         if let Some(bias) = bias {
             expect_dims("conv2d", "bias", bias, &[oc, oh, ow][..if bias_map { 3 } else { 1 }])?;
         }
-        let stride = (met(stride.0, oh, ih + top + bottom), met(stride.1, ow, iw + left + right));
         let Epilogue { relu, max_pool: pool } = epilogue;
         if pool == 0 || oh < pool || ow < pool {
             bail!("conv2d: found outputs of {oh}x{ow}, expected at least one pooling window of side {pool} (1 or more)")
@@ -205,7 +205,6 @@ impl Geometry {
             expect_dims("conv_transpose", "bias", bias, &[ic * groups, ih, iw][..if bias_map { 3 } else { 1 }])?;
         }
         let oc = oc / groups;
-        let stride = (met(stride.0, oh, ih + top + bottom), met(stride.1, ow, iw + left + right));
         let (before, after, relu, pool, bias_map) = ((top, left), (bottom, right), false, 1, false);
         let path = Path::choose(b, groups, ic, 1);
         Ok(Self {
@@ -229,11 +228,6 @@ impl Geometry {
             path,
         })
     }
-}
-
-/// The stride as far as it is met: beyond the image it leads nowhere, and what is made room for grows with it.
-fn met(stride: usize, outputs: usize, padded: usize) -> usize {
-    if outputs == 1 && stride > padded { 1 } else { stride }
 }
 
 /// "2", or "2x1" for two numbers that differ.

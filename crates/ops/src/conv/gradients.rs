@@ -16,6 +16,7 @@ use crate::unset::{Images, filled};
 
 pub(super) fn backward(g: &Geometry, of: &Backward, to: &mut Gradients) {
     let (plan, groups) = (Plan::new(g), groups(g));
+    let g = &plan.g;
     let (tiled, db_len) = (side(g).filter(|_| !to.weight.is_empty()), to.bias.len());
     let dw_len = tiled.map_or(to.weight.len(), |side| g.groups * side.sums_len(g));
     // A sum over few groups at a time, as long as the sums stay small beside a cache.

@@ -11,6 +11,7 @@ use crate::parallel::{scratch, split};
 /// Sizes that follow from a geometry.
 #[derive(Clone, Copy)]
 pub(super) struct Plan {
+    /// The geometry, with strides as far as they are met.
     pub(super) g: Geometry,
     /// Height and width of one of the s x s planes of a padded image.
     pub(super) hq: usize,
@@ -23,8 +24,9 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(g: &Geometry) -> Self {
         let (h, w) = (g.before.0 + g.ih + g.after.0, g.before.1 + g.iw + g.after.1);
+        let g = Geometry { stride: (met(g.stride.0, h), met(g.stride.1, w)), ..*g };
         let (top, left) = ((g.kh - 1) * g.dilation.0 / g.stride.0, (g.kw - 1) * g.dilation.1 / g.stride.1);
-        Self { g: *g, hq: h.div_ceil(g.stride.0), wq: w.div_ceil(g.stride.1), top, left }
+        Self { g, hq: h.div_ceil(g.stride.0), wq: w.div_ceil(g.stride.1), top, left }
     }
 
     /// Vectors of a padded input channel.
@@ -100,6 +102,12 @@ impl Plan {
             }
         }
     }
+}
+
+/// The stride as far as it is met: one beyond the padded image leads nowhere, and there are as many planes as it is
+/// long.
+fn met(stride: usize, padded: usize) -> usize {
+    if stride > padded { 1 } else { stride }
 }
 
 /// Zeros around the `rows` and `columns` of a plane.

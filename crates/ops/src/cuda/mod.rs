@@ -23,6 +23,6 @@ pub(crate) use launch::images;
 pub(crate) use linear::linear;
 pub(crate) use loss::cross_entropy;
 pub(crate) use norm::{batch_norm, batch_norm_train, running};
-pub(crate) use pointwise::{add, avg_pool, dropout, relu};
+pub(crate) use pointwise::{add, dropout, global_avg_pool, relu};
 pub(crate) use select::{select, take};
 pub(crate) use serves::serves;

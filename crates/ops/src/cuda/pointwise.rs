@@ -96,8 +96,8 @@ impl Backward for AvgPool {
     }
 }
 
-/// As [`crate::avg_pool`], with a result in `f32`.
-pub(crate) fn avg_pool(xs: &Tensor) -> Result<Tensor> {
+/// As [`crate::global_avg_pool`], with a result in `f32`.
+pub(crate) fn global_avg_pool(xs: &Tensor) -> Result<Tensor> {
     let ((b, c, h, w), device, images) = (xs.dims4()?, device(xs)?, last(xs)?);
     let ys = fresh(&device, Kind::F32, (b, c))?;
     let args = [at(&ys)?, at(&images)?, Kind::of(&images)?.arg(), long(b), int(h * w), int(c)];

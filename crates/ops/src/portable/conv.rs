@@ -144,13 +144,17 @@ fn reversed(xs: &Tensor, dim: usize) -> Result<Tensor> {
     xs.contiguous()?.index_select(&Tensor::new(places, xs.device())?, dim)
 }
 
-/// `step - 1` zeros between the numbers of a dimension.
+/// `step - 1` zeros between the numbers of a dimension; after the last one there is no room for a step.
 fn apart(xs: &Tensor, dim: usize, step: usize) -> Result<Tensor> {
-    let mut dims = xs.dims().to_vec();
-    let n = dims[dim];
-    let spread = xs.contiguous()?.unsqueeze(dim + 1)?.pad_with_zeros(dim + 1, 0, step - 1)?;
-    dims[dim] = n * step;
-    spread.reshape(dims)?.narrow(dim, 0, (n - 1) * step + 1)
+    let between = xs.dim(dim)? - 1;
+    if between == 0 || step == 1 {
+        return Ok(xs.clone());
+    }
+    let (before, last) = (xs.narrow(dim, 0, between)?.contiguous()?, xs.narrow(dim, between, 1)?);
+    let mut dims = before.dims().to_vec();
+    dims[dim] = between * step;
+    let spread = before.unsqueeze(dim + 1)?.pad_with_zeros(dim + 1, 0, step - 1)?.reshape(dims)?;
+    Tensor::cat(&[&spread, &last], dim)
 }
 
 /// Zeros around a dimension, less what is taken away of the result.

@@ -19,6 +19,6 @@ pub use linear::{linear, linear_relu};
 pub use loss::cross_entropy;
 pub use norm::{batch_norm, batch_norm_train, running};
 pub use pointwise::{dropout, relu};
-pub use pool::{avg_pool, max_pool2d};
+pub use pool::{global_avg_pool, max_pool2d};
 pub use select::{select, select_vector, take};
-pub use window::{avg_pool_window, global_max_pool, max_pool};
+pub use window::{avg_pool, global_max_pool, max_pool};

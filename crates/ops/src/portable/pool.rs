@@ -23,6 +23,6 @@ pub fn max_pool2d(xs: &Tensor, size: usize) -> Result<Tensor> {
 ///
 /// # Errors
 /// If `xs` is not (b, c, h, w).
-pub fn avg_pool(xs: &Tensor) -> Result<Tensor> {
+pub fn global_avg_pool(xs: &Tensor) -> Result<Tensor> {
     xs.mean((2, 3))
 }

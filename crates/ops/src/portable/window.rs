@@ -26,9 +26,9 @@ pub fn max_pool(xs: &Tensor, window: &Window) -> Result<Tensor> {
 /// The mean of each window, padding counted or not.
 ///
 /// # Errors
-/// As [`crate::avg_pool_window`].
-pub fn avg_pool_window(xs: &Tensor, window: &Window, count_include_pad: bool) -> Result<Tensor> {
-    let (oh, ow) = check::window("avg_pool_window", xs, window)?;
+/// As [`crate::avg_pool`].
+pub fn avg_pool(xs: &Tensor, window: &Window, count_include_pad: bool) -> Result<Tensor> {
+    let (oh, ow) = check::window("avg_pool", xs, window)?;
     let (_, _, h, w) = xs.dims4()?;
     let [rows, columns] = counts(window, (h, w), (oh, ow), count_include_pad);
     let counts = rows.iter().flat_map(|row| columns.iter().map(move |column| row * column)).collect();

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use l0_ops::{ConvSettings, Epilogue, TransposedSettings, portable};
 use l0_rng::{Purpose, Stream};
 
-use crate::support::{Array, check, message};
+use crate::support::{Array, assert_close, check, message, values};
 
 #[derive(Debug, Clone, Copy)]
 struct Case {
@@ -96,6 +96,7 @@ fn strides_dilations_and_padding_on_four_sides() {
         case(b, (3, 4), (10, 12), (3, 3), settings((2, 2), [3, 3, 3, 3], (3, 3), 1));
         case(b, (2, 3), (5, 6), (3, 3), settings((1_000_000_000, 40_000), [1; 4], (1, 1), 1)); // far beyond the image
         case(b, (2, 2), (5, 6), (3, 3), settings((40_000, 2), [1; 4], (1, 1), 2));
+        case(b, (2, 3), (5, 6), (1, 1), settings((7, 9), [1; 4], (1, 1), 1)); // ends in the padding alone
     }
     case(9, (9, 8), (7, 8), (3, 3), settings((1, 1), [1, 0, 0, 1], (1, 1), 1)); // odd image, even maps
     case(9, (8, 9), (6, 8), (3, 3), settings((1, 1), [0, 1, 2, 1], (1, 1), 1)); // tiles of four outputs
@@ -120,6 +121,7 @@ fn depthwise() {
         case(b, (4, 4), (5, 4), (1, 1), settings((1, 1), [0; 4], (1, 1), 4));
         case(b, (2, 2), (11, 13), (3, 3), settings((3, 2), [4, 4, 4, 4], (2, 3), 2));
         case(b, (3, 3), (1, 1), (3, 3), settings((1, 1), [1; 4], (1, 1), 3));
+        case(b, (2, 4), (5, 6), (3, 2), settings((1 << 40, 1 << 40), [1; 4], (1, 2), 2)); // far beyond the image
     }
     case(40, (20, 20), (14, 15), (3, 3), settings((1, 1), [1; 4], (1, 1), 20));
     case(40, (20, 20), (16, 15), (3, 3), settings((2, 2), [0, 0, 1, 1], (1, 1), 20));
@@ -135,8 +137,8 @@ fn pooling_follows_groups_too() {
         let (settings, epilogue) = (ConvSettings { groups, ..settings }, Epilogue { relu: true, max_pool: 2 });
         let found = l0_ops::conv(&xs, &weight, None, &settings, epilogue).unwrap();
         let expected = portable::conv(&xs, &weight, None, &settings, epilogue).unwrap();
-        let difference = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        assert!(difference < 1e-4, "{groups} groups: {difference}");
+        let expected: Vec<f64> = values(&expected).into_iter().map(f64::from).collect();
+        assert_close(&format!("{groups} groups"), &values(&found), &expected, 2e-5);
     }
 }
 
@@ -241,6 +243,8 @@ fn transposed() {
             ((4, 6), (4, 3), (3, 3), settings((2, 1), [1, 1, 0, 1], (1, 0), (2, 1), 2)),
             ((3, 3), (5, 4), (4, 4), settings((2, 2), [1; 4], (0, 0), (1, 1), 3)),
             ((9, 8), (6, 4), (3, 3), settings((1, 1), [1; 4], (0, 0), (1, 1), 1)),
+            ((2, 3), (1, 1), (2, 3), settings((1 << 40, 1 << 40), [0; 4], (1, 0), (1, 1), 1)), // nothing to step to
+            ((2, 4), (3, 1), (2, 3), settings((2, 1 << 40), [0; 4], (0, 1), (1, 2), 2)),
         ] {
             Transposed { b, channels, image, kernel, settings }.check();
         }

@@ -37,14 +37,14 @@ fn a_gradient_goes_to_the_first_of_equals() {
 }
 
 #[test]
-fn avg_pool() {
+fn global_avg_pool() {
     for dims in [[1, 1, 1, 1], [3, 2, 5, 4], [7, 33, 8, 8]] {
         let plane = dims[2] * dims[3];
         check(
-            &format!("avg_pool {dims:?}"),
+            &format!("global_avg_pool {dims:?}"),
             &[Array::normal("xs", &dims)],
-            &|t| l0_ops::avg_pool(&t[0]),
-            &|t| portable::avg_pool(&t[0]),
+            &|t| l0_ops::global_avg_pool(&t[0]),
+            &|t| portable::global_avg_pool(&t[0]),
             &|xs| xs[0].chunks(plane).map(|p| p.iter().sum::<f64>() / plane as f64).collect(),
         );
     }
@@ -54,6 +54,6 @@ fn avg_pool() {
 fn errors_name_both_shapes() {
     let text = message(l0_ops::max_pool2d(&Array::normal("x", &[1, 1, 3, 1]).tensor(), 2));
     assert!(text.contains("image of 3x1") && text.contains("side 2"), "{text}");
-    let text = message(l0_ops::avg_pool(&Array::normal("x", &[3, 1]).tensor()));
+    let text = message(l0_ops::global_avg_pool(&Array::normal("x", &[3, 1]).tensor()));
     assert!(text.contains("[3, 1], expected rank [4]"), "{text}");
 }

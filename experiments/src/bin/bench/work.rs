@@ -73,7 +73,7 @@ fn depthwise() -> Result<GatedNet> {
     let mut b = Builder::image("image", 64, 16, 16);
     let depthwise = Conv2d::new(64, 3).padding(1).groups(64).without_bias();
     b.layer("depthwise", depthwise).batch_norm("bn1").relu();
-    b.conv2d_same("pointwise", 128, 1, 1).batch_norm("bn2").relu().avg_pool().linear("fc", 10);
+    b.conv2d_same("pointwise", 128, 1, 1).batch_norm("bn2").relu().global_avg_pool().linear("fc", 10);
     Ok(GatedNet::new(b.build()?, &[])?)
 }
 

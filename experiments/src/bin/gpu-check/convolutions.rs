@@ -53,7 +53,7 @@ fn timed([inputs, outputs, side, kernel, stride, _]: [usize; 6], dtype: DType, d
     let w = Var::from_tensor(&Tensor::randn(0f32, 0.05, (outputs, inputs, kernel, kernel), device)?)?;
     let forward = || l0_ops::conv2d(&xs, w.as_tensor(), None, stride, kernel / 2);
     // The mean of each channel hands back a gradient that lies as the result does, in one pass.
-    let both = || l0_ops::taped(|| l0_ops::backward(&l0_ops::avg_pool(&forward()?)?.sum_all()?));
+    let both = || l0_ops::taped(|| l0_ops::backward(&l0_ops::global_avg_pool(&forward()?)?.sum_all()?));
     Ok([per_call(device, || forward().map(drop))?, per_call(device, || both().map(drop))?])
 }
 

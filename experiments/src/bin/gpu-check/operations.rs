@@ -163,7 +163,7 @@ fn cases() -> candle_core::Result<Vec<Case>> {
         })?,
         case("add", &[&[4, 24, 7, 9], &[4, 24, 7, 9]], |t| l0_ops::add(&t[0], &t[1].to_dtype(t[0].dtype())?))?,
         case("relu", &[&[4, 24, 7, 9]], |t| l0_ops::relu(&t[0]))?,
-        case("mean", &[&[4, 24, 7, 9]], |t| l0_ops::avg_pool(&t[0]))?,
+        case("mean", &[&[4, 24, 7, 9]], |t| l0_ops::global_avg_pool(&t[0]))?,
         case("dropout", &[&[4, 24, 7, 9]], |t| {
             l0_ops::dropout_from(&t[0], Stream::new(1, Purpose::Dropout, 2, 3, "drop"), 0.3)
         })?,
@@ -188,7 +188,7 @@ fn cases() -> candle_core::Result<Vec<Case>> {
             let (mean, var) = ((scale.detach() * 0.1)?, (shift.detach().sqr()? + 0.5)?);
             let ys = l0_ops::batch_norm(&ys, &scale, &shift, &mean, &var, 1e-5, l0_ops::After::RELU)?;
             let weight = l0_ops::select(&t[5], &Selection::all(16), &some(24), None, None)?;
-            l0_ops::avg_pool(&l0_ops::add(&l0_ops::conv2d(&ys, &weight, None, 1, 1)?, &t[0])?)
+            l0_ops::global_avg_pool(&l0_ops::add(&l0_ops::conv2d(&ys, &weight, None, 1, 1)?, &t[0])?)
         })?,
     ])
 }
