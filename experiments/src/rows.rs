@@ -14,7 +14,8 @@ use crate::device::ComputeArgs;
 use crate::estimate::Estimate;
 use crate::failures::Failures;
 use crate::onward::{self, Start};
-use crate::{Architecture, Recipe, config, described, lineage, old, recipes, say, session};
+use crate::session::ToTrain;
+use crate::{Architecture, Recipe, config, described, lineage, old, recipes, say, session, sweep};
 
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
@@ -252,6 +253,7 @@ impl RowArgs {
             let [row] = rows else { bail!("--print-config writes one recipe, not {}; name a row", rows.len()) };
             return Ok(say!("{}", config::print(row)?.trim_end())?);
         }
+        sweep::check_distinct(rows)?;
         let seeds = session::seeds(self.seeds, &self.seed)?;
         let compute = self.compute.open(threads)?;
         let stop = cli::stop_on_signals()?;
@@ -276,7 +278,8 @@ impl RowArgs {
                 if let (false, Ok(estimate)) = (path.join("run.json").exists(), Estimate::of(row, &data, &compute)) {
                     tracing::info!("{} seed {seed}: {estimate}", row.name);
                 }
-                match lineage::train(row, seed, None, &data, &path, &compute, stop) {
+                let run = ToTrain { recipe: row, seed, data: &data, path: &path, compute: &compute, stop };
+                match lineage::train(&run, None) {
                     Ok(done) => say_done(row, seed, &path, done)?,
                     Err(error) => failures.add(format!("{} seed {seed}", row.name), more_epochs(error, row, &path))?,
                 }
@@ -311,7 +314,8 @@ impl RowArgs {
         let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
         let data = self.load_of(run, &header, &recipe)?;
-        let done = lineage::train(&recipe, header.seed, start.as_ref(), &data, run, &compute, stop)?;
+        let to_train = ToTrain { recipe: &recipe, seed: header.seed, data: &data, path: run, compute: &compute, stop };
+        let done = lineage::train(&to_train, start.as_ref())?;
         say_done(&recipe, header.seed, run, done)
     }
 
@@ -330,7 +334,8 @@ impl RowArgs {
             "{}: its data has sha256 {expected}, this is {found}; name its folder",
             run.display()
         );
-        say_done(recipe, seed, &path, lineage::train(recipe, seed, Some(start), &data, &path, &compute, stop)?)
+        let to_train = ToTrain { recipe, seed, data: &data, path: &path, compute: &compute, stop };
+        say_done(recipe, seed, &path, lineage::train(&to_train, Some(start))?)
     }
 
     /// The run in a folder and its recipe. One that was tested on held-out images wants the same ones.

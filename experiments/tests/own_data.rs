@@ -349,6 +349,10 @@ fn what_cannot_be_trained_is_said_before_anything_is_written() {
     fails(folder, "train", &["nowhere.toml", "--data", "digits"], "cannot read nowhere.toml");
     fails(folder, "train", &["net.toml", "--data", "./nowhere"], "./nowhere is not there");
     fails(folder, "train", &["wrong.toml", "--data", "digits"], "unknown field `kernle`");
+    std::fs::create_dir(folder.join("far")).unwrap();
+    std::fs::write(folder.join("far/net.toml"), LENET).unwrap();
+    let twice = ["net.toml", "far/net.toml", "--data", "meine Fotos ä", "--image-size", "16"];
+    fails(folder, "train", &twice, "net is asked for twice");
     std::fs::write(folder.join("one.csv"), "a,b,label\n1,2,x\n3,4,x\n5,6,x\n").unwrap();
     fails(folder, "train", &["net.toml", "--data", "one.csv"], "1 classes in column label");
     std::fs::write(folder.join("two.csv"), "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n").unwrap();

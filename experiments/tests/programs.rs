@@ -621,6 +621,14 @@ fn a_network_that_someone_brings_is_pruned_and_checked() {
     let again = run("prune", &prune);
     assert!(String::from_utf8_lossy(&again.stderr).contains("this run was finished before"));
     assert_eq!(std::fs::read_to_string(folder.join("index.html")).unwrap(), "mine");
+    // What is gone is written again, with the same bytes.
+    let files = ["brought.onnx", "brought.safetensors", "compact.onnx", "compact.safetensors"];
+    let bytes = || files.map(|file| std::fs::read(folder.join(file)).unwrap());
+    let before = bytes();
+    files.iter().chain(&["index.html"]).for_each(|file| std::fs::remove_file(folder.join(file)).unwrap());
+    ok("prune", &prune);
+    assert!(bytes() == before, "a file that was written again is another one");
+    assert!(std::fs::read_to_string(folder.join("index.html")).unwrap().contains("<h1>mine, pruned</h1>"));
     // The ONNX file knows its data as well as the other one.
     let onnx_again = folder.join("compact.onnx");
     let onnx_again = onnx_again.to_str().unwrap();
@@ -722,4 +730,17 @@ fn what_cannot_be_pruned_says_so_before_it_trains() {
     says(&["--target-inputs", "3", "--gate-inputs"], "cannot be used with");
     says(&["--learning-epochs", "10"], "expected 1 to 9");
     fails("prune", &[&onnx, "--out", &out], "name it with --data");
+
+    // Neither a file nor the record of a run decides that something is written elsewhere than below OUT.
+    let dots = temp.path().join("...onnx");
+    std::fs::copy(&onnx, &dots).unwrap();
+    let elsewhere = temp.path().join("run");
+    drop(RunFolder::create(&elsewhere, &RunHeader::new("../../x", 1, serde_json::json!({}))).unwrap());
+    let in_run = elsewhere.join("mine.onnx");
+    std::fs::copy(&onnx, &in_run).unwrap();
+    for (file, named) in [(dots, "...onnx without its ending is \"..\""), (in_run, "is \"../../x\"")] {
+        let args = [file.to_str().unwrap(), "--data", &data, "--out", &out];
+        fails("prune", &args, &format!("{named}, which cannot name a folder of runs"));
+        assert!(!results.exists(), "{named}: a run folder was made");
+    }
 }

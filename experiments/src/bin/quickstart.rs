@@ -11,6 +11,7 @@ use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, RunArgs};
 use l0_experiments::device::ComputeArgs;
 use l0_experiments::latency::{BATCHES, Candidate, alternate};
+use l0_experiments::session::ToTrain;
 use l0_experiments::{Recipe, lineage, recipes, say, session};
 use l0_net::{Existing, write_file};
 use l0_record::{free_path, run_path};
@@ -54,7 +55,8 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
     };
     let data = l0_data::load(recipe.data.clone(), &l0_data::Source::default(), &l0_data::Silent)?;
     let path = free_path(run_path(&args.out, &recipe.name, args.seed)?);
-    let Some(done) = lineage::train(&recipe, args.seed, None, &data, &path, &compute, stop)? else { return Ok(()) };
+    let run = ToTrain { recipe: &recipe, seed: args.seed, data: &data, path: &path, compute: &compute, stop };
+    let Some(done) = lineage::train(&run, None)? else { return Ok(()) };
     show(&recipe, &done, &data, &path, threads)
 }
 

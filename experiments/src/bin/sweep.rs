@@ -11,6 +11,7 @@ use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::{Compute, ComputeArgs};
 use l0_experiments::failures::Failures;
 use l0_experiments::rows::{self, Changes, MOST_SEEDS};
+use l0_experiments::session::ToTrain;
 use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
 use l0_experiments::{Recipe, config, described, lineage, recipes, say, session};
 use l0_record::{Status, read_run};
@@ -127,7 +128,8 @@ fn swept(args: &Args) -> Result<Swept> {
         let described = described::read(file)?;
         let data = described.load(&args.data, &args.validation, None)?;
         let rows = each.iter().map(|changes| described.changed(&data, changes)).collect::<Result<Vec<_>>>();
-        let rows = marked(args, sweep::distinct(rows.with_context(|| args.recipe.clone())?)?);
+        let rows = marked(args, rows.with_context(|| args.recipe.clone())?);
+        sweep::check_distinct(&rows)?;
         let on = data.source.as_ref().map_or(data.name.clone(), DataSpec::short);
         return Ok(Swept { name: format!("{}-on-{on}", described.name()), rows, loaded: Some(data) });
     }
@@ -179,7 +181,9 @@ fn one_by_one(args: &Args, points: &[Point], data: &Dataset, compute: &Compute, 
 
 /// Makes one run, unless another process is at it.
 fn one(args: &Args, point: &Point, data: &Dataset, compute: &Compute, stop: &AtomicBool) -> Result<()> {
-    let done = args.run.inside(|_| lineage::train(&point.recipe, point.seed, None, data, &point.path, compute, stop));
+    let (recipe, seed, path) = (&point.recipe, point.seed, point.path.as_path());
+    let run = ToTrain { recipe, seed, data, path, compute, stop };
+    let done = args.run.inside(|_| lineage::train(&run, None));
     match done {
         Ok(Some(_)) => say!("{}", session::line(&read_run(&point.path)?))?,
         Ok(None) => say!("{}: finished before, in {}", point.name(), point.path.display())?,
