@@ -1,13 +1,14 @@
 //! What the programs' command lines share: where data comes from, threads, logs, and how an error ends a program.
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStr, PossibleValuesParser, Resettable, TypedValueParser};
+use clap::{Arg, Args, Command, CommandFactory, Parser};
 use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source, Task};
 use l0_net::{Card, Existing, Net};
 use l0_record::without_backtrace;
@@ -59,6 +60,24 @@ pub struct DataArgs {
 fn tasks() -> impl TypedValueParser<Value = Task> {
     let names = PossibleValuesParser::new(["classes", "regression"]);
     names.map(|name| if name == "classes" { Task::Classes } else { Task::Regression })
+}
+
+/// A program's command line, and what the environment adds to it.
+pub fn parse<T: Parser>() -> T {
+    T::from_arg_matches(&command::<T>().get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// How a program's command line is read. A variable that is set to nothing, as `L0_DATA=`, is not set.
+pub fn command<T: CommandFactory>() -> Command {
+    T::command().mut_args(|arg: Arg| {
+        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { arg.env(Resettable::<OsStr>::Reset) } else { arg }
+    })
+}
+
+/// What a variable of the environment is set to; `None` if that is nothing.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// What becomes of a file that is there already.
@@ -120,8 +139,8 @@ impl DataArgs {
         if let (Some(known), false) = (spec.known(), is_named) {
             let shown = file.display();
             tracing::warn!(
-                "{shown} does not say what it was trained on; taken is {known}, whose images and classes it reads and tells \
-                 apart (--data names other data)"
+                "{shown} does not say what it was trained on; using {known}, which has its image shape and number of classes \
+                 (--data names other data)"
             );
         }
         Ok(spec)
@@ -191,13 +210,14 @@ impl DataArgs {
     }
 }
 
-/// How a caveat calls what `--validation` tests on.
+/// How a caveat calls what `--validation` tests on. The words are those of recorded runs, which go on only where they
+/// are said again.
 pub const HELD_OUT: &str = "training images that were held out";
 
 /// What a run is tested on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Validation {
-    /// Hold out N training images and test on them instead: for choosing settings, never for a result. A run of this
+    /// Hold out N training examples and test on them instead: for choosing settings, never for a result. A run of this
     /// kind is resumed with the same N.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     validation: Option<usize>,
@@ -207,7 +227,7 @@ impl Validation {
     /// The data with what is tested on.
     ///
     /// # Errors
-    /// If there are not so many training images.
+    /// If there are not so many training examples.
     pub fn applied(&self, mut data: Dataset) -> Result<Dataset> {
         if let Some(n) = self.validation {
             (data.train, data.test) = data.train.split_off(n, 0)?;

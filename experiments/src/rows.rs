@@ -129,7 +129,7 @@ pub struct RowArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "rows")]
     pub config: Option<PathBuf>,
     /// Write the chosen recipe, with all its settings, and train nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["estimate", "seeds", "seed", "out"])]
     pub print_config: bool,
     /// Go on with the run in this folder; recipe and seed are its own.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
@@ -155,7 +155,7 @@ pub struct RowArgs {
     /// Train each row with the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_SEEDS))]
     pub seeds: u64,
-    /// Train with these seeds instead.
+    /// Train each row with these seeds instead.
     #[arg(long, value_name = "SEED", value_delimiter = ',', conflicts_with = "seeds")]
     pub seed: Vec<u64>,
     /// What to change.
@@ -192,30 +192,34 @@ impl RowArgs {
         self.run.inside(|threads| self.train_with(all, threads))
     }
 
-    /// Trains the networks that `rows` names the files of ([`described`]).
+    /// Trains what `rows` names the files of: networks ([`described`]) and recipes ([`config`]).
     ///
     /// # Errors
-    /// As [`train`](Self::train), or if a file describes no network for the data.
-    pub fn train_described(&self) -> Result<()> {
+    /// As [`train`](Self::train), or if a file is neither of both, or describes no network for the data.
+    pub fn train_files(&self) -> Result<()> {
         self.run.inside(|threads| match self.rows.is_empty() {
             true if [&self.config, &self.resume, &self.continue_from, &self.scratch]
                 .iter()
                 .all(|path| path.is_none()) =>
             {
-                bail!("name the file of a network, as examples/networks/mlp.toml")
+                bail!("name the file of a network, as examples/networks/mlp.toml, or of a recipe")
             }
             true => self.train_with(vec![], threads),
             false => {
-                let (rows, loaded) = self.described()?;
+                let (rows, loaded) = self.of_files()?;
                 self.train_each(&rows, loaded, threads)
             }
         })
     }
 
-    /// The networks that `rows` names the files of, with every setting, and the data of the last one.
-    fn described(&self) -> Result<(Vec<Recipe>, Option<Dataset>)> {
+    /// What `rows` names the files of, with every setting, and the data of the last network.
+    fn of_files(&self) -> Result<(Vec<Recipe>, Option<Dataset>)> {
         let (mut rows, mut loaded) = (Vec::new(), None::<Dataset>);
         for file in &self.rows {
+            if config::is_recipe_file(Path::new(file)) {
+                rows.push(self.adapted(&config::read(Path::new(file))?).with_context(|| file.clone())?);
+                continue;
+            }
             let described = described::read(Path::new(file))?;
             let data = described.load(&self.data, &self.validation, loaded.take())?;
             let row = described.changed(&data, &self.changes).with_context(|| file.clone())?;
@@ -385,7 +389,7 @@ fn unfinished(root: &Path, runs: &[(Recipe, u64)], precision: Precision) -> Resu
     Ok(None)
 }
 
-/// Whether `path` holds a run of just this row that can be gone on with.
+/// Whether `path` holds a run of just this row that can be resumed.
 fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
     let Ok(Run { header, .. }) = read_run(path) else { return false };
     let same = old::check_config(path, &header, &row.config()).is_ok() && header.scaled_down == row.scaled_down;

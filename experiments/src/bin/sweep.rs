@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use l0_data::{DataSpec, Dataset};
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
@@ -16,17 +16,14 @@ use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
 use l0_experiments::{Recipe, config, described, lineage, recipes, say, session};
 use l0_record::{Status, read_run};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Train one recipe, or the network that a file describes, at several settings and seeds.
 ///
-/// The list of runs follows from the command line alone, and from the file and its data where one is named. Finished runs are skipped, unfinished ones go on, runs locked
-/// by another process are skipped, and one that fails does not stop the others: give the same command again, on one
-/// machine or on many that share a folder, until all are done. In a job array (SLURM_ARRAY_TASK_ID,
-/// JOB_COMPLETION_INDEX, or --index) a process makes one run of the list. When every run has ended, tables and figures
-/// are written beside them. The exit code is 0 if what was asked for is finished, 75 if another process is still at
-/// some of it, and else 1.
+/// The list of runs follows from the command line alone, and from the file and its data where one is named. Finished
+/// runs are skipped, unfinished ones go on, runs locked by another process are skipped, and one that fails does not stop
+/// the others: give the same command again, on one machine or on many that share a folder, until all are done. In a job
+/// array (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, or --index) a process makes one run of the list, and --jobs is
+/// refused. When every run has ended, tables and figures are written beside them. The exit code is 0 if what was asked
+/// for is finished, 75 if another process is still at some of it, and else 1.
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true, after_help = format!("Recipes:\n{}", rows::listed(&recipes::all())))]
 struct Args {
@@ -54,8 +51,11 @@ struct Args {
     #[arg(long, value_name = "I")]
     index: Option<usize>,
     /// Make so many runs side by side, each in a process of its own with its share of the threads.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one, conflicts_with = "index")]
     jobs: usize,
+    /// What a process that --jobs starts has in place of --index.
+    #[arg(long, hide = true)]
+    side_job: Option<usize>,
     /// Show the list of runs and how far each has come.
     #[arg(long, conflicts_with = "index")]
     list: bool,
@@ -70,7 +70,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parse();
     cli::main(|| run(&args))
 }
 
@@ -83,9 +83,10 @@ fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let stop = cli::stop_on_signals()?;
-    let chosen = sweep::chosen(args.index, |name| std::env::var(name).ok(), points.len())?;
+    let chosen = sweep::chosen(args.side_job.or(args.index), in_words, points.len())?;
     let asked = chosen.map_or(&points[..], |chosen| &points[chosen.index..=chosen.index]);
     if let Some(Chosen { index, variable: Some(name) }) = chosen {
+        ensure!(args.jobs == 1, "--jobs is for several runs, and {name} asks for one; {}", sweep::way_out(name));
         let (run, runs) = (points[index].name(), points.len());
         say!("run {index} of {runs}, {run}, as {name} says; {}", sweep::way_out(name))?;
     }
@@ -107,6 +108,11 @@ fn run(args: &Args) -> Result<ExitCode> {
     let left = asked.iter().map(Point::status).collect::<Result<Vec<_>>>()?;
     let is_done = left.iter().all(|status| *status == Some(Status::Finished));
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(ELSEWHERE) })
+}
+
+/// What a variable of the environment says.
+fn in_words(name: &str) -> Option<String> {
+    cli::variable(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// What a sweep is of.
