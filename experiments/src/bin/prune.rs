@@ -64,8 +64,7 @@ struct Args {
     /// What steps the weights take; if not given, Muon for a network with normalisations, Adam for others.
     #[arg(long, value_name = "NAME")]
     optimiser: Option<OptimiserName>,
-    /// Highest learning rate of the weights; if not given, 0.01 with Muon, 0.1 with SGD, 0.001 with Adam.
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, help = usual_rates())]
     learning_rate: Option<f64>,
     /// L2 coefficient of all weights.
     #[arg(long, value_name = "X", default_value_t = 5e-4, allow_negative_numbers = true)]
@@ -135,6 +134,13 @@ impl OptimiserName {
             Self::Muon => Optimiser::muon(0.01),
         }
     }
+}
+
+/// What --learning-rate is if it is not given, for its help.
+fn usual_rates() -> String {
+    let [muon, sgd, adam] =
+        [OptimiserName::Muon, OptimiserName::Sgd, OptimiserName::Adam].map(|name| name.usual().learning_rate());
+    format!("Highest learning rate of the weights; if not given, {muon} with Muon, {sgd} with SGD, {adam} with Adam")
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
