@@ -99,7 +99,7 @@ struct Args {
     gate_inputs: bool,
     #[command(flatten)]
     choice: ChoiceArgs,
-    /// Seed of all random numbers.
+    /// Seed of all randomness.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]

@@ -23,7 +23,7 @@ use l0_train::Finished;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Seed of all random numbers.
+    /// Seed of all randomness.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Epochs.
