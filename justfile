@@ -13,7 +13,7 @@ default:
 quickstart *args:
     cargo quickstart "$@"
 
-# Train a network that a file describes, on data of your own: NETWORK.toml --data DATA [--epochs n] [--seeds n] [--out DIR] [--resume DIR].
+# Train a network that a file describes, or a recipe in a file, on data of your own: FILE.toml --data DATA [--epochs n] [--seeds n] [--out DIR]; or go on: --resume RUN.
 [group('use')]
 train *args:
     cargo run {{ hub }} --bin train -- "$@"
@@ -58,7 +58,7 @@ torture:
 fuzz target seconds="60":
     cargo +nightly fuzz run --sanitizer none {{ if target == "parquet" { "--features hub" } else { "" } }} {{ target }} -- -max_total_time={{ seconds }} -malloc_limit_mb=512 -rss_limit_mb=2048
 
-# Licences, sources and doubles of everything that comes into the build; needs cargo-deny (`cargo install cargo-deny`).
+# Licences, sources and duplicates of everything that comes into the build; needs cargo-deny (`cargo install cargo-deny`).
 [group('develop')]
 supply-chain:
     cargo deny check --hide-inclusion-graph licenses bans sources
@@ -68,7 +68,7 @@ supply-chain:
 check:
     cargo fmt --all --check
     cargo clippy --release --workspace --all-targets -- -D warnings
-    cargo clippy --release --workspace --all-targets --features l0-report/png,l0-experiments/hub -- -D warnings
+    cargo clippy --release --workspace --all-targets --features l0-experiments/png,l0-experiments/hub -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
 # Lint the code of the feature `cuda` with warnings denied; needs neither CUDA nor a GPU, since nothing is compiled or run.
@@ -79,10 +79,8 @@ check-cuda:
 
 # Rebuild tables, figures and the page from results/, and the README's tables; or those of FOLDER alone: [FOLDER] [--readme FILE].
 [group('reproduce')]
-report folder="results" *args:
-    cargo run --release -p l0-experiments --bin report -- "$@"
-    case "$1" in -*) folder=results ;; *) folder=$1 ;; esac; \
-        find "$folder/figures" -name 'pareto-*.svg' -exec cargo run --release -p l0-report --features png --bin png -- {} +
+report *args:
+    cargo run --release -p l0-experiments --features png --bin report -- "$@"
 
 # Time training steps and convolutions against PyTorch (L0_PYTHON names a Python that has it), or how a step grows: [--growth]; nothing else should run.
 [group('develop')]
@@ -102,7 +100,7 @@ verify *args:
 # Classify pictures (PNG, JPEG, WebP or IDX), or rows of a table, with a pruned network: IMAGE... [--model FILE].
 [group('use')]
 predict *args:
-    cargo run --release -p l0-experiments --bin predict -- "$@"
+    cargo run {{ hub }} --bin predict -- "$@"
 
 # Build programs for an H100 or H200 without having one: [--bin NAME]... They end in target/cuda/carry.
 [group('develop')]
@@ -114,7 +112,7 @@ build-cuda *args:
 gpu-check *args:
     experiments/gpu/check.sh "$@"
 
-# Size, work, error and speed of exported files beside the network before pruning: FILE... [--data DIR].
+# Size, MACs, error and speed of exported files beside the network before pruning: FILE... [--data DIR].
 [group('use')]
 bench-model *args:
     cargo run {{ hub }} --bin bench-model -- "$@"
@@ -124,12 +122,12 @@ bench-model *args:
 inspect *args:
     cargo run {{ hub }} --bin inspect -- "$@"
 
-# Prune a trained network (ONNX or a file of ours) on your data to a share of its work, checked: NETWORK --data DATA [--target-macs 0.5] [--epochs 10].
+# Prune a trained network (ONNX or .safetensors) on your data to a share of its MACs, checked: NETWORK --data DATA [--target-macs 0.5] [--epochs 10].
 [group('use')]
 prune *args:
     cargo run {{ hub }} --bin prune -- "$@"
 
-# Write an ONNX file as a network file of ours, or one of ours as ONNX, checked: IN OUT [--input-size HxW] [--replace].
+# Write an ONNX file as a .safetensors file, or one of those as ONNX, checked: IN OUT [--input-size HxW] [--replace].
 [group('use')]
 convert *args:
     cargo run {{ hub }} --bin convert -- "$@"

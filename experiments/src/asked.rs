@@ -17,7 +17,9 @@ use serde_json::Value;
 
 use crate::old;
 
-/// By how much a kept share may be above the one that was asked for: at most two points, or half of it.
+/// By how much a kept share may be above the one that was asked for: at most two points, or half of it. Training presses
+/// on what is expected of the gates, and what the estimator counts at the end lies a little above or below; a pruning of
+/// a network that was brought keeps as many channels as fit, and has no such margin ([`crate::prune::Page`]).
 const MARGIN: f64 = 0.02;
 
 /// The share of all gates below which a lambda did next to nothing.

@@ -1,5 +1,6 @@
 //! What the programs' command lines share: where data comes from, threads, logs, and how an error ends a program.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -8,8 +9,8 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Command, Parser};
+use clap::builder::{OsStr, PossibleValuesParser, Resettable, TypedValueParser};
+use clap::{Arg, Args, Command, CommandFactory, Parser};
 use l0_data::{DataRecord, DataSpec, Dataset, ImageFolder, NormaliseBy, NormaliseName, Source, Task};
 use l0_net::{Card, Existing, Net};
 use l0_record::{RunHeader, without_backtrace};
@@ -62,6 +63,27 @@ pub struct DataArgs {
 fn tasks() -> impl TypedValueParser<Value = Task> {
     let names = PossibleValuesParser::new(["classes", "regression"]);
     names.map(|name| if name == "classes" { Task::Classes } else { Task::Regression })
+}
+
+/// A program's command line, and what the environment adds to it.
+pub fn parse<T: Parser>() -> T {
+    T::from_arg_matches(&command::<T>().get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// How a program's command line is read. A variable that is set to nothing, as `L0_DATA=`, is not set. A negative number
+/// is a value of the option before it, which then says what it takes: clap would take it for an option, and advise what
+/// is no help.
+pub fn command<T: CommandFactory>() -> Command {
+    T::command().mut_args(|arg: Arg| {
+        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        let arg = if is_empty { arg.env(Resettable::<OsStr>::Reset) } else { arg };
+        if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg }
+    })
+}
+
+/// What a variable of the environment is set to; `None` if that is nothing.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// What becomes of a file that is there already.
@@ -123,8 +145,8 @@ impl DataArgs {
         if let (Some(known), false) = (spec.known(), is_named) {
             let shown = file.display();
             tracing::warn!(
-                "{shown} does not say what it was trained on; taken is {known}, whose images and classes it reads and tells \
-                 apart (--data names other data)"
+                "{shown} does not say what it was trained on; using {known}, which has its image shape and number of classes \
+                 (--data names other data)"
             );
         }
         Ok(spec)
@@ -210,13 +232,14 @@ impl DataArgs {
     }
 }
 
-/// How a caveat calls what `--validation` tests on.
+/// How a caveat calls what `--validation` tests on. The words are those of recorded runs, which go on only where they
+/// are said again.
 pub const HELD_OUT: &str = "training images that were held out";
 
 /// What a run is tested on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Validation {
-    /// Hold out N training images and test on them instead: for choosing settings, never for a result. A run of this
+    /// Hold out N training examples and test on them instead: for choosing settings, never for a result. A run of this
     /// kind is resumed with the same N.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     validation: Option<usize>,
@@ -226,7 +249,7 @@ impl Validation {
     /// The data with what is tested on.
     ///
     /// # Errors
-    /// If there are not so many training images.
+    /// If there are not so many training examples.
     pub fn applied(&self, data: Dataset) -> Result<Dataset> {
         Ok(match self.validation {
             Some(n) => data.hold_out(n)?,
@@ -341,18 +364,6 @@ macro_rules! say {
     ($($line:tt)*) => { $crate::cli::say(format_args!($($line)*)) };
 }
 
-/// The command line of a program. A negative number is a value of the option before it, which then says what it takes:
-/// clap would take it for an option, and advise what is no help.
-pub fn parsed<T: Parser>() -> T {
-    let matches = with_negative_numbers(T::command()).get_matches();
-    T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-}
-
-/// A command whose options take negative numbers for values.
-pub fn with_negative_numbers(command: Command) -> Command {
-    command.mut_args(|arg| if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg })
-}
-
 /// Reads a whole number of `least` or more, and of `most` at most where there is such a bound.
 pub fn whole<T>(
     least: T,
@@ -457,7 +468,7 @@ mod tests {
             #[arg(long)]
             flag: bool,
         }
-        let parsed = |args: &[&str]| with_negative_numbers(Numbers::command()).try_get_matches_from(args);
+        let parsed = |args: &[&str]| command::<Numbers>().try_get_matches_from(args);
         let error = parsed(&["program", "--seed", "-1"]).unwrap_err().to_string();
         assert!(error.contains("\"-1\" is not a whole number of 0 or more"), "{error}");
         let numbers = Numbers::from_arg_matches(&parsed(&["program", "--flag", "--seed", "1"]).unwrap()).unwrap();

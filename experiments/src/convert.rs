@@ -71,21 +71,31 @@ pub fn convert(
         card.extra.extend(ends.map(|ends| (artifact::ENDS.to_string(), ends)));
     }
     let card = if target && values.is_none() { card } else { card_of(from, "converted_from", card)? };
-    let (bytes, back) = match target {
-        true => {
-            let bytes = artifact::onnx(&model, &card)?;
-            let back = OnnxReader::new().from_bytes(&bytes)?;
-            (bytes, back)
-        }
-        false => {
-            let bytes = model.to_bytes(&card)?;
-            let back = Model::from_bytes(&bytes, &Device::Cpu)?.0;
-            (bytes, back)
-        }
+    let checked = match target {
+        true => checked_onnx(&model, &card),
+        false => checked_safetensors(&model, &card),
     };
-    let difference = difference(&model, &back).with_context(|| format!("{}: nothing was written", to.display()))?;
+    let (bytes, difference) = checked.with_context(|| format!("{}: nothing was written", to.display()))?;
     write_file(to, &bytes, existing)?;
     Ok(Converted { model, left_over, bytes: bytes.len(), difference })
+}
+
+/// The ONNX form of a network ([`artifact::onnx`]) that is the same when it is read back, and by how much at most its
+/// outputs differ then.
+///
+/// # Errors
+/// If it cannot be written so, or what is read back computes something else.
+pub fn checked_onnx(model: &Model, card: &Card) -> Result<(Vec<u8>, f32)> {
+    let bytes = artifact::onnx(model, card)?;
+    let difference = difference(model, &OnnxReader::new().from_bytes(&bytes)?)?;
+    Ok((bytes, difference))
+}
+
+/// The same of a .safetensors file.
+fn checked_safetensors(model: &Model, card: &Card) -> Result<(Vec<u8>, f32)> {
+    let bytes = model.to_bytes(card)?;
+    let difference = difference(model, &Model::from_bytes(&bytes, &Device::Cpu)?.0)?;
+    Ok((bytes, difference))
 }
 
 /// The card of a network that came, or whose values came, from another file.

@@ -21,6 +21,7 @@ use crate::architecture::{Architecture, Gating};
 use crate::cli::{DataArgs, Validation};
 use crate::config::{is_recipe, line_of};
 use crate::rows::Changes;
+use crate::session::check_folder_name;
 use crate::{Recipe, recipes};
 
 /// What a file says.
@@ -90,8 +91,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Described> {
     );
     let described: Described = toml::from_str(text).map_err(|error| anyhow::anyhow!(line_of(text, &error)))?;
     let name = if described.name.is_empty() { name.to_string() } else { described.name.clone() };
-    let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
-    ensure!(is_plain, "name = {name:?} cannot name a folder of runs");
+    check_folder_name("name", &name)?;
     ensure!(recipes::named(&name).is_none(), "{name} is the name of a recipe of this workspace; call it otherwise");
     ensure!(
         described.gates == Gates::Prunable || (described.objective.is_none() && described.droprate.is_none()),

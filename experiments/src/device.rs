@@ -109,7 +109,7 @@ pub struct ComputeArgs {
     #[command(flatten)]
     pub device: DeviceArgs,
     /// The numbers that activations are computed in: f32, or on a GPU also tf32 or bf16. If not given, f32, or those of
-    /// the run that is gone on with.
+    /// the run being resumed.
     #[arg(long, value_name = "NAME")]
     pub precision: Option<Precision>,
 }

@@ -1,4 +1,4 @@
-//! The network of a file in whole numbers of 8 bits, as an ONNX file: calibrated on training images, by the method that
+//! The network of a file in 8-bit integers, as an ONNX file: calibrated on training images, by the method that
 //! changes least on others of them, and compared with the float network on all test images.
 
 use anyhow::{Result, bail, ensure};

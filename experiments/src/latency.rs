@@ -7,6 +7,12 @@ use l0_infer::Engine;
 use l0_net::{Net, Weights};
 use l0_rng::{Purpose, Stream};
 
+/// What tables call the network before pruning.
+pub const BEFORE: &str = "before pruning";
+
+/// What tables call the network that pruning leaves.
+pub const COMPACT: &str = "compact";
+
 /// The batches that are timed.
 pub const BATCHES: [usize; 3] = [1, 64, 256];
 

@@ -38,6 +38,10 @@ pub mod sweep;
 pub use architecture::{Architecture, Gating};
 pub use recipe::Recipe;
 
+/// Of all programs: a training step takes and gives back the same memory again and again (docs/decisions/017).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The code of the README and of the guide, compiled and run as documentation tests.
 #[cfg(doctest)]
 mod guide {

@@ -4,7 +4,7 @@
 //! process is training is waited for.
 
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,34 +15,25 @@ use l0_record::{RunFolder, RunHeader, StartedFrom, read_run, run_path};
 use l0_train::{Finished, Teacher};
 
 use crate::cli::HELD_OUT;
-use crate::device::Compute;
 use crate::earlier::{Taught, share_of};
 use crate::failures::Stopped;
 use crate::onward::Start;
-use crate::session::{Began, Lessons};
+use crate::session::{Began, Lessons, ToTrain};
 use crate::{Recipe, artifact, config, old, recipes, session, sweep};
 
 /// How often one looks after a run that another process is training.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// Trains in `path`, OUT/ROW/seed-N, as [`session::train_on`] does; a row that begins with others or learns from them
+/// Trains in the run's folder as [`session::train_on`] does; a row that begins with others or learns from them
 /// after these. `start` is what a command line says that it begins with.
 ///
 /// # Errors
 /// As [`session::train_on`], or if an earlier network cannot be trained or read.
-pub fn train(
-    recipe: &Recipe,
-    seed: u64,
-    start: Option<&Start>,
-    data: &Dataset,
-    path: &Path,
-    compute: &Compute,
-    stop: &AtomicBool,
-) -> Result<Option<Finished>> {
+pub fn train(run: &ToTrain, start: Option<&Start>) -> Result<Option<Finished>> {
+    let recipe = run.recipe;
     let (mut own_start, mut lessons) = (None, None);
     let needs_start = recipe.start.is_some() && start.is_none();
-    if (needs_start || recipe.teacher.is_some()) && !session::is_finished(path) {
-        let run = Run { recipe, seed, data, path, compute, stop };
+    if (needs_start || recipe.teacher.is_some()) && !session::is_finished(run.path) {
         run.check_folder()?;
         // Before another is trained: what is wrong with one of the rows, and what the folder holds already.
         let begun = if needs_start { run.begun()? } else { None };
@@ -52,7 +43,7 @@ pub fn train(
         lessons = teacher.map(|(taught, row)| run.lessons(taught, &row)).transpose()?;
     }
     let began = Began { start: start.or(own_start.as_ref()), lessons: lessons.as_ref() };
-    session::train_on(recipe, seed, began, data, path, compute, stop)
+    session::train_on(run, began)
 }
 
 /// The runs that come before one of `recipe`, row and seed: what it begins with, then its teachers, each of them once.
@@ -143,17 +134,8 @@ fn seeing(earlier: Recipe, data: &DataSpec) -> Recipe {
     }
 }
 
-/// A run that others come before.
-struct Run<'a> {
-    recipe: &'a Recipe,
-    seed: u64,
-    data: &'a Dataset,
-    path: &'a Path,
-    compute: &'a Compute,
-    stop: &'a AtomicBool,
-}
-
-impl Run<'_> {
+/// What a run needs that others come before.
+impl ToTrain<'_> {
     /// The header of the run in its folder, if it has begun; another one that makes way for it is none of its own.
     fn header(&self) -> Result<Option<RunHeader>> {
         let found = self.path.join("run.json").exists().then(|| read_run(self.path)).transpose()?.map(|run| run.header);
@@ -274,7 +256,8 @@ impl Run<'_> {
         });
         let data = own.as_ref().unwrap_or(self.data);
         loop {
-            match session::train_on(earlier, seed, Began::default(), data, run, self.compute, self.stop) {
+            let first = ToTrain { recipe: earlier, seed, data, path: run, ..*self };
+            match session::train_on(&first, Began::default()) {
                 Err(error) if sweep::is_taken(&error) => {
                     tracing::info!("waiting for another process, which trains {} seed {seed}", earlier.name);
                     self.wait_for(run)?;
@@ -346,10 +329,13 @@ fn compact(run: &Path, header: &RunHeader) -> Result<Network> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use l0_data::Digits;
     use l0_record::{EpochRow, START};
 
     use super::*;
+    use crate::device::Compute;
     use crate::earlier::StartRow;
 
     #[test]
@@ -402,7 +388,7 @@ mod tests {
         let row = recipes::named("resnet20-pruned-macs-0.5").unwrap();
         let (path, compute, stop) = (temp.path().join("seed-1"), Compute::cpu(1), AtomicBool::new(false));
         let (other, own) = (row.clone().with_epochs(2), row);
-        let run = |recipe| Run { recipe, seed: 1, data: &data, path: &path, compute: &compute, stop: &stop };
+        let run = |recipe| ToTrain { recipe, seed: 1, data: &data, path: &path, compute: &compute, stop: &stop };
         let from = StartedFrom { run: "resnet20-dense/seed-1".into(), by_recipe: true, ..StartedFrom::default() };
         let header = RunHeader {
             data: session::data_id(&data).unwrap(),

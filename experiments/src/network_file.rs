@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
+use clap::Args;
 use l0_net::{Card, Kind, Model, OnnxReader, read_card};
 use serde::Serialize;
 
@@ -66,17 +67,37 @@ pub fn is_onnx(path: &Path) -> Result<bool> {
 pub fn of_ours(path: &Path) -> Result<(Model, Card)> {
     ensure!(
         !is_onnx(path)?,
-        "{}: an ONNX file, which does not record what is wanted here; give the .safetensors file that was written beside it",
-        path.display()
+        "{0}: an ONNX file, which does not record what is wanted here; give the .safetensors file that was written with it, or \
+         make one: `just convert {0} {1}`",
+        path.display(),
+        path.with_extension("safetensors").display()
     );
     Ok(Model::load(path, &Device::Cpu)?)
+}
+
+/// How large an image a network reads, where its file does not say.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct InputSize {
+    /// Height and width of the input, where an ONNX file leaves them open.
+    #[arg(long, value_name = "HxW", value_parser = input_size)]
+    pub input_size: Option<(usize, usize)>,
+}
+
+impl InputSize {
+    /// That for one of several files, of which those of ours say their own.
+    ///
+    /// # Errors
+    /// As [`is_onnx`].
+    pub fn of(&self, path: &Path) -> Result<Option<(usize, usize)>> {
+        Ok(if is_onnx(path)? { self.input_size } else { None })
+    }
 }
 
 /// Reads "HxW".
 ///
 /// # Errors
 /// If it is no such text.
-pub fn input_size(text: &str) -> std::result::Result<(usize, usize), String> {
+fn input_size(text: &str) -> std::result::Result<(usize, usize), String> {
     let side = |side: &str| side.trim().parse().ok().filter(|&side: &usize| side > 0);
     let sides = text.split_once(['x', 'X']).and_then(|(h, w)| side(h).zip(side(w)));
     sides.ok_or_else(|| format!("{text:?} is no height and width, as 224x224"))

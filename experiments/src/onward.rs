@@ -71,7 +71,7 @@ impl Start {
     pub fn from_scratch(run: &Path, header: &RunHeader, recipe: &Recipe) -> Result<Self> {
         ensure!(
             header.started_from.as_ref().is_none_or(|from| from.by_recipe),
-            "the run in {} began with what another one left; a run from scratch of as many epochs is not its like",
+            "the run in {} began with what another one left; a run from scratch of as many epochs cannot be compared with it",
             run.display()
         );
         let first = Self::after(run, header, recipe)?;

@@ -16,7 +16,7 @@ use l0_files::Existing;
 use l0_net::{Agreement, Card, Model, OnnxReader, Prunable, Shape};
 use l0_prune::{Plan, Prune, ResidualStream, Target};
 use l0_record::{DataId, Error as RecordError, Run, RunFolder, RunHeader, Status, read_run};
-use l0_train::{Checkpoints, Score};
+use l0_train::Score;
 use serde_json::json;
 
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
@@ -53,9 +53,18 @@ impl Brought {
         let path = &network_file::found(path)?;
         let read = NetworkFile::plain(path, size)?;
         int8::ensure_float(&read.model).with_context(|| path.display().to_string())?;
-        let of_run = path.parent().and_then(|folder| read_run(folder).ok()).map(|run| run.header.recipe);
-        let stem = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();
-        let name = of_run.unwrap_or(stem);
+        let of_run = path.parent().and_then(|folder| Some((folder, read_run(folder).ok()?.header.recipe)));
+        let name = match of_run {
+            Some((folder, recipe)) => {
+                session::check_folder_name(&format!("the recipe of the run in {}", folder.display()), &recipe)?;
+                recipe
+            }
+            None => {
+                let stem = path.file_stem().context("the file has no name")?.to_string_lossy().into_owned();
+                session::check_folder_name(&format!("the name of {} without its ending", path.display()), &stem)?;
+                stem
+            }
+        };
         Ok(Self { name, sha256: network_file::digest(path)?, read })
     }
 
@@ -237,21 +246,14 @@ pub fn train(
 ) -> Result<bool> {
     let header = header(brought, plan, target, data, place)?;
     let path = &place.folder;
-    let folder = match path.join("run.json").exists() {
-        true => match RunFolder::resume(path, &header) {
-            Err(RecordError::Finished { .. }) => {
-                Checkpoints::of(path).clear()?; // it may have been killed between its last two steps
-                tracing::info!("{}: this run was finished before; nothing is trained", path.display());
-                return Ok(false);
-            }
-            Err(error @ RecordError::Differs { .. }) => {
-                return Err(options::another(path, &header).unwrap_or(error.into()));
-            }
-            folder => folder?,
-        },
-        false => RunFolder::create(path, &header)?,
+    let folder = session::begun_or_new(path, &header).map_err(|error| match error.downcast_ref() {
+        Some(RecordError::Differs { .. }) => options::another(path, &header).unwrap_or(error),
+        _ => error,
+    })?;
+    let Some(folder) = folder else {
+        tracing::info!("{}: this run was finished before; nothing is trained", path.display());
+        return Ok(false);
     };
-    brought.model().save(path.join(BROUGHT), &brought.read.card, Existing::Replace)?;
     let job = plan.job(data, place.seed, place.compute.device.clone(), place.compute.precision);
     let mut bar = Bar::new(&format!("{} to {target}", brought.name), plan.training.epochs);
     l0_train::run(&job, folder, &mut bar, stop)?;
@@ -280,7 +282,7 @@ fn header(brought: &Brought, plan: &Plan, target: Target, data: &Dataset, place:
         revision: session::REVISION.into(),
         data: DataId { augment, ..session::data_id(data)? },
         machine: place.compute.machine()?,
-        command: std::env::args().map(|arg| session::portable(&arg)).collect(),
+        command: session::command(std::env::args_os()),
         scaled_down: place.caveat.clone(),
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
         ..RunHeader::new(format!("{}-{}", brought.name, slug(target)), place.seed, config)
@@ -316,14 +318,23 @@ pub fn finish(
     let (masks, onnx) = (network.test_masks(&weights, estimator)?, artifact::onnx(&compact.model, &card)?);
     let read = OnnxReader::new().from_bytes(&onnx)?;
     equal("its ONNX file", &artifact::verify((network.net(), &weights, &masks), &read, &verification)?.0)?;
-    if is_due(COMPACT) {
-        compact.model.save(folder.join(COMPACT), &card, Existing::Replace)?;
-    }
-    if is_due(ONNX) {
-        l0_net::write_file(folder.join(ONNX), &onnx, Existing::Replace)?;
+    let brought_onnx = artifact::onnx(brought.model(), &brought.read.card)?;
+    let brought_bytes = match brought.read.format {
+        Format::Onnx => brought.read.bytes,
+        _ => brought_onnx.len() as u64, // so that like is compared with like
+    };
+    let compact_bytes = onnx.len() as u64;
+    let files = [
+        (BROUGHT, brought.model().to_bytes(&brought.read.card)?),
+        (BROUGHT_ONNX, brought_onnx),
+        (COMPACT, compact.model.to_bytes(&card)?),
+        (ONNX, onnx),
+    ];
+    for (name, bytes) in files.iter().filter(|(name, _)| is_due(name)) {
+        l0_net::write_file(folder.join(name), bytes, Existing::Replace)?;
     }
     let is_constant = |score: &Score| is_no_better_than_a_constant(score, data);
-    let (file, brought_bytes) = (NetworkFile::read(&folder.join(COMPACT), None)?, onnx_bytes(brought)?);
+    let file = NetworkFile::read(&folder.join(COMPACT), None)?;
     let inspection = Inspection::of(&brought.name, &file)?;
     let page = Page {
         name: brought.name.clone(),
@@ -334,11 +345,11 @@ pub fn finish(
         said_of_data: reading::said_of(data),
         score: (before, compact.score),
         cost: (brought.model().net.cost(), compact.model.net.cost()),
-        bytes: (brought_bytes, onnx.len() as u64),
+        bytes: (brought_bytes, compact_bytes),
         infer: latency::infer(brought.model(), &compact.model)?,
         rounding: rounding(plan)?,
         is_constant: (before.is_some_and(|score| is_constant(&score)), is_constant(&compact.score)),
-        onnxruntime: latency::onnxruntime(&onnx_of(brought, folder)?, &folder.join(ONNX)),
+        onnxruntime: latency::onnxruntime(&folder.join(BROUGHT_ONNX), &folder.join(ONNX)),
         agreement: compact.agreement,
         training: run.header.outcome.train_seconds,
         learning: learning_epochs(&run),
@@ -384,23 +395,6 @@ fn columns_read(model: &Model, data: &Dataset) -> Vec<String> {
     }
     let name = |column: u32| data.columns.get(column as usize).cloned().unwrap_or_else(|| (column + 1).to_string());
     read.into_iter().map(name).collect()
-}
-
-/// The bytes of the network that was brought as ONNX, so that like is compared with like.
-fn onnx_bytes(brought: &Brought) -> Result<u64> {
-    match brought.read.format {
-        Format::Onnx => Ok(brought.read.bytes),
-        _ => Ok(artifact::onnx(brought.model(), &brought.read.card)?.len() as u64),
-    }
-}
-
-/// The network that was brought as an ONNX file, for another runtime to time.
-fn onnx_of(brought: &Brought, folder: &Path) -> Result<PathBuf> {
-    let path = folder.join(BROUGHT_ONNX);
-    if !path.exists() {
-        l0_net::write_file(&path, &artifact::onnx(brought.model(), &brought.read.card)?, Existing::Keep)?;
-    }
-    Ok(path)
 }
 
 /// In how many epochs gates learned.

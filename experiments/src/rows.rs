@@ -14,7 +14,8 @@ use crate::device::{Compute, ComputeArgs};
 use crate::estimate::Estimate;
 use crate::failures::Failures;
 use crate::onward::{self, Start};
-use crate::{Architecture, Recipe, config, described, lineage, old, recipes, say, session};
+use crate::session::ToTrain;
+use crate::{Architecture, Recipe, config, described, lineage, old, recipes, say, session, sweep};
 
 /// More seeds than anyone has time for.
 pub const MOST_SEEDS: u64 = 10_000;
@@ -128,7 +129,7 @@ pub struct RowArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "rows")]
     pub config: Option<PathBuf>,
     /// Write the chosen recipe, with all its settings, and train nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["estimate", "seeds", "seed", "out"])]
     pub print_config: bool,
     /// Go on with the run in this folder; recipe, seed and all that is said of its data but the place are its own.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
@@ -155,7 +156,7 @@ pub struct RowArgs {
     /// Train each row with the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::whole(1_u64, Some(MOST_SEEDS)))]
     pub seeds: u64,
-    /// Train with these seeds instead.
+    /// Train each row with these seeds instead.
     #[arg(long, value_name = "SEED", value_delimiter = ',', conflicts_with = "seeds", value_parser = cli::whole(0_u64, None))]
     pub seed: Vec<u64>,
     /// What to change.
@@ -192,31 +193,35 @@ impl RowArgs {
         self.run.inside(|threads| self.train_with(all, threads))
     }
 
-    /// Trains the networks that `rows` names the files of ([`described`]).
+    /// Trains what `rows` names the files of: networks ([`described`]) and recipes ([`config`]).
     ///
     /// # Errors
-    /// As [`train`](Self::train), or if a file describes no network for the data.
-    pub fn train_described(&self) -> Result<()> {
+    /// As [`train`](Self::train), or if a file is neither of both, or describes no network for the data.
+    pub fn train_files(&self) -> Result<()> {
         self.run.inside(|threads| match self.rows.is_empty() {
             true if [&self.config, &self.resume, &self.continue_from, &self.scratch]
                 .iter()
                 .all(|path| path.is_none()) =>
             {
-                bail!("name the file of a network, as examples/networks/mlp.toml")
+                bail!("name the file of a network, as examples/networks/mlp.toml, or of a recipe")
             }
             true => self.train_with(vec![], threads),
             false => {
                 let compute = self.opened(threads)?;
-                let (rows, loaded) = self.described()?;
+                let (rows, loaded) = self.of_files()?;
                 self.train_each(&rows, loaded, compute)
             }
         })
     }
 
-    /// The networks that `rows` names the files of, with every setting, and the data of the last one.
-    fn described(&self) -> Result<(Vec<Recipe>, Option<Dataset>)> {
+    /// What `rows` names the files of, with every setting, and the data of the last network.
+    fn of_files(&self) -> Result<(Vec<Recipe>, Option<Dataset>)> {
         let (mut rows, mut loaded) = (Vec::new(), None::<Dataset>);
         for file in &self.rows {
+            if config::is_recipe_file(Path::new(file)) {
+                rows.push(self.adapted(&config::read(Path::new(file))?).with_context(|| file.clone())?);
+                continue;
+            }
             let described = described::read(Path::new(file))?;
             let data = described.load(&self.data, &self.validation, loaded.take())?;
             let row = described.changed(&data, &self.changes).with_context(|| file.clone())?;
@@ -259,6 +264,7 @@ impl RowArgs {
             let [row] = rows else { bail!("--print-config writes one recipe, not {}; name a row", rows.len()) };
             return Ok(say!("{}", config::print(row)?.trim_end())?);
         };
+        sweep::check_distinct(rows)?;
         let seeds = session::seeds(self.seeds, &self.seed)?;
         let stop = cli::stop_on_signals()?;
         let folders = rows.iter().map(|row| self.folder(row, rows, &seeds)).collect::<Result<Vec<PathBuf>>>()?;
@@ -282,7 +288,8 @@ impl RowArgs {
                 if let (false, Ok(estimate)) = (path.join("run.json").exists(), Estimate::of(row, &data, &compute)) {
                     tracing::info!("{} seed {seed}: {estimate}", row.name);
                 }
-                match lineage::train(row, seed, None, &data, &path, &compute, stop) {
+                let run = ToTrain { recipe: row, seed, data: &data, path: &path, compute: &compute, stop };
+                match lineage::train(&run, None) {
                     Ok(done) => say_done(row, seed, &path, done)?,
                     Err(error) => failures.add(format!("{} seed {seed}", row.name), more_epochs(error, row, &path))?,
                 }
@@ -317,7 +324,8 @@ impl RowArgs {
         let compute = self.compute.open_for(&header, threads)?;
         let stop = cli::stop_on_signals()?;
         let data = self.load_of(run, &header, &recipe)?;
-        let done = lineage::train(&recipe, header.seed, start.as_ref(), &data, run, &compute, stop)?;
+        let to_train = ToTrain { recipe: &recipe, seed: header.seed, data: &data, path: run, compute: &compute, stop };
+        let done = lineage::train(&to_train, start.as_ref())?;
         say_done(&recipe, header.seed, run, done)
     }
 
@@ -336,7 +344,8 @@ impl RowArgs {
             "{}: its data has sha256 {expected}, this is {found}; name its folder",
             run.display()
         );
-        say_done(recipe, seed, &path, lineage::train(recipe, seed, Some(start), &data, &path, &compute, stop)?)
+        let to_train = ToTrain { recipe, seed, data: &data, path: &path, compute: &compute, stop };
+        say_done(recipe, seed, &path, lineage::train(&to_train, Some(start))?)
     }
 
     /// The run in a folder and its recipe. One that was tested on held-out images wants the same ones.
@@ -393,7 +402,7 @@ fn unfinished(root: &Path, runs: &[(Recipe, u64)], precision: Precision) -> Resu
     Ok(None)
 }
 
-/// Whether `path` holds a run of just this row that can be gone on with.
+/// Whether `path` holds a run of just this row that can be resumed.
 fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
     let Ok(Run { header, .. }) = read_run(path) else { return false };
     let same = old::check_config(path, &header, &row.config()).is_ok() && header.scaled_down == row.scaled_down;

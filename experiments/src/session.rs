@@ -1,9 +1,10 @@
 //! From a recipe and a seed to a finished run folder.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use l0_data::{Benchmark, DataRecord, DataSpec, Dataset, Normalise, Standing};
 use l0_record::{DataId, Error as RecordError, Outcome, Run, RunFolder, RunHeader, StartedFrom, Status, read_run};
 use l0_train::{Checkpoints, Finished, Job, Score, Teacher};
@@ -40,7 +41,7 @@ pub fn header(recipe: &Recipe, seed: u64, data: &Dataset, compute: &Compute) -> 
         revision: REVISION.into(),
         data: data_id,
         machine: compute.machine()?,
-        command: std::env::args().map(|arg| portable(&arg)).collect(),
+        command: command(std::env::args_os()),
         reference,
         scaled_down: recipe.scaled_down.clone(),
         synthetic: (data.name == "digits").then(|| "digits drawn by the program".into()),
@@ -90,12 +91,47 @@ fn seen_from(run: &Path, record: Value) -> Result<Value> {
     Ok(serde_json::to_value(record.seen_from(run))?)
 }
 
+/// A command line as a record has it. Words that are not UTF-8, as paths may be, are shown as far as they are.
+pub(crate) fn command(words: impl Iterator<Item = OsString>) -> Vec<String> {
+    words.map(|word| portable(&word.to_string_lossy())).collect()
+}
+
+/// Checks that a text of a file, or a file's name, can name a folder, and no other one than that in its place.
+///
+/// # Errors
+/// If it cannot, with what it was to be: `what`, as "the name of the network".
+pub(crate) fn check_folder_name(what: &str, text: &str) -> Result<()> {
+    let is_plain = !text.is_empty() && !text.starts_with('.') && !text.contains(['/', '\\', '\0']);
+    ensure!(
+        is_plain,
+        "{what} is {text:?}, which cannot name a folder of runs: it is empty, begins with a dot or has a slash"
+    );
+    Ok(())
+}
+
 /// A word of a command line, an absolute path by its last part alone: the rest means nothing on another machine.
-pub(crate) fn portable(arg: &str) -> String {
+fn portable(arg: &str) -> String {
     match (Path::new(arg).is_absolute(), Path::new(arg).file_name()) {
         (true, Some(name)) => name.to_string_lossy().into_owned(),
         _ => arg.to_string(),
     }
+}
+
+/// A run that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct ToTrain<'a> {
+    /// What is trained, and how.
+    pub recipe: &'a Recipe,
+    /// Address of all random numbers.
+    pub seed: u64,
+    /// What it learns from and is tested on.
+    pub data: &'a Dataset,
+    /// Its folder, OUT/ROW/seed-N.
+    pub path: &'a Path,
+    /// What computes it.
+    pub compute: &'a Compute,
+    /// Set where it is to stop.
+    pub stop: &'a AtomicBool,
 }
 
 /// What a run has beside its recipe and seed.
@@ -116,21 +152,31 @@ pub struct Lessons {
     pub from: Vec<StartedFrom>,
 }
 
-/// Trains in `path`: from the start in a new folder, from its newest checkpoint in that of an unfinished run. A
+/// The folder of a run, for it to begin there or to go on; `None` where it is finished.
+///
+/// # Errors
+/// If it cannot be made, or holds another run.
+pub(crate) fn begun_or_new(path: &Path, header: &RunHeader) -> Result<Option<RunFolder>> {
+    if !path.join("run.json").exists() {
+        return Ok(Some(RunFolder::create(path, header)?));
+    }
+    match RunFolder::resume(path, header) {
+        // And it is this very run: others are refused first. It may have been killed between its last two steps.
+        Err(RecordError::Finished { .. }) => {
+            Checkpoints::of(path).clear()?;
+            Ok(None)
+        }
+        folder => Ok(Some(folder?)),
+    }
+}
+
+/// Trains in the run's folder: from the start in a new one, from its newest checkpoint in that of an unfinished run. A
 /// finished run is left as it is, and `None` returned. What the training cannot reach is said before it begins.
 ///
 /// # Errors
 /// If the folder holds another run, the run fails or is interrupted, or the values or teachers do not fit the network.
-pub fn train_on(
-    recipe: &Recipe,
-    seed: u64,
-    began: Began,
-    data: &Dataset,
-    path: &Path,
-    compute: &Compute,
-    stop: &AtomicBool,
-) -> Result<Option<Finished>> {
-    let Began { start, lessons } = began;
+pub fn train_on(run: &ToTrain, began: Began) -> Result<Option<Finished>> {
+    let (&ToTrain { recipe, seed, data, path, compute, stop }, Began { start, lessons }) = (run, began);
     recipe.check_data(data)?;
     let (network, objective) = (recipe.architecture.network()?, recipe.objective.clone().unwrap_or_default());
     let started_from = start.map(|start| start.from.clone());
@@ -144,16 +190,7 @@ pub fn train_on(
         }
         None => header.taught_by = lessons.map_or(Vec::new(), |lessons| lessons.from.clone()),
     }
-    let folder = match path.join("run.json").exists() {
-        true => match RunFolder::resume(path, &old::as_begun(path, header)?) {
-            // And it is this very run: others are refused first. It may have been killed between its last two steps.
-            Err(RecordError::Finished { .. }) => {
-                return Checkpoints::of(path).clear().map(|()| None).map_err(Into::into);
-            }
-            folder => folder?,
-        },
-        false => RunFolder::create(path, &header)?,
-    };
+    let Some(folder) = begun_or_new(path, &old::as_begun(path, header)?)? else { return Ok(None) };
     start.map_or(Ok(()), |start| start.keep_in(path))?;
     if start.is_none_or(|start| start.from.by_recipe) {
         warn_of_what_is_out_of_reach(recipe, seed, data)?;
@@ -253,6 +290,23 @@ mod tests {
 
     use super::*;
     use crate::{published, recipes};
+
+    #[test]
+    #[cfg(unix)]
+    fn a_command_line_is_recorded_whatever_its_bytes() {
+        use std::os::unix::ffi::OsStringExt;
+        let words = [b"/usr/bin/train".to_vec(), b"--out".to_vec(), b"runs-\xff".to_vec()];
+        assert_eq!(command(words.into_iter().map(OsString::from_vec)), ["train", "--out", "runs-\u{fffd}"]);
+    }
+
+    #[test]
+    fn what_would_lead_out_of_a_folder_names_none() {
+        for text in ["", "..", ".hidden", "/home/u/x", "../../x", "a\\b", "a\0"] {
+            let error = check_folder_name("the name", text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("the name is {text:?}, which cannot name a folder")), "{error}");
+        }
+        check_folder_name("the name", "my network (2)").unwrap();
+    }
 
     fn row(name: &str) -> Recipe {
         recipes::all().into_iter().find(|row| row.name == name).unwrap()

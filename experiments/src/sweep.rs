@@ -21,18 +21,24 @@ pub use point::{ELSEWHERE, Point};
 /// # Errors
 /// If one does not fit the recipe or is given twice.
 pub fn settings(recipe: &Recipe, each: &[Changes]) -> Result<Vec<Recipe>> {
-    distinct(each.iter().map(|changes| changes.apply(recipe)).collect::<Result<Vec<Recipe>>>()?)
+    let rows = each.iter().map(|changes| changes.apply(recipe)).collect::<Result<Vec<Recipe>>>()?;
+    check_distinct(&rows)?;
+    Ok(rows)
 }
 
-/// The same settings, each of which has a name, and so a folder, of its own.
+/// Checks that each row has a name, and so a folder, of its own.
 ///
 /// # Errors
-/// If one is given twice.
-pub fn distinct(rows: Vec<Recipe>) -> Result<Vec<Recipe>> {
+/// If two have the same.
+pub fn check_distinct(rows: &[Recipe]) -> Result<()> {
     for (index, row) in rows.iter().enumerate() {
-        ensure!(rows[..index].iter().all(|other| other.name != row.name), "{} is asked for twice", row.name);
+        ensure!(
+            rows[..index].iter().all(|other| other.name != row.name),
+            "{} is asked for twice; leave one out, or give its file another name",
+            row.name
+        );
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// The runs: all settings with the first seed, then all with the second, and so on, so that a sweep cut short still
@@ -164,7 +170,7 @@ mod tests {
     #[test]
     fn a_setting_is_asked_for_once() {
         let error = settings(&row("mlp-l0"), &[target(0.1), target(0.1)]).unwrap_err().to_string();
-        assert_eq!(error, "mlp-con-0.1 is asked for twice");
+        assert!(error.starts_with("mlp-con-0.1 is asked for twice; "), "{error}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What the documentation tells people to type is held against the programs that are there.
 #![allow(missing_docs)]
 
+mod common;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -14,19 +15,40 @@ fn read(path: &Path) -> String {
 
 /// README.md and every page below docs/.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![root().join("README.md")];
-    let mut open = vec![root().join("docs")];
+    [vec![root().join("README.md")], pages_below(root().join("docs"))].concat()
+}
+
+/// Every page below a folder; of folders that programs make or that are hidden nothing.
+fn pages_below(folder: PathBuf) -> Vec<PathBuf> {
+    let (mut pages, mut open) = (Vec::new(), vec![folder]);
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
             match path.is_dir() {
+                true if name.starts_with('.') || ["target", "results", "shared"].contains(&name.as_str()) => {}
                 true => open.push(path),
-                false if path.extension().is_some_and(|extension| extension == "md") => pages.push(path),
+                false if name.ends_with(".md") => pages.push(path),
                 false => {}
             }
         }
     }
     pages
+}
+
+/// What a link calls the headings of a page: small letters, a dash for each space, and no other sign.
+fn anchors(page: &str) -> Vec<String> {
+    let (mut anchors, mut is_code) = (Vec::new(), false);
+    for line in page.lines() {
+        if line.starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code && line.starts_with('#') {
+            let heading = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading.chars().filter(|&c| c.is_alphanumeric() || " -_".contains(c));
+            anchors.push(kept.map(|c| if c == ' ' { '-' } else { c }).collect());
+        }
+    }
+    anchors
 }
 
 /// The lines of the shell blocks of a page, without comments and redirections.
@@ -60,12 +82,8 @@ fn program(justfile: &str, recipe: &str) -> Option<String> {
 
 /// Checks that a program takes these arguments: it says its help only if it understood all that stood before.
 fn parses(program: &str, args: &[&str], command: &str) {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop(); // deps
-    path.pop();
-    let output = Command::new(path.join(program)).args(args).arg("--help").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "`{command}` is not understood by {program}:\n{said}");
+    let output = common::program(program).args(args).arg("--help").output().unwrap();
+    assert!(output.status.success(), "`{command}` is not understood by {program}:\n{}", common::said(&output));
 }
 
 #[test]
@@ -99,18 +117,21 @@ fn every_command_in_the_documentation_is_understood() {
     assert!(checked > 25, "only {checked} commands were found");
 }
 
-/// Links between pages, and to files of the repository, lead somewhere.
+/// Links between pages, to a heading too, and to files of the repository, lead somewhere.
 #[test]
 fn every_link_in_the_documentation_leads_somewhere() {
-    for page in pages() {
+    for page in pages_below(root()) {
         let text = read(&page);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
+            if link.contains("://") {
                 continue;
             }
-            let path = page.parent().unwrap().join(target);
+            let (target, heading) = link.split_once('#').unwrap_or((link, ""));
+            let path = if target.is_empty() { page.clone() } else { page.parent().unwrap().join(target) };
             assert!(path.exists(), "{}: {link} leads nowhere", page.display());
+            let is_page = path.extension().is_some_and(|extension| extension == "md");
+            let is_there = heading.is_empty() || !is_page || anchors(&read(&path)).iter().any(|found| found == heading);
+            assert!(is_there, "{}: {link} is no heading there", page.display());
         }
     }
 }

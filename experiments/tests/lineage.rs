@@ -1,31 +1,27 @@
 //! Rows that learn from other rows or begin with them: these are trained first, where they were not.
 #![allow(missing_docs)]
 
+mod common;
+
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Stdio};
 
 use l0_record::{RunFolder, Status, read_run};
 
-fn train(args: &[&str]) -> Output {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop(); // deps
-    path.pop();
-    let mut command = Command::new(path.join("train"));
-    command.env_remove("L0_DATA").env("RAYON_NUM_THREADS", "2").env("L0_DEVICE", "cpu").args(args).output().unwrap()
+fn train(args: &[&str]) -> Command {
+    let mut command = common::program("train");
+    command.args(args);
+    command
 }
 
 fn ok(args: &[&str]) -> String {
-    let output = train(args);
-    let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{args:?}\n{err}");
-    err + &String::from_utf8_lossy(&output.stdout)
+    common::said(&common::ok(&mut train(args)))
 }
 
 fn fails(args: &[&str], said: &str) {
-    let output = train(args);
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && err.contains(said), "{args:?}: {:?}\n{err}", output.status);
+    common::fails(&mut train(args), &[said]);
 }
 
 /// The recipe of a small network that learns from one that `cargo quickstart` trains.
@@ -75,6 +71,11 @@ fn teachers_are_trained_first_and_once() {
     let from: Vec<_> = header.taught_by.iter().map(|from| (from.run.as_str(), from.epochs, &from.sha256)).collect();
     assert_eq!(from, [("quickstart/seed-1", 1, &digest)]);
     assert_eq!(read_run(&teacher).unwrap().header.status, Status::Finished);
+    // One that is tested on held-out images does not learn from a network that has seen them.
+    let held_out = temp.path().join("held-out.toml");
+    fs::write(&held_out, fs::read_to_string(&file).unwrap().replace("\"pupil\"", "\"held-out\"")).unwrap();
+    let args_of = [held_out.to_str().unwrap(), "--epochs", "1", "--validation", "10", "--out", out.to_str().unwrap()];
+    fails(&args_of, "tested on 10 training images that were held out: choose another --out");
     // A run that is over asks for no teacher; with another teacher it would be another run.
     fs::remove_dir_all(&teacher).unwrap();
     fs::create_dir(run.join("checkpoints")).unwrap(); // as where it was killed between its last two steps
@@ -192,17 +193,17 @@ fn an_earlier_run_that_another_process_trains_is_waited_for() {
     let temp = tempfile::tempdir().unwrap();
     let file = begun(temp.path(), "row = \"lenet5-dense\"");
     let (one, other) = (temp.path().join("one"), temp.path().join("other"));
-    let run = |out: &Path| ok(&["--config", &file, "--epochs", "1", "--out", out.to_str().unwrap()]);
-    run(&one);
+    let run = |out: &Path| train(&[&file, "--epochs", "1", "--out", out.to_str().unwrap()]);
+    common::ok(&mut run(&one));
     let earlier = "lenet5-dense-on-digits/seed-1";
     let locked = RunFolder::create(other.join(earlier), &read_run(one.join(earlier)).unwrap().header).unwrap();
-    let said = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| run(&other));
-        std::thread::sleep(std::time::Duration::from_secs(3));
-        drop(locked);
-        waiting.join().unwrap()
-    });
-    assert!(said.contains("waiting for another process, which trains lenet5-dense-on-digits seed 1"), "{said}");
+    let mut waiting = run(&other).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let waits = "waiting for another process, which trains lenet5-dense-on-digits seed 1";
+    assert!(said.any(|line| line.contains(waits)), "it ended without having waited");
+    drop(locked);
+    said.for_each(drop); // a pipe that nobody reads fills up
+    assert!(waiting.wait().unwrap().success());
     let losses = |out: &Path| read_run(out.join("begun/seed-1")).unwrap().rows[0].train_loss;
     assert_eq!(losses(&one), losses(&other));
 }

@@ -1,8 +1,10 @@
 //! The programs on data of somebody's own: networks that files describe, on folders of pictures and tables.
 #![allow(missing_docs)]
 
+mod common;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use candle_core::{Device, Tensor};
 use l0_net::{Builder, Card, Existing, Model, Params};
@@ -25,29 +27,18 @@ optimiser = { learning_rate = 0.02 }
 const MLP: &str = "layers = [{ linear = 16 }, \"relu\", { linear = \"outputs\" }]\n[training]\nepochs = 60\noptimiser = { learning_rate = 0.02 }\n";
 
 fn program(name: &str, folder: &Path) -> Command {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop(); // deps
-    path.pop();
-    let mut command = Command::new(path.join(name));
-    command.env_remove("L0_DATA").env_remove("RUST_LOG").env("RAYON_NUM_THREADS", "2").env("L0_DEVICE", "cpu");
+    let mut command = common::program(name);
     command.current_dir(folder);
     command
 }
 
 /// What a program says, on both its outputs, in `folder`.
 fn ok(folder: &Path, name: &str, args: &[&str]) -> String {
-    let Output { status, stdout, stderr } = program(name, folder).args(args).output().unwrap();
-    let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
-    assert!(status.success(), "{name} {args:?}\n{said}");
-    said
+    common::said(&common::ok(program(name, folder).args(args)))
 }
 
-/// Checks that a program fails without a panic, and says `message`.
 fn fails(folder: &Path, name: &str, args: &[&str], message: &str) {
-    let output = program(name, folder).args(args).output().unwrap();
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && output.status.code() != Some(101), "{name} {args:?}\n{err}");
-    assert!(err.contains(message), "{name} {args:?} says:\n{err}");
+    common::fails(program(name, folder).args(args), &[message]);
 }
 
 fn picture(path: &Path, colour: [u8; 3], shade: u8) {
@@ -180,7 +171,8 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
     fails(folder, "sweep", &["gated.toml", "--data", "prices.csv", "--label", "price", "--lambdas", "-1,2"], "lambda");
     let recipe = ok(folder, "reproduce-mnist", &["mlp-l0", "--print-config"]);
     std::fs::write(folder.join("recipe.toml"), recipe).unwrap();
-    fails(folder, "train", &["recipe.toml", "--data", "prices.csv"], "it is a recipe, as --print-config writes one");
+    assert!(ok(folder, "train", &["recipe.toml", "--epochs", "3", "--print-config"]).contains("name = \"mlp-l0\""));
+    fails(folder, "train", &["recipe.toml", "recipe.toml", "--data", "digits"], "mlp-l0-on-digits is asked for twice");
     assert!(ok(folder, "sweep", &["recipe.toml", "--targets", "0.2", "--list"]).contains("mlp-con-0.2 seed 1"));
     fails(folder, "predict", &["prices.csv"], "a table, and the network reads pictures");
     let listed = ok(folder, "sweep", &[&["gated.toml"], &swept[..], &["--list"]].concat());
@@ -279,6 +271,12 @@ fn a_table_of_numbers_is_learnt_and_predicted_in_its_own_unit() {
         "new.png: a picture, and the network reads rows of a table",
     );
     fails(folder, "predict", &["--model", file, "runs"], "runs: a folder; name the tables in it");
+    if !cfg!(feature = "hub") {
+        std::fs::write(folder.join("new.parquet"), "PAR1").unwrap();
+        fails(folder, "predict", &["--model", file, "new.parquet"], "or build this program with --features hub");
+    }
+    let args = ["brought.safetensors", "--data", "years.csv", "--label", "price", "--distill", "--temperature", "2"];
+    fails(folder, "prune", &args, "--temperature is about the probabilities of classes");
 }
 
 #[test]
@@ -375,6 +373,10 @@ fn what_cannot_be_trained_is_said_before_anything_is_written() {
     fails(folder, "train", &["nowhere.toml", "--data", "digits"], "cannot read nowhere.toml");
     fails(folder, "train", &["net.toml", "--data", "./nowhere"], "./nowhere is not there");
     fails(folder, "train", &["wrong.toml", "--data", "digits"], "unknown field `kernle`");
+    std::fs::create_dir(folder.join("far")).unwrap();
+    std::fs::write(folder.join("far/net.toml"), LENET).unwrap();
+    let twice = ["net.toml", "far/net.toml", "--data", "meine Fotos ä", "--image-size", "16"];
+    fails(folder, "train", &twice, "net is asked for twice");
     std::fs::write(folder.join("one.csv"), "a,b,label\n1,2,x\n3,4,x\n5,6,x\n").unwrap();
     fails(folder, "train", &["net.toml", "--data", "one.csv"], "1 classes in column label");
     std::fs::write(folder.join("two.csv"), "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n").unwrap();

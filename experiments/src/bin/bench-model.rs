@@ -7,12 +7,14 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use candle_core::Device;
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{FromArgMatches, Parser};
 use l0_data::{DataSpec, Dataset};
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, DataArgs, RunArgs};
-use l0_experiments::latency::{BATCHES, Candidate, alternate};
-use l0_experiments::network_file::{Format, NetworkFile};
+use l0_experiments::latency::{BATCHES, BEFORE, Candidate, alternate};
+use l0_experiments::network_file::{InputSize, NetworkFile};
 use l0_experiments::{int8, onnxruntime, say};
 use l0_infer::Engine;
 use l0_net::{Card, Masks, Model, Net, Params};
@@ -27,9 +29,11 @@ use l0_train::Score;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Compact files, ours or ONNX.
+    /// Compact files: .safetensors as `just export` and `just convert` write them, or ONNX.
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    size: InputSize,
     /// How often the networks take turns.
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = cli::at_least_one)]
     rounds: usize,
@@ -40,7 +44,7 @@ struct Args {
     #[arg(long, env = "L0_PYTHON", default_value = "python3")]
     python: String,
     /// Leave the error out: needs no data.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["dataset", "image_size", "normalise", "mean", "std", "label", "task"])]
     no_error: bool,
     /// Print the peak memory of running one file, in bytes; how this program measures it.
     #[arg(long, hide = true)]
@@ -51,14 +55,9 @@ struct Args {
     run: RunArgs,
 }
 
-/// How the table calls the network before pruning.
-const BEFORE: &str = "before pruning";
-
 /// One line of the table.
 struct Entry {
     name: String,
-    /// The file, where it is ONNX.
-    onnx: Option<PathBuf>,
     model: Model,
     bytes: u64,
     score: Option<Score>,
@@ -66,24 +65,32 @@ struct Entry {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let mut command = cli::command::<Args>();
+    let matches = command.get_matches_mut();
+    let is_typed = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    if is_typed("no_error") && is_typed("data") {
+        // Clap would refuse L0_DATA, too, which is there for other programs.
+        let said = "the argument '--no-error' cannot be used with '--data <DATA>'";
+        command.error(ErrorKind::ArgumentConflict, said).exit();
+    }
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli::main(|| args.run.inside(|threads| bench(&args, threads)))
 }
 
 fn bench(args: &Args, threads: usize) -> Result<()> {
     if args.memory {
-        return memory(&args.files[0]);
+        return memory(args, &args.files[0]);
     }
     let data = if args.no_error { None } else { Some(data(args)?) };
     let mut entries = Vec::new();
     for path in &args.files {
-        let (model, card, onnx) = read(path)?;
+        let NetworkFile { model, card, bytes, .. } = read(args, path)?;
         let data = data.clone().map(|data| args.data.known_to(path, &card, data)).transpose()?;
         if entries.is_empty()
             && let Some(whole) = card.extra.get("whole")
         {
             let net: Net = serde_json::from_value(whole.clone()).context("the network before pruning, in the card")?;
-            entries.push(whole_entry(net)?);
+            entries.push(whole_entry(args, net)?);
         }
         if let (Some(data), Some(trained)) = (&data, &card.data)
             && *trained != data.digest()?
@@ -96,10 +103,8 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
         }
         let score = data.as_ref().map(|data| score(&model, data)).transpose();
         let score = score.with_context(|| path.display().to_string())?;
-        let bytes = std::fs::metadata(path)?.len();
         let name = path.display().to_string();
-        let onnx = onnx.then(|| path.clone());
-        entries.push(Entry { name, onnx, model, bytes, score, memory: memory_of(path) });
+        entries.push(Entry { name, model, bytes, score, memory: memory_of(args, path) });
     }
     let candidates = entries.iter().map(|entry| Candidate::new(&entry.model.net, &entry.model.weights, threads));
     let mut candidates = candidates.collect::<Result<Vec<_>>>()?;
@@ -109,10 +114,9 @@ fn bench(args: &Args, threads: usize) -> Result<()> {
     beside_float(args, &entries, &candidates)
 }
 
-/// A network without gates, what its file says of it, and whether that is ONNX.
-fn read(path: &Path) -> Result<(Model, Card, bool)> {
-    let NetworkFile { format, model, card, .. } = NetworkFile::plain(path, None)?;
-    Ok((model, card, format == Format::Onnx))
+/// A network without gates in a file.
+fn read(args: &Args, path: &Path) -> Result<NetworkFile> {
+    NetworkFile::plain(path, args.size.of(path)?)
 }
 
 /// What share of the float network's time a quantised one takes, here and in onnxruntime.
@@ -146,19 +150,14 @@ fn beside_float(args: &Args, entries: &[Entry], candidates: &[Candidate]) -> Res
     Ok(())
 }
 
-/// Milliseconds of some networks in onnxruntime for each batch, with one thread: of ONNX files themselves, and of what
-/// others are exported to.
+/// Milliseconds of some networks in onnxruntime for each batch, with one thread: of what they are exported to. A file
+/// that somebody else wrote may want another number of examples, or other numbers than float32.
 fn in_onnxruntime(args: &Args, entries: &[Entry], wanted: &[usize]) -> Result<Option<HashMap<usize, [f64; 3]>>> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let mut files = Vec::new();
     for i in wanted {
-        let Entry { model, onnx, .. } = &entries[*i];
-        if let Some(file) = onnx {
-            files.push(file.clone());
-            continue;
-        }
         let file = folder.path().join(format!("network-{i}.onnx"));
-        let bytes = artifact::onnx(model, &Card::default())?;
+        let bytes = artifact::onnx(&entries[*i].model, &Card::default())?;
         std::fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
         files.push(file);
     }
@@ -182,19 +181,19 @@ fn verdict(name: &str, float: &str, place: &str, shares: [f64; 3]) -> String {
 }
 
 /// The network before pruning, with values that do not matter: it is here for its speed and size.
-fn whole_entry(net: Net) -> Result<Entry> {
+fn whole_entry(args: &Args, net: Net) -> Result<Entry> {
     let weights = Params::init(&net, 1, &Device::Cpu)?.detached();
     let model = Model::new(net, weights)?;
     let bytes = model.to_bytes(&Card::default())?;
     let file = tempfile::Builder::new().suffix(".safetensors").tempfile().context("cannot make a temporary file")?;
     std::fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.path().display()))?;
-    let memory = memory_of(file.path());
-    Ok(Entry { name: BEFORE.into(), onnx: None, model, bytes: bytes.len() as u64, score: None, memory })
+    let memory = memory_of(args, file.path());
+    Ok(Entry { name: BEFORE.into(), model, bytes: bytes.len() as u64, score: None, memory })
 }
 
 /// The data set that all files are tested on.
 fn data(args: &Args) -> Result<Dataset> {
-    let (model, card, _) = read(&args.files[0])?;
+    let NetworkFile { model, card, .. } = read(args, &args.files[0])?;
     let spec = args.data.for_network(args.dataset.as_ref(), &model.net, &card, &args.files[0])?;
     args.data.load(&spec)
 }
@@ -206,13 +205,18 @@ fn score(model: &Model, data: &Dataset) -> Result<Score> {
 }
 
 /// Peak memory of a program of its own that runs the file at batch 256.
-fn memory_of(file: &Path) -> Option<u64> {
-    let output = Command::new(std::env::current_exe().ok()?).arg("--memory").arg(file).output().ok()?;
+fn memory_of(args: &Args, file: &Path) -> Option<u64> {
+    let mut command = Command::new(std::env::current_exe().ok()?);
+    command.arg("--memory").arg(file);
+    if let Some((h, w)) = args.size.input_size {
+        command.args(["--input-size", &format!("{h}x{w}")]);
+    }
+    let output = command.output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-fn memory(file: &Path) -> Result<()> {
-    let (model, ..) = read(file)?;
+fn memory(args: &Args, file: &Path) -> Result<()> {
+    let model = read(args, file)?.model;
     let mut engine = Engine::new(&model.net, &model.weights)?;
     engine.run(&vec![0.5; 256 * engine.input_len()], 256)?;
     say!("{}", l0_record::peak_memory_bytes().context("this system does not tell")?)?;

@@ -1,4 +1,4 @@
-//! An ONNX file becomes a network file of ours, or one of ours an ONNX file.
+//! An ONNX file becomes a .safetensors file, or one of those an ONNX file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use l0_experiments::convert::{NewValues, convert};
-use l0_experiments::network_file::input_size;
+use l0_experiments::network_file::InputSize;
 use l0_experiments::{cli, say};
 use l0_net::Rename;
 
-/// Write an ONNX file as a network file of ours (.safetensors), or one of ours as ONNX (.onnx).
+/// Write an ONNX file as a .safetensors file, as `just export` writes them, or one of those as ONNX.
 ///
 /// What is written is read back before, and must give what the first file's network gives.
 #[derive(Debug, Parser)]
@@ -20,9 +20,8 @@ struct Args {
     from: PathBuf,
     /// The file to write, of the other kind; with --values of either.
     to: PathBuf,
-    /// Height and width of the input, where an ONNX file leaves them open.
-    #[arg(long, value_name = "HxW", value_parser = input_size)]
-    input_size: Option<(usize, usize)>,
+    #[command(flatten)]
+    size: InputSize,
     /// Take the values of this safetensors file, as PyTorch writes a state_dict, in the place of the network's own.
     #[arg(long, value_name = "FILE")]
     values: Option<PathBuf>,
@@ -30,20 +29,20 @@ struct Args {
     /// of a name. Of several rules the first that fits is followed.
     #[arg(long, value_name = "FROM=TO", requires = "values")]
     rename: Vec<Rename>,
-    /// Write it even where there is a file of that name.
-    #[arg(long, visible_alias = "force")]
+    /// Replace files that exist.
+    #[arg(long)]
     replace: bool,
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| run(&args))
 }
 
 fn run(args: &Args) -> Result<()> {
     let existing = cli::existing(args.replace);
     let values = args.values.as_deref().map(|file| NewValues { file, rules: &args.rename });
-    let done = convert(&args.from, &args.to, args.input_size, values, existing)?;
+    let done = convert(&args.from, &args.to, args.size.input_size, values, existing)?;
     if let (Some(file), false) = (&args.values, done.left_over.is_empty()) {
         say!("{}: no layer asked for {}", file.display(), few(&done.left_over))?;
     }

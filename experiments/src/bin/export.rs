@@ -11,9 +11,10 @@ use l0_data::{Benchmark, DataRecord, Dataset};
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::asked::{self, Left};
 use l0_experiments::cli::{self, DataArgs, Validation};
+use l0_experiments::convert::checked_onnx;
 use l0_experiments::device::{DeviceName, VerificationArgs};
 use l0_experiments::int8::{self, Int8};
-use l0_experiments::network_file::NetworkFile;
+use l0_experiments::network_file::{InputSize, NetworkFile};
 use l0_experiments::{say, session};
 use l0_net::{Card, Model};
 use l0_record::read_run;
@@ -23,12 +24,13 @@ use l0_record::read_run;
 /// Nothing is written if a logit differs by more than 1e-4 (or a hundred-thousandth of the largest, where
 /// logits are above 10), or a prediction beyond that difference, unless forced.
 ///
-/// With --int8 an ONNX file of 8-bit whole numbers is written, too, or, of a network that is in a file already, alone.
+/// With --int8 an ONNX file of 8-bit integers is written, too, or, of a network that is in a file already, alone.
 /// It is calibrated on training images and compared with the float network on all test images.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Folder of a finished run; with --int8 also the file of a network, ours or ONNX.
+    /// Folder of a finished run; with --int8 also the file of a network: ONNX, or a .safetensors file written by this
+    /// program or `just convert`.
     run: PathBuf,
     /// Estimator of the gates at test time: mean (eq. 13 of the paper), median, or top-k. If not given, that of the
     /// run.
@@ -40,7 +42,7 @@ struct Args {
     /// Write an ONNX file beside it, too.
     #[arg(long)]
     onnx: bool,
-    /// Write an ONNX file of 8-bit whole numbers beside it, too, ending in .int8.onnx.
+    /// Write an ONNX file of 8-bit integers beside it, too, ending in .int8.onnx.
     #[arg(long)]
     int8: bool,
     /// By how many points the error may grow with --int8 (of numbers: by how many percent the RMSE).
@@ -53,13 +55,15 @@ struct Args {
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
+    size: InputSize,
+    #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     verification: VerificationArgs,
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| export(&args))
 }
 
@@ -68,6 +72,7 @@ fn export(args: &Args) -> Result<()> {
         ensure!(args.int8, "{} is a file, expected the folder of a run; --int8 quantises files", args.run.display());
         return quantise_file(args);
     }
+    ensure!(args.size.input_size.is_none(), "a run says the size of its input; leave --input-size out");
     let header = read_run(&args.run)?.header;
     let Files { out, onnx, int8 } = files(args)?;
     let device = args.verification.device.open()?;
@@ -114,6 +119,8 @@ fn export(args: &Args) -> Result<()> {
     let mut card = artifact::compact_card(&card, &network, estimator, &compact)?;
     artifact::add_caveat(&mut card, validation.caveat());
     let quantised = int8.is_some().then(|| quantised(args, &compact.model, &card, &data)).transpose()?;
+    // All that may fail comes before the first file: one of several would be in the way of the next try.
+    let onnx = onnx.map(|path| Ok::<_, anyhow::Error>((path, checked_onnx(&compact.model, &card)?.0))).transpose()?;
     let existing = cli::existing(args.replace);
     compact.model.save(&out, &card, existing)?;
     say!("{}", compact.model.net.summary(&l0_net::Plan::full(&compact.model.net)))?;
@@ -123,10 +130,9 @@ fn export(args: &Args) -> Result<()> {
     let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
     let caveat = validation.caveat().map_or(String::new(), |caveat| format!("; {caveat}"));
     say!("{}: {bytes} bytes, test {}{caveat}", out.display(), compact.score)?;
-    if let Some(onnx) = onnx {
-        let bytes = artifact::onnx(&compact.model, &card)?;
-        l0_net::write_file(&onnx, &bytes, existing)?;
-        say!("{}: {} bytes", onnx.display(), bytes.len())?;
+    if let Some((path, bytes)) = onnx {
+        l0_net::write_file(&path, &bytes, existing)?;
+        say!("{}: {} bytes", path.display(), bytes.len())?;
     }
     if let (Some(path), Some(quantised)) = (int8, quantised) {
         write_int8(args, &path, &quantised)?;
@@ -150,7 +156,7 @@ fn quantise_file(args: &Args) -> Result<()> {
         out.display()
     );
     free(args, [&out])?;
-    let NetworkFile { model, card, .. } = NetworkFile::plain(file, None)?;
+    let NetworkFile { model, card, .. } = NetworkFile::plain(file, args.size.input_size)?;
     int8::ensure_float(&model).with_context(|| file.display().to_string())?;
     let data = args.data.load(&args.data.for_network(None, &model.net, &card, file)?)?;
     let data = args.data.known_to(file, &card, data)?;
@@ -162,7 +168,7 @@ fn quantise_file(args: &Args) -> Result<()> {
     write_int8(args, &out, &quantised(args, &model, &card, &data)?)
 }
 
-/// The network in whole numbers, if it is worth what it should be.
+/// The network in 8-bit integers, if it is worth what it should be.
 fn quantised(args: &Args, model: &Model, card: &Card, data: &Dataset) -> Result<Int8> {
     let quantised = int8::int8(model, card, data, &data.normalise)?;
     match quantised.problem(args.int8_bound) {

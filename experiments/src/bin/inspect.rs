@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::inspect::Inspection;
-use l0_experiments::network_file::{NetworkFile, input_size};
+use l0_experiments::network_file::{InputSize, NetworkFile};
 use l0_experiments::{cli, say};
 use l0_files::write;
 
@@ -15,11 +15,11 @@ use l0_files::write;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// An ONNX file, or a network file of ours; or hub:owner/name/file.onnx, one on the Hub.
+    /// An ONNX file, a .safetensors file written by `just export` or `just convert`, or one on the Hub,
+    /// hub:owner/name/file.onnx.
     file: PathBuf,
-    /// Height and width of the input, where an ONNX file leaves them open.
-    #[arg(long, value_name = "HxW", value_parser = input_size)]
-    input_size: Option<(usize, usize)>,
+    #[command(flatten)]
+    size: InputSize,
     #[command(flatten)]
     choice: ChoiceArgs,
     /// JSON instead of tables.
@@ -28,13 +28,13 @@ struct Args {
     /// Draw the graph, too: layers as wide as they have units, coupled ones in one colour.
     #[arg(long, value_name = "OUT.svg")]
     svg: Option<PathBuf>,
-    /// Draw it even where there is a file of that name.
+    /// Replace files that exist.
     #[arg(long, requires = "svg")]
     replace: bool,
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| inspect(&args))
 }
 
@@ -44,7 +44,7 @@ fn inspect(args: &Args) -> Result<()> {
         ensure!(is_svg, "--svg {}: expected a name that ends in .svg, for that is what is written", svg.display());
         cli::writable(svg, cli::existing(args.replace))?;
     }
-    let read = NetworkFile::read(&args.file, args.input_size)?;
+    let read = NetworkFile::read(&args.file, args.size.input_size)?;
     let name = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy();
     let inspection = Inspection::of(&name, &read)?.chosen(&args.choice)?;
     match args.json {

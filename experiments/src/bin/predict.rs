@@ -24,7 +24,7 @@ use l0_train::significant;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Pictures (PNG, JPEG, WebP), IDX files of images, or tables (CSV) for a network that was trained on one.
+    /// Pictures (PNG, JPEG, WebP), IDX files of images, or tables (CSV, parquet) for a network that was trained on one.
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// The network; a LeNet-5 trained on MNIST that comes with the program if not given.
@@ -91,7 +91,7 @@ impl Reader {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| predict(&args))
 }
 
@@ -182,7 +182,10 @@ fn own(path: &Path, record: &DataRecord, reader: &mut Reader) -> Result<()> {
 /// What a network that was trained on a table, and reads the columns `read`, says of the rows of another one. Lines name
 /// the table, unless it is the only one; errors always do.
 fn rows(path: &Path, (is_alone, read): (bool, &[u32]), record: &DataRecord, reader: &mut Reader) -> Result<()> {
-    let (split, notes) = record.rows(path, read)?;
+    let (split, notes) = record.rows(path, read).map_err(|error| match error {
+        l0_data::Error::NeedsHub { .. } => anyhow::anyhow!("{error} (or build this program with --features hub)"),
+        error => error.into(),
+    })?;
     notes.iter().for_each(|note| tracing::warn!("{}: {note}", path.display()));
     for row in 0..split.len() as u32 {
         let name = format!("row {}", row + 1);

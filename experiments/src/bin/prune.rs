@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use l0::Ranking;
 use l0_data::{DataSpec, Dataset, Task};
@@ -12,36 +12,37 @@ use l0_experiments::artifact;
 use l0_experiments::choice::ChoiceArgs;
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::ComputeArgs;
-use l0_experiments::network_file::{Format, digest, found, input_size};
+use l0_experiments::network_file::{Format, InputSize, digest, found};
 use l0_experiments::prune::{self, Brought, Place, reading};
 use l0_net::{Activation, Layer};
 use l0_prune::{Prune, ResidualStream, Target};
 use l0_train::{Distillation, MOST_EPOCHS, Optimiser};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// What the exit code is of a pruning that ends above its target.
+/// Exit code of a pruning that missed its target.
 const MISSED: u8 = 3;
 
-/// Prune a trained network to a share of its work, and check what comes out.
+/// The temperature of a teacher's outputs if nothing is said.
+const TEMPERATURE: f64 = 4.0;
+
+/// Prune a trained network to a share of its MACs (multiply-accumulates), and check what comes out.
 ///
-/// Gates are placed on the channels and features that can be left out (see --residual-stream for those that shortcuts carry). They
-/// start nearly open and learn which to keep; then they are frozen at the target, and the smaller network is fine-tuned. Its
-/// folder gets compact.onnx, compact.safetensors and index.html, a page that compares both. A run that was interrupted
-/// goes on when the same command is given again.
+/// Gates are placed on the channels and features that can be left out (see --residual-stream for those that shortcuts
+/// carry). They start nearly open and learn which to keep; then they are frozen at the target, and the smaller network is
+/// fine-tuned. Its folder gets compact.onnx, compact.safetensors and index.html, a page that compares both. A run that
+/// was interrupted goes on when the same command is given again. The exit code is 3 if the target was missed.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// An ONNX file, or a network file of ours; or hub:owner/name/file.onnx, one on the Hub.
+    /// An ONNX file, a .safetensors file written by `just export` or `just convert`, or one on the Hub,
+    /// hub:owner/name/file.onnx.
     network: PathBuf,
     /// What follows it by mistake.
     #[arg(hide = true)]
     others: Vec<PathBuf>,
-    /// Share of the multiply-accumulates to be left.
+    /// Share of the MACs to be left.
     #[arg(long, value_name = "SHARE", conflicts_with = "target", default_value_t = 0.5, allow_negative_numbers = true)]
     target_macs: f64,
-    /// Share of the weights to be left, in place of one of the multiply-accumulates.
+    /// Share of the weights to be left, in place of one of the MACs.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     target: Option<f64>,
     /// Milliseconds that the network is to take, for one example on one thread of this machine.
@@ -66,8 +67,7 @@ struct Args {
     /// What steps the weights take; if not given, Muon for a network with normalisations, Adam for others.
     #[arg(long, value_name = "NAME")]
     optimiser: Option<OptimiserName>,
-    /// Highest learning rate of the weights; if not given, 0.01 with Muon, 0.1 with SGD, 0.001 with Adam.
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, help = usual_rates())]
     learning_rate: Option<f64>,
     /// L2 coefficient of all weights.
     #[arg(long, value_name = "X", default_value_t = 5e-4, allow_negative_numbers = true)]
@@ -80,9 +80,9 @@ struct Args {
     /// file.
     #[arg(long, value_name = "TEACHER", num_args = 0..=1, require_equals = true)]
     distill: Option<Option<PathBuf>>,
-    /// Temperature of the outputs that it learns from.
-    #[arg(long, value_name = "T", default_value_t = 4.0, requires = "distill", allow_negative_numbers = true)]
-    temperature: f64,
+    /// Temperature of the outputs that it learns from, where they are of classes; if not given, 4.
+    #[arg(long, value_name = "T", requires = "distill", allow_negative_numbers = true)]
+    temperature: Option<f64>,
     /// The part of the loss that these outputs have.
     #[arg(long, value_name = "SHARE", default_value_t = 0.9, requires = "distill", allow_negative_numbers = true)]
     soft_share: f64,
@@ -105,10 +105,9 @@ struct Args {
     /// Seed of all randomness.
     #[arg(long, default_value_t = 1, value_parser = cli::whole(0_u64, None))]
     seed: u64,
-    /// Height and width of the input, where an ONNX file leaves them open.
-    #[arg(long, value_name = "HxW", value_parser = input_size)]
-    input_size: Option<(usize, usize)>,
-    /// Where runs are recorded.
+    #[command(flatten)]
+    size: InputSize,
+    /// Folder for the runs: OUT/NETWORK/TARGET-seedN.
     #[arg(long, value_name = "DIR", default_value = "results/pruned")]
     out: PathBuf,
     #[command(flatten)]
@@ -138,6 +137,13 @@ impl OptimiserName {
             Self::Muon => Optimiser::muon(0.01),
         }
     }
+}
+
+/// What --learning-rate is if it is not given, for its help.
+fn usual_rates() -> String {
+    let [muon, sgd, adam] =
+        [OptimiserName::Muon, OptimiserName::Sgd, OptimiserName::Adam].map(|name| name.usual().learning_rate());
+    format!("Highest learning rate of the weights; if not given, {muon} with Muon, {sgd} with SGD, {adam} with Adam")
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -171,7 +177,7 @@ impl From<RankingName> for Ranking {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| args.run.inside(|threads| prune(&args, threads)))
 }
 
@@ -190,7 +196,7 @@ fn prune(args: &Args, threads: usize) -> Result<ExitCode> {
     ensure_one(args)?;
     let stop = cli::stop_on_signals()?;
     let target = args.target();
-    let brought = Brought::read(&args.network, args.input_size)?;
+    let brought = Brought::read(&args.network, args.size.input_size)?;
     reading::ensure_row(&brought.model().net).with_context(|| args.network.display().to_string())?;
     let prune = settings(args, &brought, target);
     prune.check_settings()?;
@@ -252,7 +258,7 @@ fn data_of(args: &Args, brought: &Brought) -> Result<DataSpec> {
     let known = typed.and_then(|text| text.parse::<DataSpec>().ok()).filter(|spec| spec.known().is_some());
     let is_silent = brought.read.format == Format::Onnx && !artifact::says_its_data(&brought.read.card);
     if typed.is_none() && is_silent {
-        bail!("which data the network is for, its file does not say; name it with --data");
+        bail!("the file does not say which data the network was trained on; name it with --data");
     }
     let own = known.map_or_else(|| artifact::dataset_of(net, &brought.read.card, &args.network), Ok);
     let own = own.or_else(|_| Ok::<_, anyhow::Error>(typed.context("name the data with --data")?.parse()?))?;
@@ -294,13 +300,19 @@ fn settings(args: &Args, brought: &Brought, target: Target) -> Prune {
         prune = prune.learning_rate(learning_rate);
     }
     if args.distill.is_some() {
-        prune = prune.distil(Distillation { temperature: args.temperature, share: args.soft_share });
+        let temperature = args.temperature.unwrap_or(TEMPERATURE);
+        prune = prune.distil(Distillation { temperature, share: args.soft_share });
     }
     prune
 }
 
 /// With the network that it learns from, if one is named.
 fn taught(prune: Prune, args: &Args, brought: &Brought, data: &Dataset) -> Result<Prune> {
+    ensure!(
+        args.temperature.is_none() || data.train.targets().is_none(),
+        "--temperature is about the probabilities of classes, and {} has numbers to predict; leave it out",
+        data.name
+    );
     Ok(match &args.distill {
         Some(Some(path)) => prune.teacher(prune::teacher(path, brought, data)?),
         _ => prune,

@@ -9,22 +9,21 @@ use clap::Parser;
 use l0_data::Dataset;
 use l0_experiments::artifact::{self, Verification};
 use l0_experiments::cli::{self, RunArgs};
+use l0_experiments::convert::checked_onnx;
 use l0_experiments::device::ComputeArgs;
-use l0_experiments::latency::{BATCHES, Candidate, alternate};
+use l0_experiments::latency::{BATCHES, BEFORE, COMPACT, Candidate, alternate};
+use l0_experiments::session::ToTrain;
 use l0_experiments::{Recipe, lineage, recipes, rows, say, session};
 use l0_net::{Existing, write_file};
 use l0_record::run_path;
 use l0_train::{Finished, MOST_EPOCHS};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train a LeNet-5 with L0 gates on digits drawn by the program, prune it, verify the compact network, and compare
 /// both.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Seed of everything random.
+    /// Seed of all randomness.
     #[arg(long, default_value_t = 1, value_parser = cli::whole(0_u64, None))]
     seed: u64,
     /// Epochs.
@@ -40,7 +39,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| args.run.inside(|threads| quickstart(&args, threads)))
 }
 
@@ -55,7 +54,8 @@ fn quickstart(args: &Args, threads: usize) -> Result<()> {
     let data = l0_data::load(recipe.data.clone(), &l0_data::Source::default(), &l0_data::Silent)?;
     let path = run_path(&args.out, &recipe.name, args.seed)?;
     let path = rows::place_beside(&path, &recipe, compute.precision);
-    let Some(done) = lineage::train(&recipe, args.seed, None, &data, &path, &compute, stop)? else { return Ok(()) };
+    let run = ToTrain { recipe: &recipe, seed: args.seed, data: &data, path: &path, compute: &compute, stop };
+    let Some(done) = lineage::train(&run, None)? else { return Ok(()) };
     show(&recipe, &done, &data, &path, threads)
 }
 
@@ -70,8 +70,9 @@ fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: 
     let card = l0_train::card(&session::data_id(data)?, session::REVISION, &done.outcome)?;
     let card = artifact::compact_card(&card, &network, recipe.training.estimator, &compact)?;
     let (file, onnx) = (path.join("compact.safetensors"), path.join("compact.onnx"));
+    let onnx_bytes = checked_onnx(&compact.model, &card)?.0;
     compact.model.save(&file, &card, Existing::Replace)?;
-    write_file(&onnx, &artifact::onnx(&compact.model, &card)?, Existing::Replace)?;
+    write_file(&onnx, &onnx_bytes, Existing::Replace)?;
 
     let mut candidates = vec![
         Candidate::new(network.net(), &done.weights, threads)?,
@@ -81,9 +82,9 @@ fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: 
     let (full, kept) = (network.net().cost(), compact.model.net.cost());
     let whole_bytes = 4 * full.params() as u64;
     let kept_bytes = std::fs::metadata(&file).with_context(|| file.display().to_string())?.len();
-    say!("{:<28}{:>12}{:>12}{:>10}", "", "dense", "pruned", "")?;
+    say!("{:<28}{BEFORE:>16}{COMPACT:>12}", "")?;
     let row = |what: &str, whole: f64, pruned: f64, digits: usize| {
-        say!("{what:<28}{whole:>12.digits$}{pruned:>12.digits$}{:>9.1}x", whole / pruned)
+        say!("{what:<28}{whole:>16.digits$}{pruned:>12.digits$}{:>9.1}x", whole / pruned)
     };
     row("parameters", full.params() as f64, kept.params() as f64, 0)?;
     row("multiply-accumulates", full.macs() as f64, kept.macs() as f64, 0)?;
@@ -92,7 +93,7 @@ fn show(recipe: &Recipe, done: &Finished, data: &Dataset, path: &Path, threads: 
         let name = format!("ms for {batch}, 1 thread");
         row(&name, candidates[0].median(i, false), candidates[1].median(i, false), 4)?;
     }
-    say!("\ntest {} of the pruned network, on digits drawn by the program", compact.score)?;
+    say!("\ntest {} of the compact network, on digits drawn by the program", compact.score)?;
     say!("run      {}\nnetwork  {}\nONNX     {}", path.display(), file.display(), onnx.display())?;
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+#[cfg(feature = "png")]
+use anyhow::Context;
 use anyhow::{Result, ensure};
 use clap::Parser;
 use l0_experiments::{asked, cli, published, say};
@@ -26,8 +28,27 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| report(&args))
+}
+
+/// Draws a figure of error against size as PNG, too, beside its file: a README shows no SVG of a repository.
+#[cfg(feature = "png")]
+fn draw(figure: &Path) -> Result<()> {
+    let is_pareto = figure.file_name().is_some_and(|name| name.to_string_lossy().starts_with("pareto-"));
+    if !is_pareto || figure.extension().is_none_or(|end| end != "svg") {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(figure).with_context(|| figure.display().to_string())?;
+    let path = figure.with_extension("png");
+    l0_files::write(&path, &l0_report::plot::png(&text, &path)?, l0_files::Existing::Replace)?;
+    Ok(say!("{}", path.display())?)
+}
+
+/// What it takes to draw letters has no place in programs that train: this one was built without.
+#[cfg(not(feature = "png"))]
+fn draw(_figure: &Path) -> Result<()> {
+    Ok(())
 }
 
 fn report(args: &Args) -> Result<()> {
@@ -50,6 +71,7 @@ fn report(args: &Args) -> Result<()> {
     };
     for path in report.write(&collection, &args.results)? {
         say!("{}", path.display())?;
+        draw(&path)?;
     }
     let is_usual = Path::new(RESULTS)
         .canonicalize()

@@ -8,9 +8,6 @@ use l0_experiments::device::DeviceName;
 use l0_experiments::recipes::{self, Profile};
 use l0_experiments::{cli, rows, rows::RowArgs};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Train the rows of Table 2 of the paper on CIFAR, or ResNets of the tables of structured pruning.
 ///
 /// A run that was interrupted goes on where it stopped when the same command is given again; finished ones are kept.
@@ -37,7 +34,7 @@ fn help() -> String {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     let usual = || match args.rows.compute.device.name() {
         DeviceName::Cpu => Profile::Cpu,
         DeviceName::Cuda(_) | DeviceName::Metal => Profile::Gpu,

@@ -6,9 +6,6 @@ use clap::Parser;
 use l0_experiments::rows::RowArgs;
 use l0_experiments::{cli, recipes, rows};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Train the rows of Table 1 of the paper on MNIST, dense, dropout and constrained ones beside them, and smaller ones
 /// of our own.
 ///
@@ -21,6 +18,6 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| args.rows.train(recipes::mnist()))
 }

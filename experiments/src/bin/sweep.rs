@@ -4,29 +4,27 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use l0_data::{DataSpec, Dataset};
 use l0_experiments::cli::{self, DataArgs, RunArgs, Validation};
 use l0_experiments::device::{Compute, ComputeArgs};
 use l0_experiments::failures::Failures;
 use l0_experiments::rows::{self, Changes, MOST_SEEDS};
+use l0_experiments::session::ToTrain;
 use l0_experiments::sweep::{self, Chosen, ELSEWHERE, Point, side_by_side};
 use l0_experiments::{Recipe, config, described, lineage, recipes, say, session};
 use l0_record::{Status, read_run};
 use l0_train::MOST_EPOCHS;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Train one recipe, or the network that a file describes, at several settings and seeds.
 ///
-/// The list of runs follows from the command line alone, and from the file and its data where one is named. Finished runs are skipped, unfinished ones go on, runs locked
-/// by another process are skipped, and one that fails does not stop the others: give the same command again, on one
-/// machine or on many that share a folder, until all are done. In a job array (SLURM_ARRAY_TASK_ID,
-/// JOB_COMPLETION_INDEX, or --index) a process makes one run of the list. When every run has ended, tables and figures
-/// are written beside them. The exit code is 0 if what was asked for is finished, 75 if another process is still at
-/// some of it, and else 1.
+/// The list of runs follows from the command line alone, and from the file and its data where one is named. Finished
+/// runs are skipped, unfinished ones go on, runs locked by another process are skipped, and one that fails does not stop
+/// the others: give the same command again, on one machine or on many that share a folder, until all are done. In a job
+/// array (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, or --index) a process makes one run of the list, and --jobs is
+/// refused. When every run has ended, tables and figures are written beside them. The exit code is 0 if what was asked
+/// for is finished, 75 if another process is still at some of it, and else 1.
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true, after_help = format!("Recipes:\n{}", rows::listed(&recipes::all())))]
 struct Args {
@@ -54,8 +52,11 @@ struct Args {
     #[arg(long, value_name = "I", value_parser = cli::whole(0_usize, None))]
     index: Option<usize>,
     /// Make so many runs side by side, each in a process of its own with its share of the threads.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = cli::at_least_one, conflicts_with = "index")]
     jobs: usize,
+    /// What a process that --jobs starts has in place of --index.
+    #[arg(long, hide = true)]
+    side_job: Option<usize>,
     /// Show the list of runs and how far each has come.
     #[arg(long, conflicts_with = "index")]
     list: bool,
@@ -70,7 +71,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| run(&args))
 }
 
@@ -86,9 +87,10 @@ fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let stop = cli::stop_on_signals()?;
-    let chosen = sweep::chosen(args.index, |name| std::env::var(name).ok(), points.len())?;
+    let chosen = sweep::chosen(args.side_job.or(args.index), in_words, points.len())?;
     let asked = chosen.map_or(&points[..], |chosen| &points[chosen.index..=chosen.index]);
     if let Some(Chosen { index, variable: Some(name) }) = chosen {
+        ensure!(args.jobs == 1, "--jobs is for several runs, and {name} asks for one; {}", sweep::way_out(name));
         let (run, runs) = (points[index].name(), points.len());
         say!("run {index} of {runs}, {run}, as {name} says; {}", sweep::way_out(name))?;
     }
@@ -110,6 +112,11 @@ fn run(args: &Args) -> Result<ExitCode> {
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(ELSEWHERE) })
 }
 
+/// What a variable of the environment says.
+fn in_words(name: &str) -> Option<String> {
+    cli::variable(name).map(|value| value.to_string_lossy().into_owned())
+}
+
 /// What a sweep is of.
 struct Swept {
     /// What its folder is called if nothing else is said.
@@ -129,7 +136,8 @@ fn swept(args: &Args) -> Result<Swept> {
         let described = described::read(file)?;
         let data = described.load(&args.data, &args.validation, None)?;
         let rows = each.iter().map(|changes| described.changed(&data, changes)).collect::<Result<Vec<_>>>();
-        let rows = marked(args, sweep::distinct(rows.with_context(|| args.recipe.clone())?)?);
+        let rows = marked(args, rows.with_context(|| args.recipe.clone())?);
+        sweep::check_distinct(&rows)?;
         let on = data.source.as_ref().map_or(data.name.clone(), DataSpec::short);
         return Ok(Swept { name: format!("{}-on-{on}", described.name()), rows, loaded: Some(data) });
     }
@@ -181,7 +189,9 @@ fn one_by_one(args: &Args, points: &[Point], data: &Dataset, compute: &Compute, 
 
 /// Makes one run, unless another process is at it.
 fn one(args: &Args, point: &Point, data: &Dataset, compute: &Compute, stop: &AtomicBool) -> Result<()> {
-    let done = args.run.inside(|_| lineage::train(&point.recipe, point.seed, None, data, &point.path, compute, stop));
+    let (recipe, seed, path) = (&point.recipe, point.seed, point.path.as_path());
+    let run = ToTrain { recipe, seed, data, path, compute, stop };
+    let done = args.run.inside(|_| lineage::train(&run, None));
     match done {
         Ok(Some(_)) => say!("{}", session::line(&read_run(&point.path)?))?,
         Ok(None) => say!("{}: finished before, in {}", point.name(), point.path.display())?,

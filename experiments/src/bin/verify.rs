@@ -33,7 +33,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| verify(&args))
 }
 

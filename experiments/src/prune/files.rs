@@ -1,10 +1,10 @@
 //! What the files of a pruning are called in its run folder.
 
-/// The network as it was brought, as a file of ours.
+/// The network as it was brought, as a .safetensors file.
 pub const BROUGHT: &str = "brought.safetensors";
 /// The same as ONNX.
 pub const BROUGHT_ONNX: &str = "brought.onnx";
-/// The compact network as a file of ours.
+/// The compact network as a .safetensors file.
 pub const COMPACT: &str = "compact.safetensors";
 /// The same as ONNX.
 pub const ONNX: &str = "compact.onnx";

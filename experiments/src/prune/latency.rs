@@ -8,6 +8,8 @@ use anyhow::Result;
 use l0_net::Model;
 use l0_prune::latencies;
 
+use crate::cli;
+
 /// How long onnxruntime may take for all of its turns: a second, as a rule.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -47,7 +49,7 @@ print(*[min(times) for *_, times in files])
 
 /// Times both files in onnxruntime; nothing where there is no Python with it.
 pub(super) fn onnxruntime(before: &Path, after: &Path) -> Option<Milliseconds> {
-    let python = std::env::var("L0_PYTHON").unwrap_or_else(|_| "python3".into());
+    let python = cli::variable("L0_PYTHON").unwrap_or_else(|| "python3".into());
     let mut child = Command::new(python)
         .args(["-c", SCRIPT])
         .args([before, after])

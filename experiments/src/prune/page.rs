@@ -9,6 +9,7 @@ use l0_report::plot::{Axis, Chart, Color, Figure, Mark};
 use l0_train::Score;
 
 use super::files::{COMPACT, ONNX};
+use crate::latency::{BEFORE, COMPACT as COMPACT_NETWORK};
 use crate::network_file::Format;
 
 /// How a page looks.
@@ -130,7 +131,8 @@ impl Page {
         }
     }
 
-    /// Whether that is what was asked for, or less.
+    /// Whether that is what was asked for, or less: as many channels stay as fit, so that a share has no margin, as it
+    /// has where training alone brings the gates to it ([`crate::asked`]).
     pub fn meets_its_target(&self) -> bool {
         self.target.is_met_by(self.left())
     }
@@ -247,7 +249,7 @@ impl Page {
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}, pruned</title>\
              <style>{STYLE}</style></head><body>\n<h1>{name}, pruned</h1>\n<p{class}>{verdict}.</p>\n\
-             <table><tr><th></th><th>brought</th><th>pruned</th><th>ratio</th></tr>\n{rows}</table>\n\
+             <table><tr><th></th><th>{BEFORE}</th><th>{COMPACT_NETWORK}</th><th>ratio</th></tr>\n{rows}</table>\n\
              <p class=\"note\">Errors over all {images} test examples of {data}: {said_of_data}. Latency of one example on one thread of this \
              machine: processor time, the fastest of many turns. Verification, what was trained against the file: {agreement}.{rounding}{advice}</p>\n\
              <h2>Training</h2>\n<p>{epochs} epochs{time}, seed {seed}: gates learned for {learning}, then the smaller \
@@ -274,7 +276,7 @@ impl Page {
             .with("fine-tuning of the smaller network", Color::Own(0), Mark::Line(tuning));
         if let Some(before) = self.score.0.map(worth) {
             let line = Mark::Dashed(vec![(0.0, before), (self.rows.len() as f64, before)]);
-            chart = chart.with("brought", Color::Own(1), line);
+            chart = chart.with(BEFORE, Color::Own(1), line);
         }
         Figure {
             title: "Error over the epochs".into(),
@@ -335,7 +337,7 @@ impl fmt::Display for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.lines();
         let mut table = String::new();
-        writeln!(table, "{:<24}{:>14}{:>14}{:>16}", "", "brought", "pruned", "ratio")?;
+        writeln!(table, "{:<24}{:>14}{:>14}{:>16}", "", BEFORE, COMPACT_NETWORK, "ratio")?;
         for Line { what, before, after, ratio } in &lines {
             writeln!(table, "{what:<24}{before:>14}{after:>14}{ratio:>16}")?;
         }

@@ -19,7 +19,7 @@ use crate::session;
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// Makes all runs that are not finished, `jobs` at a time; one that fails does not stop the others. A process is this
-/// program with this command line, its device and precision with it, `--index` and `--threads` added; what it says goes
+/// program with this command line, its device and precision with it, `--side-job`, as `--index`, and `--threads` added; what it says goes
 /// into a file beside its run's folder.
 ///
 /// # Errors
@@ -102,7 +102,7 @@ impl<'a> Job<'a> {
         let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
         command
             .args(std::env::args_os().skip(1))
-            .args(["--index", &index.to_string(), "--threads", &threads.to_string()])
+            .args(["--side-job", &index.to_string(), "--threads", &threads.to_string()])
             .stdin(Stdio::null())
             .stdout(file.try_clone().with_context(|| format!("cannot write {}", log.display()))?)
             .stderr(file);

@@ -4,19 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use l0_data::idx::Idx;
-use l0_data::{Digits, Split};
+use l0_data::Digits;
 use l0_experiments::artifact;
 use l0_record::{EpochRow, Run, read_run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
-/// A built program.
-pub(crate) fn program(name: &str) -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop(); // deps
-    path.pop();
-    path.join(name)
-}
+use crate::common::{self, digits_folder, path_of, undisturbed};
+pub(crate) use crate::common::{fails, program, refused, said};
 
 /// A temporary folder with drawn digits in the files of MNIST.
 pub(crate) struct Bench {
@@ -29,9 +25,7 @@ impl Bench {
     pub(crate) fn new(row: &'static str, images: usize, epochs: u64) -> Self {
         let bench = Self { temp: tempfile::tempdir().unwrap(), row, epochs };
         std::fs::create_dir(bench.data()).unwrap();
-        let digits = Digits { train: images, test: 100, seed: 5 }.draw().unwrap();
-        write_idx(&digits.train, &bench.data(), "train");
-        write_idx(&digits.test, &bench.data(), "t10k");
+        digits_folder(&bench.data(), Digits { train: images, test: 100, seed: 5 });
         bench
     }
 
@@ -62,22 +56,22 @@ impl Bench {
 
     /// The command that trains the row below `out`.
     pub(crate) fn command(&self, out: &str) -> Command {
-        let mut command = quiet(Command::new(program("reproduce-mnist")));
+        let mut command = program("reproduce-mnist");
         command.args(self.args(&self.path(out)));
         command
     }
 
     /// The command that goes on with the run below `out`, and names nothing but its folder.
     pub(crate) fn resume(&self, out: &str) -> Command {
-        let mut command = quiet(Command::new(program("reproduce-mnist")));
+        let mut command = program("reproduce-mnist");
         command.arg("--resume").arg(self.run(out)).arg("--data").arg(self.data());
         command
     }
 
     /// The same command through a line of shell, which finds it in `"$@"` and `extra` in `"$0"`.
     pub(crate) fn through_shell(&self, script: &str, extra: &Path, out: &Path) -> Command {
-        let mut command = quiet(Command::new("sh"));
-        command.arg("-c").arg(script).arg(extra).arg(program("reproduce-mnist")).args(self.args(out));
+        let mut command = undisturbed(Command::new("sh"));
+        command.arg("-c").arg(script).arg(extra).arg(path_of("reproduce-mnist")).args(self.args(out));
         command
     }
 
@@ -87,12 +81,14 @@ impl Bench {
         Ending::of(&self.run(out))
     }
 
-    /// Stops a run by a signal once it has done so many epochs.
+    /// Stops a run by a signal once it has done so many epochs, and before it has done all.
     pub(crate) fn stop_after(&self, out: &str, epochs: usize, signal: &str) -> Output {
         let child = self.command(out).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         self.wait_for_rows(out, epochs);
         send(&child, signal);
-        child.wait_with_output().unwrap()
+        let output = child.wait_with_output().unwrap();
+        refused(&output, &["error: interrupted in epoch"]);
+        output
     }
 
     /// Waits until the run has so many rows.
@@ -104,44 +100,15 @@ impl Bench {
     }
 }
 
-fn quiet(mut command: Command) -> Command {
-    command.env_remove("L0_DATA").env_remove("RUST_LOG").env("RAYON_NUM_THREADS", "2").env("L0_DEVICE", "cpu");
-    command
-}
-
-fn write_idx(split: &Split, folder: &Path, stem: &str) {
-    let images = Idx { dims: vec![split.len(), 28, 28], data: split.images().to_vec() };
-    let labels = Idx { dims: vec![split.len()], data: split.labels().iter().map(|&label| label as u8).collect() };
-    std::fs::write(folder.join(format!("{stem}-images-idx3-ubyte")), images.to_bytes()).unwrap();
-    std::fs::write(folder.join(format!("{stem}-labels-idx1-ubyte")), labels.to_bytes()).unwrap();
-}
-
 /// Runs a command that must succeed; what it said.
 pub(crate) fn ok(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}\n{}", said(&output));
-    said(&output)
+    said(&common::ok(command))
 }
 
-/// Runs a command that must end with an error that says all of `messages`, and no panic.
-pub(crate) fn fails(command: &mut Command, messages: &[&str]) {
-    let output = command.output().unwrap();
-    refused(&output, messages);
-}
-
-/// Checks that a program ended with an error that says all of `messages`, and no panic.
-pub(crate) fn refused(output: &Output, messages: &[&str]) {
-    let said = said(output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    messages.iter().for_each(|message| assert!(said.contains(message), "expected {message:?} in:\n{said}"));
-}
-
-pub(crate) fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
+/// Sends a signal, as "INT", to a process.
 pub(crate) fn send(child: &Child, signal: &str) {
-    ok(Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()));
+    let signal: Signal = format!("SIG{signal}").parse().unwrap();
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 }
 
 /// All that a finished run leaves, but for what a clock measured.

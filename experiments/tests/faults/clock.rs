@@ -5,7 +5,7 @@ use std::process::Command;
 
 use l0_record::read_run;
 
-use crate::bench::{Bench, Ending, ok};
+use crate::bench::{Bench, Ending, ok, program};
 
 /// Builds a library that makes the time of day jump by years with every look at it; `None` where that cannot be done.
 fn jumping_clock(folder: &Path) -> Option<PathBuf> {
@@ -37,7 +37,7 @@ fn a_clock_that_jumps_changes_nothing_but_times() {
 /// A run from the future, as after a clock was put right, goes on.
 #[test]
 fn a_run_that_began_in_the_future_goes_on() {
-    let bench = Bench::small(4);
+    let bench = Bench::small(12);
     bench.stop_after("parts", 2, "INT");
     let header = bench.run("parts").join("run.json");
     let text = std::fs::read_to_string(&header).unwrap();
@@ -46,5 +46,5 @@ fn a_run_that_began_in_the_future_goes_on() {
     bench.finish("whole").is(&bench.finish("parts"));
     let readme = bench.path("README.md");
     std::fs::write(&readme, "<!-- results:start -->\n<!-- results:end -->\n").unwrap();
-    ok(Command::new(crate::bench::program("report")).arg(bench.path("parts")).arg("--readme").arg(readme));
+    ok(program("report").arg(bench.path("parts")).arg("--readme").arg(readme));
 }

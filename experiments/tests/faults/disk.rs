@@ -6,6 +6,7 @@ use std::process::Command;
 use l0_record::{Status, read_run};
 
 use crate::bench::{Bench, Ending, fails, ok, refused, said};
+use crate::common::undisturbed;
 
 /// Fails where a file would grow beyond half a megabyte, as on a full disk: a row fits, a checkpoint does not.
 const SMALL_FILES: &str = "trap '' XFSZ; ulimit -f 1000; exec \"$@\"";
@@ -21,7 +22,7 @@ fn checkpoints(run: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_checkpoint_that_finds_no_room_ends_the_run_and_the_last_good_one_stays() {
-    let bench = Bench::small(6);
+    let bench = Bench::small(12);
     let undisturbed = bench.finish("whole");
     bench.stop_after("parts", 2, "INT");
     let before = checkpoints(&bench.run("parts"));
@@ -73,7 +74,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 /// A folder that was taken away is not made again by a run that goes on: it would have lost its rows.
 #[test]
 fn rows_that_are_gone_are_noticed() {
-    let bench = Bench::small(6);
+    let bench = Bench::small(12);
     bench.stop_after("parts", 3, "INT");
     std::fs::write(bench.run("parts").join("metrics.jsonl"), "").unwrap();
     fails(&mut bench.command("parts"), &["metrics.jsonl ends at epoch 0, but the checkpoint is of epoch"]);
@@ -81,7 +82,7 @@ fn rows_that_are_gone_are_noticed() {
 
 #[test]
 fn a_damaged_checkpoint_is_passed_over_with_a_word() {
-    let bench = Bench::small(6);
+    let bench = Bench::small(12);
     bench.stop_after("parts", 3, "INT");
     let newest = checkpoints(&bench.run("parts")).pop().unwrap().0;
     let path = bench.run("parts").join("checkpoints").join(&newest);
@@ -96,9 +97,8 @@ fn a_damaged_checkpoint_is_passed_over_with_a_word() {
 
 /// Runs a command where it may mount; `None`, and a word, where the machine does not allow it.
 fn in_own_namespace(inner: &mut Command) -> Option<std::process::Output> {
-    let mut command = Command::new("unshare");
+    let mut command = undisturbed(Command::new("unshare"));
     command.arg("-rm").arg(inner.get_program()).args(inner.get_args());
-    command.env_remove("L0_DATA").env("L0_DEVICE", "cpu");
     let output = command.output().ok();
     let output = output.filter(|output| output.status.code() != Some(77) && !said(output).starts_with("unshare:"));
     if output.is_none() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::bench::{Bench, fails, ok, send};
+use crate::bench::{Bench, fails, ok, program, send};
 
 /// Every file below a folder and its bytes.
 fn everything(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
@@ -25,7 +25,7 @@ fn everything(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 
 #[test]
 fn a_folder_of_another_run_is_refused_and_left_alone() {
-    let bench = Bench::small(3);
+    let bench = Bench::small(20);
     bench.stop_after("runs", 1, "INT");
     let run = bench.run("runs");
     let unchanged = |command: &mut std::process::Command, messages: &[&str]| {
@@ -35,18 +35,18 @@ fn a_folder_of_another_run_is_refused_and_left_alone() {
     };
 
     // Of other settings.
-    let mut command = std::process::Command::new(crate::bench::program("reproduce-mnist"));
+    let mut command = program("reproduce-mnist");
     let data = bench.data().display().to_string();
-    command.args(["mlp-l0", "--epochs", "4", "--data", &data, "--out"]).arg(bench.path("runs"));
+    command.args(["mlp-l0", "--epochs", "21", "--data", &data, "--out"]).arg(bench.path("runs"));
     let message =
-        "is a run with config.training.epochs = 3, but 4 was asked for; use the stored value, or a new folder";
+        "is a run with config.training.epochs = 20, but 21 was asked for; use the stored value, or a new folder";
     unchanged(&mut command, &[message]);
 
     // Of other data.
-    let other = Bench::new("mlp-l0", 200, 3);
-    let mut command = std::process::Command::new(crate::bench::program("reproduce-mnist"));
+    let other = Bench::new("mlp-l0", 200, 20);
+    let mut command = program("reproduce-mnist");
     let data = other.data().display().to_string();
-    command.args(["mlp-l0", "--epochs", "3", "--data", &data, "--out"]).arg(bench.path("runs"));
+    command.args(["mlp-l0", "--epochs", "20", "--data", &data, "--out"]).arg(bench.path("runs"));
     unchanged(&mut command, &["is a run with data.sha256 = "]);
 
     // Of another seed, moved to where this one belongs.

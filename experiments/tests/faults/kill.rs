@@ -83,7 +83,7 @@ fn torture(bench: &Bench, kills: u32) -> Tally {
 
 #[test]
 fn a_run_that_is_killed_again_and_again_is_undisturbed() {
-    torture(&Bench::small(10), 5);
+    torture(&Bench::small(10), 5); // what five kills meet is chance; `just torture` asks for more of its twenty
 }
 
 /// The long form: `just torture`.

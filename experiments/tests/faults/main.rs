@@ -4,6 +4,8 @@
 
 mod bench;
 mod clock;
+#[path = "../common/mod.rs"]
+mod common;
 mod disk;
 mod folders;
 mod kill;

@@ -1,15 +1,14 @@
 //! Numbers that are none: the run stops, says where, and keeps what was good.
 
-use std::process::Command;
-
 use l0_record::{Status, read_run};
 
-use crate::bench::{Bench, fails, ok, program};
+use crate::bench::{Bench, fails, program};
+use crate::common::{ok, stdout};
 
 #[test]
 fn a_loss_that_is_no_number_stops_the_run_with_step_and_quantity_and_the_last_good_checkpoint_stays() {
     let bench = Bench::small(4);
-    let printed = ok(bench.command("runs").arg("--print-config"));
+    let printed = stdout(&ok(program("reproduce-mnist").args(["mlp-l0", "--epochs", "4", "--print-config"])));
     // Two good epochs, then steps of 1e30.
     let constant = "[training.schedule]\nkind = \"constant\"";
     let steps = "[training.schedule]\nkind = \"steps\"\nafter = [2]\nfactor = 1e33";
@@ -17,8 +16,8 @@ fn a_loss_that_is_no_number_stops_the_run_with_step_and_quantity_and_the_last_go
     assert_ne!(config, printed.replace("\"mlp-l0\"", "\"wild\""), "{printed}");
     std::fs::write(bench.path("wild.toml"), config).unwrap();
     let train = || {
-        let mut command = Command::new(program("reproduce-mnist"));
-        command.env_remove("L0_DATA").env("L0_DEVICE", "cpu").arg("--config").arg(bench.path("wild.toml"));
+        let mut command = program("train");
+        command.arg(bench.path("wild.toml"));
         command.arg("--data").arg(bench.data()).arg("--out").arg(bench.path("runs"));
         command
     };

@@ -19,9 +19,6 @@ use serde_json::Value;
 use peer::Peer;
 use work::Row;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Time full training steps (forward, loss, penalty, backward, optimiser, clamp, average) and convolutions.
 ///
 /// Where a Python with PyTorch is found, each row is timed against the best of PyTorch eager and compiled, channels
@@ -54,7 +51,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| args.run.inside(|threads| bench(&args, threads)))
 }
 

@@ -15,9 +15,6 @@ use clap::Parser;
 use l0_experiments::{cli, say};
 use serde_json::{Map, Value, json};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Compare each operation on a GPU with the CPU, and time the convolutions and training steps of WRN-28-10.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -34,7 +31,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Args = cli::parsed();
+    let args: Args = cli::parse();
     cli::main(|| run(&args))
 }
 
