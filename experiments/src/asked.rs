@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use l0::{Constraint, Estimator, GatedNet, Lambda, Objective, Pressure, Quantity, Targets};
 use l0_net::Weights;
+use l0_record::compare::settled;
 use l0_record::{Run, Status};
 use l0_report::Collection;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::old;
+use crate::{Recipe, config, old, recipes};
 
 /// By how much a kept share may be above the one that was asked for: at most two points, or half of it. Training presses
 /// on what is expected of the gates, and what the estimator counts at the end lies a little above or below; a pruning of
@@ -122,8 +123,8 @@ pub fn of_run(run: &Run) -> Option<Verdict> {
     verdict(&run.header.config, &Left::of_run(run)?)
 }
 
-/// All runs below a folder, with settings that can be compared, and a remark on those that missed what they were asked
-/// for.
+/// All runs below a folder, with settings that can be compared, a remark on those that missed what they were asked for or
+/// had more epochs than their recipe, and which have the settings of their recipe.
 ///
 /// # Errors
 /// As [`Collection::read`].
@@ -131,10 +132,33 @@ pub fn collection(root: &Path) -> Result<Collection> {
     let mut collection = Collection::read(root)?;
     old::align(collection.runs.iter_mut().map(|run| &mut run.header.config).collect());
     let finished = collection.runs.iter().filter(|run| run.header.status == Status::Finished);
-    let missed = finished.filter_map(|run| Some((run, of_run(run).filter(|verdict| verdict.missed.is_some())?)));
-    let remarks: BTreeMap<PathBuf, String> = missed.map(|(run, said)| (run.path.clone(), said.to_string())).collect();
+    let remarked = finished.filter_map(|run| Some((run.path.clone(), remark(run)?)));
+    let remarks: BTreeMap<PathBuf, String> = remarked.collect();
     collection.remarks = remarks;
+    collection.own_settings =
+        collection.runs.iter().filter(|run| has_own_settings(run)).map(|run| run.path.clone()).collect();
     Ok(collection)
+}
+
+/// What a reader of a run's error must know besides.
+fn remark(run: &Run) -> Option<String> {
+    let missed = of_run(run).filter(|verdict| verdict.missed.is_some()).map(|verdict| verdict.to_string());
+    let said: Vec<String> = missed.into_iter().chain(longer(run)).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// That a run had more epochs than its recipe, if it had; that it had fewer stands in its header.
+fn longer(run: &Run) -> Option<String> {
+    let epochs = run.header.config.pointer("/training/epochs")?.as_u64()?;
+    let usual = recipes::named(&run.header.recipe)?.training.epochs;
+    (epochs > usual).then(|| format!("{epochs} epochs in place of {usual}"))
+}
+
+/// Whether a run has the settings that the recipe of its name has now, in whatever layout, and is no smaller.
+fn has_own_settings(run: &Run) -> bool {
+    let (recipe, found) = (recipes::named(&run.header.recipe), config::of_run(&run.header).ok());
+    let settings = |recipe: &Recipe| (settled(&recipe.config()), recipe.scaled_down.clone());
+    recipe.zip(found).is_some_and(|(recipe, found)| settings(&recipe) == settings(&found))
 }
 
 fn of_model(target: f64, quantity: Quantity, left: &Left) -> Verdict {
@@ -187,6 +211,7 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use l0_record::{Outcome, RunFolder, RunHeader};
     use serde_json::json;
 
     use super::*;
@@ -223,6 +248,27 @@ mod tests {
         assert_eq!(said(&layers, &left(0.9, [10, 100])), "asked 50, 12.5 % of the gates, kept 50, 12.5 %");
         let missed = "asked 50, 12.5 % of the gates, kept 50, 50 %: missed in fc";
         assert_eq!(said(&layers, &left(0.0, [10, 400])), missed);
+    }
+
+    /// Longer runs of a recipe stand beside its own, and must not pass for them.
+    #[test]
+    fn a_run_of_more_epochs_than_its_recipe_has_a_remark_and_other_settings() {
+        let root = tempfile::tempdir().unwrap();
+        let row = recipes::named("mlp-l0").unwrap();
+        let rows = [
+            ("own", row.clone()),
+            ("held out", row.clone().with_caveat("tested on held-out images")),
+            ("longer", row.with_epochs(400)),
+        ];
+        for (name, row) in rows {
+            let scaled_down = row.scaled_down.clone();
+            let header = RunHeader { scaled_down, ..RunHeader::new(&row.name, 1, row.config()) };
+            RunFolder::create(root.path().join(name), &header).unwrap().finish(Outcome::default()).unwrap();
+        }
+        let found = collection(root.path()).unwrap();
+        assert_eq!(found.own_settings.iter().collect::<Vec<_>>(), [&root.path().join("own")]);
+        let remarks: Vec<_> = found.remarks.iter().map(|(path, said)| (path.clone(), said.as_str())).collect();
+        assert_eq!(remarks, [(root.path().join("longer"), "400 epochs in place of 200")]);
     }
 
     #[test]

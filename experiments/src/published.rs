@@ -7,7 +7,7 @@ use l0_report::figures::GateCurves;
 
 /// What opens the report.
 pub const INTRODUCTION: &str = "Runs of this workspace beside the rows of Louizos, Welling and Kingma (2018). Errors are those of the last \
-epoch on the test images, with averaged values and deterministic gates; every seed counts. Weights and \
+epoch on the test images, with averaged values where a recipe averages and with deterministic gates; every seed counts. Weights and \
 multiply-accumulates are those of the compact network, pruned inputs and outputs both taken off; for published rows \
 they follow from the architecture where one is given. Milliseconds are the median of a run's epochs, whatever \
 else its machine did.";
@@ -47,7 +47,7 @@ fn all() -> impl Iterator<Item = Published> {
 /// epochs (He et al.), and for the pruned ones 100 to 400 more on top of a trained network, as a rule.
 fn tables() -> Vec<Published> {
     let [twenty, fifty_six] = ["ResNet-20 on CIFAR-10", "ResNet-56 on CIFAR-10"];
-    let dense = |id, network, error| (id, error_of(network, "dense", "He et al. 2016", error, Some(100.0)));
+    let dense = |id, network, error| (id, whole(error_of(network, "dense", "He et al. 2016", error, None)));
     let held = |id, network, label, source, error, macs| {
         (id, Reference { macs_kept_percent: Some(macs), ..error_of(network, label, source, error, None) })
     };
@@ -75,16 +75,17 @@ fn cifar() -> Vec<Published> {
     let (table2, gallego) = ("Louizos et al. 2018, Table 2", "Gallego-Posada et al. 2022");
     let [ten, hundred] = ["WRN-28-10 on CIFAR-10", "WRN-28-10 on CIFAR-100"];
     let row = |id, network, label, error| (id, error_of(network, label, table2, error, None));
+    let unpruned = |id, network, label, error| (id, whole(error_of(network, label, table2, error, None)));
     let held = |id, label, error, weights| (id, error_of(ten, label, gallego, error, Some(weights)));
     vec![
-        row("louizos2018/table2/cifar10-dense", ten, "dense", 4.0),
-        row("louizos2018/table2/cifar10-dropout", ten, "dropout", 3.89),
+        unpruned("louizos2018/table2/cifar10-dense", ten, "dense", 4.0),
+        unpruned("louizos2018/table2/cifar10-dropout", ten, "dropout", 3.89),
         row("louizos2018/table2/cifar10-l0-0.001", ten, "L0, lambda = 0.001/N", 3.83),
         row("louizos2018/table2/cifar10-l0-0.002", ten, "L0, lambda = 0.002/N", 3.93),
         held("gallego2022/cifar10/density-0.5", "constrained L0, density 0.5", 4.02, 49.2),
         held("gallego2022/cifar10/density-0.2", "constrained L0, density 0.2", 4.35, 18.9),
-        row("louizos2018/table2/cifar100-dense", hundred, "dense", 21.18),
-        row("louizos2018/table2/cifar100-dropout", hundred, "dropout", 18.85),
+        unpruned("louizos2018/table2/cifar100-dense", hundred, "dense", 21.18),
+        unpruned("louizos2018/table2/cifar100-dropout", hundred, "dropout", 18.85),
         row("louizos2018/table2/cifar100-l0-0.001", hundred, "L0, lambda = 0.001/N", 18.75),
         row("louizos2018/table2/cifar100-l0-0.002", hundred, "L0, lambda = 0.002/N", 19.04),
     ]
@@ -101,12 +102,27 @@ fn error_of(network: &str, label: &str, source: &str, error: f64, weights: Optio
     }
 }
 
-/// Table 1 of the paper, and others' rows beside it.
+/// A row of a network of which nothing was pruned.
+fn whole(row: Reference) -> Reference {
+    Reference { weights_kept_percent: Some(100.0), macs_kept_percent: Some(100.0), ..row }
+}
+
+/// A row of which single weights were removed. What that leaves of the multiply-accumulates is not published, and no
+/// plain product of matrices takes less time for it.
+fn unstructured(network: &str, label: &str, source: &str, error: f64, weights: f64) -> Reference {
+    let label = format!("{label}, unstructured");
+    Reference { unstructured: true, ..error_of(network, &label, source, error, Some(weights)) }
+}
+
+/// Table 1 of the paper, and others' rows beside it. Those by RigL have the error of the last epoch, as ours have.
 fn mnist() -> Vec<Published> {
     let widths = |id, network, label, source, error, left: &[usize]| (id, row_of(network, label, source, error, left));
     let table1 = |id, network, label, error, left| widths(id, network, label, TABLE1, error, left);
     let held =
         |id, network, label, error, left| (id, shares(network, label, "Gallego-Posada et al. 2022", error, left));
+    let (molchanov, rigl) = ("Molchanov et al. 2017", "Evci et al. 2020, last epoch");
+    let single =
+        |id, network, label, source, error, weights| (id, unstructured(network, label, source, error, weights));
     vec![
         table1("louizos2018/table1/mlp-sparse-vd", MLP, "Sparse VD (Molchanov et al. 2017)", 1.8, &[512, 114, 72]),
         table1("louizos2018/table1/mlp-bc-gnj", MLP, "BC-GNJ (Louizos et al. 2017)", 1.8, &[278, 98, 13]),
@@ -115,6 +131,9 @@ fn mnist() -> Vec<Published> {
         table1("louizos2018/table1/mlp-separate", MLP, "L0, lambda separate", 1.8, &[266, 88, 33]),
         widths("neklyudov2017/mlp/sbp", MLP, "SBP", "Neklyudov et al. 2017", 1.6, &[245, 160, 55]),
         widths("dai2018/mlp/vib", MLP, "VIB", "Dai et al. 2018, by Evci et al. 2020", 1.6, &[97, 71, 33]),
+        single("molchanov2017/mlp/sparse-vd", MLP, "Sparse VD", molchanov, 1.92, 1.5),
+        single("evci2020/mlp/rigl", MLP, "RigL", rigl, 1.48, 2.4),
+        single("evci2020/mlp/rigl-plus", MLP, "RigL+", rigl, 1.69, 1.15),
         held("gallego2022/mlp/density-0.2", MLP, "constrained L0, density 0.2", 2.11, (12.8, 12.8)),
         held("gallego2022/mlp/density-0.35", MLP, "constrained L0, density 0.35", 1.75, (30.1, 30.1)),
         held("gallego2022/mlp/density-0.5", MLP, "constrained L0, density 0.5", 1.46, (49.7, 49.7)),
@@ -132,6 +151,7 @@ fn mnist() -> Vec<Published> {
         table1("louizos2018/table1/lenet5-bc-ghs", LENET5, "BC-GHS (Louizos et al. 2017)", 1.0, &[5, 10, 76, 16]),
         table1("louizos2018/table1/lenet5-l0", LENET5, "L0, lambda = 0.1/N", 0.9, &[20, 25, 45, 462]),
         table1("louizos2018/table1/lenet5-separate", LENET5, "L0, lambda separate", 1.0, &[9, 18, 65, 25]),
+        single("molchanov2017/lenet5/sparse-vd", LENET5, "Sparse VD", molchanov, 0.75, 0.36),
         widths("li2019/lenet5/l0-arm", LENET5, "L0-ARM, lambda separate", "Li and Ji 2019", 1.3, &[6, 10, 39, 11]),
         held(
             "gallego2022/lenet5/layers-0.5-0.3-0.7-0.1",
@@ -203,6 +223,17 @@ mod tests {
         let ids: std::collections::HashSet<&str> = all().map(|(id, _)| id).collect();
         assert_eq!(ids.len(), rows().len());
         assert!(unknown("louizos2018/table1/lenet5-seperate").contains("louizos2018/table1/lenet5-separate"));
+    }
+
+    #[test]
+    fn what_removes_single_weights_says_so_and_what_prunes_nothing_keeps_all() {
+        for row in rows() {
+            assert_eq!(row.unstructured, row.label.ends_with(", unstructured"), "{}", row.label);
+            let is_whole = row.label == "dense" || row.label == "dropout";
+            let sizes = [row.weights_kept_percent, row.macs_kept_percent];
+            assert_eq!(is_whole, sizes == [Some(100.0); 2], "{}, {}", row.network, row.label);
+        }
+        assert_eq!(rows().iter().filter(|row| row.unstructured).count(), 4);
     }
 
     #[test]

@@ -35,8 +35,7 @@ pub struct RunHeader {
     /// The recipe as a table calls it, as `L0, lambda = 0.1/N`; the recipe's name if empty.
     #[serde(default)]
     pub title: String,
-    /// The runs that a figure joins by a line, as `mlp-con` of runs held to one density each; those of one recipe if
-    /// there is none.
+    /// The rows that it is one of, each with another target or lambda, as `mlp-con` of runs held to one density each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<String>,
     /// The network's name, which heads the table the run belongs to.
@@ -115,14 +114,16 @@ impl RunHeader {
         self.started_from.as_ref().filter(|from| from.from_scratch).map(StartedFrom::recipe)
     }
 
-    /// What must be said wherever the run is shown: that it is smaller, began with another's values, or its data not
-    /// real or not what its name says.
+    /// What must be said wherever the run is shown: that it is smaller, began with another's values, its data not real or
+    /// not what its name says, or its numbers shorter than those of f32.
     pub fn caveat(&self) -> Option<String> {
         let synthetic = self.synthetic.as_ref().map(|what| format!("synthetic data: {what}"));
         let smaller = self.scaled_down.as_ref().map(|what| format!("scaled down: {what}"));
         let continued = self.started_from.as_ref().map(StartedFrom::caveat);
         let data = self.data.caveat.as_ref().map(|what| format!("data {what}"));
-        let parts: Vec<String> = smaller.into_iter().chain(continued).chain(synthetic).chain(data).collect();
+        let precision = Some(self.machine.precision()).filter(|&name| name != "f32");
+        let precision = precision.map(|name| format!("computed in {name}"));
+        let parts = [smaller, continued, synthetic, data, precision].into_iter().flatten().collect::<Vec<String>>();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
@@ -316,7 +317,9 @@ mod tests {
         header.scaled_down = Some("10 epochs".into());
         header.synthetic = Some("drawn digits".into());
         header.data.caveat = Some("not MNIST: 9 training images".into());
-        let all = "scaled down: 10 epochs; synthetic data: drawn digits; data not MNIST: 9 training images";
+        header.machine.precision = Some("bf16".into());
+        let all =
+            "scaled down: 10 epochs; synthetic data: drawn digits; data not MNIST: 9 training images; computed in bf16";
         assert_eq!(header.caveat().unwrap(), all);
     }
 }

@@ -23,4 +23,7 @@ pub struct Reference {
     /// Multiply-accumulates kept, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs_kept_percent: Option<f64>,
+    /// Whether single weights were removed, not units: a row of another kind, whose layers stay as wide.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unstructured: bool,
 }

@@ -1,6 +1,6 @@
 //! All runs below a folder, and those of them that belong together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use l0_record::compare::{Difference, differences, settled, shown};
@@ -22,6 +22,9 @@ pub struct Collection {
     /// What someone who knows the recipes has to say of single runs, by their folders; none on reading. It stands
     /// beside the run in the list of runs, and under the table that it counts in.
     pub remarks: BTreeMap<PathBuf, String>,
+    /// The folders of runs with the settings that their recipe has now, as someone who knows the recipes can tell; none on
+    /// reading. Of several settings of a recipe, short tables show these.
+    pub own_settings: BTreeSet<PathBuf>,
 }
 
 impl Collection {
@@ -33,7 +36,7 @@ impl Collection {
         let root = root.as_ref().to_path_buf();
         let runs = find_runs(&root)?.iter().map(read_run).collect::<std::result::Result<Vec<_>, _>>()?;
         let repeated = repeated(&runs);
-        Ok(Self { root, runs, repeated, remarks: BTreeMap::new() })
+        Ok(Self { root, runs, repeated, ..Self::default() })
     }
 
     /// Runs that differ in nothing but the seed, group by group, by recipe, without those that were repeated.
@@ -61,6 +64,11 @@ impl Collection {
             .filter(|(_, said)| !said.is_empty())
             .map(|(label, said)| format!("{label}, {}", said.join("; ")))
             .collect()
+    }
+
+    /// Whether these runs have the settings that their recipe has now.
+    pub(crate) fn is_own(&self, group: &Group) -> bool {
+        group.runs.iter().any(|run| self.own_settings.contains(&run.path))
     }
 
     /// What a person should know about the files.
@@ -164,13 +172,16 @@ fn family(header: &RunHeader) -> String {
     measured_as(header, &config)
 }
 
-/// What the rows of a curve have in common: all but the density or the lambda that they are held to.
+/// What the rows of a curve have in common: all but the densities or the lambdas that they are held to. Of these the kind
+/// counts: one for the network, or one for each layer.
 fn untargeted(header: &RunHeader) -> String {
     let mut config = seedless(&header.config);
     if let Some(Value::Object(objective)) = config.get_mut("objective") {
-        objective.remove("lambdas");
-        if let Some(Value::Object(constraint)) = objective.get_mut("constraint") {
-            constraint.remove("targets");
+        if let Some(lambdas) = objective.get_mut("lambdas") {
+            *lambdas = json!(lambdas.as_array().map(Vec::len));
+        }
+        if let Some(targets) = objective.get_mut("constraint").and_then(|constraint| constraint.get_mut("targets")) {
+            *targets = json!(targets.as_object().map(|kind| kind.keys().cloned().collect::<Vec<String>>()));
         }
     }
     measured_as(header, &config)
@@ -217,7 +228,7 @@ impl<'a> Group<'a> {
         self.called(if self.from_scratch_below { "↳ from scratch" } else { self.header().title() })
     }
 
-    /// All that its runs have in common with those that are held to another density, as text.
+    /// All that its runs have in common with those that are held to another density or lambda, as text.
     pub(crate) fn all_but_its_target(&self) -> String {
         untargeted(self.header())
     }
@@ -275,6 +286,13 @@ impl<'a> Group<'a> {
         }
         let mean = |layer: usize| Summary::of(all.iter().map(|one| one[layer] as f64)).mean;
         (0..layers).map(|layer| mean(layer).round() as usize).collect()
+    }
+
+    /// Whether all finished runs kept the same units, so that their mean is what each of them kept.
+    pub(crate) fn agrees_on_units(&self) -> bool {
+        let mut all = self.finished().map(|run| &run.header.outcome.architecture);
+        let first = all.next();
+        all.all(|one| Some(one) == first)
     }
 
     fn told_apart(&self, all: &[Group]) -> Vec<String> {

@@ -1,8 +1,7 @@
 //! Tables, figures and documents made from the runs that `l0-record` keeps.
 //!
 //! [`Collection`] reads all runs below a folder, and [`Collection::groups`] puts together what differs in nothing but
-//! the seed. From groups come tables ([`versus_table`]), figures ([`figures`], drawn by [`plot`]) and the whole
-//! [`Report`].
+//! the seed. From groups come figures ([`figures`], drawn by [`plot`]) and, with tables, the whole [`Report`].
 //!
 //! - *Everything is computed on reading.* A mean, a share or a rank can then not disagree with the numbers it was made
 //!   from.
@@ -27,8 +26,8 @@ mod timing;
 pub use collection::{Collection, Group, notes};
 pub use error::{Error, Result};
 pub use growth::{Growth, GrowthCurve, GrowthPoint, Quantity};
-pub use report::{Report, runs_table, values_table, versus_table};
-pub use splice::{splice, spliced};
+pub use report::Report;
+pub use splice::splice;
 pub use summary::Summary;
 pub use table::{Align, Table};
 pub use timing::{PeerTiming, Spread, Timing, Timings};

@@ -10,13 +10,7 @@ use crate::{Error, Result};
 /// Replaces what stands between `<!-- NAME:start -->` and `<!-- NAME:end -->`.
 ///
 /// `None` if the document does not hold this pair of markers, once and in order.
-///
-/// ```
-/// let readme = "Results\n<!-- t:start -->old<!-- t:end -->\nand more";
-/// let spliced = l0_report::spliced(readme, "t", "new").unwrap();
-/// assert_eq!(spliced, "Results\n<!-- t:start -->\n\nnew\n\n<!-- t:end -->\nand more");
-/// ```
-pub fn spliced(document: &str, name: &str, text: &str) -> Option<String> {
+fn spliced(document: &str, name: &str, text: &str) -> Option<String> {
     let (start, end) = (format!("<!-- {name}:start -->"), format!("<!-- {name}:end -->"));
     let (before, rest) = document.split_once(&start)?;
     let (_, after) = rest.split_once(&end)?;
@@ -49,6 +43,8 @@ mod tests {
     fn what_surrounds_the_markers_stays() {
         assert_eq!(spliced(README, "x", "new").unwrap(), README.replace("old", "new"));
         assert_eq!(spliced(README, "x", "old\n").unwrap(), README);
+        let (readme, expected) = ("<!-- t:start -->old<!-- t:end -->", "<!-- t:start -->\n\nnew\n\n<!-- t:end -->");
+        assert_eq!(spliced(readme, "t", "new").unwrap(), expected);
     }
 
     fn check_refused(document: &str) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use l0_record::{DataId, Outcome, RunFolder, RunHeader, StartedFrom};
-use l0_report::{Collection, notes, runs_table};
+use l0_report::{Collection, Report, notes};
 use serde_json::{Value, json};
 
 fn header(recipe: &str, seed: u64, config: Value) -> RunHeader {
@@ -183,8 +183,9 @@ fn of_a_measurement_that_was_repeated_the_latest_counts() {
     assert_eq!(repeated, [(&root.path().join("b"), &root.path().join("a"))]);
     let groups = collection.groups();
     assert_eq!(groups[0].summary(|run| run.header.outcome.test_error_percent).values, [1.5]);
-    let runs = runs_table(&collection).markdown();
-    assert!(runs.contains("finished, repeated in a"), "{runs}");
+    Report::default().write(&collection, root.path()).unwrap();
+    let report = fs::read_to_string(root.path().join("REPORT.md")).unwrap();
+    assert!(report.contains("finished, repeated in a"), "{report}");
 }
 
 #[test]

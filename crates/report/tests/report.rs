@@ -5,7 +5,7 @@ mod made_up;
 use std::fs;
 use std::path::Path;
 
-use l0_record::{EpochRow, Outcome, Reference, RunFolder, RunHeader, Status};
+use l0_record::{EpochRow, Outcome, Reference, Resumed, RunFolder, RunHeader, StartedFrom, Status};
 use l0_report::{Collection, Report, splice};
 
 /// A report on a few short runs, and the files it wrote by name.
@@ -318,9 +318,10 @@ fn a_readme_gets_the_tables_between_its_markers() {
     assert!(text.contains("### LeNet-5-Caffe") && text.contains("auto-generated"));
 }
 
-/// Of several settings of a recipe a README shows the last, whatever its error, and says that there are others.
+/// Of several settings of a recipe a README shows the one with most seeds, of these the last, whatever its error, and says
+/// which it is and that there are others.
 #[test]
-fn a_short_table_shows_the_last_settings_and_the_published_row_beside_them() {
+fn a_short_table_shows_one_setting_and_the_published_row_beside_it() {
     let root = tempfile::tempdir().unwrap();
     let published = |network: &str| Reference {
         network: network.into(),
@@ -330,7 +331,7 @@ fn a_short_table_shows_the_last_settings_and_the_published_row_beside_them() {
     };
     let run = |name: &str, rate: f64, start: &str, error: f64, reference| {
         let header = RunHeader {
-            title: "held".into(),
+            title: name.into(),
             network: "Net".into(),
             start: start.into(),
             reference: Some(reference),
@@ -342,15 +343,34 @@ fn a_short_table_shows_the_last_settings_and_the_published_row_beside_them() {
     run("a", 0.1, "2026-01-02", 1.25, published("Net"));
     run("a", 0.2, "2026-01-01", 1.0, published("Net"));
     run("b", 0.1, "2026-01-03", 1.5, published("A larger net"));
-    let text = Report::default().tables(&Collection::read(root.path()).unwrap());
-    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("| held")).collect();
+    let tables = |own: Option<&str>| {
+        let mut collection = Collection::read(root.path()).unwrap();
+        collection.own_settings = own.map(|folder| root.path().join(folder)).into_iter().collect();
+        let text = Report::default().tables(&collection);
+        let lines: Vec<String> = text.lines().filter(|line| line.starts_with("| ")).map(String::from).collect();
+        (lines[2..].to_vec(), text) // below the head and the rule
+    };
+    let (lines, text) = tables(None);
     assert_eq!(lines.len(), 2, "{text}");
-    assert!(lines[0].contains("1.25 ") && lines[0].contains("0.50 ¹") && !lines[1].contains("0.50"), "{text}");
-    assert!(
-        text.contains("¹ A paper<br>\nof several settings of a row, the last that was run; 1 more in the report"),
-        "{text}"
-    );
-    assert!(!text.contains("larger"), "{text}");
+    assert!(lines[0].starts_with("| a (rate = 0.1) ") && lines[0].contains("1.25 "), "{text}");
+    assert!(lines[0].contains("0.50 ¹") && !lines[1].contains("0.50"), "{text}");
+    assert!(text.contains("¹ A paper<br>\nof several settings of a row, the recipe's own, or else"), "{text}");
+    assert!(text.contains("; 1 more in the report") && !text.contains("larger"), "{text}");
+
+    // The recipe's own needs no word for what it differs in.
+    let (lines, text) = tables(Some("2026-01-01"));
+    assert!(lines[0].starts_with("| a   ") && lines[0].contains("1.00 "), "{text}");
+
+    // A trial with one seed does not take the place of a row with several.
+    let header = RunHeader {
+        network: "Net".into(),
+        start: "2026-01-01".into(),
+        ..RunHeader::new("a", 2, serde_json::json!({ "rate": 0.2 }))
+    };
+    let folder = RunFolder::create(root.path().join("second"), &header).unwrap();
+    folder.finish(Outcome { test_error_percent: Some(1.0), ..Outcome::default() }).unwrap();
+    let (lines, text) = tables(None);
+    assert!(lines[0].starts_with("| a (rate = 0.2) "), "{text}");
 }
 
 /// What is held to MACs is compared in them, and what repeats a published row stands beside that alone.
@@ -366,7 +386,9 @@ fn a_row_of_our_own_stands_beside_the_best_published_one_of_its_size() {
         macs_kept_percent: Some(macs),
         ..Reference::default()
     };
-    let references = vec![published("few weights", 2.5, 10.0, 90.0), published("few MACs", 3.0, 90.0, 50.0)];
+    let single =
+        Reference { macs_kept_percent: None, unstructured: true, ..published("single weights", 1.5, 4.0, 0.0) };
+    let references = vec![published("few weights", 2.5, 10.0, 90.0), published("few MACs", 3.0, 90.0, 50.0), single];
     let run = |name: &str, reference: Option<&Reference>, config| {
         let header = RunHeader {
             network: "Net".into(),
@@ -400,5 +422,78 @@ fn a_row_of_our_own_stands_beside_the_best_published_one_of_its_size() {
         ["weights", "2.00", "12.0 % of the weights", "few weights, A paper", "2.50", "10.0 % of the weights"];
     assert_eq!(cells(lines[1])[2..8], expected);
     assert_eq!(lines.len(), 2, "{text}");
+    let unstructured = beside.lines().find(|line| line.contains("| ↳ unstructured")).unwrap();
+    assert_eq!(cells(unstructured)[5..8], ["single weights, A paper", "1.50", "4.0 % of the weights"]);
     assert!(beside.contains(r"\* macs: scaled down: 1 epoch"), "{text}");
+}
+
+#[test]
+fn the_list_of_runs_says_by_which_code_and_teachers_each_was_trained() {
+    let root = tempfile::tempdir().unwrap();
+    let taught = |seed: u64, digest: &str, resumed: &[&str]| {
+        let teacher = |run: &str, digest: &str| StartedFrom {
+            run: run.into(),
+            sha256: digest.repeat(64),
+            ..StartedFrom::default()
+        };
+        let header = RunHeader {
+            revision: "aaaaaaaaaaaa".into(),
+            resumed: resumed.iter().map(|one| Resumed { revision: (*one).into(), ..Resumed::default() }).collect(),
+            taught_by: vec![teacher("large/seed-1", digest), teacher("large/seed-2", "3")],
+            ..RunHeader::new("small", seed, serde_json::Value::Null)
+        };
+        RunFolder::create(root.path().join(seed.to_string()), &header).unwrap().finish(Outcome::default()).unwrap();
+    };
+    taught(1, "1", &["aaaaaaaaaaaa", "bbbbbbbbbbbb-changed"]);
+    taught(2, "2", &["aaaaaaaaaaaa"]);
+    let files = write(&Report::default(), root.path());
+    let report = file(&files, "REPORT.md");
+    let line = |seed: &str| report.lines().find(|line| line.starts_with(&format!("| {seed} "))).unwrap();
+    assert!(line("1").contains(" aaaaaaaaa then bbbbbbbbb, changed |"), "{report}");
+    assert!(!line("2").contains("then"), "{report}");
+    let said =
+        "finished; taught by large/seed-1 (222222222, not the only network of that name), large/seed-2 (333333333)";
+    assert!(line("2").contains(said), "{report}");
+}
+
+#[test]
+fn units_left_are_called_a_mean_where_seeds_differ() {
+    let root = tempfile::tempdir().unwrap();
+    for (recipe, seed, units) in [("a", 1, [3, 2]), ("a", 2, [4, 2]), ("b", 1, [3, 1]), ("b", 2, [3, 1])] {
+        let header = RunHeader { network: "Net".into(), ..RunHeader::new(recipe, seed, serde_json::Value::Null) };
+        let folder = RunFolder::create(root.path().join(format!("{recipe}-{seed}")), &header).unwrap();
+        folder.finish(Outcome { architecture: units.to_vec(), ..Outcome::default() }).unwrap();
+    }
+    let files = write(&Report::default(), root.path());
+    let short = Report::default().tables(&Collection::read(root.path()).unwrap());
+    for text in [file(&files, "REPORT.md"), &short] {
+        assert!(text.contains("| ≈ 4-2 ") && text.contains("| 3-1 "), "{text}");
+        assert!(text.contains("≈ units left: the mean of the seeds, rounded"), "{text}");
+    }
+}
+
+/// Rows that have no name for their curve are joined by what they have in common, and others are not.
+#[test]
+fn a_line_joins_rows_that_differ_in_their_target_alone() {
+    let lines = |settings: [serde_json::Value; 2]| {
+        let root = tempfile::tempdir().unwrap();
+        for (index, config) in settings.into_iter().enumerate() {
+            let name = ["a", "b"][index];
+            let header = RunHeader { network: "Net".into(), ..RunHeader::new(name, 1, config) };
+            let outcome = Outcome {
+                test_error_percent: Some(1.0 + index as f64),
+                weights_total: Some(100),
+                weights_kept: Some(10 + 20 * index as u64),
+                ..Outcome::default()
+            };
+            RunFolder::create(root.path().join(name), &header).unwrap().finish(outcome).unwrap();
+        }
+        let files = write(&Report::default(), root.path());
+        file(&files, "pareto-net.svg").matches("stroke-dasharray").count()
+    };
+    let held = |targets: serde_json::Value, rate: f64| serde_json::json!({ "objective": { "constraint": { "targets": targets } }, "rate": rate });
+    let model = |target: f64| serde_json::json!({ "model": target });
+    assert_eq!(lines([held(model(0.1), 0.5), held(model(0.3), 0.5)]), 1);
+    assert_eq!(lines([held(model(0.1), 0.5), held(model(0.3), 0.6)]), 0);
+    assert_eq!(lines([held(model(0.1), 0.5), held(serde_json::json!({ "layers": [0.3] }), 0.5)]), 0);
 }

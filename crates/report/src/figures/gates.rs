@@ -67,7 +67,7 @@ pub fn gates_over_time(network: &str, group: &Group) -> Figure {
     };
     Figure {
         name: slug(&["gates", network, &group.header().recipe, &group.short_settings()]),
-        title: format!("{network}, {}: gates over time", group.label()),
+        title: format!("{network}, {}: gates over time", group.marked_label()),
         caption: format!(
             "How the gates of each layer spread over their values, epoch by epoch, in the run of seed {}.",
             run.header.seed
@@ -109,17 +109,20 @@ fn cells(rows: &[EpochRow], layer: &str, last: u64) -> Vec<Cell> {
 const SIDE: usize = 28;
 
 /// Which pixels survive: the gates of a layer with one for every pixel of a 28x28 image, for the
-/// first run of each group that has closed some.
+/// first run of each group that has closed some; a group that was trained from scratch has those of the row above it.
 pub fn input_gates(network: &str, groups: &[Group]) -> Figure {
+    let learning = groups.iter().filter(|group| !group.header().is_from_scratch());
+    let pictures = learning.filter_map(|group| Some((group.clone(), picture(group, shown(group)[0])?)));
+    let (drawn, charts): (Vec<Group>, Vec<Chart>) = pictures.unzip();
     Figure {
         name: slug(&["inputs", network]),
         title: format!("{network}: the pixels that survive"),
         caption: "Test-time gates of the inputs, one for every pixel, in the run of the first seed.".into(),
-        charts: groups.iter().filter_map(|group| picture(group, shown(group)[0])).collect(),
+        charts,
         columns: 4,
-        height: 252.0,
+        height: 270.0,
         color_bar: Some(ColorBar { label: "gate".into(), low: "0".into(), high: "1".into() }),
-        notes: notes(groups),
+        notes: notes(&drawn),
         ..Figure::default()
     }
 }

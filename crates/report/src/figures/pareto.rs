@@ -29,7 +29,7 @@ const SIZES: [Size; 2] = [
     },
 ];
 
-/// Error against weights kept and against multiply-accumulates kept; empty where no row leaves anything out.
+/// Error against weights kept and against multiply-accumulates kept, each where a row leaves some of them out.
 pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figure {
     Figure {
         name: slug(&["pareto", network]),
@@ -37,7 +37,8 @@ pub fn pareto(network: &str, groups: &[Group], references: &[Reference]) -> Figu
         caption:
             "Lower and further left is better. A disc is the mean over the seeds, with a dot for each of them, and a \
                   ring with small ones that of the same units trained from scratch; a grey line joins rows that \
-                  differ in their target or lambda alone. Last epoch, no choosing of seeds."
+                  differ in their target or lambda alone, and a circle around a mark is of one that lies below it. \
+                  Last epoch, no choosing of seeds."
                 .into(),
         charts: charts(network, groups, references),
         columns: 1,
@@ -54,8 +55,7 @@ fn charts(network: &str, groups: &[Group], references: &[Reference]) -> Vec<Char
         let of_network = references.iter().filter(|row| row.network == network);
         own.chain(of_network.filter_map(|row| (size.published)(row))).any(|kept| kept < 100.0)
     };
-    let sizes = if SIZES.iter().any(sparse) { &SIZES[..] } else { &[] };
-    sizes.iter().map(|size| chart(size, network, groups, references)).collect()
+    SIZES.iter().filter(|size| sparse(size)).map(|size| chart(size, network, groups, references)).collect()
 }
 
 fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference]) -> Chart {
@@ -73,18 +73,13 @@ fn chart(size: &Size, network: &str, groups: &[Group], references: &[Reference])
     from_scratch(chart, groups, Mark::Points(Shape::Ring, Vec::new()))
 }
 
-fn curve<'a>(group: &Group<'a>) -> &'a str {
-    let header = group.header();
-    header.curve.as_ref().unwrap_or(&header.recipe)
-}
-
-/// A line through the groups of each curve that has several; not through those that differ in other settings, too.
+/// A line through the groups that differ in their target or lambda alone; not through those that a label tells apart by
+/// other settings, too.
 fn joined(chart: Chart, size: &Size, measure: Measure, groups: &[Group]) -> Chart {
     let groups = groups.iter().filter(|group| group.short_settings().is_empty());
-    let mut curves: BTreeMap<(&str, String), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut curves: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for group in groups {
-        let line = curves.entry((curve(group), group.all_but_its_target())).or_default();
-        line.extend(mean(size, measure, group));
+        curves.entry(group.all_but_its_target()).or_default().extend(mean(size, measure, group));
     }
     curves.into_values().fold(chart, |chart, mut line| {
         line.sort_by(|a, b| a.0.total_cmp(&b.0));

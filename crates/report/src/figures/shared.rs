@@ -21,10 +21,10 @@ pub(super) struct Curve {
 
 impl Curve {
     /// The curve of `y` against `x`, epoch by epoch.
-    pub(super) fn of(group: &Group, x: fn(&EpochRow) -> f64, y: impl Fn(&EpochRow) -> Option<f64>) -> Self {
+    pub(super) fn of(group: &Group, x: fn(&EpochRow) -> f64, y: impl Fn(&Run, &EpochRow) -> Option<f64>) -> Self {
         let mut epochs: BTreeMap<u64, (f64, Vec<f64>)> = BTreeMap::new();
-        for row in shown(group).iter().flat_map(|run| &run.rows) {
-            if let Some(y) = y(row) {
+        for (run, row) in shown(group).into_iter().flat_map(|run| run.rows.iter().map(move |row| (run, row))) {
+            if let Some(y) = y(run, row) {
                 epochs.entry(row.epoch).or_insert((x(row), Vec::new())).1.push(y);
             }
         }
@@ -104,7 +104,7 @@ mod tests {
     fn a_curve_is_the_mean_of_the_runs_that_got_there() {
         let runs = [run(1, &[4.0, 2.0]), run(2, &[6.0])];
         let group = Group::new(runs.iter().collect());
-        let curve = Curve::of(&group, epoch, |row| row.test_error_percent);
+        let curve = Curve::of(&group, epoch, |_, row| row.test_error_percent);
         assert_eq!(curve.mean, [(1.0, 5.0), (2.0, 2.0)]);
         assert_eq!(curve.band, [(1.0, 4.0, 6.0), (2.0, 2.0, 2.0)]);
     }

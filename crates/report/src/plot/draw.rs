@@ -7,6 +7,8 @@ use super::scale::Scale;
 use super::svg::{Anchor, Canvas, Type};
 use super::text;
 
+/// Marks that are nearer to each other, in pixels, hide one another.
+const UPON: f64 = 4.0;
 const GRID: &str = "#e8ebef";
 const ZERO: &str = "#9aa5b1";
 pub(super) const HEADING: Type = Type { size: 13.0, bold: true, color: "#1f2933" };
@@ -14,24 +16,29 @@ pub(super) const LABEL: Type = Type { size: 12.0, bold: false, color: "#52606d" 
 const TICK: Type = Type { size: 11.0, bold: false, color: "#52606d" };
 const NOTE: Type = Type { size: 11.0, bold: false, color: "#323f4b" };
 
-/// The height of the words above a chart.
-pub(super) fn head(chart: &Chart) -> f64 {
-    words(chart).map(|(_, style)| style.size + 5.0).sum()
+/// Most lines of each of the words above a chart.
+const LINES: usize = 2;
+
+/// The height of the words above a chart that is so wide.
+pub(super) fn head(chart: &Chart, width: f64) -> f64 {
+    words(chart, width).map(|(_, style)| style.size + 5.0).sum()
 }
 
-/// The words above a chart: its name and what the vertical axis shows.
-fn words(chart: &Chart) -> impl Iterator<Item = (&String, Type)> {
-    [(&chart.heading, HEADING), (&chart.y.label, LABEL)].into_iter().filter(|(text, _)| !text.is_empty())
+/// The words above a chart, line by line: its name and what the vertical axis shows.
+fn words(chart: &Chart, width: f64) -> impl Iterator<Item = (String, Type)> {
+    [(&chart.heading, HEADING), (&chart.y.label, LABEL)].into_iter().flat_map(move |(text, style)| {
+        // Bold letters are wider, by how much depends on the font.
+        let size = if style.bold { 1.2 * style.size } else { style.size };
+        text::wrapped_to(text, size, width, LINES).into_iter().map(move |line| (line, style))
+    })
 }
 
 /// Draws a chart into a room, of which the first `head` pixels are for words.
 pub(super) fn chart(canvas: &mut Canvas, chart: &Chart, room: Room, head: f64) {
-    let mut base = room.top + head - self::head(chart) - 4.0;
-    for (text, style) in words(chart) {
+    let width = room.right - room.left;
+    let mut base = room.top + head - self::head(chart, width) - 4.0;
+    for (text, style) in words(chart, width) {
         base += style.size + 5.0;
-        // Bold letters are wider, by how much depends on the font.
-        let size = if style.bold { 1.2 * style.size } else { style.size };
-        let text = text::fitted(text, size, room.right - room.left);
         canvas.text((room.left, base), Anchor::Start, style, &text);
     }
     let room = Room { top: room.top + head + 6.0, ..room };
@@ -41,6 +48,7 @@ pub(super) fn chart(canvas: &mut Canvas, chart: &Chart, room: Room, head: f64) {
     let plot = Plot::lay_out(chart, room);
     plot.axes(canvas, chart);
     chart.series.iter().for_each(|series| plot.mark(canvas, series));
+    plot.covered(canvas, chart);
     plot.notes(canvas, chart);
 }
 
@@ -158,6 +166,24 @@ impl Plot {
         }
     }
 
+    /// Circles around marks that others lie upon, in the colours of those below: they would else not be seen.
+    fn covered(&self, canvas: &mut Canvas, chart: &Chart) {
+        let marks = chart.series.iter().flat_map(|series| {
+            let points = points_of(&series.mark).iter().filter(move |_| is_large(&series.mark));
+            points.filter_map(move |point| Some((self.pixel(point.at)?, series.color.css())))
+        });
+        let marks: Vec<((f64, f64), &str)> = marks.collect();
+        for (index, &(at, color)) in marks.iter().enumerate() {
+            let is_upon = |other: &&((f64, f64), &str)| (other.0.0 - at.0).hypot(other.0.1 - at.1) < UPON;
+            let above = marks[index + 1..].iter().filter(is_upon).count().min(3);
+            if above > 0 {
+                let mut circle = corners(at, 24, 5.0 + 3.0 * above as f64, 0.0);
+                circle.push(circle[0]);
+                canvas.path(&circle, color, 1.6, false);
+            }
+        }
+    }
+
     /// The words beside points come last, on top of all marks, and on top of all leaders.
     fn notes(&self, canvas: &mut Canvas, chart: &Chart) {
         let points = || chart.series.iter().flat_map(|series| points_of(&series.mark));
@@ -185,6 +211,11 @@ fn pieces<T: Copy>(all: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
     let all: Vec<Option<T>> = all.collect();
     let pieces = all.split(Option::is_none).map(|piece| piece.iter().copied().flatten().collect());
     pieces.filter(|piece: &Vec<T>| !piece.is_empty()).collect()
+}
+
+/// Whether a mark is made of points that stand for themselves, not of those that a larger one sums up.
+fn is_large(mark: &Mark) -> bool {
+    matches!(mark, Mark::Points(shape, _) if !matches!(shape, Shape::Dot | Shape::SmallRing))
 }
 
 fn points_of(mark: &Mark) -> &[Point] {
@@ -221,24 +252,50 @@ fn picture(canvas: &mut Canvas, chart: &Chart, room: Room) {
 }
 
 /// The marker of a shape at a place.
-pub(super) fn marker(canvas: &mut Canvas, (x, y): (f64, f64), shape: Shape, color: &str) {
+pub(super) fn marker(canvas: &mut Canvas, at: (f64, f64), shape: Shape, color: &str) {
     let (corners, radius, turn) = match shape {
         Shape::Disc | Shape::Ring => (24, 5.0, 0.0),
         Shape::Dot | Shape::SmallRing => (16, 2.6, 0.0),
         Shape::Diamond => (4, 6.0, 0.0),
         Shape::Square => (4, 5.2, 0.125),
     };
+    let outline = self::corners(at, corners, radius, turn);
+    canvas.marker(&outline, color, matches!(shape, Shape::Ring | Shape::SmallRing | Shape::Square));
+}
+
+/// The corners of a polygon around a place.
+fn corners((x, y): (f64, f64), count: usize, radius: f64, turn: f64) -> Vec<(f64, f64)> {
     let corner = |i: usize| {
-        let angle = std::f64::consts::TAU * (i as f64 / f64::from(corners) + turn);
+        let angle = std::f64::consts::TAU * (i as f64 / count as f64 + turn);
         (x + radius * angle.cos(), y + radius * angle.sin())
     };
-    let outline: Vec<_> = (0..corners as usize).map(corner).collect();
-    canvas.marker(&outline, color, matches!(shape, Shape::Ring | Shape::SmallRing | Shape::Square));
+    (0..count).map(corner).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Axis, Chart, Color, Figure, Mark};
+    use super::super::{Axis, Chart, Color, Figure, Mark, Point, Shape};
+
+    #[test]
+    fn a_mark_below_another_has_a_circle_around_both() {
+        let at = |y: f64| Mark::Points(Shape::Disc, vec![Point { at: (1.0, y), ..Point::default() }]);
+        let drawn = |y: f64| {
+            let chart = Chart::new("", Axis::linear("size").to(2.0), Axis::linear("error").from(0.0).to(2.0));
+            let chart = chart.with("", Color::Own(0), at(1.0)).with("", Color::Own(1), at(y));
+            Figure { charts: vec![chart], ..Figure::default() }.svg()
+        };
+        let circles = |svg: &str, color: Color| svg.matches(&format!("stroke=\"{}\"", color.css())).count();
+        assert_eq!([Color::Own(0), Color::Own(1)].map(|color| circles(&drawn(1.0), color)), [1, 0]);
+        assert_eq!(circles(&drawn(0.5), Color::Own(0)), 0);
+    }
+
+    #[test]
+    fn a_long_heading_takes_two_lines_and_is_whole() {
+        let heading = "ours, held to 97-70-30, taught, shifted images *";
+        let chart = Chart::picture(heading, "97 of 784 open", 1, &[0.0]);
+        let svg = Figure { charts: vec![chart; 4], columns: 4, ..Figure::default() }.svg();
+        assert!(!svg.contains('…') && svg.contains("images *<"), "{svg}");
+    }
 
     /// Nothing has no place on a logarithmic axis: what lies on both sides of it is not joined.
     #[test]

@@ -87,7 +87,7 @@ impl Figure {
         let columns = self.columns.max(1);
         let width = (self.width - 2.0 * PADDING - GAP * (columns - 1) as f64) / columns as f64;
         // The same for all, so that charts side by side stand level.
-        let head = self.charts.iter().map(draw::head).fold(0.0, f64::max);
+        let head = self.charts.iter().map(|chart| draw::head(chart, width)).fold(0.0, f64::max);
         for (index, chart) in self.charts.iter().enumerate() {
             let left = PADDING + (width + GAP) * (index % columns) as f64;
             let top = top + (self.height + GAP) * (index / columns) as f64;

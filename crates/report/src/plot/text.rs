@@ -75,6 +75,16 @@ pub(super) fn wrapped(text: &str, size: f64, room: f64) -> Vec<String> {
     lines.iter().map(|line| fitted(line, size, room)).collect()
 }
 
+/// The same in so many lines at most, the last of them cut where they do not suffice.
+pub(super) fn wrapped_to(text: &str, size: f64, room: f64, most: usize) -> Vec<String> {
+    let mut lines = wrapped(text, size, room);
+    if lines.len() > most {
+        let rest = lines.split_off(most.saturating_sub(1)).join(" ");
+        lines.push(fitted(&rest, size, room));
+    }
+    lines
+}
+
 fn advance(c: char) -> f64 {
     match c {
         'i' | 'j' | 'l' | '\'' | '|' | '.' | ',' | ':' | ';' | '!' => 0.28,
@@ -129,6 +139,14 @@ mod tests {
         let lines = wrapped(text, 10.0, 90.0);
         assert!(lines.len() > 2 && lines.iter().all(|line| width(line, 10.0) <= 90.0), "{lines:?}");
         assert_eq!(lines.join(" "), text);
+    }
+
+    #[test]
+    fn what_takes_too_many_lines_is_cut_in_the_last() {
+        let text = "a text of some words that takes a few lines";
+        assert_eq!(wrapped_to(text, 10.0, 90.0, 9), wrapped(text, 10.0, 90.0));
+        let lines = wrapped_to(text, 10.0, 90.0, 2);
+        assert!(lines.len() == 2 && lines[1].ends_with('…') && width(&lines[1], 10.0) <= 90.0, "{lines:?}");
     }
 
     #[test]

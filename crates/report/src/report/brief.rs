@@ -8,8 +8,8 @@ use l0_record::{Outcome, Reference};
 use super::content::{Report, Section};
 use super::markdown::note_line;
 use super::rivals;
-use super::tables::{architecture, note_sign, number, share};
-use crate::collection::{caveats, with_from_scratch_below};
+use super::tables::{mean_note, note_sign, number, share, units_left};
+use crate::collection::with_from_scratch_below;
 use crate::measure::Measure;
 use crate::table::inline;
 use crate::timing::speed_table;
@@ -20,7 +20,7 @@ const REMARK: &str = " †";
 
 /// A network's short table below its name, and the notes on the lines that it shows.
 pub(super) fn headed_table(collection: &Collection, section: &Section) -> String {
-    let groups = shown(&section.groups);
+    let groups = shown(collection, &section.groups);
     let sources = sources(&section.network, &groups);
     let table = table(&section.network, &groups, &sources, |group| is_remarked(collection, group));
     let notes = notes(collection, section, &groups, &sources).join("<br>\n");
@@ -29,11 +29,13 @@ pub(super) fn headed_table(collection: &Collection, section: &Section) -> String
 
 impl Report {
     /// Short tables as Markdown, for a README: splice them in with [`splice`](crate::splice). The first has the rows that
-    /// repeat no published one, each beside the best published row of about its size; the others are of a network each.
-    /// Of several settings of a recipe they show the one that was run last, whatever came of it; all are in the report.
+    /// repeat no published one, each beside the best published rows of about its size; the others are of a network each.
+    /// Of several settings of a recipe they show its own ([`Collection::own_settings`]), else the one with most seeds, of
+    /// these the last that was run, whatever came of it; all are in the report.
     pub fn tables(&self, collection: &Collection) -> String {
         let sections = self.sections(collection);
-        let rivals = Some(rivals::headed_table(&sections, &self.references)).filter(|table| !table.is_empty());
+        let rivals =
+            Some(rivals::headed_table(collection, &sections, &self.references)).filter(|table| !table.is_empty());
         let of_networks = sections.iter().map(|section| headed_table(collection, section));
         let tables = rivals.into_iter().chain(of_networks).map(|table| format!("\n{table}"));
         std::iter::once(self.generated()).chain(tables).collect()
@@ -49,22 +51,31 @@ impl Report {
     }
 }
 
-/// The last setting of each recipe, without what told it from those that are left out.
-pub(super) fn shown<'a>(groups: &[Group<'a>]) -> Vec<Group<'a>> {
+/// One setting of each recipe: its own as it is now, if a run is known to have it, else the one with most finished runs, of
+/// these the last that was run. What tells it from the others is left out where it is the recipe's own, or there are none.
+pub(super) fn shown<'a>(collection: &Collection, groups: &[Group<'a>]) -> Vec<Group<'a>> {
     let last_start = |group: &Group| group.finished().map(|run| run.header.start.clone()).max();
-    let mut latest: BTreeMap<&str, &Group> = BTreeMap::new();
+    let rank = |group: &Group| (collection.is_own(group), group.finished().count(), last_start(group));
+    let mut best: BTreeMap<&str, &Group> = BTreeMap::new();
     for group in groups.iter().filter(|group| group.finished().count() > 0) {
-        let known = latest.entry(&group.header().recipe).or_insert(group);
-        if last_start(group) > last_start(known) {
+        let known = best.entry(&group.header().recipe).or_insert(group);
+        if rank(group) > rank(known) {
             *known = group;
         }
     }
-    let plain = |group: &Group<'a>| {
+    let is_alone = |group: &Group| {
+        let of_recipe = groups.iter().filter(|other| other.header().recipe == group.header().recipe);
+        of_recipe.count() == 1
+    };
+    let called = |group: &Group<'a>| {
+        if !(is_alone(group) || collection.is_own(group)) {
+            return group.clone();
+        }
         let name = &group.header().recipe;
         let settings = group.settings.iter().filter(|setting| *setting == name).cloned().collect();
         Group { settings, letter: None, ..group.clone() }
     };
-    with_from_scratch_below(latest.into_values().map(plain).collect())
+    with_from_scratch_below(best.into_values().map(called).collect())
 }
 
 /// The published row that a group repeats, if it is about the same network: a larger one stands in the report alone.
@@ -99,7 +110,7 @@ fn table(network: &str, groups: &[Group], sources: &[&str], is_remarked: impl Fn
     for group in groups {
         let sign = if is_remarked(group) { REMARK } else { "" };
         let mut cells = vec![group.marked_label() + sign];
-        cells.extend(has_architecture.then(|| architecture(&group.architecture())));
+        cells.extend(has_architecture.then(|| units_left(group)));
         cells.extend(measured(measure, group));
         cells.extend(published(network, group).into_iter().flat_map(|row| quoted(row, sources)));
         table.push(cells);
@@ -126,18 +137,20 @@ fn is_remarked(collection: &Collection, group: &Group) -> bool {
     group.finished().any(|run| collection.remarks.contains_key(&run.path))
 }
 
-/// Sources, caveats, remarks, and what was left out.
+/// Sources, signs, letters, caveats, remarks, and what was left out.
 fn notes(collection: &Collection, section: &Section, shown: &[Group], sources: &[&str]) -> Vec<String> {
     let mut notes: Vec<String> =
         sources.iter().enumerate().map(|(index, source)| format!("{} {source}", note_sign(index))).collect();
-    notes.extend(caveats(shown));
+    notes.extend(mean_note(shown));
+    notes.extend(crate::notes(shown));
     if shown.iter().any(|group| is_remarked(collection, group)) {
         notes.push(format!("{} with a remark in the report", REMARK.trim()));
     }
     let finished = section.groups.iter().filter(|group| group.finished().count() > 0).count();
     if finished > shown.len() {
         notes.push(format!(
-            "of several settings of a row, the last that was run; {} more in the report",
+            "of several settings of a row, the recipe's own, or else the one with most seeds, of these the last that was \
+             run; {} more in the report",
             finished - shown.len()
         ));
     }

@@ -104,7 +104,8 @@ impl Report {
         let figures = all.filter(|figure| !figure.is_empty()).collect();
         let sources = tables::sources(&network, &groups, &self.references).into_iter().enumerate();
         let sources = sources.map(|(index, source)| format!("{} {source}", tables::note_sign(index)));
-        let notes = sources.chain(notes(&groups)).chain(collection.remarks_on(&groups)).collect();
+        let signs = sources.chain(tables::mean_note(&groups));
+        let notes = signs.chain(notes(&groups)).chain(collection.remarks_on(&groups)).collect();
         Section { network, groups, notes, figures }
     }
 }

@@ -12,4 +12,3 @@ mod tables;
 mod write;
 
 pub use content::Report;
-pub use tables::{runs_table, values_table, versus_table};

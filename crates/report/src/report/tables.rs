@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use l0_record::{Machine, Outcome, Reference, Run, Status};
+use l0_record::{Machine, Outcome, Reference, Run, RunHeader, StartedFrom, Status};
 
 use crate::measure::{Measure, digits};
 use crate::{Align, Collection, Group, Spread, Summary, Table};
 
-const NONE: &str = "–";
+/// What stands where there is no number.
+pub(super) const NONE: &str = "–";
 
 /// A network's recipes, under each the published row that it repeats, once for all its settings; then what others
 /// published.
-pub fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -> Table {
+pub(super) fn versus_table(network: &str, groups: &[Group], references: &[Reference]) -> Table {
     use Align::{Left, Right};
     let measure = Measure::of(groups);
     let mut columns = vec![("", Left), ("seeds", Right)];
@@ -46,7 +47,7 @@ fn own_row(measure: Measure, group: &Group) -> Vec<String> {
     let outcome = |value: fn(&Outcome) -> Option<f64>| group.summary(|run| value(&run.header.outcome));
     let mut cells = vec![group.marked_label(), group.finished().count().to_string()];
     cells.extend(measure.cells(group));
-    cells.push(architecture(&group.architecture()));
+    cells.push(units_left(group));
     cells.extend([Outcome::weights_kept_percent, Outcome::macs_kept_percent].map(|kept| share(&outcome(kept))));
     cells
 }
@@ -97,7 +98,7 @@ pub(super) fn share(percent: &Summary) -> String {
 }
 
 /// Every value that a group's means are made of.
-pub fn values_table(groups: &[Group]) -> Table {
+pub(super) fn values_table(groups: &[Group]) -> Table {
     use Align::{Left, Right};
     let measure = Measure::of(groups);
     let of_every_seed = format!("{} of every seed", measure.columns()[0]);
@@ -108,6 +109,7 @@ pub fn values_table(groups: &[Group]) -> Table {
         ("parameters expected %", Right),
         ("parameters kept %", Right),
         ("ms a step of every seed", Left),
+        ("examples a step", Right),
         ("peak memory, MB", Right),
     ];
     let mut table = Table::new(columns);
@@ -120,6 +122,7 @@ pub fn values_table(groups: &[Group]) -> Table {
             group.summary(expected_params_percent).rounded(1),
             outcome(|o| o.params_kept_percent()).rounded(1),
             group.summary(step_ms).listed(1),
+            batch_size(group).map_or(NONE.into(), |examples| examples.to_string()),
             outcome(|o| o.peak_memory_bytes.map(|bytes| bytes as f64 / 1e6)).rounded(0),
         ]);
     }
@@ -138,8 +141,13 @@ fn step_ms(run: &Run) -> Option<f64> {
     (!times.is_empty()).then(|| Spread::of(times).median)
 }
 
+/// How many examples a step of these runs takes, where their settings say it.
+fn batch_size(group: &Group) -> Option<u64> {
+    group.header().config.pointer("/training/batch_size")?.as_u64()
+}
+
 /// Every run, finished or not, with its date and the number of its machine in the list below it.
-pub fn runs_table(collection: &Collection) -> Table {
+pub(super) fn runs_table(collection: &Collection) -> Table {
     use Align::{Left, Right};
     let has_numbers = collection.runs.iter().any(|run| run.header.outcome.test_rmse.is_some());
     let mut columns = vec![("run", Left), ("seed", Right), ("error %", Right)];
@@ -173,10 +181,18 @@ fn run_row(collection: &Collection, run: &Run, machines: &[Machine]) -> Vec<Stri
         architecture(&header.outcome.architecture),
         run.rows.last().map_or(0, |row| row.epoch).to_string(),
         header.start.chars().take(10).collect(),
-        revision(&header.revision),
+        revisions(header),
         machine.map_or(String::new(), |index| (index + 1).to_string()),
         status(collection, run),
     ]
+}
+
+/// The code that a run was trained by: of one that was resumed, all of it in its order.
+fn revisions(header: &RunHeader) -> String {
+    let resumed = header.resumed.iter().map(|resumed| &resumed.revision);
+    let mut all: Vec<String> = std::iter::once(&header.revision).chain(resumed).map(|one| revision(one)).collect();
+    all.dedup();
+    all.join(" then ")
 }
 
 /// The first digits of a commit, and whether the checkout differed from it.
@@ -202,7 +218,25 @@ fn status(collection: &Collection, run: &Run) -> String {
         word += &format!(", repeated in {}", below(collection, later));
     }
     let remark = collection.remarks.get(&run.path).cloned();
-    std::iter::once(word).chain(remark).chain(header.caveat()).collect::<Vec<_>>().join("; ")
+    std::iter::once(word)
+        .chain(taught_by(collection, run))
+        .chain(remark)
+        .chain(header.caveat())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// The networks that a run learnt from, with the first digits of their digests. One that was trained again by other code is
+/// another network under the same name.
+fn taught_by(collection: &Collection, run: &Run) -> Option<String> {
+    let all = || collection.runs.iter().flat_map(|run| &run.header.taught_by);
+    let named = |teacher: &StartedFrom| {
+        let is_other = |other: &StartedFrom| other.run == teacher.run && other.sha256 != teacher.sha256;
+        let mark = if all().any(is_other) { ", not the only network of that name" } else { "" };
+        format!("{} ({:.9}{mark})", teacher.run, teacher.sha256)
+    };
+    let teachers: Vec<String> = run.header.taught_by.iter().map(named).collect();
+    (!teachers.is_empty()).then(|| format!("taught by {}", teachers.join(", ")))
 }
 
 /// The machines of all runs, each once.
@@ -220,7 +254,23 @@ pub(super) fn number(x: Option<f64>, digits: usize) -> String {
     x.map_or(NONE.into(), |x| format!("{x:.digits$}"))
 }
 
-pub(super) fn architecture(layers: &[usize]) -> String {
+/// What stands before units left that are the mean of seeds that do not agree.
+const MEAN: char = '≈';
+
+/// What that sign means, where some of the groups bear it.
+pub(super) fn mean_note(groups: &[Group]) -> Option<String> {
+    let is_mean = |group: &Group| !group.agrees_on_units() && !group.architecture().is_empty();
+    groups.iter().any(is_mean).then(|| format!("{MEAN} units left: the mean of the seeds, rounded"))
+}
+
+/// The units left of a group, layer by layer.
+pub(super) fn units_left(group: &Group) -> String {
+    let units = group.architecture();
+    let text = architecture(&units);
+    if units.is_empty() || group.agrees_on_units() { text } else { format!("{MEAN} {text}") }
+}
+
+fn architecture(layers: &[usize]) -> String {
     let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
     if layers.is_empty() { NONE.into() } else { layers.join("-") }
 }

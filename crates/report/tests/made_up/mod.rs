@@ -216,6 +216,7 @@ pub(crate) fn references() -> Vec<Reference> {
         weights_kept_percent: Some(weights),
         macs_kept_percent: macs,
         architecture: architecture.to_vec(),
+        unstructured: false,
     };
     let paper = "Louizos et al. 2018";
     vec![
