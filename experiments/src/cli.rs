@@ -435,7 +435,7 @@ fn said(error: &anyhow::Error, with_backtrace: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, FromArgMatches};
+    use clap::FromArgMatches;
 
     use super::*;
 
