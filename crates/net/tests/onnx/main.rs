@@ -33,7 +33,7 @@ fn the_same_network_gives_the_same_bytes() {
 #[test]
 fn the_input_and_the_output_are_called_as_one_likes() {
     let case = Case::new("every layer", every_layer(), 1);
-    let of = |input: &str, output: &str, opset| OnnxEnds { input: input.into(), output: output.into(), opset };
+    let of = |input: &str, output: &str, opset| OnnxEnds::new(input, output, opset);
     let ends = |input: &str, output: &str| Some(of(input, output, 17));
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("named.onnx");
