@@ -310,6 +310,11 @@ fn layers_of_ours_that_onnx_does_not_have_are_found_again() {
 
 /// A file whose nodes, each of a kind, with a name, stand behind one another; all read a scale beside, but a Cast.
 fn chained(nodes: &[(&str, &str)]) -> Vec<u8> {
+    chained_by(nodes, Message::new().int(2, 1).text(8, "scale").bytes(9, &0.5f32.to_le_bytes()))
+}
+
+/// The same with this tensor as the scale.
+fn chained_by(nodes: &[(&str, &str)], scale: Message) -> Vec<u8> {
     let dims = [Message::new().text(2, "batch"), Message::new().int(1, 4)];
     let shape = Message::new().messages(1, &dims);
     let numbers = Message::new().message(1, &Message::new().int(1, 1).message(2, &shape));
@@ -322,13 +327,20 @@ fn chained(nodes: &[(&str, &str)]) -> Vec<u8> {
         let node = node.text(2, name).text(3, name).text(4, kind);
         if kind == "Cast" { node.message(5, &to) } else { node }
     };
-    let scale = Message::new().int(2, 1).text(8, "scale").bytes(9, &0.5f32.to_le_bytes());
     let graph = Message::new()
         .messages(1, &nodes.iter().zip(before).map(node).collect::<Vec<_>>())
         .message(5, &scale)
         .message(11, &value("x"))
         .message(12, &value(nodes.last().unwrap().1));
     Message::new().int(1, 8).message(7, &graph).message(8, &Message::new().int(2, 17)).into_bytes()
+}
+
+#[test]
+fn values_beside_a_file_are_counted_before_they_are_read() {
+    let place = Message::new().text(1, "location").text(2, "sparse");
+    let scale = Message::new().ints(1, &[1 << 20, 1 << 12]).int(2, 1).text(8, "scale").message(13, &place).int(14, 1);
+    let error = OnnxReader::new().from_bytes(&chained_by(&[("Mul", "y")], scale)).unwrap_err().to_string();
+    assert!(error.contains("\"scale\"") && error.contains("to 4294967296, of which 2147483648 at most"), "{error}");
 }
 
 #[test]
