@@ -1,5 +1,6 @@
 //! What training leaves: the gated network of a run, and the compact network made of it, verified to be equal.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -229,7 +230,22 @@ pub fn add_caveat(card: &mut Card, caveat: Option<String>) {
 }
 
 /// Under which key a card has what the input and the output of a network are called, if it came as ONNX.
+/// Under which key a card has what the input and the output of a network are called, and what stands behind its last
+/// layer, if it came as ONNX.
 pub const ENDS: &str = "onnx_ends";
+
+/// Under which keys a card has the metadata of that file that are not ours, and its description.
+const METADATA: &str = "onnx_metadata";
+const DOC: &str = "onnx_doc";
+
+/// The most bytes of texts of an ONNX file that a card keeps: the header of a file has room for no more than 16 MiB.
+const MOST_TEXT: usize = 1 << 20;
+
+/// What a card keeps of the ONNX file that a network came as.
+pub fn of_onnx(card: &Card) -> Vec<(String, serde_json::Value)> {
+    let kept = |key: &str| Some((key.to_string(), card.extra.get(key)?.clone()));
+    [ENDS, METADATA, DOC].into_iter().filter_map(kept).collect()
+}
 
 /// Under which key a card keeps what its own predictions are worth, and the number: an error in percent, or an RMSE.
 pub(crate) fn claim(score: Score) -> Option<(&'static str, f64)> {
@@ -249,9 +265,12 @@ pub fn refuted(card: &Card, score: Score) -> Option<String> {
 /// Under which key the metadata of an ONNX file of ours have its card.
 const CARD: &str = "card";
 
-/// The card of a network that comes as ONNX: what its input and output are called and, where the file is one of ours, which
-/// data it is for. What else such a file says of itself is left there: whoever changed it since may have left that as it
-/// was.
+/// What an ONNX file of a pruned network says of itself if the one that was brought said nothing.
+const PRUNED: &str = "A network pruned by L0 regularisation";
+
+/// The card of a network that comes as ONNX: what its input and output are called, the metadata and the description that
+/// are not ours and, where the file is one of ours, which data it is for. What else a card of ours says of itself is left
+/// there: whoever changed the file since may have left that as it was.
 ///
 /// # Errors
 /// None in practice: the names are texts.
@@ -261,19 +280,37 @@ pub fn card_of_onnx(about: &OnnxAbout) -> Result<Card> {
     let mut extra = said.extra;
     extra.retain(|key, _| of_data.contains(&key.as_str()));
     extra.insert(ENDS.into(), serde_json::to_value(&about.ends)?);
+    let metadata: BTreeMap<&String, &String> = about.metadata.iter().filter(|(key, _)| *key != CARD).collect();
+    let doc = Some(&about.doc).filter(|doc| !doc.is_empty() && *doc != PRUNED);
+    let texts = metadata.iter().flat_map(|(key, value)| [*key, *value]).chain(doc);
+    let size: usize = texts.map(String::len).sum();
+    if size > MOST_TEXT {
+        tracing::warn!("its metadata and description have {size} bytes and are not kept: {MOST_TEXT} at most are");
+        return Ok(Card { data: said.data, extra, ..Card::default() });
+    }
+    if !metadata.is_empty() {
+        extra.insert(METADATA.into(), serde_json::to_value(metadata)?);
+    }
+    extra.extend(doc.map(|doc| (DOC.to_string(), json!(doc))));
     Ok(Card { data: said.data, extra, ..Card::default() })
 }
 
-/// The ONNX form of a network, with its card in the metadata, and with the names of the file that it came from.
+/// The ONNX form of a network, with its card in the metadata, and with the names and texts of the file that it came from.
 ///
 /// # Errors
 /// If it would be too large.
 pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
+    let mut said = card.clone(); // these texts stand in their own places
+    let (metadata, doc) = (said.extra.remove(METADATA), said.extra.remove(DOC));
+    let mut metadata: BTreeMap<String, String> =
+        metadata.and_then(|metadata| serde_json::from_value(metadata).ok()).unwrap_or_default();
+    metadata.insert(CARD.into(), serde_json::to_string(&said)?);
+    let own = if model.kept.is_empty() { "" } else { PRUNED };
     let about = OnnxAbout {
         producer: env!("CARGO_PKG_NAME").into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        doc: if model.kept.is_empty() { String::new() } else { "A network pruned by L0 regularisation".into() },
-        metadata: [(CARD.to_string(), serde_json::to_string(card)?)].into(),
+        doc: doc.as_ref().and_then(serde_json::Value::as_str).unwrap_or(own).into(),
+        metadata,
         ends: card.extra.get(ENDS).cloned().and_then(|ends| serde_json::from_value(ends).ok()),
     };
     Ok(l0_net::to_onnx(&model.net, &model.weights, &about)?)
@@ -282,6 +319,7 @@ pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use l0_data::{DataSpec, Digits};
+    use l0_net::{Builder, OnnxEnds, OnnxReader, Params};
 
     use super::*;
 
@@ -325,5 +363,35 @@ mod tests {
         let record = DataRecord::of(&DataSpec::from(Benchmark::Digits), &own()).unwrap();
         let recorded = card(l0_train::DATA, serde_json::to_value(record).unwrap());
         assert_eq!(said(&recorded), Some(own().normalise));
+    }
+
+    #[test]
+    fn what_an_onnx_file_says_of_itself_comes_back_beside_our_card() -> Result<()> {
+        let mut b = Builder::features("input", 3);
+        b.linear("fc", 1);
+        let net = b.build()?;
+        let weights = Params::init(&net, 1, &Device::Cpu)?.detached();
+        let model = Model::new(net, weights)?;
+        let ends = OnnxEnds { shape: Some(Vec::new()), ..OnnxEnds::new("x", "y", 17) };
+        let text = |text: &str| text.to_string();
+        let brought = OnnxAbout {
+            doc: "someone's".into(),
+            metadata: [(text("names"), text("{0: 'cat'}")), (text(CARD), text("theirs"))].into(),
+            ends: Some(ends),
+            ..OnnxAbout::default()
+        };
+        let mut card = Card { estimator: Some("ours".into()), ..Card::default() };
+        card.extra.extend(of_onnx(&card_of_onnx(&brought)?));
+        let (_, found) = OnnxReader::new().from_bytes_with_about(&onnx(&model, &card)?)?;
+        assert_eq!((&found.doc, &found.ends), (&brought.doc, &brought.ends));
+        assert_eq!(found.metadata.keys().collect::<Vec<_>>(), [CARD, "names"]);
+        assert_eq!(found.metadata["names"], brought.metadata["names"]);
+        assert!(found.metadata[CARD].contains("ours") && !found.metadata[CARD].contains("cat"));
+        // The file that was written is read as the one that was brought.
+        assert_eq!(of_onnx(&card_of_onnx(&found)?), of_onnx(&card));
+
+        let long = OnnxAbout { metadata: [(text("long"), "x".repeat(MOST_TEXT + 1))].into(), ..brought };
+        assert_eq!(of_onnx(&card_of_onnx(&long)?).len(), 1, "its ends alone");
+        Ok(())
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use candle_core::Device;
 use clap::Args;
-use l0_net::{Card, Kind, Model, OnnxReader, read_card};
+use l0_net::{Card, Kind, Model, OnnxProblem, OnnxReader, read_card};
 use serde::Serialize;
 
 use crate::artifact::{card_of_onnx, load_gated};
@@ -126,6 +126,19 @@ fn fetched(name: &str) -> Result<PathBuf> {
     bail!("hub:{name}: this program was built without the Hub; build it with --features hub, or give a file")
 }
 
+/// What a network was refused for, with how to go on where `given` is one of the Hub of which values lie beside its file.
+fn of_hub(given: &Path, error: l0_net::Error) -> anyhow::Error {
+    let is_of_values = |problem: &OnnxProblem| matches!(problem, OnnxProblem::Tensor { .. });
+    let is_of_values = matches!(&error, l0_net::Error::Onnx { problem, .. } if is_of_values(problem));
+    let name = given.to_str().and_then(|text| text.strip_prefix("hub:")).filter(|_| is_of_values);
+    let Some(name) = name else { return error.into() };
+    let repo = name.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+    anyhow!(
+        "{error}; of the Hub the file of a network is fetched alone, without values beside it: get the whole with `hf \
+         download {repo} --local-dir FOLDER`, and give the file there"
+    )
+}
+
 /// The digest of the file of a network, with those beside it in which its values are.
 ///
 /// # Errors
@@ -157,12 +170,12 @@ impl NetworkFile {
     /// # Errors
     /// If it cannot be read or does not hold a network that this workspace knows; if a size is given for what has one.
     pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Self> {
-        let path = &found(path)?;
+        let (given, path) = (path, &found(path)?);
         let onnx = is_onnx(path)?;
         if onnx {
             let reader = size.map_or(OnnxReader::new(), |(h, w)| OnnxReader::new().input_size(h, w));
-            let model = reader.read(path)?;
-            let card = card_of_onnx(&l0_net::onnx_about(path)?)?;
+            let (model, about) = reader.read_with_about(path).map_err(|error| of_hub(given, error))?;
+            let card = card_of_onnx(&about)?;
             return Ok(Self { format: Format::Onnx, bytes: size_of(path)?, model, card });
         }
         ensure!(size.is_none(), "{}: it says the size of its input; leave --input-size out", path.display());
@@ -204,6 +217,17 @@ mod tests {
     fn a_size_is_height_and_width() {
         assert_eq!(input_size("224x160"), Ok((224, 160)));
         assert!(["", "224", "0x4", "4x-4", "4x4x4", "axb"].iter().all(|text| input_size(text).is_err()));
+    }
+
+    #[test]
+    fn values_beside_a_network_of_the_hub_are_said_to_be_fetched_by_hand() {
+        let error = |given: &str| {
+            let problem = OnnxProblem::Tensor { tensor: "w".into(), problem: "its values are in a file".into() };
+            let error = l0_net::Error::Onnx { file: "c.onnx".into(), problem: Box::new(problem) };
+            of_hub(Path::new(given), error).to_string()
+        };
+        assert!(error("hub:a/b/onnx/c.onnx").contains("`hf download a/b --local-dir FOLDER`"));
+        assert!(error("c.onnx").ends_with("its values are in a file"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use serde_json::json;
 use self::files::{BROUGHT, BROUGHT_ONNX, COMPACT, ONNX, PAGE};
 pub use self::opening::opening;
 pub use self::page::Page;
-use crate::artifact::{self, ENDS, Verification};
+use crate::artifact::{self, Verification};
 use crate::device::Compute;
 use crate::inspect::Inspection;
 use crate::network_file::{self, Format, NetworkFile};
@@ -314,7 +314,7 @@ pub fn finish(
     equal("the compact network", &compact.agreement)?;
     let mut card = artifact::compact_card(&card, &network, estimator, &compact)?;
     artifact::add_caveat(&mut card, place.caveat.clone());
-    card.extra.extend(brought.read.card.extra.get(ENDS).map(|ends| (ENDS.to_string(), ends.clone())));
+    card.extra.extend(artifact::of_onnx(&brought.read.card));
     let (masks, onnx) = (network.test_masks(&weights, estimator)?, artifact::onnx(&compact.model, &card)?);
     let read = OnnxReader::new().from_bytes(&onnx)?;
     equal("its ONNX file", &artifact::verify((network.net(), &weights, &masks), &read, &verification)?.0)?;

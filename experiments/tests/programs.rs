@@ -597,7 +597,7 @@ fn brought(path: &Path, classes: usize) {
     b.flatten("features").linear("fc1", 24).relu().linear("fc2", classes);
     let net = b.build().unwrap();
     let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
-    let ends = Some(OnnxEnds { input: "pixels".into(), output: "digits".into(), opset: 18 });
+    let ends = Some(OnnxEnds::new("pixels", "digits", 18));
     let about = OnnxAbout { ends, ..OnnxAbout::default() };
     std::fs::write(path, l0_net::to_onnx(&net, &weights, &about).unwrap()).unwrap();
 }

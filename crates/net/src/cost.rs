@@ -13,7 +13,8 @@ use candle_core::{DType, Device, Tensor};
 use crate::layers::{Per, Reads, SpaceOf, Work};
 use crate::{Error, Net, NodeId, Plan, Result, Space, SpaceId};
 
-/// The cost of one layer for one example.
+/// The cost of one layer for one example. What is more than a usize holds is its largest number: descriptions come from
+/// files, and may ask for any.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerCost {
     /// The layer.
@@ -40,7 +41,7 @@ pub struct Cost {
 
 impl Cost {
     fn total(&self, f: impl Fn(&LayerCost) -> usize) -> usize {
-        self.layers.iter().map(f).sum()
+        self.layers.iter().map(f).fold(0, usize::saturating_add)
     }
 
     /// Entries of all weight matrices and kernels.
@@ -207,17 +208,18 @@ impl Net {
         let mut rows = plan.kept(id).len();
         let cols = self.node(id).inputs.first().map_or(0, |&input| plan.kept(input).len());
         let weights = match work.per {
-            Per::Unit => rows * work.weights,
-            Per::Pair(1) => rows * cols * work.weights,
+            Per::Unit => rows.saturating_mul(work.weights),
+            Per::Pair(1) => rows.saturating_mul(cols).saturating_mul(work.weights),
             Per::Pair(groups) => {
                 let (pairs, outputs) = self.grouped_pairs(id, plan, groups);
                 rows = outputs;
-                pairs * work.weights
+                pairs.saturating_mul(work.weights)
             }
         };
-        let (macs, extra) = (weights * work.positions, rows * work.extra);
-        let params = weights + rows * work.values;
-        Some(LayerCost { node: id, units: (cols, rows), weights, params, macs, flops: 2 * macs + extra })
+        let (macs, extra) = (weights.saturating_mul(work.positions), rows.saturating_mul(work.extra));
+        let params = weights.saturating_add(rows.saturating_mul(work.values));
+        let flops = macs.saturating_mul(2).saturating_add(extra);
+        Some(LayerCost { node: id, units: (cols, rows), weights, params, macs, flops })
     }
 
     /// Pairs of outputs and inputs that are left of a convolution in groups, and outputs. Groups are left whole, but

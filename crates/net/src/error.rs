@@ -71,6 +71,14 @@ pub enum Error {
     /// Two networks that should compute the same and do not.
     #[error("the description computes something else than the model: {0}; compare their layers and the order of these")]
     Differs(Agreement),
+    /// A network that cannot be made with these settings.
+    #[error("{network}: {problem}")]
+    Settings {
+        /// The kind of network.
+        network: &'static str,
+        /// What is wrong, with what was found and expected.
+        problem: String,
+    },
     /// A layer that cannot stand where it stands.
     #[error("node {node:?}: {problem}")]
     Layer {

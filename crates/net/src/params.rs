@@ -28,9 +28,16 @@ pub struct Params {
     index: Arc<HashMap<String, usize>>,
 }
 
+/// The most values of one parameter: 8 GiB of them. A description may ask for any number.
+const MOST: usize = 1 << 31;
+
 /// First values of a parameter: a function of the seed and its name alone.
-fn initial(name: &str, declared: &Declared, seed: u64, device: &Device) -> candle_core::Result<Tensor> {
-    let n = declared.shape.iter().product();
+fn initial(name: &str, declared: &Declared, seed: u64, device: &Device) -> Result<Tensor> {
+    let n = declared.shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim)).filter(|&n| n <= MOST);
+    let Some(n) = n else {
+        let problem = format!("has the shape {:?}, expected {MOST} values at most", declared.shape);
+        return Err(Error::layer(name, problem));
+    };
     let values = match declared.init {
         Init::Normal { fan_in } => {
             let std = (2.0 / fan_in as f32).sqrt();
@@ -38,7 +45,7 @@ fn initial(name: &str, declared: &Declared, seed: u64, device: &Device) -> candl
         }
         Init::Constant(value) => vec![value; n],
     };
-    Tensor::from_vec(values, declared.shape.as_slice(), device)
+    Ok(Tensor::from_vec(values, declared.shape.as_slice(), device)?)
 }
 
 impl Net {
@@ -61,7 +68,7 @@ impl Params {
     /// First values for every parameter of `net`: a function of the seed and the parameter's name alone.
     ///
     /// # Errors
-    /// If the device cannot hold them.
+    /// If one has more than 2^31 values, or the device cannot hold them.
     pub fn init(net: &Net, seed: u64, device: &Device) -> Result<Self> {
         let mut params = Self::default();
         for (name, declared) in net.declared() {

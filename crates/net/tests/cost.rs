@@ -157,3 +157,15 @@ fn probabilities_that_do_not_fit_are_refused() {
     let error = message(other.build().unwrap().expected_cost(&open).map(drop));
     assert_eq!(error, "found 3 spaces of probabilities, expected 2, those of the network");
 }
+
+#[test]
+fn a_cost_beyond_what_can_be_counted_is_the_largest_number_and_no_parameter_is_made() {
+    let mut b = Builder::image("image", 1 << 20, 1, 1);
+    b.layer("conv", l0_net::layers::Conv2d::new(1 << 20, 4097).padding(2048));
+    b.layer("next", l0_net::layers::Conv2d::new(1 << 20, 4097).padding(2048));
+    let net = b.build().unwrap();
+    let cost = net.cost(); // each has 2^40 kernels of more than 2^24 weights
+    assert_eq!([cost.weights(), cost.params(), cost.macs(), cost.flops()], [usize::MAX; 4]);
+    let error = l0_net::Params::init(&net, 1, &Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("\"conv.weight\"") && error.contains("expected 2147483648 values at most"), "{error}");
+}

@@ -4,12 +4,17 @@
 //! The files lie together in `onnx-files/cases.safetensors`, made by the script beside it.
 #![allow(missing_docs)]
 
+mod common;
+
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use common::{largest, off_by};
 use l0_files::Message;
 use l0_net::layers::{Border, Scale};
-use l0_net::{Builder, Layer, Margins, Model, OnnxAbout, OnnxReader, Weights, from_onnx, onnx_values, to_onnx};
+use l0_net::{
+    Builder, Layer, Margins, Model, OnnxAbout, OnnxEnds, OnnxReader, Weights, from_onnx, onnx_values, to_onnx,
+};
 use safetensors::SafeTensors;
 
 const CASES: &[u8] = include_bytes!("onnx-files/cases.safetensors");
@@ -43,8 +48,27 @@ impl Cases {
 }
 
 fn model(cases: &Cases, case: &str) -> Model {
-    let found = OnnxReader::new().from_bytes(cases.bytes(case, "file").unwrap());
+    with_about(cases, case).0
+}
+
+fn with_about(cases: &Cases, case: &str) -> (Model, OnnxAbout) {
+    let found = OnnxReader::new().from_bytes_with_about(cases.bytes(case, "file").unwrap());
     found.unwrap_or_else(|error| panic!("{case}: {error}"))
+}
+
+/// What a file gives whose last layer gives `ys`.
+fn given(ends: &OnnxEnds, ys: Tensor) -> candle_core::Result<Tensor> {
+    let ys = if ends.log_softmax {
+        let ys = ys.broadcast_sub(&ys.max_keepdim(1)?)?;
+        ys.broadcast_sub(&ys.exp()?.sum_keepdim(1)?.log()?)?
+    } else {
+        ys
+    };
+    let ys = if ends.arg_max { ys.argmax_keepdim(1)?.to_dtype(DType::F32)? } else { ys };
+    match &ends.shape {
+        Some(shape) => ys.reshape([&[ys.dim(0)?], &shape[..]].concat()),
+        None => Ok(ys),
+    }
 }
 
 /// The kinds of a network's layers, in order, without the input.
@@ -54,10 +78,8 @@ fn kinds(model: &Model) -> Vec<&'static str> {
 
 fn assert_close(case: &str, found: &Tensor, expected: &Tensor) {
     assert_eq!(found.dims(), expected.dims(), "{case}");
-    let [found, expected] = [found, expected].map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap());
-    let largest = expected.iter().fold(1e-6f32, |largest, x| largest.max(x.abs()));
-    let worst = found.iter().zip(&expected).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
-    assert!(worst <= 1e-4 * largest, "{case}: off by {worst} where the largest value is {largest}");
+    let (off, largest) = (off_by(found, expected), largest(expected).max(1e-6));
+    assert!(off <= 1e-4 * largest, "{case}: off by {off} where the largest value is {largest}");
 }
 
 #[test]
@@ -66,9 +88,59 @@ fn networks_compute_what_onnxruntime_computes() {
     let names: Vec<String> = cases.names("output").into_iter().filter(|name| name != "external").collect();
     assert!(names.len() > 90);
     for case in &names {
-        let ys = model(&cases, case).forward(&cases.tensor(case, "input"));
-        assert_close(case, &ys.unwrap_or_else(|error| panic!("{case}: {error}")), &cases.tensor(case, "output"));
+        let (model, about) = with_about(&cases, case);
+        let ys = model.forward(&cases.tensor(case, "input")).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_close(case, &given(&about.ends.unwrap(), ys).unwrap(), &cases.tensor(case, "output"));
     }
+}
+
+/// What stands behind the last layer is the file's, and comes back in the file that is written; classes and numbers to
+/// predict are features.
+#[test]
+fn what_stands_behind_the_last_layer_is_kept_beside_the_network_and_written_again() {
+    let cases = Cases::new();
+    let all = cases.names("output").into_iter().filter(|name| name.starts_with("end_")).collect::<Vec<_>>();
+    assert!(all.len() > 14);
+    for case in &all {
+        let (model, about) = with_about(&cases, case);
+        let ends = about.ends.clone().unwrap();
+        assert!(ends.log_softmax || ends.arg_max || ends.shape.is_some(), "{case}");
+        let file = to_onnx(&model.net, &model.weights, &about).unwrap();
+        let (back, found) = OnnxReader::new().from_bytes_with_about(&file).unwrap();
+        let opset = found.ends.as_ref().unwrap().opset; // 17 in the place of early ones
+        assert_eq!(found, OnnxAbout { ends: Some(OnnxEnds { opset, ..ends }), ..about }, "{case}");
+        let xs = cases.tensor(case, "input");
+        assert_close(case, &back.forward(&xs).unwrap(), &model.forward(&xs).unwrap());
+        if !case.contains("positions") && !case.contains("regrouped") && !case.contains("map") {
+            assert_eq!(model.net.shape(model.net.output()).dims().len(), 1, "{case}");
+        }
+    }
+    let shape = |case: &str| with_about(&cases, case).1.ends.unwrap().shape;
+    assert_eq!(shape("end_squeezed"), Some(vec![]));
+    assert_eq!(shape("end_unsqueezed"), Some(vec![1, 3]));
+    assert_eq!(shape("end_of_one_position"), Some(vec![4, 1, 1]));
+    assert_eq!(shape("end_log_softmax"), None);
+}
+
+#[test]
+fn an_output_is_not_written_in_a_shape_of_other_size() {
+    let (model, about) = with_about(&Cases::new(), "end_unsqueezed");
+    for shape in [vec![4], vec![], vec![usize::MAX, 2], vec![0]] {
+        let ends = OnnxEnds { shape: Some(shape), ..about.ends.clone().unwrap() };
+        let about = OnnxAbout { ends: Some(ends), ..about.clone() };
+        let error = to_onnx(&model.net, &model.weights, &about).unwrap_err().to_string();
+        assert!(
+            error.contains("values in the shape that its output is to have, expected a shape of as many"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn statistics_of_a_file_that_would_learn_nothing_are_learned_as_usual() {
+    let model = model(&Cases::new(), "norm_that_forgets_nothing");
+    let Layer::BatchNorm(norm) = model.net.last_layer() else { panic!("{:?}", model.net.last_layer()) };
+    assert_eq!(norm.momentum, 0.1);
 }
 
 #[test]
@@ -88,6 +160,17 @@ fn what_is_written_in_several_operators_is_one_layer() {
         ("shuffle", &["take"]),
         ("slice_strided", &["stride"]),
         ("average_pool_whole", &["average pool"]),
+        ("mean_of_columns_and_rows", &["average pool"]),
+        ("max_of_rows_and_columns", &["global max pool"]),
+        ("selu", &["elu", "scale", "elu", "scale", "conv2d"]),
+        ("celu", &["scale", "elu", "scale", "elu", "scale"]),
+        ("relu_then_min", &["clip"]),
+        ("bounds_thrice", &["clip"]),
+        ("weight_norm", &["conv2d"]),
+        ("end_of_one_position", &["conv2d", "relu", "average pool"]),
+        ("end_convolved", &["average pool", "conv2d", "flatten"]),
+        ("end_softmax_of_one_position", &["conv2d", "average pool", "softmax", "flatten"]),
+        ("end_sigmoid_of_one_position", &["global max pool", "conv2d", "sigmoid", "flatten"]),
         ("reduce_mean_input", &["average pool"]),
         ("pad_opaque", &["pad units"]),
         ("transposed_and_back", &[]),
@@ -227,6 +310,11 @@ fn layers_of_ours_that_onnx_does_not_have_are_found_again() {
 
 /// A file whose nodes, each of a kind, with a name, stand behind one another; all read a scale beside, but a Cast.
 fn chained(nodes: &[(&str, &str)]) -> Vec<u8> {
+    chained_by(nodes, Message::new().int(2, 1).text(8, "scale").bytes(9, &0.5f32.to_le_bytes()))
+}
+
+/// The same with this tensor as the scale.
+fn chained_by(nodes: &[(&str, &str)], scale: Message) -> Vec<u8> {
     let dims = [Message::new().text(2, "batch"), Message::new().int(1, 4)];
     let shape = Message::new().messages(1, &dims);
     let numbers = Message::new().message(1, &Message::new().int(1, 1).message(2, &shape));
@@ -239,13 +327,20 @@ fn chained(nodes: &[(&str, &str)]) -> Vec<u8> {
         let node = node.text(2, name).text(3, name).text(4, kind);
         if kind == "Cast" { node.message(5, &to) } else { node }
     };
-    let scale = Message::new().int(2, 1).text(8, "scale").bytes(9, &0.5f32.to_le_bytes());
     let graph = Message::new()
         .messages(1, &nodes.iter().zip(before).map(node).collect::<Vec<_>>())
         .message(5, &scale)
         .message(11, &value("x"))
         .message(12, &value(nodes.last().unwrap().1));
     Message::new().int(1, 8).message(7, &graph).message(8, &Message::new().int(2, 17)).into_bytes()
+}
+
+#[test]
+fn values_beside_a_file_are_counted_before_they_are_read() {
+    let place = Message::new().text(1, "location").text(2, "sparse");
+    let scale = Message::new().ints(1, &[1 << 20, 1 << 12]).int(2, 1).text(8, "scale").message(13, &place).int(14, 1);
+    let error = OnnxReader::new().from_bytes(&chained_by(&[("Mul", "y")], scale)).unwrap_err().to_string();
+    assert!(error.contains("\"scale\"") && error.contains("to 4294967296, of which 2147483648 at most"), "{error}");
 }
 
 #[test]

@@ -7,10 +7,11 @@
 //! use l0_prune::{Prune, Target};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let data = ImageFolder::open("photos")?.resize(64).split(0.2, 1)?;
-//! let pruned = Prune::model(l0_net::from_onnx("model.onnx")?).target(Target::Macs(0.5)).epochs(10).train(&data)?;
+//! let (model, about) = l0_net::OnnxReader::new().read_with_about("model.onnx")?;
+//! let pruned = Prune::model(model).target(Target::Macs(0.5)).epochs(10).train(&data)?;
 //! println!("{pruned}"); // asked for 0.5 of the MACs, got ...; error ... before, error ... now
 //! pruned.save("small.safetensors")?; // what was trained and the file give the same logits, or this is an error
-//! pruned.save_onnx("small.onnx")?;
+//! pruned.save_onnx("small.onnx", &about)?; // input and output are called as they were
 //! # Ok(())
 //! # }
 //! ```

@@ -81,12 +81,13 @@ impl Pruned {
         Ok(self.model.save(path, &Card::default(), Existing::Keep)?)
     }
 
-    /// Writes the network as ONNX.
+    /// Writes the network as ONNX. `about` says what its input and output are called: of a network that was brought,
+    /// what its own file says ([`l0_net::OnnxReader::read_with_about`]), so that programs can exchange the two.
     ///
     /// # Errors
     /// If a file is there already, or cannot be written.
-    pub fn save_onnx(&self, path: impl AsRef<Path>) -> Result<()> {
-        let bytes = l0_net::to_onnx(&self.model.net, &self.model.weights, &OnnxAbout::default())?;
+    pub fn save_onnx(&self, path: impl AsRef<Path>, about: &OnnxAbout) -> Result<()> {
+        let bytes = l0_net::to_onnx(&self.model.net, &self.model.weights, about)?;
         Ok(l0_net::write_file(path, &bytes, Existing::Keep)?)
     }
 }

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use l0::{Estimator, Ranking, Side};
 use l0_data::{Augment, Dataset, Digits, Split};
 use l0_net::layers::Conv2d;
-use l0_net::{Builder, Layer, Masks, Mode, Model, Net, Params};
+use l0_net::{Builder, Layer, Masks, Mode, Model, Net, OnnxAbout, OnnxEnds, Params};
 use l0_prune::{Clock, Limit, Prune, ResidualStream, Target, latency, normalised};
 use l0_record::{EpochRow, RunFolder, RunHeader, read_run};
 use l0_rng::{Purpose, Stream};
@@ -169,8 +169,10 @@ fn what_is_saved_computes_what_was_trained() {
     let temp = tempfile::tempdir().unwrap();
     let (ours, onnx) = (temp.path().join("small.safetensors"), temp.path().join("small.onnx"));
     pruned.save(&ours).unwrap();
-    pruned.save_onnx(&onnx).unwrap();
-    assert!(pruned.save(&ours).is_err() && pruned.save_onnx(&onnx).is_err(), "files are not replaced");
+    let about = OnnxAbout { ends: Some(OnnxEnds::new("pixels", "classes", 18)), ..OnnxAbout::default() };
+    pruned.save_onnx(&onnx, &about).unwrap();
+    assert_eq!(l0_net::onnx_about(&onnx).unwrap(), about);
+    assert!(pruned.save(&ours).is_err() && pruned.save_onnx(&onnx, &about).is_err(), "files are not replaced");
     let xs = Tensor::rand(0f32, 1.0, (3, 1, 28, 28), &Device::Cpu).unwrap();
     let expected = pruned.model.forward(&xs).unwrap();
     for read in [Model::load(&ours, &Device::Cpu).unwrap().0, l0_net::from_onnx(&onnx).unwrap()] {

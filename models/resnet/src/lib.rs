@@ -64,9 +64,9 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let wrong = |problem: String| Err(Error::Layer { node: "image".into(), problem });
+        let wrong = |problem: String| Err(Error::Settings { network: "ResNet", problem });
         if self.depth < 8 || self.depth % 6 != 2 {
-            return wrong(format!("depth {} of a ResNet is not 6 n + 2 with n of 1 or more", self.depth));
+            return wrong(format!("depth {}, expected 6 n + 2 with n of 1 or more", self.depth));
         }
         let counts = [("stages", &self.stages, 3), ("inner sizes", &self.inner, 3 * self.blocks())];
         for (what, sizes, expected) in counts {
@@ -96,7 +96,7 @@ pub const DROPRATE: f64 = 0.02;
 pub fn dense(config: &Config) -> l0::Result<GatedNet> {
     if config.whole_stream {
         let problem = "whole_stream is true, expected false: a network without gates keeps all channels".into();
-        return Err(Error::Layer { node: "image".into(), problem }.into());
+        return Err(Error::Settings { network: "ResNet", problem }.into());
     }
     GatedNet::new(chain(config)?.build()?, &[])
 }
@@ -217,6 +217,6 @@ mod tests {
         );
         assert!(message(&Config { stages: Some(vec![8, 4, 9]), ..slim }).contains("expected no fewer than before"));
         assert!(message(&Config { whole_stream: true, ..Config::cifar(20) }).contains("whole_stream is true"));
-        assert!(message(&Config { depth: 21, ..Config::cifar(20) }).contains("depth 21 of a ResNet is not 6 n + 2"));
+        assert!(message(&Config { depth: 21, ..Config::cifar(20) }).contains("ResNet: depth 21, expected 6 n + 2"));
     }
 }

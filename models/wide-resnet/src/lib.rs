@@ -96,14 +96,13 @@ fn block(group: usize, i: usize) -> String {
 
 fn chain(config: &Config, dropout: f64) -> Result<Builder, Error> {
     if config.depth < 10 || config.depth % 6 != 4 {
-        let problem = format!("depth {} of a Wide ResNet is not 6 n + 4 with n of 1 or more", config.depth);
-        return Err(Error::Layer { node: "image".into(), problem });
+        let problem = format!("depth {}, expected 6 n + 4 with n of 1 or more", config.depth);
+        return Err(Error::Settings { network: "Wide ResNet", problem });
     }
     let blocks = 3 * per_group(config);
     if let Some(inner) = config.inner.as_ref().filter(|inner| inner.len() != blocks) {
-        let problem =
-            format!("{} inner sizes for a Wide ResNet of {blocks} blocks, expected one for each", inner.len());
-        return Err(Error::Layer { node: "image".into(), problem });
+        let problem = format!("{} inner sizes, expected one for each of its {blocks} blocks", inner.len());
+        return Err(Error::Settings { network: "Wide ResNet", problem });
     }
     let (c, h, w) = config.image;
     let mut b = Builder::image("image", c, h, w);
@@ -185,7 +184,7 @@ mod tests {
         let network = dense(&slim).unwrap(); // as wrn-16-1-con-0.5 keeps
         assert_eq!((network.net().cost().params(), network.net().cost().macs()), (87_474, slim_by_hand()));
         let error = dense(&Config { inner: Some(vec![11, 12]), ..slim }).unwrap_err().to_string();
-        assert!(error.contains("2 inner sizes for a Wide ResNet of 6 blocks"), "{error}");
+        assert!(error.contains("2 inner sizes, expected one for each of its 6 blocks"), "{error}");
     }
 
     /// Multiply-accumulates of WRN-16-1 with 15-14-27-27-31-18 channels inside its blocks.

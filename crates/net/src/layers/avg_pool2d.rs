@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Rules;
 use super::facts::uneven;
 use super::max_pool2d::{attributes, grows, pooled, window};
+use super::pad::padded;
 use crate::forward::{At, Flow};
 use crate::geometry::{Pair, Sides};
 use crate::onnx::Graph;
@@ -41,6 +42,29 @@ impl AvgPool2d {
         window(self.size, self.stride, self.padding, self.ceil)
     }
 
+    /// Zeros around the image, and windows without padding over both together, which give the same: where zeros count
+    /// and a window may reach beyond them, runtimes do not agree on what it is divided by. None if nothing is to be
+    /// gained, or another number of windows would be made, as steps over gaps may.
+    fn padded_before(&self, image: Shape) -> Option<(Sides, Window)> {
+        let Shape::Image(_, h, w) = image else { return None };
+        if !self.ceil || !self.counts_zeros() {
+            return None;
+        }
+        let window = self.window();
+        let (rows, columns) = window.output(h, w)?;
+        let [top, left, bottom, right] = window.padding;
+        let ends = |windows: usize, size: usize, stride: usize| (windows - 1) * stride + size;
+        let (end_h, end_w) =
+            (ends(rows, window.size.0, window.stride.0), ends(columns, window.size.1, window.stride.1));
+        // Zeros that no window reaches would make one more.
+        let bottom = end_h.saturating_sub(h + top).min(bottom);
+        let right = end_w.saturating_sub(w + left).min(right);
+        let (h, w) = (h + top + bottom, w + left + right);
+        let bare = Window { padding: [0; 4], ceil: end_h > h || end_w > w, ..window };
+        let is_same = bare.output(h, w) == Some((rows, columns));
+        is_same.then(|| ([top, left, bottom, right].into(), bare))
+    }
+
     /// Whether zeros are averaged with values.
     fn counts_zeros(&self) -> bool {
         self.count_include_pad && !self.padding.is_empty()
@@ -69,10 +93,50 @@ impl Rules for AvgPool2d {
     }
 
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
+        if let Some((padding, window)) = self.padded_before(place.inputs[0]) {
+            let padded = padded(graph, &format!("{}.padded", place.name), inputs[0].clone(), padding);
+            return Ok(graph.operator("AveragePool", place.name, &[padded], &attributes(&window)));
+        }
         let mut attributes = attributes(&self.window());
         if self.count_include_pad {
             attributes.push(("count_include_pad", 1.into()));
         }
         Ok(graph.operator("AveragePool", place.name, inputs, &attributes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn zeros_put_around_first_and_windows_without_padding_give_the_same() -> Result<()> {
+        let all = (1..7).flat_map(|n| (1..4).map(move |size| (n, size)));
+        let all = all.flat_map(|(n, size)| (1..4).map(move |stride| (n, size, stride)));
+        let all = all.flat_map(|(n, size, stride)| (0..size * size).map(move |pads| (n, size, stride, pads)));
+        for (n, size, stride, pads) in all {
+            let (before, after) = (pads / size, pads % size);
+            let padding = Sides::from([before, 0, after, 0]);
+            let (size, stride) = (Pair { h: size, w: 2 }, Pair { h: stride, w: 2 });
+            let pool = AvgPool2d { size, stride: Some(stride), padding, ceil: true, count_include_pad: true };
+            let case = format!("{n} rows, {pool:?}");
+            if pool.window().output(n, 3).is_none() || !pool.counts_zeros() {
+                continue;
+            }
+            let Some((padding, window)) = pool.padded_before(Shape::Image(1, n, 3)) else {
+                assert!(stride.h > size.h, "{case}");
+                continue;
+            };
+            assert!(window.padding == [0; 4], "{case}");
+            let xs = (Tensor::arange(0f32, 3.0 * n as f32, &Device::Cpu)?.reshape((1, 1, n, 3))? + 1.0)?;
+            let expected = l0_ops::avg_pool_window(&xs, &pool.window(), true)?;
+            let found = l0_ops::avg_pool_window(&l0_ops::pad(&xs, padding.array())?, &window, false)?;
+            assert_eq!(found.dims(), expected.dims(), "{case}");
+            let off = (found - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(off < 1e-5, "{case}: off by {off}");
+        }
+        Ok(())
     }
 }

@@ -41,8 +41,13 @@ impl Rules for Pad {
     }
 
     fn to_onnx(&self, graph: &mut Graph, place: &Place, inputs: &[String]) -> Result<String> {
-        let [top, left, bottom, right] = self.padding.array().map(|n| n as i64);
-        let pads = graph.ints(&format!("{}.pads", place.name), &[0, 0, top, left, 0, 0, bottom, right]);
-        Ok(graph.operator("Pad", place.name, &[inputs[0].clone(), pads], &[]))
+        Ok(padded(graph, place.name, inputs[0].clone(), self.padding))
     }
+}
+
+/// Writes zeros around an image; the name of what they make.
+pub(super) fn padded(graph: &mut Graph, name: &str, image: String, padding: Sides) -> String {
+    let [top, left, bottom, right] = padding.array().map(|n| n as i64);
+    let pads = graph.ints(&format!("{name}.pads"), &[0, 0, top, left, 0, 0, bottom, right]);
+    graph.operator("Pad", name, &[image, pads], &[])
 }

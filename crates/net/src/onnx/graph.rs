@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use candle_core::{DType, Tensor};
 use l0_files::Message;
 
-use crate::{Grid, Int8Weights, Place, Result, Shape, Weights};
+use crate::{Grid, Int8Weights, Place, Result, Weights};
 
 /// Codes of `TensorProto.DataType`.
 pub(super) const FLOAT: i64 = 1;
-const INT64: i64 = 7;
+pub(super) const INT64: i64 = 7;
 
 /// An attribute of an operator.
 pub(crate) enum Attribute {
@@ -43,16 +43,22 @@ pub(crate) struct Graph<'a> {
     taken: HashSet<String>,
     operators: Vec<Message>,
     pub(super) parameters: Vec<Message>,
-    /// What the input and the output are to be called, by the names of their layers.
-    ends: HashMap<String, String>,
+    /// What values are to be called that are asked for under other names, as those of layers.
+    called: HashMap<String, String>,
     /// The grids that layers of whole numbers read, and the codes of their values, by the names of the layers.
     codes: HashMap<String, (Grid, Int8Weights)>,
 }
 
 impl<'a> Graph<'a> {
     /// An empty graph, the names `taken` left to parameters.
-    pub(super) fn new(weights: &'a Weights, taken: HashSet<String>, ends: HashMap<String, String>) -> Self {
-        Self { weights, taken, operators: Vec::new(), parameters: Vec::new(), ends, codes: HashMap::new() }
+    pub(super) fn new(weights: &'a Weights, taken: HashSet<String>) -> Self {
+        let (operators, parameters) = (Vec::new(), Vec::new());
+        Self { weights, taken, operators, parameters, called: HashMap::new(), codes: HashMap::new() }
+    }
+
+    /// Calls the next value that is asked for as `wanted` by a name that is among those taken.
+    pub(super) fn call(&mut self, wanted: &str, name: String) {
+        self.called.insert(wanted.into(), name);
     }
 
     /// The same, these layers with codes in the place of their values.
@@ -62,8 +68,8 @@ impl<'a> Graph<'a> {
 
     /// A name that no other value has: values and parameters share one set of names, and an empty one means no value.
     pub(crate) fn fresh(&mut self, wanted: &str) -> String {
-        if let Some(end) = self.ends.remove(wanted) {
-            return end;
+        if let Some(name) = self.called.remove(wanted) {
+            return name;
         }
         let mut name = if wanted.is_empty() { "value".into() } else { wanted.to_string() };
         while !self.taken.insert(name.clone()) {
@@ -150,14 +156,14 @@ impl<'a> Graph<'a> {
         output
     }
 
-    /// The graph as it is stored, with name and shape of its input and its output.
-    pub(super) fn finish(self, input: (&str, Shape), output: (&str, Shape)) -> Message {
+    /// The graph as it is stored, with its input and its output.
+    pub(super) fn finish(self, input: Described<'_>, output: Described<'_>) -> Message {
         Message::new()
             .messages(1, &self.operators)
             .text(2, "network")
             .messages(5, &self.parameters)
-            .message(11, &described(input))
-            .message(12, &described(output))
+            .message(11, &input.message())
+            .message(12, &output.message())
     }
 }
 
@@ -182,12 +188,23 @@ fn bytes(value: &Tensor) -> Result<Vec<u8>> {
     Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
-/// Name, type and shape of a value, the batch left open.
-fn described((name, shape): (&str, Shape)) -> Message {
-    let batch = Message::new().text(2, "batch");
-    let sizes = shape.dims().into_iter().map(|dim| Message::new().int(1, dim as i64));
-    let dims: Vec<Message> = std::iter::once(batch).chain(sizes).collect();
-    let shape = Message::new().messages(1, &dims);
-    let kind = Message::new().message(1, &Message::new().int(1, FLOAT).message(2, &shape));
-    Message::new().text(1, name).message(2, &kind)
+/// A value at the edge of the graph.
+pub(super) struct Described<'a> {
+    pub(super) name: &'a str,
+    /// The code of its type.
+    pub(super) kind: i64,
+    /// The shape of one example.
+    pub(super) dims: &'a [usize],
+}
+
+impl Described<'_> {
+    /// Name, type and shape, the batch left open.
+    fn message(&self) -> Message {
+        let batch = Message::new().text(2, "batch");
+        let sizes = self.dims.iter().map(|&dim| Message::new().int(1, dim as i64));
+        let dims: Vec<Message> = std::iter::once(batch).chain(sizes).collect();
+        let shape = Message::new().messages(1, &dims);
+        let kind = Message::new().message(1, &Message::new().int(1, self.kind).message(2, &shape));
+        Message::new().text(1, self.name).message(2, &kind)
+    }
 }

@@ -117,12 +117,24 @@ pub fn random_input(net: &Net, seed: u64, batch: usize) -> Tensor {
     Tensor::from_vec(stream(seed, "input").normals(n), dims, &Device::Cpu).unwrap()
 }
 
-/// Largest absolute difference, in units of the largest value; not a number if one of them is none.
+/// Largest absolute difference, in units of the largest value of `a`, or of 1 where that is smaller; not a number if one
+/// of them is none.
 pub fn difference(a: &Tensor, b: &Tensor) -> f32 {
+    off_by(a, b) / largest(a).max(1.0)
+}
+
+/// Largest absolute difference; not a number if one of them is none.
+pub fn off_by(a: &Tensor, b: &Tensor) -> f32 {
     assert_eq!(a.dims(), b.dims());
-    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let (a, b) = (flat(a), flat(b));
-    let scale = a.iter().fold(1f32, |m, x| m.max(x.abs()));
-    let largest = |most: f32, d: f32| if most.is_nan() || d <= most { most } else { d };
-    a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, largest) / scale
+    let larger = |most: f32, d: f32| if most.is_nan() || d <= most { most } else { d };
+    flat(a).iter().zip(&flat(b)).map(|(x, y)| (x - y).abs()).fold(0.0, larger)
+}
+
+/// Largest absolute value.
+pub fn largest(a: &Tensor) -> f32 {
+    flat(a).iter().fold(0.0, |most, x| most.max(x.abs()))
+}
+
+fn flat(a: &Tensor) -> Vec<f32> {
+    a.flatten_all().unwrap().to_vec1().unwrap()
 }

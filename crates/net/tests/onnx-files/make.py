@@ -10,20 +10,24 @@ them, and such as must be refused. In the file are, for each case,
   python3 -m venv venv && venv/bin/pip install onnx onnxruntime safetensors numpy
   venv/bin/python make.py [a folder with mlp-train.onnx and others, exported by PyTorch]
 """
-import os, sys
+import os, sys, zlib
 import numpy as np, onnx, onnxruntime as ort
 from onnx import helper as h, numpy_helper as nh, TensorProto as T
 T_ = T
 from safetensors.numpy import load_file, save_file
 HERE = os.path.dirname(os.path.abspath(__file__))
-RNG = np.random.default_rng(1)
 CASES = {}
+
+def draw(name):
+    """Starts the random numbers of one case, which are its own: another case changes none of them."""
+    global RNG
+    RNG = np.random.default_rng(zlib.crc32(name.encode()))
 
 class G:
     """A graph under construction: values by name, constants stored or as nodes."""
     def __init__(self, shape, opset=17, batch="n"):
         self.nodes, self.stored, self.opset, self.batch, self.shape = [], [], opset, batch, shape
-        self.count, self.outputs, self.inputs, self.kind = 0, ["y"], ["x"], T.FLOAT
+        self.count, self.outputs, self.inputs, self.kind, self.made = 0, ["y"], ["x"], T.FLOAT, T.FLOAT
     def name(self):
         self.count += 1
         return f"v{self.count}"
@@ -43,6 +47,7 @@ class G:
 
 def case(shape, **options):
     def take(f):
+        draw(f.__name__)
         g = G(shape, **options)
         out = f(g, "x")
         g.nodes.append(h.make_node("Identity", [out], ["y"], name="last"))
@@ -323,16 +328,88 @@ def unused_branch(g, x):
     g("NonZero", x)
     return g("Relu", x)
 
+# what stands behind the last layer
+@case(IMG)
+def end_log_softmax(g, x): return g("LogSoftmax", g("Gemm", g("Flatten", x), g.w(4, 105), g.w(4), transB=1), axis=1)
+@case((4,), opset=11)
+def end_log_softmax_11(g, x): return g("LogSoftmax", g("MatMul", x, g.w(4, 3)))
+@case(IMG)
+def end_log_softmax_of_positions(g, x): return g("LogSoftmax", g("Conv", x, g.w(4, 3, 2, 2)), axis=-3)
+@case(IMG)
+def end_log_softmax_regrouped(g, x): return g("Reshape", g("LogSoftmax", g("Conv", x, g.w(4, 3, 2, 2)), axis=1), g.i(0, 4, -1))
+@case((5,))
+def end_arg_max(g, x):
+    g.made = T.INT64
+    return g("ArgMax", g("MatMul", x, g.w(5, 4)), axis=1, keepdims=0)
+@case((5,))
+def end_arg_max_kept(g, x):
+    g.made = T.INT64
+    return g("ArgMax", g("LogSoftmax", g("MatMul", x, g.w(5, 4)), axis=-1), axis=-1)
+@case(IMG)
+def end_arg_max_of_positions(g, x):
+    g.made = T.INT64
+    return g("ArgMax", g("Conv", x, g.w(4, 3, 2, 2)), axis=1, keepdims=0)
+@case((5,))
+def end_squeezed(g, x): return g("Squeeze", g("Gemm", x, g.w(5, 1), g.w(1)), g.i(1))
+@case((5,))
+def end_viewed(g, x): return g("Reshape", g("MatMul", x, g.w(5, 1)), g.i(-1))
+@case((5,))
+def end_squeezed_and_bounded(g, x): return g("Sigmoid", g("Squeeze", g("MatMul", x, g.w(5, 1)), g.i(-1)))
+@case((5,))
+def end_unsqueezed(g, x): return g("Unsqueeze", g("MatMul", x, g.w(5, 3)), g.i(1))
+@case(IMG)
+def end_map_squeezed(g, x): return g("Squeeze", g("Conv", x, g.w(1, 3, 2, 2)), g.i(1))
+@case(IMG)
+def end_of_one_position(g, x): return g("GlobalAveragePool", g("Relu", g("Conv", x, g.w(4, 3, 2, 2))))
+@case(IMG)
+def end_convolved(g, x): return g("Conv", g("GlobalAveragePool", x), g.w(4, 3, 1, 1), g.w(4))
+@case(IMG, opset=11)
+def end_softmax_of_one_position(g, x): return g("Softmax", g("GlobalAveragePool", g("Conv", x, g.w(4, 3, 2, 2))), axis=1)
+@case(IMG)
+def end_sigmoid_of_one_position(g, x): return g("Sigmoid", g("Conv", g("GlobalMaxPool", x), g.w(4, 3, 1, 1)))
+
+# what is several layers, or several operators
+@case(IMG)
+def selu(g, x): return g("Conv", g("Selu", g("Selu", x), alpha=1.5, gamma=0.7), g.w(2, 3, 1, 1))
+@case(IMG)
+def celu(g, x): return g("Celu", g("Celu", x, alpha=0.6))
+@case(IMG)
+def relu_then_min(g, x): return g("Min", g("Relu", x), scalar(g, 0.6))
+@case(IMG)
+def bounds_thrice(g, x): return g("Clip", g("Max", g("Min", x, scalar(g, 0.9)), scalar(g, -0.3)), scalar(g, -0.5), scalar(g, 0.4))
+@case(IMG)
+def mean_of_columns_and_rows(g, x): return g("ReduceMean", g("ReduceMean", x, axes=[3], keepdims=0), axes=[2], keepdims=0)
+@case(IMG, opset=18)
+def max_of_rows_and_columns(g, x): return g("Flatten", g("ReduceMax", g("ReduceMax", x, g.i(-2)), g.i(3)))
+@case((3, 1, 5))
+def mean_of_a_line(g, x): return g("ReduceMean", g("ReduceMean", x, axes=[3]), axes=[2])
+@case(IMG)
+def weight_norm(g, x):
+    v = g.w(4, 3, 2, 2, name="c.weight_v")
+    unit = g("Div", v, g("ReduceL2", v, axes=[1, 2, 3], keepdims=1))
+    return g("Conv", x, g("Mul", unit, g.w(4, 1, 1, 1, name="c.weight_g")))
+@case((5,))
+def weights_about_their_mean(g, x):
+    w = g.w(4, 5)
+    w = g("Sub", w, g("ReduceMean", w, axes=[-1]))
+    w = g("Div", w, g("Sqrt", g("ReduceSumSquare", w, axes=[1])))
+    return g("Gemm", x, w, g("ReduceSum", w, g.i(1), keepdims=0), transB=1)
+@case(IMG)
+def norm_that_forgets_nothing(g, x):
+    return g("BatchNormalization", x, g.w(3), g.w(3), g.w(3), g.w(3, positive=True), momentum=1.0)
+
 # what must be refused: the graph, and words of the message
 REFUSED = {}
 def refused(shape, words, **options):
     def take(f):
+        draw(f.__name__)
         g = G(shape, **options)
         out = f(g, "x")
         g.nodes.append(h.make_node("Identity", [out], ["y"], name="last"))
         REFUSED[f.__name__] = (g, words)
     return take
 def node(kind, words, *inputs, shape=IMG, opset=17, batch="n", name=None, **attrs):
+    draw(name or kind)
     g = G(shape, opset=opset, batch=batch)
     out = g(kind, "x", *[i(g) for i in inputs], name="it", **attrs)
     g.nodes.append(h.make_node("Identity", [out], ["y"], name="last"))
@@ -343,8 +420,17 @@ one = lambda v: (lambda g: g.c(np.float32(v)))
 i64 = lambda *v: (lambda g: g.i(*v))
 none = lambda g: ""
 node("Softplus", "no layer does this", name="unknown_operator")
-node("LogSoftmax", "export the network without it", axis=1, name="log_softmax")
-node("Relu", 'the domain "com.microsoft"', domain="com.microsoft", name="another_domain")
+node("Relu", 'the domain "com.microsoft"|give the file from before that', domain="com.microsoft", name="another_domain")
+node("Relu", 'the domain "com.microsoft.nchwc"|give the file from before that', domain="com.microsoft.nchwc", name="a_domain_of_blocks")
+node("Relu", "inline_local_functions", domain="pkg.onnxscript.torch_lib", name="a_function_of_the_file")
+node("Relu", "zipmap=False", domain="ai.onnx.ml", name="another_library")
+node("Relu", 'the domain "org.someone"|understood alone', domain="org.someone", name="an_unknown_domain")
+node("ArgMax", "axis 2 of 4 dimensions", axis=2, name="arg_max_of_rows")
+node("ArgMax", "the first of the largest", axis=1, select_last_index=1, name="arg_max_last")
+node("ReduceMean", "expected an image", shape=(4,), axes=[1], name="mean_of_features")
+node("Celu", "alpha -1", alpha=-1.0, name="celu_turned_around")
+node("Conv", "28 x 28 x 3 looks like images with channels last|--inputs-as-nchw x", lambda g: g.w(4, 3, 3, 3), shape=(28, 28, 3), name="channels_last_convolved")
+node("Mul", "28 x 28 x 1 looks like images with channels last", lambda g: g.w(28, 1), shape=(28, 28, 1), name="channels_last_scaled")
 node("Relu", 'the attribute "alpha"', alpha=0.5, name="unknown_attribute")
 node("Conv", "weight of shape [4, 2, 3, 3]", lambda g: g.w(4, 2, 3, 3), name="conv_channels")
 node("Conv", "2 groups", lambda g: g.w(4, 3, 3, 3), group=2, name="conv_groups_do_not_divide")
@@ -384,7 +470,7 @@ node("PRelu", "one for each channel", lambda g: g.w(5), name="prelu_per_column")
 node("BatchNormalization", "a weight of shape [4]", lambda g: g.w(4), lambda g: g.w(3), lambda g: g.w(3), lambda g: g.w(3), name="norm_shape")
 node("Clip", "bounds 1 and 0", one(1), one(0), name="clip_bounds")
 node("Relu", "has opset 23", opset=23, name="opset_too_new")
-node("Relu", "has opset 8", opset=8, name="opset_too_old")
+node("Relu", "has opset 8|onnx.version_converter", opset=8, name="opset_too_old")
 node("Cast", "INT64", to=T.INT64, name="cast_to_whole_numbers")
 node("Gather", "beyond 3", i64(3), axis=1, name="gather_beyond")
 
@@ -419,7 +505,7 @@ def constant_output(g, x): return g("Add", g.w(3), g.w(3))
 @refused(IMG, 'tensor "w"|8 bytes of raw data, expected 4 for each of 12 values')
 def raw_data_too_short(g, x):
     g.stored.append(T_(name="w", data_type=1, dims=[4, 3, 1, 1], raw_data=b"12345678")); return g("Conv", x, "w")
-@refused(IMG, 'tensor "w"|0 bytes of raw data')
+@refused(IMG, 'tensor "w"|brings the values of the file to 1152921504606846976')
 def values_claimed(g, x):
     g.stored.append(T_(name="w", data_type=1, dims=[1 << 30, 1 << 30], raw_data=b"")); return g("Conv", x, "w")
 @refused(IMG, 'tensor "w"|more values than can be counted')
@@ -446,23 +532,40 @@ for n, l in {"external_above": "../../etc/passwd", "external_absolute": "/etc/pa
     f = external(l); f.__name__ = n; refused(IMG, 'tensor "w"|outside of the model\'s folder')(f)
 @refused((3, "h", "w"), 'size of its input "x" open, ? x ?')
 def size_open(g, x): return g("Relu", x)
-@refused((None, 7, 5), 'an input "x" of shape ? x ? x 7 x 5')
+@refused((None, 7, 5), 'an input "x" of shape ? x ? x 7 x 5|have to be numbers')
 def channels_open(g, x): return g("Relu", x)
+@refused((28, 28), 'an input "x" of shape ? x 28 x 28|export it for images of one channel with (batch, 1, 28, 28)')
+def images_without_channels(g, x): return g("Relu", x)
 @refused((3, 7, 5, 2), "expected (batch, channels, height, width)")
 def volumes(g, x): return g("Relu", x)
 @refused(IMG, 'node "s" (Split)|parts of [1, 1] of 3')
 def split_sizes(g, x): return g("Add", *g("Split", x, g.i(1, 1), axis=1, outs=2, name="s"))
 @refused(IMG, 'node "c" (Conv)|its weight holds NaN')
 def not_a_number(g, x): return g("Conv", x, g.c(np.full((2, 3, 1, 1), np.nan, np.float32)), name="c")
-@refused(IMG, '2 outputs ("y", "z")')
+@refused(IMG, '2 outputs ("y", "z")|onnx.utils.extract_model')
 def two_outputs(g, x):
     g.outputs = ["y", "z"]; return g("Relu", x)
 @refused(IMG, '2 inputs ("x", "z")')
 def two_inputs(g, x):
     g.inputs = ["x", "z"]; return g("Add", x, "z")
-@refused(IMG, 'an input "x" of INT64')
+@refused(IMG, 'an input "x" of INT64|onnx.utils.extract_model')
 def whole_numbers(g, x):
     g.kind = T.INT64; return g("Relu", g("Cast", x, to=T.FLOAT))
+
+@refused(IMG, 'reads node "it" (LogSoftmax)|as the end of a network alone')
+def log_softmax_inside(g, x): return g("Conv", g("LogSoftmax", x, axis=1, name="it"), g.w(2, 3, 1, 1))
+@refused(IMG, 'node "it" (ArgMax)')
+def arg_max_of_regrouped(g, x): return g("ArgMax", g("Reshape", g("LogSoftmax", x, axis=1), g.i(0, -1)), axis=1, name="it")
+@refused(IMG, 'node "it" (Cast)|numbers of classes made floats')
+def classes_made_floats(g, x): return g("Cast", g("ArgMax", x, axis=1), to=T.FLOAT, name="it")
+@refused(IMG, 'node "it" (Conv)|reduces rows or columns alone')
+def mean_of_rows_alone(g, x): return g("Conv", g("ReduceMean", x, axes=[3]), g.w(2, 3, 1, 1), name="it")
+@refused(IMG, 'node "it" (ReduceMean)|expected the other')
+def mean_of_rows_twice(g, x): return g("ReduceMean", g("ReduceMean", x, axes=[3]), axes=[3], name="it")
+@refused((28, 28, 3), 'an output "y" that|looks like images with channels last')
+def channels_last_moved(g, x): return g("Reshape", g("Transpose", x, perm=[0, 3, 1, 2]), g.i(0, 3, 784))
+@refused(IMG, 'node "it" (Tan)|for which it is not computed beforehand|onnxsim')
+def not_computed_beforehand(g, x): return g("Mul", x, g("Tan", g.w(3, 1, 1), name="it"))
 
 # numbers of 8 bits
 def qdq(g, x, scale, zero=None, middle=lambda x: x):
@@ -545,7 +648,7 @@ def a_computed_zero_point(g, x):
 def model(g):
     dims = [g.batch, *g.shape]
     ins = [h.make_tensor_value_info(n, g.kind, dims) for n in g.inputs]
-    outs = [h.make_tensor_value_info(n, T.FLOAT, None) for n in g.outputs]
+    outs = [h.make_tensor_value_info(n, g.made, None) for n in g.outputs]
     m = h.make_model(h.make_graph(g.nodes, "g", ins, outs, g.stored), opset_imports=[h.make_opsetid("", g.opset)], producer_name="make.py")
     m.ir_version = 8
     return m
@@ -557,7 +660,7 @@ def run(data, x):
 
 def put(tensors, name, data, x, y):
     tensors[f"{name}/file"] = np.frombuffer(data, np.uint8)
-    tensors[f"{name}/input"], tensors[f"{name}/output"] = x, np.ascontiguousarray(y)
+    tensors[f"{name}/input"], tensors[f"{name}/output"] = x, np.ascontiguousarray(y.astype(np.float32))
 
 def trained(m):
     """The file as if exported for training; what it computes in evaluation is meant all the same."""
@@ -590,6 +693,7 @@ if __name__ == "__main__":
     tensors = {}
     for name, g in CASES.items():
         data = model(g).SerializeToString()
+        draw(f"{name}/input")
         x = RNG.standard_normal((g.batch if isinstance(g.batch, int) else 2, *g.shape)).astype(np.float32) * 2
         y = run(data, x)
         put(tensors, name, trained(model(g)).SerializeToString() if name.endswith("_training") else data, x, y)

@@ -5,8 +5,8 @@
 pub mod common;
 
 use candle_core::Tensor;
-use l0_net::layers::{Bias, Border, Conv2d, Linear, Take};
-use l0_net::{Builder, ClosedChannels, Layer, Margins, Masks, Mode, Net, OnnxAbout, Weights, to_onnx};
+use l0_net::layers::{AvgPool2d, Bias, Border, Conv2d, Linear, Take};
+use l0_net::{Builder, ClosedChannels, Layer, Margins, Masks, Mode, Net, OnnxAbout, Sides, Weights, to_onnx};
 
 use common::{random_net, random_params};
 
@@ -62,6 +62,14 @@ fn colliding_names() -> Net {
     b.build().unwrap()
 }
 
+/// Windows that reach beyond zeros that count.
+fn counted_zeros() -> Net {
+    let mut b = Builder::image("image", 2, 6, 8);
+    let (size, stride, padding) = (3.into(), Some(2.into()), Sides::from([1, 0, 1, 0]));
+    b.layer("pool", AvgPool2d { size, stride, padding, ceil: true, count_include_pad: true });
+    b.build().unwrap()
+}
+
 pub fn cases() -> Vec<Case> {
     let mut averaged = Builder::image("image", 3, 6, 5);
     averaged.conv2d("conv", 4, 2).global_avg_pool();
@@ -70,6 +78,7 @@ pub fn cases() -> Vec<Case> {
     let special = [("every-layer", every_layer()), ("names", colliding_names()), ("nothing", nothing.build().unwrap())];
     let mut cases: Vec<Case> = special.into_iter().map(|(name, net)| Case::new(name, net, 1)).collect();
     cases.push(Case::new("average", averaged.build().unwrap(), 2));
+    cases.push(Case::new("counted-zeros", counted_zeros(), 3));
     cases.extend((0..40).map(|seed| Case::new(&format!("random-{seed}"), random_net(seed), seed)));
     cases
 }

@@ -7,7 +7,8 @@ mod python;
 use candle_core::{DType, Device, Tensor};
 use cases::common::random_params;
 use cases::{Case, every_layer};
-use l0_net::{Error, OnnxAbout, OnnxEnds, Weights, onnx_about, to_onnx};
+use l0_net::layers::{Dropout, Identity};
+use l0_net::{Builder, Error, Layer, OnnxAbout, OnnxEnds, OnnxReader, Weights, onnx_about, to_onnx};
 
 #[test]
 fn a_missing_or_misshapen_parameter_is_named() {
@@ -33,7 +34,7 @@ fn the_same_network_gives_the_same_bytes() {
 #[test]
 fn the_input_and_the_output_are_called_as_one_likes() {
     let case = Case::new("every layer", every_layer(), 1);
-    let of = |input: &str, output: &str, opset| OnnxEnds { input: input.into(), output: output.into(), opset };
+    let of = |input: &str, output: &str, opset| OnnxEnds::new(input, output, opset);
     let ends = |input: &str, output: &str| Some(of(input, output, 17));
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("named.onnx");
@@ -68,4 +69,18 @@ fn the_input_and_the_output_are_called_as_one_likes() {
     // A name that a parameter has is left to it.
     let taken = case.net.parameters()[0].0.clone();
     assert_eq!(Some(write(ends(&taken, "classes"))), ends("image", "classes"));
+}
+
+#[test]
+fn an_end_that_is_no_operator_is_called_as_one_likes_too() {
+    let about = OnnxAbout { ends: Some(OnnxEnds::new("pixels", "classes", 17)), ..OnnxAbout::default() };
+    for last in [None, Some(Layer::from(Dropout { p: 0.5 })), Some(Identity.into())] {
+        let mut b = Builder::features("x", 3);
+        if let Some(last) = last.clone() {
+            b.linear("fc", 2).layer("last", last);
+        }
+        let net = b.build().unwrap();
+        let file = to_onnx(&net, &random_params(&net, 1).detached(), &about).unwrap();
+        assert_eq!(OnnxReader::new().from_bytes_with_about(&file).unwrap().1, about, "{last:?}");
+    }
 }

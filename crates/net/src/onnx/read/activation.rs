@@ -1,11 +1,11 @@
 //! Functions of single numbers, on numbers in any arrangement: by name, by bounds, with a slope for each unit.
 
-use super::constant::Constant;
+use super::constant::{Constant, Values};
 use super::draft::{Chain, Content, Moved, Outcome, ValueId};
 use super::operator::Operator;
 use super::wire::Reason;
-use crate::Activation;
-use crate::layers::PRelu;
+use crate::layers::{PRelu, Scale};
+use crate::{Activation, Layer};
 
 /// The function that an operator is, if it is one that has a name.
 pub(super) fn named(op: &Operator<'_>) -> Result<Option<Activation>, Reason> {
@@ -68,6 +68,7 @@ fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -
     if [min, max].into_iter().flatten().any(f32::is_nan) {
         return Err(format!("bounds {min:?} and {max:?}"));
     }
+    let (id, min, max) = within(op, id, min, max).unwrap_or((id, min, max));
     let min = min.filter(|&min| min > f32::MIN);
     let max = max.filter(|&max| max < f32::MAX);
     let function = match (min, max) {
@@ -79,6 +80,47 @@ fn bounded(op: &Operator<'_>, id: ValueId, min: Option<f32>, max: Option<f32>) -
         Activation::Clip { min, max } if min >= max => Err(format!("bounds {min} and {max}")),
         function => by_number(op, id, function),
     }
+}
+
+/// Bounds of a value that has bounds already, as `min(relu(x), 6)`: those of both, and what they are bounds of.
+fn within(
+    op: &Operator<'_>,
+    id: ValueId,
+    min: Option<f32>,
+    max: Option<f32>,
+) -> Option<(ValueId, Option<f32>, Option<f32>)> {
+    let (inner, of) = match op.draft.layer(id)? {
+        (Layer::Activation(Activation::Relu), &[of]) => ((0.0, f32::MAX), of),
+        (&Layer::Activation(Activation::Clip { min, max }), &[of]) => ((min, max), of),
+        _ => return None,
+    };
+    let bounded = |x: f32| x.max(min.unwrap_or(f32::MIN)).min(max.unwrap_or(f32::MAX));
+    let (low, high) = (bounded(inner.0), bounded(inner.1));
+    (low < high).then_some((of, Some(low), Some(high)))
+}
+
+/// SELU, an ELU times a number; CELU, an ELU of a part of a value times the inverse of the part.
+pub(super) fn scaled_elu(op: &Operator<'_>) -> Result<Outcome, Reason> {
+    let (input, dims) = op.layered(0)?;
+    let scale = |by: f32| scale(dims[0], by);
+    if op.kind == "Selu" {
+        let alpha = op.float("alpha")?.unwrap_or(1.673_263_2);
+        let gamma = op.float("gamma")?.unwrap_or(1.050_701);
+        let elu = Chain::plain(vec![input], Activation::Elu { alpha });
+        return Ok(elu.then_of(Scale, scale(gamma)?).into());
+    }
+    let alpha = op.float("alpha")?.unwrap_or(1.0);
+    if !alpha.is_normal() || alpha < 0.0 {
+        return Err(format!("alpha {alpha}, expected a number above 0"));
+    }
+    let part = Chain::of(vec![input], Scale, scale(alpha.recip())?);
+    Ok(part.then(Activation::Elu { alpha: 1.0 }).then_of(Scale, scale(alpha)?).into())
+}
+
+/// The values of a scale of all of `n` units by one number.
+fn scale(n: usize, by: f32) -> Result<Values, Reason> {
+    let each = |value: f32| Constant::floats(vec![n], vec![value; n], "");
+    Ok(vec![("weight", each(by)?), ("bias", each(0.0)?)])
 }
 
 /// A slope for each channel, or one for all.

@@ -2,6 +2,7 @@
 
 use super::constant::{Constant, Data, Int};
 use super::moving::Room;
+use super::problem::not_computed;
 use super::wire::Reason;
 
 /// The dimensions over which both tensors spread.
@@ -49,7 +50,7 @@ fn float_of(kind: &str) -> Result<fn(f32, f32) -> f32, Reason> {
         "Min" => f32::min,
         "Max" => f32::max,
         "Equal" => |a, b| if a == b { 1.0 } else { 0.0 },
-        _ => return Err("floats, for which it is not computed beforehand".into()),
+        _ => return Err(not_computed("floats")),
     })
 }
 
@@ -64,7 +65,7 @@ fn int(kind: &str, a: Int, b: Int) -> Result<Int, Reason> {
         "Min" => Some(x.min(y)),
         "Max" => Some(x.max(y)),
         "Equal" => Some((x == y).into()),
-        _ => return Err("whole numbers, for which it is not computed beforehand".into()),
+        _ => return Err(not_computed("whole numbers")),
     };
     found.map(Int::Known).ok_or_else(|| format!("{kind} of {x} and {y}, which is no number"))
 }
@@ -95,7 +96,7 @@ pub(super) fn unary(kind: &str, xs: &Constant, room: &Room) -> Result<Constant, 
                 "Reciprocal" => f32::recip,
                 "Exp" => f32::exp,
                 "Log" => f32::ln,
-                _ => return Err("floats, for which it is not computed beforehand".into()),
+                _ => return Err(not_computed("floats")),
             };
             Data::Floats(values.iter().map(|&x| of(x)).collect())
         }
@@ -106,7 +107,7 @@ pub(super) fn unary(kind: &str, xs: &Constant, room: &Room) -> Result<Constant, 
                 ("Not", Int::Known(x)) => Ok(Int::Known((x == 0).into())),
                 ("Neg" | "Not", _) => Ok(Int::Unknown),
                 ("Abs", int) => Ok(int),
-                _ => Err("whole numbers, for which it is not computed beforehand".to_string()),
+                _ => Err(not_computed("whole numbers")),
             };
             Data::Ints(values.iter().map(of).collect::<Result<_, _>>()?)
         }
@@ -144,6 +145,35 @@ fn rounded(x: f32, kind: i64) -> Result<Int, Reason> {
         _ if x.abs() < 9.2e18 => Ok(Int::Known(x as i64)),
         _ => Err(format!("{x} as a whole number")),
     }
+}
+
+/// A sum of some kind of floats along axes, which become 1.
+pub(super) fn reduced(kind: &str, xs: &Constant, axes: &[usize], room: &Room) -> Result<Constant, Reason> {
+    let dims: Vec<usize> = xs.dims().iter().enumerate().map(|(i, &n)| if axes.contains(&i) { 1 } else { n }).collect();
+    let mut sums = vec![0f64; room.take(&dims)?];
+    let values = xs.as_floats()?;
+    let square = kind == "ReduceL2" || kind == "ReduceSumSquare";
+    let mut at = vec![0; dims.len()];
+    for &x in values {
+        let place = at.iter().zip(&dims).fold(0, |place, (&i, &n)| place * n + if n == 1 { 0 } else { i });
+        let x = f64::from(x);
+        sums[place] += if square { x * x } else { x };
+        // The index of the next value: the last axis that is not at its end goes on, those behind it start again.
+        for (i, &n) in at.iter_mut().zip(xs.dims()).rev() {
+            *i += 1;
+            if *i < n {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    let terms = values.len().checked_div(sums.len()).unwrap_or(0) as f64;
+    let made = |sum: f64| match kind {
+        "ReduceL2" => sum.sqrt(),
+        "ReduceMean" => sum / terms,
+        _ => sum,
+    };
+    Constant::floats(dims, sums.into_iter().map(|sum| made(sum) as f32).collect(), "")
 }
 
 /// The numbers from `start` on, `step` apart, below `end`.

@@ -210,9 +210,14 @@ impl Constant {
 }
 
 impl Constant {
+    /// The number of values that a stored tensor's shape asks for.
+    pub(super) fn size_of(stored: &Stored<'_>) -> Result<usize, Reason> {
+        size(&dims(&stored.dims)?)
+    }
+
     /// The number of bytes that a stored tensor's shape and type ask for.
     pub(super) fn bytes(stored: &Stored<'_>) -> Result<u64, Reason> {
-        let bytes = size(&dims(&stored.dims)?)?.checked_mul(width(stored.kind)?);
+        let bytes = Self::size_of(stored)?.checked_mul(width(stored.kind)?);
         bytes.map(|bytes| bytes as u64).ok_or_else(|| "more bytes than can be counted".into())
     }
 }

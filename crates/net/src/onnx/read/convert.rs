@@ -1,7 +1,8 @@
 //! Which operator becomes which layer.
 
-use super::draft::Outcome;
+use super::draft::{Chain, Content, Ended, Outcome};
 use super::operator::Operator;
+use super::problem::of_operator;
 use super::wire::Reason;
 use super::{
     activation, convolution, elementwise, matrix, normalisation, padding, parts, pool, quantised, resize, shapes,
@@ -31,7 +32,10 @@ fn single(op: &Operator<'_>) -> Result<Outcome, Reason> {
         "MatMul" => matrix::matmul(op),
         "BatchNormalization" => normalisation::batch_norm(op),
         "PRelu" => activation::prelu(op),
+        "Selu" | "Celu" => activation::scaled_elu(op),
         "Softmax" => normalisation::softmax(op),
+        "LogSoftmax" => normalisation::log_softmax(op),
+        "ArgMax" => normalisation::arg_max(op),
         "MaxPool" => pool::max(op),
         "AveragePool" => pool::average(op),
         "GlobalAveragePool" | "GlobalMaxPool" => pool::global(op),
@@ -52,20 +56,22 @@ fn single(op: &Operator<'_>) -> Result<Outcome, Reason> {
         "QuantizeLinear" => quantised::quantise(op),
         "DequantizeLinear" => quantised::dequantise(op),
         kind if LOOSE.contains(&kind) => loose(op),
-        _ => Err(unknown(op.kind)),
+        kind => Err(format!("no layer does this{}", of_operator(kind))),
     }
 }
 
 fn same(op: &Operator<'_>) -> Result<Outcome, Reason> {
     op.ignore(&["ratio", "seed"]);
-    Ok(super::draft::Chain::pass(op.any_value(0)?).into())
+    Ok(Chain::pass(op.any_value(0)?).into())
 }
 
 /// Floating point of another width is read as f32.
 fn cast(op: &Operator<'_>) -> Result<Outcome, Reason> {
     op.ignore(&["saturate", "round_mode"]);
-    let to = op.int("to")?.unwrap_or(0);
+    let (to, of) = (op.int("to")?.unwrap_or(0), &op.draft.step(op.any_value(0)?).content);
+    let counts = matches!(of, Content::Ended(Ended { arg_max: true, .. }));
     match super::constant::is_float(to) {
+        true if counts => Err("numbers of classes made floats; export the network without it".into()),
         true => same(op),
         false => Err(format!("numbers made {}, expected floats", super::constant::kind_name(to))),
     }
@@ -73,24 +79,5 @@ fn cast(op: &Operator<'_>) -> Result<Outcome, Reason> {
 
 fn loose(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let dims = op.draft.step(op.any_value(0)?).dims.clone();
-    Ok(Outcome::Other(super::draft::Content::Loose("is a function that is no layer".into()), dims))
-}
-
-fn unknown(kind: &str) -> Reason {
-    let advice = match kind {
-        "LogSoftmax" => "; export the network without it: the classes' order is the same, and the loss takes logits",
-        "ArgMax" => "; export the network without it, up to the values that it compares",
-        "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger" => {
-            "; export the network quantised by QuantizeLinear and DequantizeLinear alone (QDQ), or before it is quantised"
-        }
-        "LayerNormalization" | "GroupNormalization" | "InstanceNormalization" | "LpNormalization" | "LRN" => {
-            "; of normalisations, that over the batch (BatchNormalization) is understood alone"
-        }
-        "LSTM" | "GRU" | "RNN" | "Attention" | "MultiHeadAttention" => {
-            "; networks of convolutions and linear layers are understood, not recurrent ones or transformers"
-        }
-        "If" | "Loop" | "Scan" => "; export the network with its shapes fixed",
-        _ => "",
-    };
-    format!("no layer does this{advice}")
+    Ok(Outcome::Other(Content::Loose("is a function that is no layer".into()), dims))
 }

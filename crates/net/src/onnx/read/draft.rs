@@ -3,6 +3,7 @@
 use super::constant::{Constant, Values};
 use super::wire::Reason;
 use crate::Layer;
+use crate::layers::{Flatten, GlobalPool};
 
 /// The place of a value in the draft.
 pub(super) type ValueId = usize;
@@ -26,6 +27,8 @@ pub(super) enum Content {
     Moved(Moved),
     /// A layer's output repeated over the positions of an image.
     Expanded(ValueId),
+    /// What the file gives in the place of a layer's output.
+    Ended(Ended),
     /// No layer does this; it may be a part of something that one does.
     Loose(Reason),
 }
@@ -38,6 +41,14 @@ pub(super) struct Moved {
     pub(super) index: Constant,
     /// Whether `index` speaks of numbers; else each unit's positions follow it unmoved.
     pub(super) whole: bool,
+}
+
+/// What stands behind the last layer of a network, and is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) of: ValueId,
+    pub(super) log_softmax: bool,
+    pub(super) arg_max: bool,
 }
 
 /// A value that depends on the network's input.
@@ -94,8 +105,13 @@ impl Chain {
         Self { inputs: vec![value], layers: Vec::new(), view: None }
     }
 
-    pub(super) fn then(mut self, layer: impl Into<Layer>) -> Self {
-        self.layers.push((layer.into(), Vec::new()));
+    pub(super) fn then(self, layer: impl Into<Layer>) -> Self {
+        self.then_of(layer, Vec::new())
+    }
+
+    /// A layer with parameters behind the others.
+    pub(super) fn then_of(mut self, layer: impl Into<Layer>, values: Values) -> Self {
+        self.layers.push((layer.into(), values));
         self
     }
 }
@@ -161,9 +177,43 @@ impl Draft {
                 "moves the axes of the input; export it for images with channels first (batch, channels, height, width)"
             }
             Content::Moved(_) => "moves numbers between channels and positions in a way that no layer does",
+            Content::Ended(_) => "is understood as the end of a network alone; export the network without it",
             Content::Expanded(_) => "repeats numbers over positions, which only a product understands",
             Content::Loose(reason) => reason,
         };
         Err(format!("reads node {:?} ({}), which {why}", step.node, step.kind))
+    }
+
+    /// The layer whose output `id` is, or holds in the same order under other dimensions; the whole of it, as features
+    /// where it is an image of one position, for with such labels of classes are compared.
+    pub(super) fn ended(&mut self, id: ValueId) -> Result<ValueId, Reason> {
+        let of = match &self.step(id).content {
+            Content::Moved(moved) if self.is_in_order(moved) => moved.of,
+            _ => id,
+        };
+        self.expect_layer(of)?;
+        let is_image_of_one = matches!(self.step(of).dims[..], [_, 1, 1]);
+        Ok(if is_image_of_one { self.flattened(of) } else { of })
+    }
+
+    /// Whether an arrangement is all numbers of a value in their order.
+    fn is_in_order(&self, Moved { of, index, whole }: &Moved) -> bool {
+        let dims = &self.step(*of).dims;
+        let all = if *whole { dims.iter().product() } else { dims[0] };
+        index.is_counting() && index.len() == all
+    }
+
+    /// The flattening of an image of one position; where a pool kept its sides, the pool without them.
+    fn flattened(&mut self, id: ValueId) -> ValueId {
+        let (layer, inputs) = match self.layer(id) {
+            Some((&Layer::GlobalPool(GlobalPool { kind, keep: true }), from)) => {
+                (GlobalPool { kind, keep: false }.into(), from.to_vec())
+            }
+            _ => (Flatten.into(), vec![id]),
+        };
+        let Step { dims, kind, node, stem, .. } = self.step(id);
+        let (dims, kind, node, stem) = (dims[..1].to_vec(), kind.clone(), node.clone(), stem.clone());
+        let content = Content::Layer { layer, inputs, values: Vec::new() };
+        self.push(Step { dims, content, kind, args: Vec::new(), node, stem, readers: 1 })
     }
 }

@@ -1,10 +1,11 @@
 //! Operators of which all inputs are constants, or that ask for a shape: they are computed here and leave no layer.
 
-use super::arithmetic::{binary, cast, range, unary};
+use super::arithmetic::{binary, cast, range, reduced, unary};
 use super::constant::{Constant, Data, Int};
 use super::draft::Arg;
 use super::moving::{Range, axes, axis};
 use super::operator::Operator;
+use super::problem::not_computed;
 use super::quantised;
 use super::wire::Reason;
 
@@ -45,6 +46,7 @@ pub(super) fn fold(op: &Operator<'_>) -> Result<Option<Constant>, Reason> {
         "DequantizeLinear" => quantised::numbers(op),
         "Where" => chosen(op),
         "ReduceProd" => product(op),
+        "ReduceL2" | "ReduceSum" | "ReduceSumSquare" | "ReduceMean" => reduction(op),
         _ => moved(op),
     }
     .map(Some)
@@ -57,7 +59,7 @@ fn moved(op: &Operator<'_>) -> Result<Constant, Reason> {
         "Gather" | "Unsqueeze" | "Squeeze" | "Slice" | "Transpose" | "Reshape" | "Flatten" | "Expand" => {
             op.stored(0, "input")?
         }
-        _ => return Err("constants, for which it is not computed beforehand".into()),
+        _ => return Err(not_computed("constants")),
     };
     match op.kind {
         "Gather" => {
@@ -195,6 +197,23 @@ fn product(op: &Operator<'_>) -> Result<Constant, Reason> {
     let product = xs.known()?.into_iter().try_fold(1i64, i64::checked_mul).ok_or("a product beyond 2^63")?;
     let dims = if keeps { vec![1; xs.dims().len()] } else { Vec::new() };
     Constant::new(dims, Data::Ints(vec![Int::Known(product)]), "")
+}
+
+/// A sum of some kind over axes of floats, as of norms of weights.
+fn reduction(op: &Operator<'_>) -> Result<Constant, Reason> {
+    let xs = op.stored(0, "input")?;
+    let along = op.ints_at(1, "axes")?.filter(|found| !found.is_empty());
+    let noop = op.flag("noop_with_empty_axes")?;
+    let keeps = op.int("keepdims")?.unwrap_or(1) != 0;
+    let along = match along {
+        Some(along) => axes(&along, xs.dims().len())?,
+        None if noop => return Err("no axes to reduce".into()),
+        None => (0..xs.dims().len()).collect(),
+    };
+    let sums = reduced(op.kind, xs, &along, op.room)?;
+    let left = (0..sums.dims().len()).filter(|axis| keeps || !along.contains(axis));
+    let dims = left.map(|axis| sums.dims()[axis]).collect();
+    sums.reshaped(dims)
 }
 
 /// Dimensions with ones put in, at places of the result.

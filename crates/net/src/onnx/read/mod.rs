@@ -39,15 +39,16 @@ mod wire;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use self::constant::{is_float, kind_name};
 use self::external::Folder;
 use self::finish::{Found, finish, model};
+use self::problem::OF_WHOLE_NUMBERS;
 pub use self::problem::OnnxProblem;
 use self::proto::{Described, Graph, Model};
-use self::walk::{Walk, input_step};
+use self::walk::{Read, Walk, input_step};
 use super::about::{OnnxAbout, OnnxEnds};
 
 /// The network of an ONNX file, as [`OnnxReader::read`] without settings.
@@ -58,25 +59,12 @@ pub fn from_onnx(path: impl AsRef<Path>) -> crate::Result<crate::Model> {
     OnnxReader::new().read(path)
 }
 
-/// What an ONNX file says about itself, its network aside.
+/// What an ONNX file says about itself, its network aside, as [`OnnxReader::read_with_about`] without settings.
 ///
 /// # Errors
-/// If the file cannot be read, is no ONNX file, or does not have one input and one output.
+/// As there: what stands behind the last layer is known once the network is read.
 pub fn onnx_about(path: impl AsRef<Path>) -> crate::Result<OnnxAbout> {
-    let about = |bytes: &[u8]| {
-        let model = proto::parse::<Model<'_>>(bytes).map_err(OnnxProblem::Bytes)?;
-        let opset = opset(&model);
-        let graph = model.graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
-        Ok(OnnxAbout {
-            producer: model.producer.into(),
-            version: model.version.into(),
-            doc: model.doc.into(),
-            metadata: model.metadata.iter().map(|entry| (entry.key.into(), entry.value.into())).collect(),
-            ends: Some(OnnxEnds { input: input(&graph)?.name.into(), output: output(&graph)?.into(), opset }),
-        })
-    };
-    let about = read(path.as_ref()).and_then(|bytes| about(&bytes));
-    about.map_err(|problem| crate::Error::onnx(&path.as_ref().display().to_string(), problem))
+    Ok(OnnxReader::new().read_with_about(path)?.1)
 }
 
 /// The files beside an ONNX file in which values of its network are, each once: without them it is not known which
@@ -133,15 +121,26 @@ impl OnnxReader {
         self
     }
 
-    /// The network of a file. Values that the file keeps beside itself are read from its folder, and from nowhere else.
+    /// The network of a file, up to its last layer: a LogSoftmax or ArgMax behind it, and another shape of the output,
+    /// are in [`OnnxAbout::ends`] ([`OnnxReader::read_with_about`]). Values that the file keeps beside itself are read
+    /// from its folder, and from nowhere else.
     ///
     /// # Errors
     /// If the file cannot be read or is no ONNX file, if it holds what no layer does (the message names the node or the
     /// tensor), or if its input has no size and none was given.
     pub fn read(&self, path: impl AsRef<Path>) -> crate::Result<crate::Model> {
+        Ok(self.read_with_about(path)?.0)
+    }
+
+    /// The network of a file, and what the file says about itself.
+    ///
+    /// # Errors
+    /// As [`OnnxReader::read`].
+    pub fn read_with_about(&self, path: impl AsRef<Path>) -> crate::Result<(crate::Model, OnnxAbout)> {
         let path = path.as_ref();
-        let found = read(path).and_then(|bytes| self.layers(&bytes, Folder::of(path)));
-        model(found.map_err(|problem| crate::Error::onnx(&path.display().to_string(), problem))?)
+        let found = read(path).and_then(|bytes| self.file(&bytes, Folder::of(path)));
+        let (layers, about) = found.map_err(|problem| crate::Error::onnx(&path.display().to_string(), problem))?;
+        Ok((model(layers)?, about))
     }
 
     /// The network of a file's bytes, which hold all values.
@@ -149,29 +148,58 @@ impl OnnxReader {
     /// # Errors
     /// As [`OnnxReader::read`].
     pub fn from_bytes(&self, bytes: &[u8]) -> crate::Result<crate::Model> {
-        model(self.layers(bytes, Folder(None)).map_err(|problem| crate::Error::onnx("the ONNX file", problem))?)
+        Ok(self.from_bytes_with_about(bytes)?.0)
     }
 
-    fn layers(&self, bytes: &[u8], folder: Folder<'_>) -> Result<Vec<Found>> {
+    /// The network of a file's bytes, and what the file says about itself.
+    ///
+    /// # Errors
+    /// As [`OnnxReader::read`].
+    pub fn from_bytes_with_about(&self, bytes: &[u8]) -> crate::Result<(crate::Model, OnnxAbout)> {
+        let found = self.file(bytes, Folder(None));
+        let (layers, about) = found.map_err(|problem| crate::Error::onnx("the ONNX file", problem))?;
+        Ok((model(layers)?, about))
+    }
+
+    /// The layers of a file, and what it says about itself.
+    fn file(&self, bytes: &[u8], folder: Folder<'_>) -> Result<(Vec<Found>, OnnxAbout)> {
         let model: Model<'_> = proto::parse(bytes).map_err(OnnxProblem::Bytes)?;
         let opset = opset(&model);
-        let graph = model.graph.ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
+        let graph = model.graph.as_ref().ok_or_else(|| OnnxProblem::Bytes("it holds no graph".into()))?;
         if !OPSETS.contains(&opset) {
             return Err(OnnxProblem::Opset { found: opset });
         }
-        let input = input(&graph)?;
+        let (input, output) = (input(graph)?, output(graph)?);
+        let read = self.walk(graph, (input, output), opset, folder).map_err(|problem| problem.advised(input))?;
+        let named = OnnxEnds::new(input.name, output, opset);
+        let ends = OnnxEnds { log_softmax: read.log_softmax, arg_max: read.arg_max, ..named };
+        let shape = (ends.made_of(&read.dims) != read.output).then_some(read.output);
+        let about = OnnxAbout {
+            producer: model.producer.into(),
+            version: model.version.into(),
+            doc: model.doc.into(),
+            metadata: model.metadata.iter().map(|entry| (entry.key.into(), entry.value.into())).collect(),
+            ends: Some(OnnxEnds { shape, ..ends }),
+        };
+        Ok((finish(read.draft, read.last), about))
+    }
+
+    fn walk(
+        &self,
+        graph: &Graph<'_>,
+        (input, output): (&Described<'_>, &str),
+        opset: i64,
+        folder: Folder<'_>,
+    ) -> Result<Read> {
         let (batch, shape) = self.shape(input)?;
-        let output = output(&graph)?;
-        let walk = Walk::new(&graph, (opset, batch), (input.name, input_step(input.name, shape)));
-        let (draft, output) = walk.run(output, folder)?;
-        Ok(finish(draft, output))
+        Walk::new(graph, (opset, batch), (input.name, input_step(input.name, shape))).run(output, folder)
     }
 
     /// The size of the batch, if the file fixes it, and the shape of one example.
     fn shape(&self, input: &Described<'_>) -> Result<(Option<i64>, Vec<usize>)> {
         let wrong = |found: String| OnnxProblem::Graph(format!("an input {:?} of {found}", input.name));
         if !is_float(input.kind) {
-            return Err(wrong(format!("{}, expected floats", kind_name(input.kind))));
+            return Err(wrong(format!("{}, expected floats{OF_WHOLE_NUMBERS}", kind_name(input.kind))));
         }
         let dims = input.dims.as_deref().ok_or_else(|| wrong("no stated shape; export it with one".into()))?;
         let known: Vec<Option<usize>> =
@@ -183,10 +211,15 @@ impl OnnxReader {
                 let (h, w) = self.sides(input, h, w)?;
                 Ok((batch, vec![c, h, w]))
             }
-            _ => Err(wrong(format!(
-                "shape {}, expected (batch, channels, height, width) or (batch, features)",
-                shown(&known)
-            ))),
+            _ => {
+                let expected = "expected (batch, channels, height, width) or (batch, features)";
+                let advice = match known[..] {
+                    [_, Some(h), Some(w)] => format!("; export it for images of one channel with (batch, 1, {h}, {w})"),
+                    [_, None] | [_, None, _, _] => "; all but the batch, height and width have to be numbers".into(),
+                    _ => String::new(),
+                };
+                Err(wrong(format!("shape {}, {expected}{advice}", shown(&known))))
+            }
         }
     }
 
@@ -242,7 +275,7 @@ fn output<'a>(graph: &Graph<'a>) -> Result<&'a str> {
 fn several<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
     format!(
-        "{} {what} ({}), expected one; export the network with one alone",
+        "{} {what} ({}), expected one; export the network with one alone, or take out a part (onnx.utils.extract_model)",
         names.len(),
         crate::error::listed(&names)
     )

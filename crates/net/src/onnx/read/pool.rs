@@ -1,7 +1,7 @@
 //! Pools: of windows, and of whole images.
 
 use super::constant::Constant;
-use super::draft::{Chain, Outcome};
+use super::draft::{Arg, Chain, Content, Outcome, ValueId};
 use super::operator::Operator;
 use super::wire::Reason;
 use crate::layers::{AvgPool2d, GlobalPool, MaxPool2d, PoolKind};
@@ -51,20 +51,62 @@ pub(super) fn global(op: &Operator<'_>) -> Result<Outcome, Reason> {
     Ok(Chain::plain(vec![op.image()?.0], GlobalPool { kind, keep: true }).into())
 }
 
-/// ReduceMean and ReduceMax over rows and columns.
+/// ReduceMean and ReduceMax over rows and columns, at once or one after the other.
 pub(super) fn reduced(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let axes = match op.ints("axes")? {
         Some(axes) => axes.to_vec(),
         None => op.constant(1, "axes")?.map(Constant::known).transpose()?.unwrap_or_default(),
     };
     op.ignore(&["noop_with_empty_axes"]); // no axes are refused
-    let (input, _) = op.image()?;
-    let mut axes: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(4) } else { axis }).collect();
-    axes.sort_unstable();
-    if axes != [2, 3] {
-        return Err(format!("axes {axes:?}, expected rows and columns, [2, 3]"));
-    }
-    let kind = if op.kind == "ReduceMax" { PoolKind::Max } else { PoolKind::Mean };
     let keep = op.int("keepdims")?.unwrap_or(1) != 0;
-    Ok(Chain::plain(vec![input], GlobalPool { kind, keep }).into())
+    let kind = if op.kind == "ReduceMax" { PoolKind::Max } else { PoolKind::Mean };
+    let id = op.any_value(0)?;
+    let rank = op.draft.step(id).dims.len() as i64 + 1;
+    let mut axes: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
+    axes.sort_unstable();
+    if let Some(image) = reduced_once(op, id) {
+        return rest_of_image(op, (id, image), &axes, GlobalPool { kind, keep });
+    }
+    let (input, [c, h, w]) = op.image()?;
+    let dims = match (&axes[..], keep) {
+        ([2, 3], _) => return Ok(Chain::plain(vec![input], GlobalPool { kind, keep }).into()),
+        ([2], true) => vec![c, 1, w],
+        ([3], true) => vec![c, h, 1],
+        ([2], false) => vec![c, w],
+        ([3], false) => vec![c, h],
+        _ => return Err(format!("axes {axes:?}, expected rows and columns, [2, 3]")),
+    };
+    Ok(Outcome::Other(Content::Loose("reduces rows or columns alone, expected both".into()), dims))
+}
+
+/// The image of which `id` has the rows or the columns reduced by the same operator.
+fn reduced_once(op: &Operator<'_>, id: ValueId) -> Option<ValueId> {
+    let step = op.draft.step(id);
+    match (&step.content, step.args.first()) {
+        (Content::Loose(_), Some(&Arg::Value(image))) if step.kind == op.kind => {
+            (op.draft.step(image).dims.len() == 3 && op.draft.expect_layer(image).is_ok()).then_some(image)
+        }
+        _ => None,
+    }
+}
+
+/// A pool of the whole image, of which `id` has one side already, where the other follows.
+fn rest_of_image(
+    op: &Operator<'_>,
+    (id, image): (ValueId, ValueId),
+    axes: &[i64],
+    pool: GlobalPool,
+) -> Result<Outcome, Reason> {
+    let dims = &op.draft.step(id).dims[..];
+    let is_whole = match (dims, axes) {
+        (&[_, _], [2]) => !pool.keep,
+        (&[_, 1, _], [3]) | (&[_, _, 1], [2]) => pool.keep,
+        _ => false,
+    };
+    match is_whole {
+        true => Ok(Chain::plain(vec![image], pool).into()),
+        false => Err(format!(
+            "axes {axes:?} of {dims:?}, which has one side of an image reduced; expected the other, and the same keepdims"
+        )),
+    }
 }

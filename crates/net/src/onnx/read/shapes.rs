@@ -87,12 +87,17 @@ fn regrouped(op: &Operator<'_>, id: ValueId, dims: Vec<usize>) -> Result<Outcome
     if dims == step.dims {
         return Ok(Chain::pass(id).into());
     }
+    if let Content::Ended(ended) = step.content {
+        return Ok(Outcome::Other(Content::Ended(ended), dims));
+    }
     if dims.len() == 1 && op.draft.expect_layer(id).is_ok() {
         return Ok(flattened(op, id).into());
     }
     let moved = arrangement(op, id)?;
     let positions = positions(op, moved.of);
-    let lead = dims.len().checked_sub(positions.len()).filter(|&lead| lead > 0 && dims[lead..] == *positions);
+    // A single feature may be left without a dimension.
+    let is_lead = |lead: usize| (lead > 0 || positions.is_empty()) && dims[lead..] == *positions;
+    let lead = dims.len().checked_sub(positions.len()).filter(|&lead| is_lead(lead));
     let (moved, target) = match lead {
         Some(lead) if !moved.whole => (moved, dims[..lead].to_vec()),
         _ => (of_numbers(op, moved)?, dims),

@@ -5,13 +5,13 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use super::constant::{Constant, Values};
 use super::convert::convert;
-use super::draft::{Arg, Chain, Content, Draft, Moved, Outcome, Step, ValueId};
+use super::draft::{Arg, Chain, Content, Draft, Ended, Moved, Outcome, Step, ValueId};
 use super::external::Folder;
 use super::fold::{fold, zeros};
 use super::moving::Room;
 use super::names;
 use super::operator::Operator;
-use super::problem::OnnxProblem;
+use super::problem::{OnnxProblem, of_domain};
 use super::proto::{Graph, Node, Stored};
 use super::quantised::{EXPECTED_NUMBERS, makes_codes};
 use super::wire::Reason;
@@ -58,8 +58,8 @@ impl<'a> Walk<'a> {
         Self { graph, opset, batch, known, codes, readers, draft, room: Room::new(0) }
     }
 
-    /// Reads everything that `output` needs; the draft, and the place of the output in it.
-    pub(super) fn run(mut self, output: &'a str, folder: Folder<'_>) -> Result<(Draft, ValueId)> {
+    /// Reads everything that `output` needs.
+    pub(super) fn run(mut self, output: &'a str, folder: Folder<'_>) -> Result<Read> {
         let order = self.order(output)?;
         self.stored(&order, folder)?;
         for node in order {
@@ -69,10 +69,8 @@ impl<'a> Walk<'a> {
             Some(_) if self.codes.contains(output) => {
                 Err(OnnxProblem::Graph(format!("an output {output:?} of codes of 8 bits, {EXPECTED_NUMBERS}")))
             }
-            Some(&Arg::Value(id)) => match self.draft.expect_layer(id) {
-                Ok(()) => Ok((self.draft, id)),
-                Err(reason) => Err(OnnxProblem::Graph(format!("an output {output:?} that {reason}"))),
-            },
+            Some(&Arg::Value(id)) => Read::of(self.draft, id)
+                .map_err(|reason| OnnxProblem::Graph(format!("an output {output:?} that {reason}"))),
             Some(_) => Err(OnnxProblem::Graph(format!("an output {output:?} that does not depend on its input"))),
             None => Err(OnnxProblem::Graph(format!("an output {output:?} that no node makes"))),
         }
@@ -127,11 +125,14 @@ impl<'a> Walk<'a> {
         for name in order.iter().flat_map(|node| &node.inputs) {
             let Some(stored) = stored.get(name).filter(|_| !self.known.contains_key(name)) else { continue };
             let tensor = |problem| OnnxProblem::Tensor { tensor: (*name).into(), problem };
-            let constant = read(stored, folder).map_err(tensor)?;
-            values = values.saturating_add(constant.len());
+            // Counted before they are read: a sparse file beside the model may hold any number.
+            values = values.saturating_add(Constant::size_of(stored).map_err(tensor)?);
             if values > MOST {
-                return Err(OnnxProblem::Graph(format!("more than {MOST} values")));
+                return Err(tensor(format!(
+                    "brings the values of the file to {values}, of which {MOST} at most are read"
+                )));
             }
+            let constant = read(stored, folder).map_err(tensor)?;
             self.known.insert(name, Arg::Constant(constant));
         }
         self.room = Room::new(values.saturating_mul(16).saturating_add(ROOM));
@@ -149,7 +150,7 @@ impl<'a> Walk<'a> {
 
     fn node(&mut self, node: &'a Node<'a>) -> std::result::Result<(), Reason> {
         if !matches!(node.domain, "" | "ai.onnx") {
-            return Err(format!("the domain {:?}", node.domain));
+            return Err(format!("the domain {:?}{}", node.domain, of_domain(node.domain)));
         }
         let arg = |name: &&'a str| match (*name, self.known.get(name)) {
             ("", _) => Ok(Arg::Absent),
@@ -179,6 +180,30 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// What was read of a graph.
+pub(super) struct Read {
+    pub(super) draft: Draft,
+    /// The place of the last layer in the draft.
+    pub(super) last: ValueId,
+    /// The shape of one example of what it gives.
+    pub(super) dims: Vec<usize>,
+    /// That of what the file gives.
+    pub(super) output: Vec<usize>,
+    pub(super) log_softmax: bool,
+    pub(super) arg_max: bool,
+}
+
+impl Read {
+    fn of(mut draft: Draft, id: ValueId) -> std::result::Result<Self, Reason> {
+        let Step { dims, content, .. } = draft.step(id);
+        let ended = Ended { of: id, log_softmax: false, arg_max: false };
+        let (output, ended) = (dims.clone(), if let Content::Ended(ended) = content { *ended } else { ended });
+        let last = draft.ended(ended.of)?;
+        let dims = draft.step(last).dims.clone();
+        Ok(Self { draft, last, dims, output, log_softmax: ended.log_softmax, arg_max: ended.arg_max })
     }
 }
 
