@@ -131,8 +131,8 @@ mod tests {
             };
             assert!(window.padding == [0; 4], "{case}");
             let xs = (Tensor::arange(0f32, 3.0 * n as f32, &Device::Cpu)?.reshape((1, 1, n, 3))? + 1.0)?;
-            let expected = l0_ops::avg_pool_window(&xs, &pool.window(), true)?;
-            let found = l0_ops::avg_pool_window(&l0_ops::pad(&xs, padding.array())?, &window, false)?;
+            let expected = l0_ops::avg_pool(&xs, &pool.window(), true)?;
+            let found = l0_ops::avg_pool(&l0_ops::pad(&xs, padding.array())?, &window, false)?;
             assert_eq!(found.dims(), expected.dims(), "{case}");
             let off = (found - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
             assert!(off < 1e-5, "{case}: off by {off}");
