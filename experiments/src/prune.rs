@@ -183,15 +183,15 @@ pub fn doubts(plan: &Plan, before: Option<Score>, data: &Dataset) -> Vec<String>
     if let Some(score) = before.filter(|score| is_no_better_than_a_constant(score, data)) {
         let ask = match score.rmse() {
             Some(_) => {
-                "are the columns, and the numbers that it predicts, standardised as it was trained (mean 0, deviation 1; \
-                 --normalise none leaves them as they are)?"
+                "are the columns, and the numbers that it predicts, standardised as in training (mean 0, standard \
+                 deviation 1; --normalise none leaves them as they are)?"
             }
             None if data.train.is_table() => {
-                "are its columns standardised as it was trained (mean 0, deviation 1; --normalise none leaves them as they \
-                 are), and are classes in its order?"
+                "are its columns standardised as in training (mean 0, standard deviation 1; --normalise none leaves them \
+                 as they are), and are classes in its order?"
             }
             None => {
-                "is it given the numbers that it was trained with (--normalise, --mean and --std), and are classes in its order?"
+                "is its input normalised as in training (--normalise, or --mean and --std), and are classes in its order?"
             }
         };
         doubts.push(format!(

@@ -121,7 +121,7 @@ fn read_by(data: Dataset, options: &Options) -> Result<Dataset> {
             Ok(Dataset { train, test, normalise, ..data })
         }
         Some(_) => Err(Error::Argument(format!(
-            "{}: constants of pixels, for a table; choose computed, the mean and deviation of each column over the training \
+            "{}: constants of pixels, for a table; choose computed, the mean and standard deviation of each column over the training \
              rows, or none, columns as they are",
             data.name
         ))),

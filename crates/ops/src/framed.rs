@@ -1,4 +1,4 @@
-//! Zeros around images, and every so many rows and columns of them.
+//! Zero padding of images, and every so many rows and columns of them.
 //!
 //! pad: `ys[y + top, x + left] = xs[y, x]`, 0 elsewhere. stride: `ys[y, x] = xs[start + step y, start + step x]`. Each
 //! is the gradient of the other, but for its numbers.

@@ -18,7 +18,7 @@ pub struct Placed {
 /// A batch of images, (b, c, h, w) of `dtype`, of bytes (n, c, h, w) on a GPU: `(pixel - mean) / std` for each channel.
 ///
 /// # Errors
-/// If the bytes are not on a GPU or not (n, c, h, w) of u8, an index is not below n, means and deviations are not one
+/// If the bytes are not on a GPU or not (n, c, h, w) of u8, an index is not below n, means and standard deviations are not one
 /// for each channel, or the type is neither F32 nor BF16.
 pub fn images(bytes: &Tensor, placed: &[Placed], mean: &[f32], std: &[f32], dtype: DType) -> Result<Tensor> {
     let (n, c, _, _) = bytes.dims4()?;
@@ -26,7 +26,7 @@ pub fn images(bytes: &Tensor, placed: &[Placed], mean: &[f32], std: &[f32], dtyp
         bail!("images: bytes are {:?}, expected U8", bytes.dtype())
     }
     if mean.len() != c || std.len() != c {
-        bail!("images: found {} means and {} deviations, expected {c} of each", mean.len(), std.len())
+        bail!("images: found {} means and {} standard deviations, expected {c} of each", mean.len(), std.len())
     }
     if let Some(placed) = placed.iter().find(|placed| placed.index as usize >= n) {
         bail!("images: found image {}, expected images below {n}", placed.index)

@@ -1,5 +1,4 @@
-//! Static quantisation after training: from a network of floats and a few of its inputs to one of whole numbers of 8
-//! bits.
+//! Static quantisation after training: from a network of floats and a few of its inputs to one of 8-bit integers.
 //!
 //! A [`Calibration`] runs the network over those inputs and keeps how the values at each place are distributed. From
 //! that a [`Method`] says how far the 256 numbers of each place reach ([`l0_net::Grid`]); weights are rounded for each

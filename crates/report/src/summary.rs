@@ -35,7 +35,7 @@ impl Summary {
         self.values.len()
     }
 
-    /// Mean and deviation with so many digits after the point; a dash if there are no values.
+    /// Mean and standard deviation with so many digits after the point; a dash if there are no values.
     pub fn rounded(&self, digits: usize) -> String {
         match (self.n(), self.std) {
             (0, _) => "–".into(),

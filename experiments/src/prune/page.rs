@@ -187,8 +187,8 @@ impl Page {
         match (self.is_constant, self.target) {
             ((true, true), _) => {
                 return Some(
-                    "No better than always the same answer, and neither was the network that was brought: is it given the numbers \
-                     that it was trained with, and are classes or columns in its order?",
+                    "No better than always the same answer, and neither was the network that was brought: is its input \
+                     normalised as in training, and are classes or columns in its order?",
                 );
             }
             ((_, true), Target::Price(_)) => {

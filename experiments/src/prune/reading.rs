@@ -57,12 +57,12 @@ fn numbers_of(data: &Dataset) -> String {
         let said = if is_none {
             "columns as they are"
         } else {
-            "columns standardised, each by a mean and a deviation of its own"
+            "columns standardised, each by its own mean and standard deviation"
         };
         return said.into();
     }
     let of_one = |bytes: &[f32]| bytes.iter().map(|x| format!("{:.4}", x / 255.0)).collect::<Vec<_>>().join(", ");
-    format!("pixels from 0 to 1 normalised by mean {} and deviation {}", of_one(mean), of_one(std))
+    format!("pixels from 0 to 1 normalised by mean {} and standard deviation {}", of_one(mean), of_one(std))
 }
 
 #[cfg(test)]
@@ -107,11 +107,17 @@ mod tests {
         let digits = Digits { train: 20, test: 10, seed: 1 }.draw().unwrap();
         let data = Dataset::new("digits", digits.train, digits.test, vec![]).unwrap();
         let read = |normalise| said_of(&Dataset { normalise, choices: vec!["so".into()], ..data.clone() });
-        assert_eq!(read(Normalise::unit()), "so; pixels from 0 to 1 normalised by mean 0.0000 and deviation 1.0000");
-        assert_eq!(read(Normalise::mnist()), "so; pixels from 0 to 1 normalised by mean 0.1307 and deviation 0.3081");
+        assert_eq!(
+            read(Normalise::unit()),
+            "so; pixels from 0 to 1 normalised by mean 0.0000 and standard deviation 1.0000"
+        );
+        assert_eq!(
+            read(Normalise::mnist()),
+            "so; pixels from 0 to 1 normalised by mean 0.1307 and standard deviation 0.3081"
+        );
         let rows = || Split::rows(vec![1.0, 2.0, 3.0, 5.0], vec![0, 1], 2, 2).unwrap();
         let table = Dataset::new("table", rows(), rows(), vec![]).unwrap();
-        assert_eq!(said_of(&table), "columns standardised, each by a mean and a deviation of its own");
+        assert_eq!(said_of(&table), "columns standardised, each by its own mean and standard deviation");
         let normalise = Normalise::new(vec![0.0; 2], vec![1.0; 2]).unwrap();
         assert_eq!(said_of(&Dataset { normalise, ..table }), "columns as they are");
     }

@@ -136,7 +136,7 @@ layers! {
     border::Border = "border",
     /// Units that are 0 before and after those of the input.
     pad_units::PadUnits = "pad_units",
-    /// Zeros around an image.
+    /// Zero padding of an image.
     pad::Pad = "pad",
     /// Every so many rows and columns of an image.
     stride::Stride = "stride",

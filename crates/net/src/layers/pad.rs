@@ -1,4 +1,4 @@
-//! Zeros around an image: (b, c, h, w) -> (b, c, h + top + bottom, w + left + right).
+//! Zero padding of an image: (b, c, h, w) -> (b, c, h + top + bottom, w + left + right).
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::geometry::Sides;
 use crate::onnx::Graph;
 use crate::{Place, Result, Shape, Unit};
 
-/// Zeros around an image.
+/// Zero padding of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pad {

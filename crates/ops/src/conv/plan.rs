@@ -110,7 +110,7 @@ fn met(stride: usize, padded: usize) -> usize {
     if stride > padded { 1 } else { stride }
 }
 
-/// Zeros around the `rows` and `columns` of a plane.
+/// Zero padding of the `rows` and `columns` of a plane.
 pub(super) fn frame(plane: &mut [Vector], width: usize, rows: Range<usize>, columns: Range<usize>) {
     for (y, row) in plane.chunks_exact_mut(width).enumerate() {
         if rows.contains(&y) {

@@ -157,7 +157,7 @@ fn apart(xs: &Tensor, dim: usize, step: usize) -> Result<Tensor> {
     Tensor::cat(&[&spread, &last], dim)
 }
 
-/// Zeros around a dimension, less what is taken away of the result.
+/// Zero padding of a dimension, less what is taken away of the result.
 fn framed(xs: &Tensor, dim: usize, before: usize, after: usize, (first, last): (usize, usize)) -> Result<Tensor> {
     let xs = xs.pad_with_zeros(dim, before, after)?;
     xs.narrow(dim, first, xs.dim(dim)? - first - last)

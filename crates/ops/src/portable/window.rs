@@ -51,7 +51,7 @@ pub fn global_max_pool(xs: &Tensor) -> Result<Tensor> {
     planes.gather(&first, D::Minus1)?.squeeze(D::Minus1)
 }
 
-/// Zeros around images as far as windows reach.
+/// Zero padding of images as far as windows reach.
 fn framed(xs: &Tensor, window: &Window) -> Result<Tensor> {
     let (_, _, h, w) = xs.dims4()?;
     let (oh, ow) = window.output(h, w).unwrap_or_default();

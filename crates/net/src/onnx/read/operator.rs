@@ -176,7 +176,7 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Zeros around an image (h, w) under a window that reaches over `extent`.
+    /// Zero padding of an image (h, w) under a window that reaches over `extent`.
     pub(super) fn padding(&self, (h, w): (usize, usize), extent: Pair, stride: Pair) -> Result<Sides, Reason> {
         let pads = self.ints("pads")?;
         let same = |n: usize, extent: usize, stride: usize| {

@@ -1,4 +1,4 @@
-//! Zeros around values, and values one after another.
+//! Zero padding of values, and values one after another.
 
 use super::constant::Constant;
 use super::draft::{Arg, Chain, Outcome};
@@ -8,7 +8,7 @@ use super::wire::Reason;
 use crate::Sides;
 use crate::layers::{Concat, Pad, PadUnits};
 
-/// Zeros around an image, before and behind its channels, or before and behind features.
+/// Zero padding of an image, before and behind its channels, or before and behind features.
 pub(super) fn pad(op: &Operator<'_>) -> Result<Outcome, Reason> {
     let (input, dims) = op.layered(0)?;
     let rank = dims.len() + 1;
