@@ -338,7 +338,7 @@ fn the_network_that_comes_with_the_program_reads_digits() {
 fn mistakes_end_in_an_error_that_says_what_to_do() {
     let temp = tempfile::tempdir().unwrap();
     let empty = temp.path().to_str().unwrap();
-    fails("reproduce-mnist", &["mlp-lo", "--data", empty], "there are mlp-dense, mlp-dropout, mlp-l0");
+    fails("reproduce-mnist", &["mlp-lo", "--data", empty], "there are mlp-dense, mlp-taught, mlp-dropout");
     fails("reproduce-mnist", &["mlp-l0", "--data", empty], "does not hold mnist: looked for train-images-idx3-ubyte");
     fails("reproduce-mnist", &["mlp-l0", "--data", "/nowhere"], "/nowhere");
     fails("reproduce-mnist", &["--epochs", "0"], "\"0\" is not a whole number of 1 to 1000000");
@@ -378,7 +378,11 @@ fn a_sweep_makes_each_run_once_and_ends_in_a_picture() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 of 2 runs are finished"), "{said}");
     assert!(said.contains("as SLURM_ARRAY_TASK_ID says") && said.contains("`unset SLURM_ARRAY_TASK_ID`"), "{said}");
-    assert!(said.contains("asked 60 % of the weights, kept ") && said.contains(" %: missed; data not MNIST"), "{said}");
+    assert!(
+        said.contains("asked 60 % of the weights, kept ")
+            && said.contains(" %: missed; 2 of 200 epochs; data not MNIST"),
+        "{said}"
+    );
     let foreseen = String::from_utf8_lossy(&output.stderr);
     assert!(foreseen.contains("out of reach (at best: asked 60 % of the weights"), "{foreseen}");
     fails("sweep", &with(&["--jobs", "2", "--index", "1"]), "cannot be used with");
@@ -592,9 +596,14 @@ fn a_file_without_a_size_asks_for_it_and_one_that_is_refused_leaves_nothing() {
 
 /// A small trained network as the ONNX file that someone brings, its input and output called as in theirs.
 fn brought(path: &Path, classes: usize) {
+    brought_of(path, 24, classes);
+}
+
+/// The same with so many hidden units.
+fn brought_of(path: &Path, hidden: usize, classes: usize) {
     let mut b = Builder::image("image", 1, 28, 28);
     b.conv2d("conv1", 8, 5).relu().max_pool2d(2).conv2d("conv2", 12, 5).relu().max_pool2d(2);
-    b.flatten("features").linear("fc1", 24).relu().linear("fc2", classes);
+    b.flatten("features").linear("fc1", hidden).relu().linear("fc2", classes);
     let net = b.build().unwrap();
     let weights = Params::init(&net, 1, &Device::Cpu).unwrap().detached();
     let ends = Some(OnnxEnds::new("pixels", "digits", 18));
@@ -689,7 +698,7 @@ fn a_pruning_that_leaves_next_to_nothing_ends_with_another_exit_code() {
     let (data, onnx, out) = (temp.path().join("idx"), temp.path().join("mine.onnx"), temp.path().join("results"));
     std::fs::create_dir(&data).unwrap();
     mnist_folder(&data);
-    brought(&onnx, 10);
+    brought_of(&onnx, 60, 10); // of its weights the last ten are less than a thousandth
     let [data, onnx, out] = [&data, &onnx, &out].map(|path| path.to_str().unwrap().to_string());
     let place = [onnx.as_str(), "--data", &data, "--out", &out, "--epochs", "8", "--batch-size", "20", "--lambda"];
     for (lambda, code) in [("1000", 3), ("1000", 3), ("0.000001", 0)] {

@@ -163,7 +163,7 @@ fn what_is_written_in_several_operators_is_one_layer() {
         ("mean_of_columns_and_rows", &["average pool"]),
         ("max_of_rows_and_columns", &["global max pool"]),
         ("selu", &["elu", "scale", "elu", "scale", "conv2d"]),
-        ("celu", &["scale", "elu", "scale", "elu", "scale"]),
+        ("celu", &["scale", "elu", "scale", "elu"]),
         ("relu_then_min", &["clip"]),
         ("bounds_thrice", &["clip"]),
         ("weight_norm", &["conv2d"]),

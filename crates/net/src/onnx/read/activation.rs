@@ -113,6 +113,9 @@ pub(super) fn scaled_elu(op: &Operator<'_>) -> Result<Outcome, Reason> {
     if !alpha.is_normal() || alpha < 0.0 {
         return Err(format!("alpha {alpha}, expected a number above 0"));
     }
+    if alpha == 1.0 {
+        return Ok(Chain::plain(vec![input], Activation::Elu { alpha }).into());
+    }
     let part = Chain::of(vec![input], Scale, scale(alpha.recip())?);
     Ok(part.then(Activation::Elu { alpha: 1.0 }).then_of(Scale, scale(alpha)?).into())
 }
