@@ -61,7 +61,7 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether a file is called as [`write`] calls one that is not whole yet, in this version or in an earlier one. Others
+/// Whether a file is called as [`write()`] calls one that is not whole yet, in this version or in an earlier one. Others
 /// may end in `.tmp` as well, and are none of ours.
 pub fn is_unfinished(name: &OsStr) -> bool {
     let Some(name) = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)) else { return false };

@@ -1,6 +1,5 @@
 //! Getting the bytes: one attempt after another, each going on where the last one was cut.
 
-use super::cache;
 use super::fetch::{Session, chain, name};
 use super::refusal;
 use crate::{Error, Result, digest};
