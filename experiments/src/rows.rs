@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use l0::{Estimator, Quantity, Targets};
 use l0_data::{Benchmark, DataRecord, DataSpec, Dataset};
-use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, free_path_or, read_run, run_path};
+use l0_record::{Error as RecordError, Run, RunFolder, RunHeader, Status, free_path, read_run, run_path};
 use l0_train::{Finished, MOST_EPOCHS, Precision};
 
 use crate::cli::{self, DataArgs, HELD_OUT, RunArgs, Validation};
@@ -412,7 +412,7 @@ fn is_unfinished(path: &Path, row: &Recipe, precision: Precision) -> bool {
 /// The folder of a run that goes beside others of its name: `path` or the first of `path.2`, `path.3`, … that is free,
 /// or that holds this run, begun and not finished, while no other process is at it.
 pub fn place_beside(path: &Path, row: &Recipe, precision: Precision) -> PathBuf {
-    free_path_or(path, |path| is_unfinished(path, row, precision) && !RunFolder::is_locked(path))
+    free_path(path, |path| is_unfinished(path, row, precision) && !RunFolder::is_locked(path))
 }
 
 /// The runs that a run begins with or learns from, and that are still to be trained.

@@ -90,22 +90,24 @@ impl Dataset {
         Ok(Self { notes, ..Self::new(name, train, test, files)? })
     }
 
-    /// With `n` of the training examples to test on in place of the test examples. Where the normalisation follows from
-    /// the training examples, it is that of those that are left; known data keeps its constants, and so does what a
-    /// [`Table`](crate::Table) made of its cells: the means in place of missing ones, and the scale of numbers to be
-    /// predicted.
+    /// With `n` of the training examples to test on in place of the test examples. A normalisation that is the one of
+    /// the training examples is afterwards that of those that are left; any other stays, that of known data too, and so
+    /// does what a [`Table`](crate::Table) made of its cells: the means in place of missing ones, and the scale of
+    /// numbers to be predicted.
     ///
     /// # Errors
     /// If there are not so many, or images that are decoded as they are needed do not decode any longer.
     pub fn hold_out(mut self, n: usize) -> Result<Self> {
+        let follows = self.may_be_normalised_by_its_examples() && self.normalise == Normalise::of(&self.train)?;
         (self.train, self.test) = self.train.split_off(n, 0)?;
-        if self.is_normalised_by_its_examples() {
+        if follows {
             self.normalise = Normalise::of(&self.train)?;
         }
         Ok(self)
     }
 
-    fn is_normalised_by_its_examples(&self) -> bool {
+    /// Whether nobody asked for other constants; what the normalisation is since may be another one.
+    fn may_be_normalised_by_its_examples(&self) -> bool {
         match self.source.as_ref().and_then(|source| source.options.normalise.as_ref()) {
             Some(by) => *by == NormaliseBy::Name(NormaliseName::Computed),
             None => self.name.parse::<Benchmark>().is_err(),
@@ -271,7 +273,9 @@ mod tests {
         let images = || Split::new(vec![7; 4 * 784], vec![0, 1, 2, 3], (1, 28, 28), 10).unwrap();
         let known = Dataset::new("mnist", images(), images(), vec![]).unwrap().hold_out(2).unwrap();
         assert_eq!(known.normalise, Benchmark::Mnist.normalise());
-        assert!(asked(None).hold_out(11).is_err());
+        let set = Dataset { normalise: Normalise::unit(), ..asked(None) };
+        assert_eq!(set.hold_out(4).unwrap().normalise, Normalise::unit(), "set afterwards, whatever was asked for");
+        assert!(asked(None).hold_out(10).is_err());
     }
 
     #[test]

@@ -260,13 +260,15 @@ impl Split {
     }
 
     /// The same with each class under its number in `names`, which are all classes then; as it is where either has no
-    /// names. Its own names that are not among them, if there are such.
+    /// names. A name that is not among them is the one that is the same number, as "01" is "1", if no other is. Its own
+    /// names that are not among them, if there are such.
     pub(crate) fn in_classes(self, names: &[String]) -> std::result::Result<Self, Vec<String>> {
         let Targets::Classes(labels) = &self.targets else { return Ok(self) };
         if names.is_empty() || self.names.is_empty() || *self.names == *names {
             return Ok(self);
         }
-        let place = |name: &String| names.iter().position(|known| known == name).map(|place| place as u32);
+        let exact = |name: &String| names.iter().position(|known| known == name);
+        let place = |name: &String| exact(name).or_else(|| same_number(name, &self.names, names)).map(|at| at as u32);
         let places: Vec<Option<u32>> = self.names.iter().map(place).collect();
         let Some(places) = places.iter().copied().collect::<Option<Vec<u32>>>() else {
             let unknown = self.names.iter().zip(places).filter(|(_, place)| place.is_none());
@@ -300,7 +302,7 @@ impl Split {
     /// # Errors
     /// If there are fewer than `n` examples.
     pub fn split_off(&self, n: usize, seed: u64) -> Result<(Self, Self)> {
-        if n > self.len() {
+        if n > 0 && n >= self.len() {
             let (all, left) = (self.len(), "hold out fewer, so that some are left to learn from");
             let message = format!("cannot hold out {n} of {all} examples; {left}");
             return Err(Error::Argument(message));
@@ -350,6 +352,17 @@ fn chosen<T: Copy>(values: &[T], size: usize, indices: &[u32]) -> Vec<T> {
     indices.iter().flat_map(|&i| &values[i as usize * size..][..size]).copied().collect()
 }
 
+/// The place in `names` of the one that is the same number as `name`, where no other is, neither there nor in `own`.
+fn same_number(name: &str, own: &[String], names: &[String]) -> Option<usize> {
+    let number = |text: &str| text.parse::<f64>().ok();
+    let wanted = number(name)?;
+    let only = |texts: &[String]| {
+        let mut same = texts.iter().enumerate().filter(|(_, text)| number(text) == Some(wanted)).map(|(at, _)| at);
+        same.next().filter(|_| same.next().is_none())
+    };
+    only(own).and_then(|_| only(names))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -396,5 +409,21 @@ mod tests {
         assert_eq!(split.take(3), split.select(&[0, 1, 2]).unwrap());
         assert_eq!(split.take(99), split);
         assert_eq!(split.select(&[10]).unwrap_err().to_string(), "no image 10 among 10");
+    }
+
+    #[test]
+    fn classes_that_are_the_same_number_are_the_same() {
+        let named = |own: &[&str], known: &[&str]| {
+            let texts = |all: &[&str]| all.iter().map(|name| name.to_string()).collect::<Vec<String>>();
+            let labels = (0..own.len() as u32).collect();
+            let split = Split::rows(vec![0.0; own.len()], labels, 1, own.len()).unwrap();
+            let split = split.with_class_names(texts(own)).unwrap();
+            split.in_classes(&texts(known)).map(|split| split.labels().to_vec())
+        };
+        assert_eq!(named(&["01", "02"], &["1", "2", "3"]), Ok(vec![0, 1]));
+        assert_eq!(named(&["1", "2"], &["0.50", "1.00", "2.00"]), Ok(vec![1, 2]));
+        assert_eq!(named(&["01", "1"], &["1", "2"]), Err(vec!["01".into()]), "two of one number are not told apart");
+        assert_eq!(named(&["1.0", "2"], &["01", "1", "2"]), Err(vec!["1.0".into()]));
+        assert_eq!(named(&["a", "b"], &["b", "a"]), Ok(vec![1, 0]));
     }
 }

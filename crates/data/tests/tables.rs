@@ -248,10 +248,11 @@ fn labels_that_look_like_numbers_are_told_apart_as_they_are_written() {
         (&["1.0", "2.", "2", "3.00", "1", ""], "1 2 3"),
         (&["1.0", "2", "other", "another", "third"], "1 2 another other third"),
         (&["0.5", "1.5"], "0.5 1.5"),
+        (&["1", "1.0", "01"], "01 1"),
     ] {
         assert_eq!(classes(labels, ","), expected, "{labels:?}");
     }
-    assert_eq!(classes(&["1,5", "2,0", "1,50"], ";"), "1.5 1.50 2.0");
+    assert_eq!(classes(&["1,5", "2,0", "1,50"], ";"), "1.5 1.50 2");
     assert_eq!(classes(&["1,0", "2,0"], ";"), "1 2");
     // What is predicted as a number is one, however it is written.
     let prices = csv(&format!("a,b,price\n{}", rows(60, ",", |i| format!("{:e}", i as f64 + 0.5)))).unwrap();
@@ -643,11 +644,11 @@ fn texts_beside_arrays_name_the_classes_or_are_passed_over() {
     };
     let data = of(&["sétosa", "other"]);
     assert_eq!(data.train.class_names(), ["sétosa", "other"]);
-    assert_eq!(data.notes, ["passed over, as it cannot be read: data_module.npy of elements of \"<U6\""]);
+    assert_eq!(data.notes, ["passed over, as it holds no numbers: data_module.npy of elements of \"<U6\""]);
     for names in [&["a", "b", "c"][..], &["a", "a"]] {
         let data = of(names);
         assert!(data.train.class_names().is_empty());
-        let said = "different names for 2 classes, which are called by their number";
+        let said = "of them different, for 2 classes, which are called by their number";
         assert!(data.notes.iter().any(|note| note.starts_with("target_names has") && note.ends_with(said)));
     }
 }

@@ -124,9 +124,7 @@ pub enum Error {
 /// What helps where this field differs; a digest is no value that anyone could use.
 fn way_out(field: &str) -> &'static str {
     match field {
-        _ if field.starts_with("data.normalise") => {
-            "normalise as it was recorded (--resume does), or choose a new folder"
-        }
+        _ if field.starts_with("data.normalise") => "normalise as it was recorded, or choose a new folder",
         "data.sha256" => "give the same data, with the same --validation, or a new folder",
         "started_from" => "begin with the same values, or choose a new folder",
         "taught_by" => "learn from the same networks, or choose a new folder",

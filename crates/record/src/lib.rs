@@ -52,7 +52,7 @@ pub use machine::{Machine, forget_peak_memory, machine, peak_memory_bytes};
 pub use message::without_backtrace;
 pub use named::Named;
 pub use outcome::{Outcome, Status};
-pub use place::{free_path, free_path_or, run_path};
+pub use place::{free_path, run_path};
 pub use read::{Run, find_runs, read_run};
 pub use reference::Reference;
 pub use row::{EpochRow, GATE_BINS, gate_histogram};

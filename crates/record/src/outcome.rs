@@ -66,7 +66,7 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs_kept: Option<u64>,
     /// Expected share of the gated weights, from 0 to 1: the share whose gates are open, where gates are frozen (files of
-    /// before 2026-11-30 have the sum of P(z != 0) there, too).
+    /// earlier versions have the sum of P(z != 0) there, too).
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub expected_density: Option<f64>,
     /// Seconds spent training, evaluation left out.

@@ -15,13 +15,8 @@ pub fn run_path(root: impl AsRef<Path>, recipe: &str, seed: u64) -> Result<PathB
     Ok(root.as_ref().join(recipe).join(format!("seed-{seed}")))
 }
 
-/// `path` if nothing is there, or else the first of `path.2`, `path.3`, … that is free.
-pub fn free_path(path: impl AsRef<Path>) -> PathBuf {
-    free_path_or(path, |_| false)
-}
-
-/// The same, but that a folder which is there will do if it `serves`.
-pub fn free_path_or(path: impl AsRef<Path>, serves: impl Fn(&Path) -> bool) -> PathBuf {
+/// `path`, or else the first of `path.2`, `path.3`, …, where nothing is, or a folder that `serves`.
+pub fn free_path(path: impl AsRef<Path>, serves: impl Fn(&Path) -> bool) -> PathBuf {
     let path = path.as_ref();
     let numbered = |n: u64| {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
@@ -58,8 +53,9 @@ mod tests {
     fn a_second_run_of_the_day_has_its_own_folder() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("seed-1");
-        assert_eq!(free_path(&path), path);
+        assert_eq!(free_path(&path, |_| false), path);
         std::fs::create_dir(&path).unwrap();
-        assert_eq!(free_path(&path), root.path().join("seed-1.2"));
+        assert_eq!(free_path(&path, |_| false), root.path().join("seed-1.2"));
+        assert_eq!(free_path(&path, |there| there == path), path);
     }
 }

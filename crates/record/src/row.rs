@@ -11,8 +11,8 @@ pub const GATE_BINS: usize = 20;
 ///
 /// Counts are of the network, gated layers and others together. *Expected* counts come from the probability that a gate
 /// is open, *hard* ones from the gates that are not zero at test time. Once gates are frozen nothing of them is left to
-/// chance: what is expected is what is hard. Files of before 2026-11-30 go on with the probabilities there, and so have
-/// a target that was met as violated.
+/// chance: what is expected is what is hard. Files of earlier versions have the probabilities there, too, and so a target
+/// that was met as violated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
     /// Epochs done, from 1.

@@ -38,7 +38,7 @@ struct State {
     average_steps: u64,
     /// Their values are what counts: all else that is said of them follows from the settings.
     multipliers: Option<Multipliers>,
-    /// [`Trainer::settings`]; files of before 2026-11-30 do not have them, and are believed.
+    /// [`Trainer::settings`]; files of earlier versions lack them, and are believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settings: Option<Value>,
 }

@@ -7,6 +7,8 @@ pub(super) enum Fault {
     Damaged(String),
     /// The file is whole: what was found that is not read, and what to do.
     Unread(String, &'static str),
+    /// The same of an array that holds no numbers at all.
+    NoNumbers(String, &'static str),
 }
 
 impl From<String> for Fault {
@@ -27,6 +29,7 @@ impl Fault {
         match self {
             Self::Damaged(found) => Self::Damaged(format!("{name} of {found}")),
             Self::Unread(found, advice) => Self::Unread(format!("{name} of {found}"), advice),
+            Self::NoNumbers(found, advice) => Self::NoNumbers(format!("{name} of {found}"), advice),
         }
     }
 }

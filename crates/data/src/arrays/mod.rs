@@ -63,7 +63,7 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Said)> {
     let wrong = |(problem, advice): (String, &str)| Error::Data { path: path.into(), problem, advice: advice.into() };
     let refused = |fault| match fault {
         Fault::Damaged(found) => Error::format(path, "an .npz or safetensors file", found),
-        Fault::Unread(found, advice) => wrong((found, advice)),
+        Fault::Unread(found, advice) | Fault::NoNumbers(found, advice) => wrong((found, advice)),
     };
     let Found { arrays, unread, names } = found.map_err(refused)?;
     let mut notes = passed_over(&arrays, unread).map_err(refused)?;
@@ -106,11 +106,12 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<(Split, Split, Said)> {
     }
 }
 
-/// What is to be said of arrays that cannot be read; the first for which no other plays its part is a fault.
+/// What is to be said of arrays that cannot be read; the first that holds numbers, or for which no other plays its part,
+/// is a fault.
 fn passed_over(arrays: &[Named], unread: Vec<(Role, Fault)>) -> Result<Vec<String>, Fault> {
     let said = |(role, fault): (Role, Fault)| match fault {
-        Fault::Unread(found, _) if arrays.iter().any(|named| named.role == role) => {
-            Ok(format!("passed over, as it cannot be read: {found}"))
+        Fault::NoNumbers(found, _) if arrays.iter().any(|named| named.role == role) => {
+            Ok(format!("passed over, as it holds no numbers: {found}"))
         }
         fault => Err(fault),
     };
@@ -124,8 +125,9 @@ fn fitting(names: Option<(String, Vec<String>)>, classes: usize, notes: &mut Vec
     if different == classes && names.len() == classes {
         return Some(names);
     }
+    let all = names.len();
     notes.push(format!(
-        "{array} has {different} different names for {classes} classes, which are called by their number"
+        "{array} has {all} names, {different} of them different, for {classes} classes, which are called by their number"
     ));
     None
 }

@@ -15,7 +15,8 @@ struct Header<'a> {
 /// What is wrong, if the bytes are not one array of numbers, row by row.
 pub(super) fn parse(bytes: &[u8]) -> Result<Array, Fault> {
     let Header { code, dims, data } = Header::read(bytes)?;
-    let kind = kind(code).ok_or_else(|| Fault::Unread(format!("elements of {code:?}"), SAVE_ANEW))?;
+    let fault = if holds_no_numbers(code) { Fault::NoNumbers } else { Fault::Unread };
+    let kind = kind(code).ok_or_else(|| fault(format!("elements of {code:?}"), SAVE_ANEW))?;
     Ok(Array::new(dims, kind, data)?)
 }
 
@@ -65,6 +66,11 @@ fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     let (_, rest) = header.split_once(key).ok_or_else(missing)?;
     let (_, rest) = rest.split_once(':').ok_or_else(missing)?;
     Ok(rest.trim_start())
+}
+
+/// Texts, bytes, objects, dates.
+fn holds_no_numbers(code: &str) -> bool {
+    code.trim_start_matches(['<', '>', '|', '=']).starts_with(['U', 'S', 'a', 'O', 'V', 'M', 'm'])
 }
 
 fn kind(code: &str) -> Option<Kind> {

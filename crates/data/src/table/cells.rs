@@ -1,7 +1,7 @@
 //! The cells of a column: numbers, what is missing, and text.
 
 use super::commas::with_point;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Different labels of any kind.
@@ -23,51 +23,55 @@ pub(crate) struct Column {
     pub(super) spellings: Spellings,
 }
 
-/// Cells that are numbers and do not look as their number is printed, as "01", "1E1" and "1.0": where labels are
-/// classes, "01" and "1" are two.
+/// Cells that are numbers and do not look as their number is printed, as "01" and "1E1": where labels are classes, "01"
+/// and "1" are two. "1.0" is none of them: programs write whole numbers so beside missing ones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spellings {
-    /// By row, each text once in memory.
-    cells: Vec<(usize, Arc<str>)>,
-    texts: HashSet<Arc<str>>,
-    /// Whether there were more texts than a column of labels may have; then no cell is kept.
+    /// Row, and place among the texts.
+    cells: Vec<(u32, u32)>,
+    texts: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, u32>,
+    /// Whether there were more texts than a column of labels may have, or more rows than are counted here; then no cell
+    /// is kept.
     pub(super) are_too_many: bool,
-    /// Whether a text is more than a whole number with zeros behind its point, as programs write whole numbers beside
-    /// missing ones.
-    are_names: bool,
 }
 
 impl Spellings {
     fn push(&mut self, row: usize, text: &str, number: f64) {
-        if self.are_too_many {
+        if self.are_too_many || is_plain_whole(text) || is_as_printed(text, number) {
             return;
         }
-        let printed = number.to_string();
-        if text == printed {
-            return;
-        }
-        let is_zeros = |digits: &str| digits.bytes().all(|byte| byte == b'0');
-        let is_whole = text.split_once('.').is_some_and(|(whole, behind)| whole == printed && is_zeros(behind));
-        self.are_names |= !is_whole;
-        let text = match self.texts.get(text) {
-            Some(known) => Arc::clone(known),
+        let place = match self.places.get(text) {
+            Some(&place) => place,
             None => {
-                let new: Arc<str> = text.into();
-                self.texts.insert(Arc::clone(&new));
-                new
+                let (new, place) = (Arc::<str>::from(text), self.texts.len() as u32);
+                self.texts.push(Arc::clone(&new));
+                self.places.insert(new, place);
+                place
             }
         };
-        self.cells.push((row, text));
-        if self.texts.len() > LARGEST {
-            *self = Self { are_too_many: true, ..Self::default() };
+        match u32::try_from(row) {
+            Ok(row) if self.texts.len() <= LARGEST => self.cells.push((row, place)),
+            _ => *self = Self { are_too_many: true, ..Self::default() },
         }
     }
 
     /// The texts by which labels are told apart, by row; of other rows their number is one.
     pub(super) fn names(&self) -> HashMap<usize, &str> {
-        let cells = self.cells.iter().filter(|_| self.are_names);
-        cells.map(|(row, text)| (*row, &**text)).collect()
+        self.cells.iter().map(|&(row, place)| (row as usize, &*self.texts[place as usize])).collect()
     }
+}
+
+/// Whether a text is a whole number as it is printed, without a look at the number: most cells are.
+fn is_plain_whole(text: &str) -> bool {
+    let is_short = (1..=15).contains(&text.len()); // a float has as many digits
+    is_short && text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
+}
+
+/// Whether a text is its number as it is printed, with zeros behind the point of a whole one or without.
+fn is_as_printed(text: &str, number: f64) -> bool {
+    let (printed, is_zeros) = (number.to_string(), |digits: &str| digits.bytes().all(|byte| byte == b'0'));
+    text == printed || text.split_once('.').is_some_and(|(whole, behind)| whole == printed && is_zeros(behind))
 }
 
 /// Whether a cell stands for a missing value.
