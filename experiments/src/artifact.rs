@@ -229,7 +229,6 @@ pub fn add_caveat(card: &mut Card, caveat: Option<String>) {
     card.extra.insert(l0_train::DATA_CAVEAT.into(), json!(both));
 }
 
-/// Under which key a card has what the input and the output of a network are called, if it came as ONNX.
 /// Under which key a card has what the input and the output of a network are called, and what stands behind its last
 /// layer, if it came as ONNX.
 pub const ENDS: &str = "onnx_ends";
@@ -298,7 +297,7 @@ pub fn card_of_onnx(about: &OnnxAbout) -> Result<Card> {
 /// The ONNX form of a network, with its card in the metadata, and with the names and texts of the file that it came from.
 ///
 /// # Errors
-/// If it would be too large.
+/// If it would be too large, or the card does not say in our form what stood at the ends of that file.
 pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
     let mut said = card.clone(); // these texts stand in their own places
     let (metadata, doc) = (said.extra.remove(METADATA), said.extra.remove(DOC));
@@ -306,12 +305,13 @@ pub fn onnx(model: &Model, card: &Card) -> Result<Vec<u8>> {
         metadata.and_then(|metadata| serde_json::from_value(metadata).ok()).unwrap_or_default();
     metadata.insert(CARD.into(), serde_json::to_string(&said)?);
     let own = if model.kept.is_empty() { "" } else { PRUNED };
+    let ends = card.extra.get(ENDS).cloned().map(serde_json::from_value).transpose();
     let about = OnnxAbout {
         producer: env!("CARGO_PKG_NAME").into(),
         version: env!("CARGO_PKG_VERSION").into(),
         doc: doc.as_ref().and_then(serde_json::Value::as_str).unwrap_or(own).into(),
         metadata,
-        ends: card.extra.get(ENDS).cloned().and_then(|ends| serde_json::from_value(ends).ok()),
+        ends: ends.with_context(|| format!("{ENDS} of its card, which was changed by hand"))?,
     };
     Ok(l0_net::to_onnx(&model.net, &model.weights, &about)?)
 }

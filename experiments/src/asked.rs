@@ -11,12 +11,12 @@ use anyhow::Result;
 use l0::{Constraint, Estimator, GatedNet, Lambda, Objective, Pressure, Quantity, Targets};
 use l0_net::Weights;
 use l0_record::compare::settled;
-use l0_record::{Run, Status};
+use l0_record::{Reference, Run, Status};
 use l0_report::Collection;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Recipe, config, old, recipes};
+use crate::{Recipe, config, old, published, recipes};
 
 /// By how much a kept share may be above the one that was asked for: at most two points, or half of it. Training presses
 /// on what is expected of the gates, and what the estimator counts at the end lies a little above or below; a pruning of
@@ -131,6 +131,14 @@ pub fn of_run(run: &Run) -> Option<Verdict> {
 pub fn collection(root: &Path) -> Result<Collection> {
     let mut collection = Collection::read(root)?;
     old::align(collection.runs.iter_mut().map(|run| &mut run.header.config).collect());
+    let known = published::rows();
+    for reference in collection.runs.iter_mut().filter_map(|run| run.header.reference.as_mut()) {
+        // What is known of the published row by now, in place of what a run of earlier wrote down.
+        let row = |row: &&Reference| (&row.network, &row.label, &row.source);
+        if let Some(found) = known.iter().find(|known| row(known) == row(&&*reference)) {
+            *reference = found.clone();
+        }
+    }
     let finished = collection.runs.iter().filter(|run| run.header.status == Status::Finished);
     let remarked = finished.filter_map(|run| Some((run.path.clone(), remark(run)?)));
     let remarks: BTreeMap<PathBuf, String> = remarked.collect();

@@ -374,7 +374,13 @@ where
 {
     move |text: &str| {
         let is_in_range = |n: &T| *n >= least && most.is_none_or(|most| *n <= most);
-        let range = || most.map_or(format!("{least} or more"), |most| format!("{least} to {most}"));
+        let is_too_long =
+            text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<T>().is_err();
+        let range = || match most {
+            Some(most) => format!("{least} to {most}"),
+            None if is_too_long => format!("{least} or more that {} bits hold", 8 * size_of::<T>()),
+            None => format!("{least} or more"),
+        };
         text.parse().ok().filter(is_in_range).ok_or_else(|| format!("{text:?} is not a whole number of {}", range()))
     }
 }
@@ -455,6 +461,8 @@ mod tests {
             (said("0"), said("1001")),
             ("\"0\" is not a whole number of 1 to 1000".into(), "\"1001\" is not a whole number of 1 to 1000".into())
         );
+        let said = "\"18446744073709551616\" is not a whole number of 0 or more that 64 bits hold";
+        assert_eq!(whole(0_u64, None)("18446744073709551616").unwrap_err(), said);
         assert_eq!(whole(0_u64, None)("-1").unwrap_err(), "\"-1\" is not a whole number of 0 or more");
         assert_eq!(at_least_one("1.5").unwrap_err(), "\"1.5\" is not a whole number of 1 or more");
     }

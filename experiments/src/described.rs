@@ -87,7 +87,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Described> {
     let text = std::str::from_utf8(bytes).context("is not text in UTF-8")?;
     ensure!(
         !is_recipe(text),
-        "it is a recipe, as --print-config writes one, not the file of a network: --config reads it"
+        "it is a recipe, as --print-config writes one, not the file of a network: `just train` and `just sweep` read it"
     );
     let described: Described = toml::from_str(text).map_err(|error| anyhow::anyhow!(line_of(text, &error)))?;
     let name = if described.name.is_empty() { name.to_string() } else { described.name.clone() };

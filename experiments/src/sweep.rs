@@ -34,7 +34,7 @@ pub fn check_distinct(rows: &[Recipe]) -> Result<()> {
     for (index, row) in rows.iter().enumerate() {
         ensure!(
             rows[..index].iter().all(|other| other.name != row.name),
-            "{} is asked for twice; leave one out, or give its file another name",
+            "{} is asked for twice; leave one out, or give it another `name` in its file",
             row.name
         );
     }

@@ -26,7 +26,8 @@ fn pages_below(folder: PathBuf) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             match path.is_dir() {
-                true if name.starts_with('.') || ["target", "results", "shared"].contains(&name.as_str()) => {}
+                true if name.starts_with('.')
+                    || ["target", "results", "shared", "venv", "node_modules"].contains(&name.as_str()) => {}
                 true => open.push(path),
                 false if name.ends_with(".md") => pages.push(path),
                 false => {}

@@ -451,8 +451,7 @@ fn the_list_of_runs_says_by_which_code_and_teachers_each_was_trained() {
     let line = |seed: &str| report.lines().find(|line| line.starts_with(&format!("| {seed} "))).unwrap();
     assert!(line("1").contains(" aaaaaaaaa then bbbbbbbbb, changed |"), "{report}");
     assert!(!line("2").contains("then"), "{report}");
-    let said =
-        "finished; taught by large/seed-1 (222222222, not the only network of that name), large/seed-2 (333333333)";
+    let said = "finished; taught by large/seed-1 (222222222, not the only file of that name), large/seed-2 (333333333)";
     assert!(line("2").contains(said), "{report}");
 }
 

@@ -15,6 +15,7 @@ use l0_experiments::convert::checked_onnx;
 use l0_experiments::device::{DeviceName, VerificationArgs};
 use l0_experiments::int8::{self, Int8};
 use l0_experiments::network_file::{InputSize, NetworkFile};
+use l0_experiments::prune::files::BROUGHT;
 use l0_experiments::{say, session};
 use l0_net::{Card, Model};
 use l0_record::read_run;
@@ -118,6 +119,11 @@ fn export(args: &Args) -> Result<()> {
     }
     let mut card = artifact::compact_card(&card, &network, estimator, &compact)?;
     artifact::add_caveat(&mut card, validation.caveat());
+    let brought = args.run.join(BROUGHT);
+    if brought.is_file() {
+        // Of a pruning: what is written has the names, the end and the texts of the file that was brought.
+        card.extra.extend(artifact::of_onnx(&l0_net::read_card(&brought)?.2));
+    }
     let quantised = int8.is_some().then(|| quantised(args, &compact.model, &card, &data)).transpose()?;
     // All that may fail comes before the first file: one of several would be in the way of the next try.
     let onnx = onnx.map(|path| Ok::<_, anyhow::Error>((path, checked_onnx(&compact.model, &card)?.0))).transpose()?;

@@ -69,10 +69,8 @@ fn report(args: &Args) -> Result<()> {
         gates: Some(published::gate_curves()?),
         growth: Growth::latest(args.results.join("bench/growth"))?,
     };
-    for path in report.write(&collection, &args.results)? {
-        say!("{}", path.display())?;
-        draw(&path)?;
-    }
+    let figures = report.write(&collection, &args.results)?;
+    figures.iter().try_for_each(|path| say!("{}", path.display()))?;
     let is_usual = Path::new(RESULTS)
         .canonicalize()
         .is_ok_and(|usual| args.results.canonicalize().is_ok_and(|found| found == usual));
@@ -93,5 +91,5 @@ fn report(args: &Args) -> Result<()> {
         }
         say!("{}", readme.display())?;
     }
-    Ok(())
+    figures.iter().try_for_each(|path| draw(path)) // last: a machine without fonts draws no letters
 }

@@ -98,7 +98,8 @@ impl Rules for AvgPool2d {
             return Ok(graph.operator("AveragePool", place.name, &[padded], &attributes(&window)));
         }
         let mut attributes = attributes(&self.window());
-        if self.count_include_pad {
+        if self.counts_zeros() {
+            // Without padding the flag says nothing, and runtimes differ in what they make of it where windows reach beyond.
             attributes.push(("count_include_pad", 1.into()));
         }
         Ok(graph.operator("AveragePool", place.name, inputs, &attributes))

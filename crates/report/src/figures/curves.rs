@@ -22,12 +22,12 @@ pub fn work(network: &str, groups: &[Group]) -> Figure {
     let time = with_curves(time, groups, step, |row| row.step_ms);
     Figure {
         name: slug(&["work", network]),
-        title: format!("{network}: expected work, and the time it takes"),
+        title: format!("{network}: expected operations, and the time they take"),
         caption: "First, the expected floating-point operations of a forward pass, as in Figures 3 and 4 of \
                   the paper, two for each multiply-accumulate, with pruned inputs and outputs both taken off. Second, those of the network that \
                   is left at test time, where a gate is open or it is not. Third, the measured time of a \
-                  training step, of as many examples as its recipe says; its axis leaves out the slowest twentieth of the \
-                  epochs of each row, which lie at its upper edge where the machine was busy with other work. Lines are \
+                  training step, of as many examples as its recipe says; its axis ends above what 19 of 20 epochs of the \
+                  slowest row took, and what took longer, where the machine was busy, lies at its edge. Lines are \
                   means over the seeds, bands run from the lowest to the highest."
             .into(),
         charts: vec![expected, left, time],

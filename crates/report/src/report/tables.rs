@@ -226,13 +226,14 @@ fn status(collection: &Collection, run: &Run) -> String {
         .join("; ")
 }
 
-/// The networks that a run learnt from, with the first digits of their digests. One that was trained again by other code is
-/// another network under the same name.
+/// The networks that a run learnt from, with the first digits of the digests of their files. One that was trained again
+/// may be another network under the same name; runs of earlier versions do not record the digest of the values, by which
+/// one could tell.
 fn taught_by(collection: &Collection, run: &Run) -> Option<String> {
     let all = || collection.runs.iter().flat_map(|run| &run.header.taught_by);
     let named = |teacher: &StartedFrom| {
-        let is_other = |other: &StartedFrom| other.run == teacher.run && other.sha256 != teacher.sha256;
-        let mark = if all().any(is_other) { ", not the only network of that name" } else { "" };
+        let is_other = |other: &StartedFrom| other.run == teacher.run && !other.has_values_of(teacher);
+        let mark = if all().any(is_other) { ", not the only file of that name" } else { "" };
         format!("{} ({:.9}{mark})", teacher.run, teacher.sha256)
     };
     let teachers: Vec<String> = run.header.taught_by.iter().map(named).collect();

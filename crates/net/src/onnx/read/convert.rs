@@ -70,9 +70,15 @@ fn cast(op: &Operator<'_>) -> Result<Outcome, Reason> {
     op.ignore(&["saturate", "round_mode"]);
     let (to, of) = (op.int("to")?.unwrap_or(0), &op.draft.step(op.any_value(0)?).content);
     let counts = matches!(of, Content::Ended(Ended { arg_max: true, .. }));
+    const INT64: i64 = 7; // which numbers of classes are
     match super::constant::is_float(to) {
+        _ if counts && to == INT64 => same(op),
         true if counts => Err("numbers of classes made floats; export the network without it".into()),
         true => same(op),
+        false if counts => {
+            let made = super::constant::kind_name(to);
+            Err(format!("numbers of classes made {made}, expected INT64; export the network without it"))
+        }
         false => Err(format!("numbers made {}, expected floats", super::constant::kind_name(to))),
     }
 }

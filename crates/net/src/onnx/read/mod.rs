@@ -214,7 +214,10 @@ impl OnnxReader {
             _ => {
                 let expected = "expected (batch, channels, height, width) or (batch, features)";
                 let advice = match known[..] {
-                    [_, Some(h), Some(w)] => format!("; export it for images of one channel with (batch, 1, {h}, {w})"),
+                    [_, Some(h), Some(w)] => format!(
+                        "; export it for images of one channel with (batch, 1, {h}, {w}); signals of one dimension and \
+                         sequences are not read"
+                    ),
                     [_, None] | [_, None, _, _] => "; all but the batch, height and width have to be numbers".into(),
                     _ => String::new(),
                 };

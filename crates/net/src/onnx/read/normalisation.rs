@@ -67,8 +67,11 @@ pub(super) fn arg_max(op: &Operator<'_>) -> Result<Outcome, Reason> {
         _ => Ended { of: op.layered(0)?.0, log_softmax: false, arg_max: true },
     };
     let (axis, rank) = (op.int("axis")?.unwrap_or(0), dims.len() as i64 + 1);
-    if ![1, 1 - rank].contains(&axis) || op.flag("select_last_index")? {
-        return Err(format!("axis {axis} of {rank} dimensions, expected the channels and the first of the largest"));
+    if op.flag("select_last_index")? {
+        return Err("select_last_index 1, expected 0: the first of the largest".into());
+    }
+    if ![1, 1 - rank].contains(&axis) {
+        return Err(format!("axis {axis} of {rank} dimensions, expected the channels"));
     }
     let keeps = op.int("keepdims")?.unwrap_or(1) != 0;
     let dims = if keeps { [&[1], &dims[1..]].concat() } else { dims[1..].to_vec() };

@@ -69,13 +69,17 @@ impl OnnxProblem {
     }
 }
 
-/// What to do about an input whose last dimension is a number of channels, and whose first is not.
+/// What to do about an input whose last dimension is a number of channels, and whose others are sides of images: larger,
+/// and but for colours alike, since what is 1 or 4 long may be a side as well.
 fn channels_last(input: &Described<'_>) -> Option<String> {
     let Some(&[_, first, second, Some(last @ (1 | 3 | 4))]) = input.dims.as_deref() else { return None };
     let shown = |dim: Option<i64>| dim.filter(|&dim| dim > 0).map_or("?".into(), |dim| dim.to_string());
-    let is_side = first.is_none_or(|first| first < 1 || first > last);
+    let is_open = |side: Option<i64>| side.is_none_or(|side| side < 1);
+    let is_side = |side: Option<i64>| is_open(side) || side > Some(last);
+    let are_alike = last == 3 || first == second || is_open(first) || is_open(second);
+    let are_sides = is_side(first) && is_side(second) && are_alike;
     let (name, first, second) = (input.name, shown(first), shown(second));
-    is_side.then(|| {
+    are_sides.then(|| {
         format!(
             "; its input {name:?} of {first} x {second} x {last} looks like images with channels last: tf2onnx puts them \
              first with --inputs-as-nchw {name}"
