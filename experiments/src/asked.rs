@@ -134,8 +134,10 @@ pub fn collection(root: &Path) -> Result<Collection> {
     let known = published::rows();
     for reference in collection.runs.iter_mut().filter_map(|run| run.header.reference.as_mut()) {
         // What is known of the published row by now, in place of what a run of earlier wrote down.
-        let row = |row: &&Reference| (&row.network, &row.label, &row.source);
-        if let Some(found) = known.iter().find(|known| row(known) == row(&&*reference)) {
+        let is_it = |row: &&Reference| {
+            (&row.network, &row.label, &row.source) == (&reference.network, &reference.label, &reference.source)
+        };
+        if let Some(found) = known.iter().find(is_it) {
             *reference = found.clone();
         }
     }

@@ -67,7 +67,7 @@ fn counted_zeros() -> Net {
     let mut b = Builder::image("image", 2, 6, 8);
     let (size, stride, padding) = (3.into(), Some(2.into()), Sides::from([1, 0, 1, 0]));
     let pool = AvgPool2d { size, stride, padding, ceil: true, count_include_pad: true };
-    b.layer("pool", pool.clone()).layer("bare", AvgPool2d { size: 2.into(), padding: Sides::default(), ..pool });
+    b.layer("pool", pool).layer("bare", AvgPool2d { padding: Sides::default(), ..pool });
     b.build().unwrap()
 }
 
