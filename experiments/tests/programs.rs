@@ -793,7 +793,7 @@ fn what_cannot_be_pruned_says_so_before_it_trains() {
     says(&["--learning-rate", "0"], "learning_rate");
     says(&["--weight-decay", "nan"], "weight_decay is NaN");
     says(&["--target", "-1"], "the target is -1, expected a share above 0, 1 at most");
-    says(&["--validation", "600"], "the number of examples is 0 to train on and 600 to test on");
+    says(&["--validation", "600"], "cannot hold out 600 of 600 examples; hold out fewer");
     says(&["--image-size", "14"], "nothing but augment and normalise can be chosen");
     says(&["--target-inputs", "3", "--gate-inputs"], "cannot be used with");
     says(&["--learning-epochs", "10"], "expected 1 to 9");

@@ -316,7 +316,7 @@ fn the_same_data_with_another_normalisation_is_other_data() {
     for (begun, asked) in [(beside(0.0), beside(0.1)), (within(0.0), within(0.1)), (beside(0.0), within(0.1))] {
         let error = resumed(begun, asked).unwrap_err();
         assert!(error.contains("data.normalise.mean = [0.0], but [0.1"), "{error}");
-        assert!(error.ends_with("normalise as it was recorded (--resume does), or choose a new folder"), "{error}");
+        assert!(error.ends_with("normalise as it was recorded, or choose a new folder"), "{error}");
     }
     // What a number loses on its way to a file and back is no difference, and runs of before do not say it.
     for (begun, asked) in [(beside(0.1), within(0.1)), (header().data, beside(0.1)), (within(0.1), header().data)] {
